@@ -18,6 +18,7 @@ from ec2lab.resources.snapshot import Snapshot
 from ec2lab.resources.volume import Volume
 
 if TYPE_CHECKING:
+    from ec2lab.costs.pricer import Pricer
     from ec2lab.doctor.check import Check
     from ec2lab.launch.part import LaunchPart
 
@@ -29,6 +30,16 @@ def lab_kinds() -> list[ResourceType]:
         Instance(), Volume(), Snapshot(), PlacementGroup(), SecurityGroup(), KeyPair(), Address(),
         InstanceProfile(), Role(),
     ]  # fmt: skip
+
+
+@hookimpl
+def lab_pricers() -> list[Pricer]:
+    """Return what the built-in resource types cost, for commands that reckon with money."""
+    from ec2lab.costs.pricers.instance import AddressPricer, InstancePricer
+    from ec2lab.costs.pricers.snapshot import SnapshotPricer
+    from ec2lab.costs.pricers.volume import VolumePricer
+
+    return [InstancePricer(), VolumePricer(), SnapshotPricer(), AddressPricer()]
 
 
 @hookimpl

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 Thing = TypeVar("Thing")
+ResultCheck = Callable[..., Any]
+"""Returns what a method returned, as it may be used: `check(found, guard, *arguments)`. Raises Nonsense."""
 OURS = ("ec2lab", "abc", "builtins", "typing")
 """The packages whose classes are no plugin's."""
 
@@ -62,7 +64,7 @@ class Guard:
         finally:
             PLUGIN_AT_WORK.reset(at_work)
 
-    def function(self, function: Callable[..., Any], check: Callable[..., Any]) -> Callable[..., Any]:
+    def function(self, function: Callable[..., Any], check: ResultCheck) -> Callable[..., Any]:
         """Return a function whose failures are the plugin's; `check(found, guard, *arguments)` is what it returns."""
 
         @wraps(function)
@@ -90,7 +92,7 @@ class Guard:
         return PluginFailed(": ".join(told))
 
 
-def guarded(thing: Thing, guard: Guard, checks: Mapping[str, Callable[..., Any]]) -> Thing:
+def guarded(thing: Thing, guard: Guard, checks: Mapping[str, ResultCheck]) -> Thing:
     """Return a plugin's object, with its methods guarded; `checks` are what is expected of their results, by name."""
     own = type(thing)
     members = {
@@ -107,7 +109,7 @@ def guarded(thing: Thing, guard: Guard, checks: Mapping[str, Callable[..., Any]]
     return thing
 
 
-def _guarded_member(member: Any, guard: Guard, check: Callable[..., Any]) -> Any:
+def _guarded_member(member: Any, guard: Guard, check: ResultCheck) -> Any:
     if isinstance(member, property) and member.fget:
         return property(guard.function(member.fget, check))
     return guard.function(member, check) if isinstance(member, FunctionType) else member
@@ -133,6 +135,16 @@ def is_a(found: Thing, wanted: Any, words: str) -> Thing:
     if not isinstance(found, wanted):
         raise Nonsense(f"returned {shortened(repr(found), 80)}, not a {words}")
     return found
+
+
+def one(wanted: Any, words: str) -> ResultCheck:
+    """Expect one thing of a type of a method."""
+    return lambda found, *_: is_a(found, wanted, words)
+
+
+def several(wanted: Any, words: str) -> ResultCheck:
+    """Expect any number of things of a type of a method."""
+    return lambda found, guard, *_: each(found, guard, lambda item: is_a(item, wanted, words), words)
 
 
 def _last_line(trace: TracebackType | None, plugin: str) -> int:

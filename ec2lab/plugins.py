@@ -9,63 +9,27 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pluggy
 import typer
 
 from ec2lab.errors import PluginFailed, UserError
 from ec2lab.outlet import PLUGIN_AT_WORK
-from ec2lab.plugin_guard import Guard
+from ec2lab.plugin_guard import Guard, guarded
 from ec2lab.printable import shortened
-
-if TYPE_CHECKING:
-    from ec2lab.doctor.check import Check
-    from ec2lab.launch.part import LaunchPart
-    from ec2lab.registry.backends import RegistryBackend
-    from ec2lab.resource import ResourceType
-    from ec2lab.watch.notifier import Notifier
 
 PROJECT = "ec2_lab"
 BUILT_IN = Path(__file__).parents[0] / "builtin.py"
 BUILT_IN_NAME = f"{BUILT_IN.parent.name}/{BUILT_IN.name}"
 
-hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
-
-
-class Hooks:
-    """What a plugin may add."""
-
-    @hookspec
-    def lab_kinds(self) -> Iterable[ResourceType]:  # type: ignore[empty-body]
-        """Return kinds of resource that the lab shall see, tag and tear down."""
-
-    @hookspec
-    def lab_launch_parts(self) -> Iterable[LaunchPart]:  # type: ignore[empty-body]
-        """Return parts that add their share to every launch."""
-
-    @hookspec
-    def lab_registry_backends(self) -> Iterable[RegistryBackend]:  # type: ignore[empty-body]
-        """Return places where a registry can be kept, each by the scheme of its address."""
-
-    @hookspec
-    def lab_checks(self) -> Iterable[Check]:  # type: ignore[empty-body]
-        """Return what `make doctor` looks at."""
-
-    @hookspec
-    def lab_notifiers(self) -> Iterable[Notifier]:  # type: ignore[empty-body]
-        """Return what carries the news of a watched experiment to where people are."""
-
-    @hookspec
-    def lab_scripts(self) -> Iterable[PluginScript]:  # type: ignore[empty-body]
-        """Return what `make script` runs."""
 
 
 class Plugins:
@@ -76,6 +40,8 @@ class Plugins:
 
         Raises UserError.
         """
+        from ec2lab.hooks import Hooks
+
         self._manager = pluggy.PluginManager(PROJECT)
         self._manager.add_hookspecs(Hooks)
         self._register(BUILT_IN)
@@ -100,49 +66,23 @@ class Plugins:
         with _plugin_errors(name):
             self._manager.register(_module(path), name=name)
 
-    def kinds(self) -> dict[str, ResourceType]:
-        """Return every kind by its name, those that must be deleted first in front.
-
-        A later plugin's kind takes the place of an earlier one of the same name.
-        """
-        from ec2lab.resource import ResourceType
-
-        named = {kind.name: kind for kind in self._all("lab_kinds", ResourceType)}
-        return {kind.name: kind for kind in topological_order(list(named.values()))}
-
-    def launch_parts(self) -> list[LaunchPart]:
-        """Return every launch part, in the order in which their shares are added up."""
-        from ec2lab.launch.part import LaunchPart
-
-        named = {part.name: part for part in self._all("lab_launch_parts", LaunchPart)}
-        return sorted(named.values(), key=lambda part: (part.order, part.name))
-
-    def registry_backends(self) -> dict[str, RegistryBackend]:
-        """Return the places where a registry can be kept, by scheme."""
-        from ec2lab.registry.backends import RegistryBackend
-
-        return {backend.scheme: backend for backend in self._all("lab_registry_backends", RegistryBackend)}
-
-    def checks(self) -> list[Check]:
-        """Return every check of `make doctor`, in the order in which their findings are shown."""
-        from ec2lab.doctor.check import Check
-
-        named = {check.name: check for check in self._all("lab_checks", Check)}
-        return sorted(named.values(), key=lambda check: (check.order, check.name))
-
-    def notifiers(self) -> list[Notifier]:
-        """Return every notifier; a later plugin's takes the place of an earlier one of the same name."""
-        from ec2lab.watch.notifier import Notifier
-
-        return list({notifier.name: notifier for notifier in self._all("lab_notifiers", Notifier)}.values())
-
     def scripts(self) -> dict[str, PluginScript]:
-        """Return every script by its name; a later plugin's takes the place of an earlier one of the same name."""
-        return {script.name: script for script in self._all("lab_scripts", PluginScript)}
+        """Return every script by its name."""
+        return self.named("lab_scripts", PluginScript)
+
+    def named(self, hook: str, wanted: type[Any], by: str = "name") -> dict[str, Any]:
+        """Return what all plugins give for a hook, by name; a later plugin's takes the place of an earlier one's.
+
+        Each is a `wanted`: an interface that says in `results` what its methods must return.
+        """
+        return {getattr(thing, by): thing for thing in self._all(hook, wanted)}
+
+    def ordered(self, hook: str, wanted: type[Any]) -> list[Any]:
+        """Return the same as a list, by their `order`."""
+        return sorted(self.named(hook, wanted).values(), key=lambda thing: (thing.order, thing.name))
 
     def _all(self, hook: str, wanted: type[Any]) -> list[Any]:
-        """Return what all plugins give for a hook, the first loaded first (pluggy asks the last one first)."""
-        found: list[Any] = []
+        found: list[Any] = []  # the first loaded first: pluggy asks the last one first
         for implementation in getattr(self._manager.hook, hook).get_hookimpls():
             with _plugin_errors(implementation.plugin_name):
                 given = list(implementation.function())
@@ -153,9 +93,6 @@ class Plugins:
         """Return what a plugin gave, guarded. Raises PluginFailed for what is something else, or lacks something."""
         if plugin == BUILT_IN_NAME:
             return given
-        from ec2lab.plugin_guard import Guard, guarded
-        from ec2lab.plugin_results import RESULTS
-
         for thing in given:
             if not isinstance(thing, wanted):
                 raise PluginFailed(f"{plugin}: {hook}: {shortened(repr(thing), 80)} is not a {wanted.__name__}")
@@ -164,7 +101,7 @@ class Plugins:
         with _plugin_errors(plugin):
             if wanted is PluginScript:
                 return [replace(thing, plugin=plugin) for thing in given]
-            return [guarded(thing, Guard(plugin), RESULTS) for thing in given]
+            return [guarded(thing, Guard(plugin), wanted.results) for thing in given]
 
 
 @contextmanager
@@ -194,22 +131,6 @@ def _lacking(thing: Any, wanted: type[Any]) -> str:
         if not right or (several and not all(isinstance(one, str) for one in value)):
             return f"{name} is missing" if value is None else f"{name} is {shortened(repr(value), 80)}, not {words}"
     return ""
-
-
-def topological_order(kinds: list[ResourceType]) -> list[ResourceType]:
-    """Return kinds so that each stands behind those named in its `deleted_after`. Raises UserError on a circle."""
-    ordered: list[ResourceType] = []
-    waiting = list(kinds)
-    names = {kind.name for kind in kinds}
-    while waiting:
-        done = {kind.name for kind in ordered}
-        free = [kind for kind in waiting if all(name in done or name not in names for name in kind.deleted_after)]
-        if not free:
-            circle = ", ".join(kind.name for kind in waiting)
-            raise UserError(f"plugins: {circle} each want to be deleted after another; fix their deleted_after")
-        ordered += free
-        waiting = [kind for kind in waiting if kind not in free]
-    return ordered
 
 
 def _module(path: Path) -> ModuleType:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ec2lab.aws.tags import EXPERIMENT, RECORD, from_aws, tags_in_request
+from ec2lab.errors import PluginFailed, UserError
 from ec2lab.instance_state import NO_REASON, StateReason
-from ec2lab.registry.record import Event, Record
+from ec2lab.plugin_guard import ResultCheck, is_a, one, several
+from ec2lab.plugins import Plugins
+from ec2lab.registry.record import Event, Record, parse_time
+from ec2lab.registry.shapes import RESPONSES
 
 if TYPE_CHECKING:
     from ec2lab.aws.cloud import Cloud
-    from ec2lab.costs.meter import Meter
-    from ec2lab.costs.money import Dollars
-    from ec2lab.costs.price_book import PriceBook
     from ec2lab.registry.call import Call
 
 
@@ -58,6 +59,12 @@ class Resource:
         return f"{self.kind} {self.id} ({self.region})"
 
 
+def _moment(found: Any, *_: Any) -> str:
+    text: str = is_a(found, str, "time as RFC 3339")
+    datetime.fromisoformat(text or "2026-01-01")
+    return text
+
+
 class ResourceType(ABC):
     """A kind of AWS resource: how it appears in a record, how to look it up, how to delete it.
 
@@ -83,6 +90,16 @@ class ResourceType(ABC):
     """The error codes by which AWS says that there is no such thing."""
     not_yet_codes: ClassVar[Sequence[str]] = ()
     """Those by which it says that something else must be gone first."""
+    results: ClassVar[Mapping[str, ResultCheck]] = {
+        **dict.fromkeys(("created_resources", "tagged"), several(Resource, "Resource")),
+        **dict.fromkeys(("created_in", "find", "whole", "by_id"), several(Mapping, "mapping")),
+        **dict.fromkeys(("id_in", "state_in", "idle"), one(str, "text")),
+        **dict.fromkeys(("details_in", "looked_up", "unknown_in"), one(Mapping, "mapping")),
+        "ended_by": several(str, "id"),
+        "held_by": several(str, "text"),
+        "resource": one(Resource, "Resource"),
+        "since_in": _moment,
+    }
 
     def taggable_types(self, operation: str, request: Mapping[str, Any]) -> Iterable[str]:
         """Return the resource types that a creating call tags for this kind."""
@@ -191,17 +208,6 @@ class ResourceType(ABC):
         del found
         return {}
 
-    def monthly(self, found: Mapping[str, Any], region: str, prices: PriceBook) -> Dollars:
-        """Return what one costs a month as it is now, in dollars; None where that is not known."""
-        del found, region, prices
-        return 0.0
-
-    def meter(self) -> Meter:
-        """Return what hears the records and says what things cost; left as it is, they cost what `monthly` says."""
-        from ec2lab.costs.meter import KindMeter
-
-        return KindMeter(self)
-
     def idle(self, found: Mapping[str, Any]) -> str:
         """Return why one that nobody in the lab asked for may be forgotten, or nothing where it is in use."""
         del found
@@ -222,10 +228,6 @@ class ResourceType(ABC):
         del cloud, region, resources
         return {}
 
-    def describe_for_pricing(self, cloud: Cloud, region: str, ids: Sequence[str]) -> None:
-        """Ask AWS what things are of which the records tell too little for a price; the answer is on record then."""
-        del cloud, region, ids
-
     @abstractmethod
     def created_in(self, response: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
         """Return the items that a creating call's answer holds."""
@@ -243,6 +245,44 @@ class ResourceType(ABC):
         """Ask AWS to delete one. botocore's ClientError says why not."""
 
 
+def check_readable(record: Record, kinds: Callable[[], Mapping[str, ResourceType]]) -> None:
+    """Raise ValueError where a plugin's resource type cannot read what its own operation answered."""
+    if record.event is not Event.RESPONSE or record.operation in RESPONSES:
+        return
+    for kind in kinds().values():
+        if record.operation in (*kind.created_by, kind.deleted_by):
+            try:
+                for resource in kind.created_resources(record):
+                    parse_time(resource.since or record.time)
+                list(kind.ended_by(record))
+            except (AttributeError, IndexError, KeyError, PluginFailed, TypeError) as problem:
+                raise ValueError(
+                    f"response: no {kind.name} can be read from it ({getattr(problem, 'what', repr(problem))})"
+                ) from problem
+
+
 def as_text(moment: datetime | str | None) -> str:
     """Return a time as RFC 3339: botocore gives datetimes, records hold text."""
     return moment.isoformat() if isinstance(moment, datetime) else moment or ""
+
+
+def resource_types(plugins: Plugins) -> dict[str, ResourceType]:
+    """Return every resource type by its name, those that must be deleted first in front. Raises UserError."""
+    known = plugins.named("lab_kinds", ResourceType)
+    return {kind.name: kind for kind in topological_order(list(known.values()))}
+
+
+def topological_order(kinds: list[ResourceType]) -> list[ResourceType]:
+    """Return kinds so that each stands behind those named in its `deleted_after`. Raises UserError on a circle."""
+    ordered: list[ResourceType] = []
+    waiting = list(kinds)
+    names = {kind.name for kind in kinds}
+    while waiting:
+        done = {kind.name for kind in ordered}
+        free = [kind for kind in waiting if all(name in done or name not in names for name in kind.deleted_after)]
+        if not free:
+            circle = ", ".join(kind.name for kind in waiting)
+            raise UserError(f"plugins: {circle} each want to be deleted after another; fix their deleted_after")
+        ordered += free
+        waiting = [kind for kind in waiting if kind not in free]
+    return ordered

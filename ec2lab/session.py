@@ -8,9 +8,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
-from threading import Event, Lock
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from threading import Event, Lock, RLock
+from typing import Any, TypeVar
 
 from ec2lab import clock
 from ec2lab.aws.clients import Clients
@@ -25,9 +24,8 @@ from ec2lab.console import leave_at_once, warn
 from ec2lab.context import ContextThreadPool, working_on
 from ec2lab.errors import UserError
 from ec2lab.interrupts import INTERRUPTS
-from ec2lab.launch.part import LaunchPart
-from ec2lab.plugin_results import check_readable
 from ec2lab.plugins import Plugins
+from ec2lab.registry.backends import registry_backends
 from ec2lab.registry.base import NullRegistry, Registry, SetAside
 from ec2lab.registry.compaction import needed_records
 from ec2lab.registry.elsewhere import Elsewhere
@@ -36,12 +34,9 @@ from ec2lab.registry.record import Record, by_account
 from ec2lab.registry.recorder import Recorder
 from ec2lab.registry.state import ResourceState, holdings
 from ec2lab.registry.tagging import Tagger
-from ec2lab.resource import ResourceType
+from ec2lab.resource import ResourceType, check_readable, resource_types
 
-if TYPE_CHECKING:
-    from ec2lab.costs.budget_guard import BudgetGuard
-    from ec2lab.costs.price_book import PriceBook
-
+T = TypeVar("T")
 NAMED = 3
 """How many records that were set aside are named at the end of a command."""
 THREADS = 16
@@ -68,7 +63,8 @@ class Session:
     _registry_ids: frozenset[str] = frozenset()
     _by_region: dict[tuple[str, str], Any] = field(default_factory=dict)
     _met: dict[str, float] = field(default_factory=dict)
-    _lock: Lock = field(default_factory=Lock)
+    _made: dict[Callable[[Session], Any], Any] = field(default_factory=dict)
+    _lock: RLock = field(default_factory=RLock)
 
     @cached_property
     def registry(self) -> Registry:
@@ -79,7 +75,7 @@ class Session:
     def registry_at(self, address: str, where: str) -> Registry:
         """Return the registry at a path or an address; `where` is who named it, for the error. Raises UserError."""
         scheme = address.partition("://")[0] if "://" in address else "file"
-        backends = self.plugins.registry_backends()
+        backends = registry_backends(self.plugins)
         if scheme not in backends:
             raise UserError(f"{where}: {address!r}: no registry is known by {scheme}:// (known: {', '.join(backends)})")
         registry = backends[scheme].open(
@@ -101,12 +97,7 @@ class Session:
     @cached_property
     def kinds(self) -> Mapping[str, ResourceType]:
         """The kinds of resource that are known, in the order of their deletion."""
-        return self.plugins.kinds()
-
-    @cached_property
-    def launch_parts(self) -> list[LaunchPart]:
-        """The parts that a launch is the sum of."""
-        return self.plugins.launch_parts()
+        return resource_types(self.plugins)
 
     @cached_property
     def recorder(self) -> Recorder:
@@ -126,34 +117,13 @@ class Session:
         """The way to AWS."""
         return Cloud(self.lab, self.directory, self.clients, self.recorder)
 
-    @cached_property
-    def prices(self) -> PriceBook:
-        """What things cost, as far as the lab can know it."""
-        return self._prices(asks_aws=True)
-
-    @cached_property
-    def prices_at_hand(self) -> PriceBook:
-        """The same, as far as it is known without asking AWS."""
-        return self._prices(asks_aws=False)
-
-    def _prices(self, *, asks_aws: bool) -> PriceBook:
-        from ec2lab.costs.aws_prices import pricing_region
-        from ec2lab.costs.price_book import PriceBook
-        from ec2lab.costs.price_cache import PriceCache
-        from ec2lab.costs.price_lookup import PriceLookup
-
-        profile = f"-{quote(self.lab.profile, safe='')}" if self.lab.profile else ""
-        cache = PriceCache(self.directory / ".cache" / f"prices-{self.lab.cloud}{profile}.json")
-        home = self.lab.regions[0]
-        where = pricing_region(home) or home
-        return PriceBook(PriceLookup(lambda: self.cloud, cache, self.region_timeout, where, asks_aws))
-
-    @cached_property
-    def budgets(self) -> BudgetGuard:
-        """What launches are held to."""
-        from ec2lab.costs.budget_guard import BudgetGuard
-
-        return BudgetGuard(self)
+    def once(self, make: Callable[[Session], T]) -> T:
+        """Return what `make` makes of this session, made when it is first asked for; any thread may ask."""
+        with self._lock:
+            if make not in self._made:
+                self._made[make] = make(self)
+            made: T = self._made[make]
+            return made
 
     @cached_property
     def _queries(self) -> RegionQueries:
@@ -221,11 +191,6 @@ class Session:
     def history_here(self, experiment: str | None = None) -> list[Record]:
         """Return all of them, the archive's too."""
         return self.of_this_account(self.registry.history(experiment))
-
-    def paid_for(self, records: Iterable[Record]) -> list[Record]:
-        """Return the records of what costs where the lab works: in AWS, in whichever account; or in local clouds."""
-        local = self.lab.cloud == "local"
-        return [record for record in records if record.whose is None or record.whose.is_local == local]
 
     def of_this_account(self, records: Iterable[Record]) -> list[Record]:
         """Return the records that speak of the account that is used. Raises UserError where that can't be known."""

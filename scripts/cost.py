@@ -25,7 +25,7 @@ def cost(since: Since = "", until: Until = "", by: By = "experiment", as_json: A
     shown. Resources without a known price are counted separately and are in no total. EC2 is not called: states are
     those of the registry (`make status` updates it).
     """
-    from ec2lab.costs.charges import charges_by_account
+    from ec2lab.costs.pricing import charges_by_account, pricing
     from ec2lab.costs.summary import cost_by_account, moment, parse_group_by, show_costs, stale_prices
     from ec2lab.session import open_session
 
@@ -40,7 +40,8 @@ def cost(since: Since = "", until: Until = "", by: By = "experiment", as_json: A
         found = charges_by_account(session, begins, ends)
         show_costs(console, [charge for some in found.values() for charge in some], by, begins, ends)
         console.document(cost_by_account(found))
-        console.emit(*stale_prices(session.prices), *session.prices.unknown())
+        book = pricing(session).book
+        console.emit(*stale_prices(book), *book.unknown())
 
 
 if __name__ == "__main__":

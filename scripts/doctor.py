@@ -33,6 +33,7 @@ def doctor(exp: OneExperiment = "", fix: Fix = False, as_json: AsJson = False) -
     Exit status: 0 if there is no error (warnings are allowed); 3 if there is an error or a check could not run; 1
     if this directory is not a lab.
     """
+    from ec2lab.doctor.check import checks
     from ec2lab.doctor.context import open_readonly
     from ec2lab.doctor.runner import run_checks
     from ec2lab.events.account import CheckFinding, CheckSummary
@@ -43,7 +44,7 @@ def doctor(exp: OneExperiment = "", fix: Fix = False, as_json: AsJson = False) -
     with open_readonly(Path.cwd(), exp) as lab:
         console.hint(banner(lab))
         console.progress("  looking")
-        for check, finding in run_checks(lab, lab.plugins.checks()):
+        for check, finding in run_checks(lab, checks(lab.plugins)):
             found.append((check, finding))
             console.emit(
                 CheckFinding(

@@ -33,6 +33,7 @@ def plan(
     """
     from ec2lab.config.parameters import parse_parameters
     from ec2lab.costs.budget_guard import planned as would_cost
+    from ec2lab.costs.pricing import pricing
     from ec2lab.errors import UserError
     from ec2lab.events import RegionsUnavailable
     from ec2lab.events.launch import CodeToUpload, Forecast
@@ -52,7 +53,7 @@ def plan(
         for what in planned.unknown():
             warn(f"not known to this plan: {what}")
         show_candidates(console, candidates)
-        console.emit(*session.prices.unknown())
+        console.emit(*pricing(session).book.unknown())
         console.emit(*RegionsUnavailable.by_reason(planned.unseen))
         first = next((candidate for candidate in candidates if not candidate.out), None)
         if first is None:

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from itertools import count
 
+from ec2lab.costs.pricer import pricers
+from ec2lab.costs.pricing import Pricing
 from ec2lab.costs.rates import SpotRate
+from ec2lab.plugins import Plugins
 from ec2lab.registry.record import Event, Record
+from ec2lab.resource import resource_types
 
 NUMBERS = count(1)
+BUILT_IN = Plugins(None)
+KINDS = resource_types(BUILT_IN)
+
+
+def priced(book, plugins=BUILT_IN):
+    return Pricing(resource_types(plugins), pricers(plugins), book)
 
 
 def answer(time, operation, request=None, response=None, *, by="alice@desk", experiment=None, region="us-east-1"):

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
@@ -10,10 +9,9 @@ from ec2lab.config.models import Experiment, Lab
 from ec2lab.costs.budget import forecast
 from ec2lab.costs.budget_guard import Spending, budgets
 from ec2lab.costs.price_book import PriceBook
-from ec2lab.plugins import Plugins
 from ec2lab.registry.history import History
 from ec2lab.registry.record import Event, Record
-from tests.recorded import Prices, acted, disk, launched, note
+from tests.recorded import Prices, acted, disk, launched, note, priced
 
 LISTED = {
     "instance us-east-1 g5.xlarge": 1.0,
@@ -51,7 +49,7 @@ def test_prices_that_are_not_known_are_counted():
 
 
 def spending(*records, now=NOW):
-    made = Spending.from_records(list(records), Plugins(Path("/nonexistent")).kinds(), BOOK, now)
+    made = Spending.from_records(list(records), priced(BOOK), now)
     named = [note("2026-09-01T00:00:00Z", experiment=f"speech-{n}", run={"from": "speech"}) for n in (1, 2)]
     return replace(made, history=History(named))
 

@@ -5,13 +5,12 @@ import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ec2lab.costs.charges import EPOCH, CostPeriod, charges
+from ec2lab.costs.charges import EPOCH, CostPeriod
 from ec2lab.costs.price_book import PriceBook
 from ec2lab.costs.price_cache import Known, PriceCache, SpotHistory
 from ec2lab.costs.price_lookup import LIST, REFUSED
@@ -21,7 +20,7 @@ from ec2lab.datasets.dataset import DataSnapshot
 from ec2lab.plugins import Plugins
 from ec2lab.registry.record import Event
 from tests.lab_directory import REPOSITORY, LabDirectory
-from tests.recorded import Prices, acted, answer, described, disk, launched, note
+from tests.recorded import Prices, acted, answer, described, disk, launched, note, priced
 
 LISTED = {
     "instance us-east-1 g5.xlarge": 1.006,
@@ -33,7 +32,6 @@ LISTED = {
     "idle-address us-east-1": 0.005,
     "fast-restore us-east-1": 0.75,
 }
-KINDS = Plugins(Path("/nonexistent")).kinds()
 SPOT = [("2026-10-30T00:00:00Z", 8.0), ("2026-10-31T22:00:00Z", 9.0), ("2026-11-01T02:00:00Z", 7.0)]
 GIB = 1 << 30
 
@@ -95,7 +93,7 @@ def book(**more):
 
 def charged(records, since=None, until=None, now="2026-11-20", prices=None):
     given_until = at(until) if until else None
-    return charges(records, KINDS, prices or book(), at(since) if since else None, given_until, at(now))
+    return priced(prices or book()).charges(records, at(since) if since else None, given_until, at(now))
 
 
 def dollars(found):
@@ -177,10 +175,10 @@ def test_a_snapshot_has_one_price_in_every_command():
     found = {"SnapshotId": "snap-1", "VolumeSize": 500, "Tags": tags, "StartTime": "2026-10-01T00:00:00Z",
              "State": "completed", "Encrypted": True}  # fmt: skip
     (charge,) = charged([answer("2026-10-01T00:00:00Z", "CreateSnapshot", {}, found)], until="2026-11-01")
-    kind, prices = KINDS["snapshot"], book()
+    known = priced(book())
     assert charge.dollars == pytest.approx(100 * 0.05)
-    assert kind.monthly(found, "us-east-1", prices) == pytest.approx(charge.dollars)
-    assert kind.monthly(DataSnapshot.of(found, "us-east-1").as_described, "us-east-1", prices) == charge.dollars
+    assert known.monthly("snapshot", found, "us-east-1") == pytest.approx(charge.dollars)
+    assert known.monthly("snapshot", DataSnapshot.of(found, "us-east-1").as_described, "us-east-1") == charge.dollars
 
 
 def test_prices_older_than_a_week_are_told_with_their_date(lab):
@@ -285,18 +283,18 @@ def test_an_initialization_rate_is_paid_once_by_what_the_snapshot_stores():
     assert spent("", charged(records)).unknown == 1, "without a price it is unknown"
 
 
-def test_a_plugins_kind_takes_part_by_what_it_says_it_costs_a_month(tmp_path):
+def test_a_plugins_resource_type_takes_part_by_what_its_pricer_says_it_costs_a_month(tmp_path):
     (tmp_path / "plugin.py").write_text(PLUGIN)
-    kinds = Plugins(tmp_path).kinds()
     records = [
         answer("2026-10-01T00:00:00Z", "CreateNatGateway", {}, {"NatGateway": {"NatGatewayId": "nat-1"}}),
         answer("2026-10-01T10:00:00Z", "DeleteNatGateway", {"NatGatewayId": "nat-1"}),
     ]
-    (one,) = charges(records, kinds, book(), now=at("2026-11-01"))
+    (one,) = priced(book(), Plugins(tmp_path)).charges(records, now=at("2026-11-01"))
     assert (one.kind, one.dollars, one.ended) == ("nat-gateway", pytest.approx(0.45), at("2026-10-01T10:00"))
 
 
 PLUGIN = """
+from ec2lab.costs.pricer import Pricer
 from ec2lab.resource import ResourceType
 from ec2lab.plugins import hookimpl
 
@@ -308,12 +306,23 @@ class NatGateway(ResourceType):
     created_in = lambda self, response: [response["NatGateway"]]
     id_in = lambda self, found: found["NatGatewayId"]
     find = delete = None
-    monthly = lambda self, found, region, prices: 0.045 * 730
+
+
+class NatGatewayPrice(Pricer):
+    name = "nat-gateway"
+
+    def monthly(self, found, region, book):
+        return 0.045 * 730
 
 
 @hookimpl
 def lab_kinds():
     return [NatGateway()]
+
+
+@hookimpl
+def lab_pricers():
+    return [NatGatewayPrice()]
 """
 
 MOMENTS = st.integers(0, 120 * 86400).map(lambda seconds: at("2026-09-01") + timedelta(seconds=seconds))

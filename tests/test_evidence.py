@@ -10,9 +10,9 @@ from ec2lab.launch.request import build_request, pool_of
 from ec2lab.plugins import Plugins
 from ec2lab.registry.evidence import Says, is_shown, stand_alone, what_it_says
 from ec2lab.registry.record import Event, Record
-from ec2lab.resource import Resource
+from ec2lab.resource import Resource, resource_types
 
-KINDS = Plugins(None).kinds()
+KINDS = resource_types(Plugins(None))
 TABLE = {
     "RunInstances": "instance",
     "CreateVolume": "volume",

@@ -23,7 +23,6 @@ from hypothesis import strategies as st
 from ec2lab.aws.tag_forms import FORMS, disposition_in, form_of, malformed
 from ec2lab.aws.tags import from_aws, to_aws
 from ec2lab.config.models import Experiment, Lab
-from ec2lab.costs.charges import spans
 from ec2lab.costs.price_book import PriceBook
 from ec2lab.errors import UserError
 from ec2lab.hosts.host_keys import parse_host_keys
@@ -45,6 +44,7 @@ from ec2lab.registry.redaction import redact
 from ec2lab.registry.shapes import RESPONSES
 from ec2lab.registry.state import holdings
 from ec2lab.report.data import past
+from ec2lab.resource import resource_types
 from ec2lab.resources.expiry import expires_at, expiry_details, is_overdue, left, restarted_expiry
 from ec2lab.runs.exit_status import parse_exit_status
 from ec2lab.runs.progress import parse_progress
@@ -64,7 +64,7 @@ from ec2lab.volumes.mounted import mounted_in
 from ec2lab.volumes.retention import Retention
 from ec2lab.watch.watcher import to_event
 from tests.generated_registry import GeneratedRegistry
-from tests.recorded import Prices
+from tests.recorded import Prices, priced
 from tests.test_malformed_records import COMMON, ID, MALFORMED
 
 NOW = datetime(2026, 11, 26, tzinfo=UTC)
@@ -194,7 +194,7 @@ def test_what_is_changed_here_is_sound_before_it_is():
 
 @cache
 def kinds():
-    return Plugins(None).kinds()
+    return resource_types(Plugins(None))
 
 
 PREFERENCES = placement_preferences(
@@ -229,7 +229,7 @@ def look_at_all(loaded):
     needed_records(records, kinds())
     told(records)
     history = History(records)
-    paid = spans(history, kinds(), PriceBook(Prices({})), NOW)
+    paid = priced(PriceBook(Prices({}))).spans(history, NOW)
     past(history, NOW)
     for span in paid:
         span.charge(span.began, NOW, NOW)

@@ -1,31 +1,27 @@
 """What happened is the same in whatever order the records of several people are read."""
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ec2lab.costs.budget_guard import Spending
-from ec2lab.costs.charges import charges, spans
 from ec2lab.costs.current_costs import beside, shared_out, total_of
 from ec2lab.costs.price_book import HOURS, PriceBook
 from ec2lab.costs.rates import month_of
 from ec2lab.costs.summary import spent
-from ec2lab.plugins import Plugins
 from ec2lab.registry.history import History
 from ec2lab.registry.record import Event, Record
 from ec2lab.registry.state import holdings
 from ec2lab.report.data import past
 from tests.full import examples
-from tests.recorded import Prices, acted, answer, described, disk, launched, note
+from tests.recorded import KINDS, Prices, acted, answer, described, disk, launched, note, priced
 
-KINDS = Plugins(Path("/nonexistent")).kinds()
-BOOK = PriceBook(Prices({
+PRICING = priced(PriceBook(Prices({
     "instance us-east-1 g5.xlarge": 1.0, "size us-east-1 gp3": 0.08, "address us-east-1": 0.005,
     "snapshot us-east-1": 0.05,
-}))  # fmt: skip
+})))  # fmt: skip
 BEGAN, NOW = datetime(2026, 10, 1, tzinfo=UTC), datetime(2026, 11, 1, tzinfo=UTC)
 WRITERS = ("alice@desk", "bob@lap", "carol@ci")
 INSTANCES, VOLUMES, NAMES = ("i-1", "i-2", "i-3"), ("vol-1", "vol-2"), ("speech", "vision")
@@ -84,7 +80,7 @@ def test_the_same_timelines_and_sums_come_of_any_order_that_keeps_each_writers_o
         assert getattr(first, timelines) == getattr(second, timelines)
     shown = [past(history, NOW) for history in (first, second)]
     assert shown[0].lives == shown[1].lives
-    costs = [charges(history.records, KINDS, BOOK, now=NOW) for history in (first, second)]
+    costs = [PRICING.charges(history.records, now=NOW) for history in (first, second)]
     assert costs[0] == costs[1]
 
 
@@ -92,27 +88,27 @@ def test_the_same_timelines_and_sums_come_of_any_order_that_keeps_each_writers_o
 @given(written(), st.randoms(use_true_random=False))
 def test_status_cost_report_audit_and_budgets_come_to_the_same(parts, chance):
     records = interleaved(parts, chance)
-    history, found = History(records), charges(records, KINDS, BOOK, now=NOW)
+    history, found = History(records), PRICING.charges(records, now=NOW)
     cost, live = spent("", found), [one for one in found if one.ended is None]
     rows = holdings(history.records, KINDS).living
     shown, rest = total_of(shared_out(live, rows).values()), beside(live, rows)
     assert shown.hourly + rest.hourly == pytest.approx(cost.hourly)
     assert shown.unknown + rest.unknown == sum(one.dollars is None for one in live)
-    report = [one for span in spans(history, KINDS, BOOK, NOW) if (one := span.charge(span.began, NOW, NOW))]
+    report = [one for span in PRICING.spans(history, NOW) if (one := span.charge(span.began, NOW, NOW))]
     assert sum(one.dollars or 0 for one in report) == pytest.approx(cost.dollars)
-    budgets = Spending.from_records(records, KINDS, BOOK, NOW)
+    budgets = Spending.from_records(records, PRICING, NOW)
     in_all = [one for base in (*NAMES, "") for one in budgets.for_base(base)]
     assert sum(one.dollars or 0 for one in in_all) == pytest.approx(cost.dollars)
-    this_month = charges(records, KINDS, BOOK, month_of(NOW)[0], now=NOW)
+    this_month = PRICING.charges(records, month_of(NOW)[0], now=NOW)
     assert sum(one.dollars or 0 for one in budgets.month_to_date()) == pytest.approx(spent("", this_month).dollars)
     hours = (month_of(NOW)[1] - month_of(NOW)[0]) / timedelta(hours=1)
-    for volume in history.volumes(NOW):  # an audit has a description of each, and asks its resource type
-        monthly = KINDS["volume"].monthly(volume.described, volume.region, BOOK)
+    for volume in history.volumes(NOW):  # an audit has a description of each, and asks its pricer
+        monthly = PRICING.monthly("volume", volume.described, volume.region)
         for one in (one for one in live if one.id == volume.id):
             assert one.hourly == (None if monthly is None else pytest.approx(monthly / hours))
     for one in (one for one in live if one.kind == "instance" and one.hourly is not None):
         item = {"InstanceType": one.what, "State": {"Name": "running"}}
-        assert KINDS["instance"].monthly(item, one.region, BOOK) == pytest.approx(one.hourly * HOURS)
+        assert PRICING.monthly("instance", item, one.region) == pytest.approx(one.hourly * HOURS)
 
 
 def test_a_writer_whose_clock_is_behind_ends_what_another_made():

@@ -2,17 +2,19 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from unittest.mock import patch
 
 import pytest
 
 from ec2lab.aws.account import Account
 from ec2lab.config.models import Experiment, Lab
 from ec2lab.costs.budget import Budget, Forecast, forecast, promised
-from ec2lab.costs.charges import EPOCH, Charge, CostPeriod, charges, charges_by_account
+from ec2lab.costs.charges import EPOCH, Charge, CostPeriod
 from ec2lab.costs.current_costs import NOT_KNOWN, costs_of, hourly_cost_text, shared_out, total_of
-from ec2lab.costs.meter import KindMeter, Life
 from ec2lab.costs.money import in_dollars, sum_known, times, total
 from ec2lab.costs.price_book import HOURS, PriceBook
+from ec2lab.costs.pricer import Life, Pricer
+from ec2lab.costs.pricing import Pricing, charges_by_account
 from ec2lab.costs.rates import HourlyRate, Monthly, SpotRate, month_of
 from ec2lab.costs.summary import NOBODY, THE_LAB, CostSummary, grouped, moment, parse_group_by, spent
 from ec2lab.errors import PluginFailed, UserError
@@ -135,7 +137,7 @@ def test_what_is_paid_once_is_paid_where_it_begins():
 
 
 class Disk(ResourceType):
-    """A resource type that costs 730 dollars a month, or what its size is times as much."""
+    """A plugin's resource type."""
 
     name = tag_type = "disk"
     created_by, deleted_by, deleted_with = ("CreateDisk",), "DeleteDisk", "DiskId"
@@ -151,14 +153,21 @@ class Disk(ResourceType):
     def since_in(self, found):
         return found.get("Since", "")
 
-    def monthly(self, found, region, prices):
+
+class DiskPricer(Pricer):
+    """730 dollars a month, or what is said of it."""
+
+    name = "disk"
+
+    def monthly(self, found, region, book):
         return found.get("Monthly", HOURS)
 
 
-class Free(Disk):
-    """One that says nothing of what it costs."""
+DISK, DISK_PRICER = Disk(), DiskPricer()
 
-    monthly = ResourceType.monthly
+
+def pricing_by(*pricers, kinds=(DISK,)):
+    return Pricing({kind.name: kind for kind in kinds}, {one.name: one for one in pricers}, PriceBook(Prices({})))
 
 
 TAGS = {"TagSpecifications": [{"ResourceType": "disk", "Tags": [{"Key": "lab:experiment", "Value": "foo"}]}]}
@@ -172,9 +181,8 @@ def deleted(time, identity="d-1"):
     return answer(time, "DeleteDisk", {"DiskId": identity})
 
 
-def metered(*records, kind=None, now=NOW):
-    meter = KindMeter(kind or Disk())
-    return list(meter.spans(History(records), PriceBook(Prices({})), now))
+def metered(*records, by=(DISK_PRICER,), now=NOW):
+    return pricing_by(*by).spans(History(records), now)
 
 
 def test_a_thing_costs_from_its_making_to_its_end():
@@ -228,15 +236,15 @@ def test_what_costs_nothing_is_no_charge_and_what_is_unknown_is():
     assert metered(made(Monthly=None))[0].rate == HourlyRate(None)
     assert not metered(made())[0].vague
     assert not charge().vague
-    assert metered(made(), kind=Free()) == []
-    assert metered(found(), kind=Free()) == [], "not even of what is unknown"
+    assert metered(made(), by=()) == []
+    assert metered(found(), by=()) == [], "not even of what is unknown"
 
 
 def test_charges_are_of_the_time_that_is_asked_for_oldest_first_and_never_of_the_future():
     records = [made("2026-11-10T13:00:00Z", "d-2"), made(), deleted("2026-11-10T15:00:00Z")]
 
     def of(**asked):
-        charged = charges(records, {"disk": Disk()}, PriceBook(Prices({})), **asked)
+        charged = pricing_by(DiskPricer()).charges(records, **asked)
         return [(charge.id, round(charge.dollars, 6)) for charge in charged]
 
     assert of(now=NOON + 5 * HOUR) == [("d-1", 3.0), ("d-2", 4.0)]
@@ -304,47 +312,46 @@ def test_what_was_perhaps_made_is_counted_and_of_unknown_price_as_often_as_it_ma
     assert found == {UNKNOWN_ID: CostSummary(UNKNOWN_ID, 0.0, 2, 0.0, 2, 2, NOT_KNOWN)}
 
 
-class Vague(Disk):
-    """A resource type of which the records tell too little for a price until AWS is asked."""
+class VaguePricer(DiskPricer):
+    """One for which the records tell too little until AWS is asked."""
 
     def __init__(self):
         self.looked = []
 
-    def meter(self):
-        return VagueMeter(self)
+    def spans(self, *given):
+        for one in super().spans(*given):
+            yield one if self.looked else replace(one, rate=HourlyRate(None), vague=True)
 
-    def describe_for_pricing(self, cloud, region, ids):
+    def describe(self, kind, cloud, region, ids):
         self.looked.append((region, ids))
-
-
-class VagueMeter(KindMeter):
-    def spans(self, history, book, now):
-        for one in super().spans(history, book, now):
-            yield one if self.kind.looked else replace(one, rate=HourlyRate(None), vague=True)
 
 
 @pytest.fixture
 def lab():
     with small_lab() as made:
         made.aws.time = NOON + 2 * HOUR
-        made.kind = Vague()
-        made.session.__dict__ |= {"kinds": {"disk": made.kind}, "prices": PriceBook(Prices({}))}
-        yield made
+        made.pricer = VaguePricer()
+        with patch("ec2lab.costs.pricing._pricing", lambda _: pricing_by(made.pricer)):
+            yield made
 
 
 class Broken(Disk):
-    """A plugin's, whose price fails."""
+    name = "broken"
+
+
+class BrokenPricer(DiskPricer):
+    """A plugin's, which fails."""
 
     name = "broken"
 
     def monthly(self, *_):
-        raise PluginFailed("plugins/broken.py:7: Broken.monthly: KeyError")
+        raise PluginFailed("plugins/broken.py:7: BrokenPricer.monthly: KeyError")
 
 
 def test_a_resource_type_whose_price_fails_is_named_and_hides_no_other(capsys):
-    found = charges([made()], {"broken": Broken(), "disk": Disk()}, PriceBook(Prices({})), now=NOON + HOUR)
+    found = pricing_by(BrokenPricer(), DiskPricer(), kinds=(Broken(), Disk())).charges([made()], now=NOON + HOUR)
     assert [one.kind for one in found] == ["disk"]
-    assert "what each broken costs is unknown: plugins/broken.py:7: Broken.monthly" in capsys.readouterr().err
+    assert "what each broken costs is unknown: plugins/broken.py:7: BrokenPricer.monthly" in capsys.readouterr().err
 
 
 ROWS = [Resource(kind="disk", id="d-1", region="us-east-1", experiment="foo")]
@@ -357,24 +364,24 @@ def test_what_lives_and_is_not_wholly_on_record_is_asked_for_once(lab):
     lab.registry.append(deleted("2026-11-10T13:00:00Z", "d-2"))
     found = costs_of(lab.session, ROWS).spent
     assert (found["d-1"].dollars, found["d-1"].hourly, found["d-1"].unknown) == (pytest.approx(2), pytest.approx(1), 0)
-    assert lab.kind.looked == [("us-east-1", ["d-0", "d-1"])]
+    assert lab.pricer.looked == [("us-east-1", ["d-0", "d-1"])]
     costs_of(lab.session, ROWS)
-    assert len(lab.kind.looked) == 1
+    assert len(lab.pricer.looked) == 1
 
 
 def test_what_an_experiment_still_costs_is_an_hours_price_of_its_own(lab):
-    lab.kind.looked.append("before")
+    lab.pricer.looked.append("before")
     lab.registry.append(made())
     for number in (2, 3):
         lab.registry.append(replace(made(identity=f"d-{number}"), request={}))
     assert hourly_cost_text(lab.session, "foo") == "1.00", "and two that are no experiment's cost as much each"
     assert costs_of(lab.session, ROWS).spent["d-1"].hourly == pytest.approx(1)
-    assert lab.kind.looked == ["before"]
+    assert lab.pricer.looked == ["before"]
 
 
 def test_each_account_in_which_something_cost_is_told_by_itself(lab):
     first, second = Account("local", "1"), Account("local", "2")
-    lab.kind.looked.append("before")
+    lab.pricer.looked.append("before")
     for account, record in ((first, made()), (second, note("2026-11-10T12:00:00Z", deleted=[]))):
         lab.registry.append(replace(record, partition=account.partition, account=account.id))
     found = charges_by_account(lab.session)

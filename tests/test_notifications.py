@@ -6,8 +6,7 @@ import time
 import pytest
 
 from ec2lab.events.watch import ExperimentEnded
-from ec2lab.watch.dispatch import NotificationDispatcher
-from ec2lab.watch.notifier import Notifier
+from ec2lab.watch.notifier import NotificationDispatcher, Notifier
 
 
 class Telling(Notifier):

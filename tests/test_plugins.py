@@ -11,10 +11,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from ec2lab.errors import PluginFailed
+from ec2lab.launch.part import launch_parts
 from ec2lab.plugins import Plugins
 from tests.lab_directory import REPOSITORY
 
-_, PART, KIND, BACKEND, CHECK, NOTIFIER, SCRIPT = re.findall(
+_, PART, KIND, PRICER, BACKEND, CHECK, NOTIFIER, SCRIPT = re.findall(
     r"```python\n(.*?)```", (REPOSITORY / "docs" / "plugins.md").read_text(), re.DOTALL
 )
 """The examples of docs/plugins.md."""
@@ -200,7 +201,7 @@ def test_a_launch_part_that_fails_is_one_line_that_names_it_and_nothing_is_left(
 )
 def test_what_a_launch_part_returns_is_checked_where_it_comes_from(lab, body, said):
     lab.write("plugins/bad.py", BAD_PART.replace("BODY", body))
-    (part,) = [part for part in Plugins(lab.path / "plugins").launch_parts() if part.name == "bad"]
+    (part,) = [part for part in launch_parts(Plugins(lab.path / "plugins")) if part.name == "bad"]
     with pytest.raises(PluginFailed) as failed:
         part.share(None).prepared()
     assert said in str(failed.value)
@@ -247,16 +248,16 @@ def test_a_resource_type_that_fails_hides_and_keeps_nothing_else(lab, cloud):
 
 def test_a_price_that_fails_is_unknown_and_hides_no_other(lab):
     lab.launch()
-    priced = KIND.replace(
-        "    def delete", "    def monthly(self, found, region, prices):\n        return 'much'\n\n    def delete"
+    lab.write("plugins/bad.py", KIND)
+    lab.write(
+        "plugins/price.py", PRICER.replace("nat-gateway", "launch-template").replace("return 0", "return 'much' or 0")
     )
-    lab.write("plugins/bad.py", priced)
     lab.write("create.py", CREATE)
     lab.run_file("create.py")
     shown = lab.run("status")
     assert (shown.code, shown.out.count("launch-template")) == (0, 1)
-    assert "what each launch-template costs is unknown: plugins/bad.py" in shown.err
-    assert "LaunchTemplate.monthly: returned 'much', not a number" in shown.err
+    assert "what each launch-template costs is unknown: plugins/price.py" in shown.err
+    assert "NatGatewayPricer.monthly: returned 'much', not a number" in shown.err
 
 
 def test_what_a_plugin_prints_does_not_come_between_the_events(lab, cloud):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -13,13 +12,11 @@ from hypothesis import strategies as st
 
 from ec2lab.audit.audit import Finding, Verdict
 from ec2lab.audit.inventory import Survey
-from ec2lab.costs.charges import charges, spans
 from ec2lab.costs.price_book import PriceBook
 from ec2lab.costs.rates import SpotRate
 from ec2lab.costs.summary import spent
 from ec2lab.datasets.costs import PricedSnapshot
 from ec2lab.datasets.dataset import DataSnapshot
-from ec2lab.plugins import Plugins
 from ec2lab.registry.history import History
 from ec2lab.registry.record import Event
 from ec2lab.registry.state import holdings
@@ -33,8 +30,8 @@ from ec2lab.report.view_model import page
 from ec2lab.resource import Resource
 from tests.full import examples
 from tests.generated_registry import GeneratedRegistry
+from tests.recorded import KINDS, priced
 
-KINDS = Plugins(Path("no-plugins")).kinds()
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 HOSTILE = "</title></style></script><script>alert(1)</script><img src=//x onerror='x'>\" ' & {{ 7*7 }} --> \x00\ud800"
 
@@ -54,7 +51,7 @@ class EachTwoDollars:
 
 def facts_of(generated: GeneratedRegistry, **more) -> ReportData:
     records = sorted(generated.records, key=lambda record: record.time)
-    paid = spans(History(records), KINDS, PriceBook(EachTwoDollars()), generated.now)
+    paid = priced(PriceBook(EachTwoDollars())).spans(History(records), generated.now)
     told = {
         "lab": "lab", "registry": "registry.json", "banner": "", "now": generated.now, "records": len(records),
         "past": past(History(records), generated.now), "spans": paid, "living": holdings(records, KINDS).living,
@@ -172,7 +169,7 @@ def test_costs_by_experiment_and_by_member_add_up_to_what_make_cost_says(work):
         assert work == []
         return
     records = sorted(registry.records, key=lambda record: record.time)
-    told = charges(records, KINDS, PriceBook(EachTwoDollars()), now=NOW)
+    told = priced(PriceBook(EachTwoDollars())).charges(records, now=NOW)
     assert made.costs.all.total == pytest.approx(sum(charge.dollars or 0 for charge in told))
     assert made.costs.all.unpriced == {charge.id for charge in told if charge.dollars is None}
     for found in (made.costs.by_experiment, made.costs.by_member, shown(made.costs.by_experiment)):

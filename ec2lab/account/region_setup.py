@@ -12,7 +12,7 @@ from ec2lab.account.setup_step import Step
 from ec2lab.aws.error_codes import REGION_OUT, ErrorCategory
 from ec2lab.aws.errors import AWS_ERRORS, api_error, described, reason
 from ec2lab.config.models import Experiment
-from ec2lab.launch.part import LaunchContext, RegionUnavailable
+from ec2lab.launch.part import LaunchContext, RegionUnavailable, launch_parts
 from ec2lab.session import Session
 
 ANY = Experiment(instance_types=["c6i.large"])
@@ -93,7 +93,7 @@ def _zones(subnets: Sequence[Any]) -> str:
 def _prepared(session: Session, found: RegionSetup) -> None:
     """Ask those parts of a launch that prepare a region for all; what they make is made by them alone."""
     site = LaunchContext(session, NO_NAME, ANY, found.region)
-    for part in session.launch_parts:
+    for part in launch_parts(session.plugins):
         if part.once_per_region:
             prerequisites = part.share(site).prerequisites
             found.lacking += [Step(preparation.what, preparation.make) for preparation in prerequisites]

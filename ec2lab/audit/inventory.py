@@ -11,7 +11,7 @@ from ec2lab.aws.region_queries import not_seen
 from ec2lab.aws.tag_forms import MalformedTag, malformed
 from ec2lab.aws.tags import from_aws
 from ec2lab.costs.money import Dollars
-from ec2lab.costs.price_book import PriceBook
+from ec2lab.costs.pricing import Pricing, pricing
 from ec2lab.errors import UserError
 from ec2lab.events import Unavailable
 from ec2lab.resource import GLOBAL, Resource, ResourceType
@@ -67,13 +67,14 @@ def survey(session: Session, regions: Sequence[str] = ()) -> Survey:
     if not any(region != GLOBAL for region, _ in responses.found):
         raise UserError("; ".join(not_seen(found.unseen | responses.unseen)))
     # Prices are looked up here: one that AWS is slow to tell is no reason not to have seen a region.
+    known = pricing(session)
     found.items = [
-        _item(session.kinds[kind], region, item, session.prices)
+        _item(session.kinds[kind], region, item, known)
         for (region, kind), items in responses.found.items()
         for item in items
     ]
     found.unseen |= responses.unseen
-    found.unknown = session.prices.unknown()
+    found.unknown = known.book.unknown()
     asked = dict.fromkeys([*places, *(region for region, _ in responses.found)])
     found.regions = [region for region in asked if region not in found.unseen]
     return found
@@ -95,7 +96,7 @@ def enabled_regions(session: Session) -> tuple[list[str], dict[str, str]]:
     return known_regions(session), {OTHERS: f"{asked} does not tell which there are: {why[asked]}"}
 
 
-def _item(kind: ResourceType, region: str, found: Mapping[str, Any], book: PriceBook) -> Item:
+def _item(kind: ResourceType, region: str, found: Mapping[str, Any], pricing: Pricing) -> Item:
     tags = from_aws(found.get("Tags"))
-    resource, monthly = kind.resource(found, region, tags), kind.monthly(found, region, book)
+    resource, monthly = kind.resource(found, region, tags), pricing.monthly(kind.name, found, region)
     return Item(resource, tags, kind, found, kind.idle(found), monthly, malformed(found.get("Tags")))

@@ -12,9 +12,9 @@ from typing import Any
 from ec2lab import clock
 from ec2lab.config.models import Experiment
 from ec2lab.costs.budget import Budget, Forecast, forecast, promised
-from ec2lab.costs.charges import EPOCH, Charge, CostPeriod, spans
+from ec2lab.costs.charges import EPOCH, Charge, CostPeriod
 from ec2lab.costs.money import sum_known
-from ec2lab.costs.price_book import PriceBook
+from ec2lab.costs.pricing import Pricing, paid_for, pricing
 from ec2lab.costs.rates import month_of
 from ec2lab.errors import UserError
 from ec2lab.registry.evidence import token_of, wanted_by
@@ -37,16 +37,14 @@ class Spending:
     @classmethod
     def of(cls, session: Session) -> Spending:
         """Reckon it from the registry and its archive. Raises UserError."""
-        records = session.paid_for(session.registry.history())
-        return cls.from_records(records, session.kinds, session.prices, clock.now())
+        records = paid_for(session, session.registry.history())
+        return cls.from_records(records, pricing(session), clock.now())
 
     @classmethod
-    def from_records(
-        cls, records: list[Record], kinds: Mapping[str, ResourceType], book: PriceBook, now: datetime
-    ) -> Spending:
+    def from_records(cls, records: list[Record], pricing: Pricing, now: datetime) -> Spending:
         """Reckon it from records. A launch whose response is lost counts as if it ran, until it is known."""
-        history = History([*records, *as_if_answered(records, kinds)])
-        return cls(spans(history, kinds, book, now), history, now)
+        history = History([*records, *as_if_answered(records, pricing.kinds)])
+        return cls(pricing.spans(history, now), history, now)
 
     def without_unanswered(self, experiments: Collection[str]) -> Spending:
         """Return the same without the lost requests of experiments that are launched now: that resolves them."""
@@ -87,7 +85,7 @@ class BudgetGuard:
         if living >= count:
             yield []  # there is nothing to launch
             return
-        ahead = forecast(self.session.prices, self.session.lab, experiment, count - living)
+        ahead = forecast(pricing(self.session).book, self.session.lab, experiment, count - living)
         found = self._admit(name, base, experiment, ahead)
         try:
             yield found
@@ -154,7 +152,7 @@ def _budget(where: str, limit: float, of: str, charges: list[Charge], begun: lis
 
 def planned(session: Session, base: str, experiment: Experiment, count: int) -> tuple[Forecast, list[Budget]]:
     """Return what a launch would cost, and the budgets that it would be held to."""
-    ahead = forecast(session.prices, session.lab, experiment, count)
+    ahead = forecast(pricing(session).book, session.lab, experiment, count)
     if session.lab.budget is None and experiment.budget is None:
         return ahead, []
     spending = Spending.of(session).without_unanswered({base})

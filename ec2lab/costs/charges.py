@@ -1,4 +1,4 @@
-"""What things cost: the registry's records and prices make charges. Pure but for `charges_by_account`.
+"""What things cost: charges, and the periods that they are cut from. Pure.
 
 A charge is one thing for one time in which it cost the same way: an instance that was stopped and started again has
 two, and none for the time between; its volumes and its public address have their own. `dollars` is what falls between
@@ -8,24 +8,11 @@ those of the whole year. What is computed for a chart over time is best asked fo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
-from ec2lab import clock
-from ec2lab.console import warn
 from ec2lab.costs.money import Dollars, total
 from ec2lab.costs.rates import Rate
-from ec2lab.errors import PluginFailed
-from ec2lab.registry.history import History
-from ec2lab.registry.record import Record, by_account
-
-if TYPE_CHECKING:
-    from ec2lab.aws.account import Account
-    from ec2lab.costs.price_book import PriceBook
-    from ec2lab.resource import ResourceType
-    from ec2lab.session import Session
 
 MINUTE = timedelta(minutes=1)
 EPOCH = datetime.min.replace(tzinfo=UTC)
@@ -107,45 +94,3 @@ class CostPeriod:
 def paid_end(began: datetime, ended: datetime | None, least: timedelta = MINUTE) -> datetime | None:
     """Return until when a time is paid for that may be shorter than the least that is; None while it goes on."""
     return max(ended, began + least) if ended else None
-
-
-def charges(
-    records: Iterable[Record] | History,
-    kinds: Mapping[str, ResourceType],
-    book: PriceBook,
-    since: datetime | None = None,
-    until: datetime | None = None,
-    now: datetime | None = None,
-) -> list[Charge]:
-    """Return what the things that records tell of cost between two times, oldest first.
-
-    Left out, `since` is the beginning and `until` is now; what would fall into the future is not counted.
-    """
-    now = now or clock.now()
-    ends = min(until or now, now)
-    history = records if isinstance(records, History) else History(records)
-    found = (span.charge(since or EPOCH, ends, now) for span in spans(history, kinds, book, now))
-    return sorted((charge for charge in found if charge), key=lambda charge: (charge.began, charge.kind, charge.id))
-
-
-def spans(history: History, kinds: Mapping[str, ResourceType], book: PriceBook, now: datetime) -> list[CostPeriod]:
-    """Return, whole, every time in which something cost."""
-    return [span for kind in kinds.values() for span in _metered(kind, history, book, now)]
-
-
-def _metered(kind: ResourceType, history: History, book: PriceBook, now: datetime) -> list[CostPeriod]:
-    """Return what one resource type cost. A plugin's that fails hides no other's."""
-    try:
-        return list(kind.meter().spans(history, book, now))
-    except PluginFailed as failed:
-        warn(f"what each {kind.name} costs is unknown: {failed}")
-        return []
-
-
-def charges_by_account(
-    session: Session, since: datetime | None = None, until: datetime | None = None
-) -> dict[Account | None, list[Charge]]:
-    """Return what a lab cost by its registry and its archive, in each account by itself. Raises UserError."""
-    found = by_account(session.paid_for(session.registry.history()))
-    priced = {a: charges(records, session.kinds, session.prices, since, until) for a, records in found.items()}
-    return {account: some for account, some in priced.items() if some}

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from ec2lab.aws.region_queries import Key
-from ec2lab.costs.charges import Charge, charges
+from ec2lab.costs.charges import Charge
+from ec2lab.costs.pricing import paid_for, pricing
 from ec2lab.costs.summary import CostSummary, spent
 from ec2lab.events import Unavailable
 from ec2lab.registry.history import History
@@ -29,7 +30,7 @@ class Costs:
 
 def history_at_hand(session: Session) -> History:
     """Read what the registry tells of the past without its archive."""
-    return History(session.paid_for(session.registry.records()))
+    return History(paid_for(session, session.registry.records()))
 
 
 def costs_of(session: Session, resources: Sequence[Resource], history: History | None = None) -> Costs:
@@ -42,7 +43,7 @@ def costs_of(session: Session, resources: Sequence[Resource], history: History |
     if vague := _vague(found):
         unknown = _look_into(session, vague)
         found = _charges(session)
-    return Costs(shared_out(found, resources), beside(found, resources), [*unknown, *session.prices.unknown()])
+    return Costs(shared_out(found, resources), beside(found, resources), [*unknown, *pricing(session).book.unknown()])
 
 
 def beside(found: Iterable[Charge], resources: Sequence[Resource]) -> CostSummary:
@@ -89,7 +90,7 @@ def total_of(costs: Iterable[CostSummary]) -> CostSummary:
 
 
 def _charges(session: Session, history: History | None = None) -> list[Charge]:
-    return charges(history or history_at_hand(session), session.kinds, session.prices)
+    return pricing(session).charges(history or history_at_hand(session))
 
 
 def _vague(found: Iterable[Charge]) -> dict[Key, set[str]]:
@@ -103,8 +104,9 @@ def _vague(found: Iterable[Charge]) -> dict[Key, set[str]]:
 
 def _look_into(session: Session, vague: Mapping[Key, set[str]]) -> list[Unavailable]:
     """Have AWS describe things; return of which regions it does not."""
+    known = pricing(session)
     responses = session.query({
-        (region, kind): partial(session.kinds[kind].describe_for_pricing, session.cloud, region, sorted(ids))
+        (region, kind): partial(known.pricers[kind].describe, known.kinds[kind], session.cloud, region, sorted(ids))
         for (region, kind), ids in vague.items()
     })  # fmt: skip
     return [Unavailable(what="some prices", region=region, reason=why) for region, why in responses.unseen.items()]

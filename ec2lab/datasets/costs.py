@@ -9,6 +9,7 @@ from functools import partial
 from ec2lab.aws.cloud import Cloud
 from ec2lab.aws.region_queries import Key
 from ec2lab.costs.money import Dollars
+from ec2lab.costs.pricing import pricing
 from ec2lab.datasets.dataset import DataSnapshot
 from ec2lab.events import Unavailable
 from ec2lab.session import Session
@@ -43,17 +44,17 @@ def price_snapshots(session: Session, snapshots: Sequence[DataSnapshot]) -> Cost
         ids.setdefault((snapshot.region, FAST_RESTORE), []).append(snapshot.id)
     restores = session.query({key: partial(_fast_restores, session.cloud, key[0], some) for key, some in ids.items()})
     found = {identity: zones for told in restores.found.values() for identity, zones in told.items()}
-    unseen, kind = restores.unseen, session.kinds["snapshot"]
+    unseen, known = restores.unseen, pricing(session)
     priced = [
         PricedSnapshot(
             s,
-            kind.monthly(s.as_described, s.region, session.prices),
+            known.monthly("snapshot", s.as_described, s.region),
             UNKNOWN if s.region in unseen else found.get(s.id, ""),
         )
         for s in snapshots
     ]
     unknown = [Unavailable(what=FAST_RESTORE, region=region, reason=why) for region, why in unseen.items()]
-    return CostedSnapshots(priced, [*unknown, *session.prices.unknown()])
+    return CostedSnapshots(priced, [*unknown, *known.book.unknown()])
 
 
 def _fast_restores(cloud: Cloud, region: str, snapshots: Iterable[str]) -> dict[str, str]:

@@ -22,11 +22,17 @@ from ec2lab.config.lab_files import experiment_files, load_experiment, load_lab,
 from ec2lab.config.models import Experiment, Lab, Member
 from ec2lab.config.toml_files import complaints, is_there
 from ec2lab.context import ContextThreadPool
+from ec2lab.costs.pricer import pricers
+from ec2lab.doctor.check import checks
 from ec2lab.errors import UserError
+from ec2lab.launch.part import launch_parts
 from ec2lab.launch.search import allowed_subnets, placement_preferences
 from ec2lab.plugins import Plugins
+from ec2lab.registry.backends import registry_backends
+from ec2lab.resource import resource_types
 from ec2lab.session import THREADS, Session
 from ec2lab.validators import NAME, NAME_HELP
+from ec2lab.watch.notifier import notifiers
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -226,18 +232,9 @@ def open_readonly(directory: Path, only: str) -> Iterator[DoctorContext]:
 def _loaded(session: Session) -> str:
     """Load plugins; return what is wrong with them, the built-in ones being used alone then."""
     try:
-        plugins = session.plugins
-        loaded = (
-            session.kinds,
-            session.launch_parts,
-            plugins.registry_backends(),
-            plugins.checks(),
-            plugins.notifiers(),
-        )
+        for given in (resource_types, pricers, launch_parts, registry_backends, checks, notifiers):
+            given(session.plugins)
     except UserError as problem:
-        for name in ("plugins", "kinds", "launch_parts"):
-            session.__dict__.pop(name, None)
         session.plugins = Plugins(None)
         return str(problem)
-    del loaded
     return ""

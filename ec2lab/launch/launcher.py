@@ -11,6 +11,8 @@ from ec2lab.aws.errors import AWS_ERRORS, reason
 from ec2lab.config.models import Experiment
 from ec2lab.console import warn
 from ec2lab.costs.budget import forecast
+from ec2lab.costs.budget_guard import BudgetGuard
+from ec2lab.costs.pricing import price_book
 from ec2lab.events import Emit, Event, Info
 from ec2lab.events.launch import LaunchStarted, SshReady
 from ec2lab.hosts.inventory import ssh_files
@@ -117,7 +119,7 @@ def _started(name: str, experiment: Experiment, count: int) -> LaunchStarted:
 
 def _outlook(session: Session, name: str, experiment: Experiment, count: int) -> Iterator[str]:
     """Yield what a launch will cost, when its instances end, and whether anybody can log in."""
-    yield f"  price   {forecast(session.prices_at_hand, session.lab, experiment, count).hourly_text}"
+    yield f"  price   {forecast(price_book(session, asks_aws=False), session.lab, experiment, count).hourly_text}"
     yield f"  ends    {end_of(experiment, name)}"
     yield nobody_can_log_in(session)
 
@@ -166,4 +168,4 @@ def admitted(
     """Hold a launch to its budgets, of which there may be none. Raises UserError."""
     if session.lab.budget is None and experiment.budget is None:
         return nullcontext([])
-    return session.budgets.admitted(name, base, experiment, count)
+    return session.once(BudgetGuard).admitted(name, base, experiment, count)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -10,6 +11,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ec2lab.aws.error_codes import TRANSIENT, ApiError
 from ec2lab.config.models import Experiment
 from ec2lab.errors import UserError
+from ec2lab.plugin_guard import Guard, Nonsense, ResultCheck, is_a
+from ec2lab.plugins import Plugins
+from ec2lab.printable import shortened
 
 if TYPE_CHECKING:
     from ec2lab.session import Session
@@ -82,6 +86,48 @@ class LaunchFragment:
         return total([rest, *(preparation.make() for preparation in self.prerequisites)])
 
 
+LISTS = ("bootcmd", "runcmd", "write_files", "packages", "mounts", "users")
+"""Sections of cloud-init to which several launch parts add."""
+
+
+def _share(found: Any, guard: Guard, *given: Any) -> LaunchFragment:
+    """Check a share as far as it can be by itself. Raises Nonsense, ParamValidationError, or TypeError of JSON."""
+    share: LaunchFragment = is_a(found, LaunchFragment, "LaunchFragment")
+    for name in ("request", "cloud_init", "tags"):
+        _is_member(share, name, Mapping)
+    _is_member(share, "efa_types", frozenset)
+    for key in [key for key in LISTS if not isinstance(share.cloud_init.get(key, []), list)]:
+        raise Nonsense(f"LaunchFragment.cloud_init: {key} is {share.cloud_init[key]!r}, not a list")
+    for name, value in share.tags.items():
+        if not (isinstance(name, str) and isinstance(value, str)):
+            raise Nonsense(f"LaunchFragment.tags: {name!r}: {value!r} is no text")
+    json.dumps(share.cloud_init)
+    for site in (one for one in given if isinstance(one, LaunchContext)):
+        _check_request(site, share.request)
+
+    def made(found: Any, guard: Guard, *_: Any) -> LaunchFragment:
+        return _share(found, guard, *given)
+
+    prerequisites = [is_a(one, Prerequisite, "Prerequisite") for one in share.prerequisites]
+    return replace(
+        share, prerequisites=tuple(replace(one, make=guard.function(one.make, made)) for one in prerequisites)
+    )
+
+
+def _is_member(share: LaunchFragment, name: str, wanted: Any) -> None:
+    if not isinstance(value := getattr(share, name), wanted):
+        raise Nonsense(f"LaunchFragment.{name} is {shortened(repr(value), 80)}, not a {wanted.__name__.lower()}")
+
+
+def _check_request(site: LaunchContext, request: Mapping[str, Any]) -> None:
+    """Hold members of a RunInstances request to botocore's model. Raises ParamValidationError."""
+    from botocore.validate import validate_parameters
+
+    model = site.session.cloud.ec2(site.region).meta.service_model.operation_model("RunInstances")
+    if model.input_shape:
+        validate_parameters({"MinCount": 1, "MaxCount": 1, **request}, model.input_shape)
+
+
 class LaunchPart(ABC):
     """One concern of a launch."""
 
@@ -90,6 +136,7 @@ class LaunchPart(ABC):
     """Where its share stands in the sum: lists, such as the commands run at boot, are joined in this order."""
     once_per_region: ClassVar[bool] = False
     """Whether what it prepares is the lab's own and serves all launches of a region: `make setup-aws` makes it too."""
+    results: ClassVar[Mapping[str, ResultCheck]] = {"share": _share}
 
     @abstractmethod
     def share(self, site: LaunchContext) -> LaunchFragment:
@@ -98,6 +145,11 @@ class LaunchPart(ABC):
         Parts of one site are asked at the same time, in threads. Raises RegionUnready where the region lacks
         something, UserError where no region will do.
         """
+
+
+def launch_parts(plugins: Plugins) -> list[LaunchPart]:
+    """Return every launch part, in the order in which their shares are added up."""
+    return plugins.ordered("lab_launch_parts", LaunchPart)
 
 
 def total(shares: Iterable[LaunchFragment]) -> LaunchFragment:

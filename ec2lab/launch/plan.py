@@ -14,6 +14,7 @@ from ec2lab.aws.region_queries import NoResponse
 from ec2lab.capacity_pools import ON_DEMAND, SPOT, Pool
 from ec2lab.config.models import Experiment
 from ec2lab.costs.money import Dollars
+from ec2lab.costs.pricing import pricing
 from ec2lab.datasets.dataset import in_no_region
 from ec2lab.errors import UserError
 from ec2lab.launch.part import LaunchFragment, RegionUnavailable
@@ -167,7 +168,7 @@ class Plan:
 
     def _price(self, pool: Pool) -> Dollars:
         """Look a price up: here, as one that AWS is slow to tell is no reason to leave a region out."""
-        book = self.session.prices
+        book = pricing(self.session).book
         if pool.market == SPOT and not self.facts[pool.region].lack:
             return book.spot_now(pool.region, self.experiment.instance_types).get(pool.instance_type)
         return book.instance_hour(pool.region, pool.instance_type) if pool.market == ON_DEMAND else None

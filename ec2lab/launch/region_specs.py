@@ -15,7 +15,7 @@ from ec2lab.aws.region_queries import TICK, NoResponse
 from ec2lab.config.models import Experiment
 from ec2lab.console import warn
 from ec2lab.errors import UserError
-from ec2lab.launch.part import LaunchContext, LaunchFragment, RegionUnavailable, total
+from ec2lab.launch.part import LaunchContext, LaunchFragment, RegionUnavailable, launch_parts, total
 from ec2lab.session import Session
 from ec2lab.templates import environment
 
@@ -32,6 +32,7 @@ class RegionSpecs:
     def __init__(self, session: Session, name: str, experiment: Experiment) -> None:
         self._session = session
         self._site: Callable[[str], LaunchContext] = lambda region: LaunchContext(session, name, experiment, region)
+        self._parts = launch_parts(session.plugins)
         self._looks: dict[str, list[Future[LaunchFragment]]] = {}
         self._ready: dict[str, LaunchFragment] = {}
         self._warm: set[str] = set()
@@ -40,8 +41,8 @@ class RegionSpecs:
         """Begin to look regions up, all parts at the same time, without waiting for the answers."""
         for region in regions:
             if region not in self._looks:
-                parts, site = self._session.launch_parts, self._site(region)
-                self._looks[region] = [self._session.threads.submit(part.share, site) for part in parts]
+                site = self._site(region)
+                self._looks[region] = [self._session.threads.submit(part.share, site) for part in self._parts]
 
     def look_again(self, region: str) -> None:
         """Look a region up again when it is next asked for: what it answered may have passed."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,8 +15,11 @@ from pydantic import TypeAdapter, ValidationError
 from ec2lab.config.fields import Duration
 from ec2lab.errors import UserError
 from ec2lab.output_file import followed
+from ec2lab.plugin_guard import Guard, ResultCheck, guarded, is_a, several
+from ec2lab.plugins import Plugins
 from ec2lab.regions import no_region, regions
 from ec2lab.registry.base import Registry
+from ec2lab.registry.record import Record
 
 ClientFactory = Callable[[str, str], Any]
 """Makes a client of a service in a region whose calls are not recorded: a record of them would make another."""
@@ -29,10 +32,17 @@ SHORTEST, LONGEST = timedelta(seconds=1), timedelta(hours=1)
 """Of a lease: it is renewed three times in its length."""
 
 
+def _registry(found: Any, guard: Guard, *_: Any) -> Registry:
+    registry: Registry = is_a(found, Registry, "Registry")
+    records = several(Record, "Record")
+    return guarded(registry, guard, {"records": records, "history": records, "histories": records})
+
+
 class RegistryBackend(ABC):
     """Opens the registries whose address begins with its scheme and `://`; a bare path is a file."""
 
     scheme: ClassVar[str]
+    results: ClassVar[Mapping[str, ResultCheck]] = {"open": _registry}
 
     @abstractmethod
     def open(self, address: str, where: str, directory: Path, client: ClientFactory) -> Registry:
@@ -91,3 +101,8 @@ class DynamoDbBackend(RegistryBackend):
         if not SHORTEST <= lease <= LONGEST:
             raise UserError(f"{where}: lease: {options['lease']} is not from 1s to 1h")
         return DynamoDbRegistry(client("dynamodb", region), address, table, lease.total_seconds())
+
+
+def registry_backends(plugins: Plugins) -> dict[str, RegistryBackend]:
+    """Return the places where a registry can be kept, by scheme."""
+    return plugins.named("lab_registry_backends", RegistryBackend, by="scheme")

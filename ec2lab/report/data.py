@@ -21,10 +21,11 @@ from ec2lab.aws.errors import in_words
 from ec2lab.aws.region_queries import not_seen
 from ec2lab.aws.tags import DATASET, from_aws
 from ec2lab.costs.aws_prices import PriceUnavailable
-from ec2lab.costs.charges import CostPeriod, spans
+from ec2lab.costs.charges import CostPeriod
 from ec2lab.costs.current_costs import costs_of, shared_out
 from ec2lab.costs.price_book import PriceBook
 from ec2lab.costs.price_lookup import PriceLookup
+from ec2lab.costs.pricing import Pricing, paid_for, pricing
 from ec2lab.costs.summary import CostSummary
 from ec2lab.datasets.costs import PricedSnapshot, price_snapshots
 from ec2lab.datasets.dataset import DataSnapshot, list_snapshots_in, told_by
@@ -108,9 +109,9 @@ def facts(session: Session) -> ReportData:
     data_sets = asking.ask("datasets", lambda: _data_sets(session, regions, asking), lambda: None)
     seen, found = asking.ask("audit", lambda: examined(session, regions), lambda: (Survey(), []))
     asking.lacks("audit", seen.unseen)
-    records = session.paid_for(session.registry.history())  # with what was just asked: it tells of volumes, for one
+    records = paid_for(session, session.registry.history())  # with what was just asked: it tells of volumes, for one
     history = History(records)
-    paid = spans(history, session.kinds, _prices(session, asking.why_not), now)
+    paid = _pricing(session, asking.why_not).spans(history, now)
     alive, costs = living or _living_on_record(session, records, paid, now)
     return ReportData(
         lab=session.lab.name, registry=session.registry.name, banner="" if asking.why_not else session.cloud.banner,
@@ -150,12 +151,12 @@ def aws_unavailable_reason(session: Session) -> str:
     return "" if responses.found or refused else "; ".join(not_seen(responses.unseen))
 
 
-def _prices(session: Session, why_not: str) -> PriceBook:
+def _pricing(session: Session, why_not: str) -> Pricing:
     """Return the lab's prices; where AWS can't be asked, those that were kept or came with the lab."""
-    source = session.prices.source
-    if why_not and isinstance(source, PriceLookup):
-        return PriceBook(replace(source, cloud=_out_of_reach))
-    return session.prices
+    known = pricing(session)
+    if why_not and isinstance(source := known.book.source, PriceLookup):
+        return replace(known, book=PriceBook(replace(source, cloud=_out_of_reach)))
+    return known
 
 
 def _out_of_reach() -> Cloud:
@@ -178,7 +179,7 @@ def _data_sets(session: Session, regions: Sequence[str], asking: Asking) -> list
     there = price_snapshots(session, told_by(responses)).snapshots
     if not responses.unseen:
         return there
-    on_record = data_sets_on_record(History(session.paid_for(session.registry.history())))
+    on_record = data_sets_on_record(History(paid_for(session, session.registry.history())))
     return there + [one for one in on_record if one.snapshot.region in responses.unseen]
 
 

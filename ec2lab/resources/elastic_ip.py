@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ec2lab.aws.cloud import Cloud
-from ec2lab.costs.money import Dollars
 from ec2lab.resource import Resource, ResourceType
-
-if TYPE_CHECKING:
-    from ec2lab.costs.price_book import PriceBook
 
 
 class Address(ResourceType):
@@ -41,10 +37,6 @@ class Address(ResourceType):
     def details_in(self, found: Mapping[str, Any]) -> dict[str, str]:
         """Return the address itself."""
         return {"address": str(found.get("PublicIp", ""))}
-
-    def monthly(self, found: Mapping[str, Any], region: str, prices: PriceBook) -> Dollars:
-        """Return what it costs."""
-        return prices.address(region, used=bool(found.get("AssociationId")))
 
     def idle(self, found: Mapping[str, Any]) -> str:
         """Say that it belongs to no instance."""

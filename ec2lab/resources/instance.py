@@ -10,16 +10,13 @@ from botocore.exceptions import ClientError
 
 from ec2lab.aws.cloud import Cloud
 from ec2lab.aws.tags import DATA, from_aws
-from ec2lab.costs.money import Dollars, total
-from ec2lab.instance_state import NO_REASON, UP, InstanceState, StateReason, state_reason_of
+from ec2lab.instance_state import NO_REASON, InstanceState, StateReason, state_reason_of
 from ec2lab.registry.instance_timeline import instances_in
 from ec2lab.registry.record import Record
 from ec2lab.resource import Resource, ResourceType, as_text
 from ec2lab.resources.expiry import expiry_details
 
 if TYPE_CHECKING:
-    from ec2lab.costs.meter import Meter
-    from ec2lab.costs.price_book import PriceBook
     from ec2lab.registry.call import Call
 
 
@@ -94,22 +91,6 @@ class Instance(ResourceType):
             "volumes": " ".join(m["Ebs"]["VolumeId"] for m in found.get("BlockDeviceMappings", ()) if "Ebs" in m),
         }
         return {key: value for key, value in {**details, **expiry_details(found)}.items() if value}
-
-    def monthly(self, found: Mapping[str, Any], region: str, prices: PriceBook) -> Dollars:
-        """Return what it costs while it runs, with its address; its volumes cost by themselves."""
-        if found["State"]["Name"] not in UP:
-            return 0.0
-        zone = found.get("Placement", {}).get("AvailabilityZone", "")
-        running = prices.instance_month(
-            region, zone, found["InstanceType"], found.get("InstanceLifecycle", "on-demand")
-        )
-        return total([running, prices.address(region, used=True) if found.get("PublicIpAddress") else 0.0])
-
-    def meter(self) -> Meter:
-        """Return what says what its things cost."""
-        from ec2lab.costs.meters.instance_meter import InstanceMeter
-
-        return InstanceMeter()
 
     def idle(self, found: Mapping[str, Any]) -> str:
         """Say that it is stopped, and when that was where AWS says it."""

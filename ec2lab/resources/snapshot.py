@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from ec2lab import clock
 from ec2lab.aws.cloud import Cloud
 from ec2lab.aws.tags import BYTES, from_aws
-from ec2lab.costs.money import Dollars
 from ec2lab.registry.storage_timeline import CREATE_OPERATIONS
 from ec2lab.resource import Resource, ResourceType, as_text
 from ec2lab.units import GIB
@@ -17,8 +16,6 @@ from ec2lab.units import GIB
 if TYPE_CHECKING:
     from types_boto3_ec2 import EC2Client
 
-    from ec2lab.costs.meter import Meter
-    from ec2lab.costs.price_book import PriceBook
     from ec2lab.registry.call import Call
 
 OLD = 90
@@ -54,17 +51,6 @@ class Snapshot(ResourceType):
         """Say whether it was begun at that time, and is of the volume that was asked for, where one was."""
         of_the_volume = call.request.get("VolumeId") in (None, found.get("VolumeId"))
         return of_the_volume and super().confirms(found, call)
-
-    def monthly(self, found: Mapping[str, Any], region: str, prices: PriceBook) -> Dollars:
-        """Return the most that it can cost: what it shares with others is not told."""
-        stored = stored_bytes(found)
-        return None if stored is None else prices.stored(region, stored / GIB)
-
-    def meter(self) -> Meter:
-        """Return what says what its things cost."""
-        from ec2lab.costs.meters.snapshot_meter import SnapshotMeter
-
-        return SnapshotMeter(self)
 
     def idle(self, found: Mapping[str, Any]) -> str:
         """Say that it is old."""

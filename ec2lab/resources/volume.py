@@ -7,14 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from ec2lab.aws.cloud import Cloud
 from ec2lab.aws.tags import KEPT, from_aws
-from ec2lab.costs.money import Dollars
 from ec2lab.registry.record import Record
 from ec2lab.registry.storage_timeline import is_retention
 from ec2lab.resource import Resource, ResourceType, as_text
 
 if TYPE_CHECKING:
-    from ec2lab.costs.meter import Meter
-    from ec2lab.costs.price_book import PriceBook
     from ec2lab.registry.call import Call
 
 
@@ -72,16 +69,6 @@ class Volume(ResourceType):
         """Return when it was made."""
         return as_text(found.get("CreateTime"))
 
-    def monthly(self, found: Mapping[str, Any], region: str, prices: PriceBook) -> Dollars:
-        """Return what its size, iops and throughput cost, attached or not."""
-        return prices.volume(region, found) if found.get("Size") and found.get("VolumeType") else None
-
-    def meter(self) -> Meter:
-        """Return what says what its things cost."""
-        from ec2lab.costs.meters.volume_meter import VolumeMeter
-
-        return VolumeMeter()
-
     def idle(self, found: Mapping[str, Any]) -> str:
         """Say that it is attached to nothing."""
         return "attached to nothing" if found["State"] == "available" else ""
@@ -99,11 +86,6 @@ class Volume(ResourceType):
         """Describe the volumes that match."""
         for page in cloud.ec2(region).get_paginator("describe_volumes").paginate(Filters=filters):
             yield from page["Volumes"]
-
-    def describe_for_pricing(self, cloud: Cloud, region: str, ids: Sequence[str]) -> None:
-        """Describe volumes: what an image's root volume has is told by no request."""
-        if known := [identity for identity in ids if identity.startswith("vol-")]:
-            list(self.find(cloud, region, [{"Name": "volume-id", "Values": known}]))
 
     def held_by(self, cloud: Cloud, resource: Resource) -> Iterable[str]:
         """Return the instances that it is attached to."""

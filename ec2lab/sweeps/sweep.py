@@ -14,6 +14,7 @@ from ec2lab.aws.errors import in_words
 from ec2lab.config.models import Experiment
 from ec2lab.config.parameters import Variation, chosen
 from ec2lab.context import ContextThreadPool, working_on
+from ec2lab.costs.pricing import pricing
 from ec2lab.errors import UserError
 from ec2lab.events import Emit, Event
 from ec2lab.events.launch import InstanceRunning
@@ -173,7 +174,8 @@ def require_confirmation(session: Session, base: str, experiment: Experiment, co
 def _cost(session: Session, experiment: Experiment, count: int) -> str:
     """Return what so many instances cost at most, by the list prices of the first region."""
     region = (experiment.regions or session.lab.regions)[0]
-    listed = [session.prices.instance_hour(region, instance_type) for instance_type in experiment.instance_types]
+    book = pricing(session).book
+    listed = [book.instance_hour(region, instance_type) for instance_type in experiment.instance_types]
     known = [price for price in listed if price is not None]
     return (
         f"for up to ${max(known) * count:,.2f} an hour" if len(known) == len(listed) else "at a price that is not known"

@@ -14,6 +14,7 @@ from ec2lab.aws.tags import KEPT, KEPT_BECAUSE, KEPT_UNTIL, from_aws, to_aws
 from ec2lab.config.fields import REASON
 from ec2lab.config.volume import LONGEST
 from ec2lab.costs.money import Dollars
+from ec2lab.costs.pricing import pricing
 from ec2lab.deletion_policy import Disposition
 from ec2lab.errors import UserError
 from ec2lab.events import Event
@@ -145,7 +146,7 @@ def retained_volumes(
 
 def _retained(session: Session, found: Mapping[str, Any], region: str) -> RetainedVolume:
     kind, tags = session.kinds["volume"], {KEPT: "", **from_aws(found.get("Tags"))}
-    price = kind.monthly(found, region, session.prices)
+    price = pricing(session).monthly(kind.name, found, region)
     return RetainedVolume(kind.resource(found, region, tags), Retention.read(tags), price)
 
 

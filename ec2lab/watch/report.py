@@ -18,8 +18,7 @@ from ec2lab.printable import without_colours
 from ec2lab.registry.record import parse_time
 from ec2lab.resource import Resource
 from ec2lab.runs.progress import ProgressPoller
-from ec2lab.watch.dispatch import NotificationDispatcher
-from ec2lab.watch.notifier import Notifier
+from ec2lab.watch.notifier import NotificationDispatcher, Notifier
 from ec2lab.watch.watcher import Watching
 
 

@@ -26,7 +26,7 @@ from ec2lab.doctor.policy_simulation import (
 from ec2lab.doctor.regions import require_enabled, sample_resource_ids, zone_in
 from ec2lab.errors import UserError
 from ec2lab.findings import Diagnosis, Finding, Severity
-from ec2lab.launch.part import LaunchContext, total
+from ec2lab.launch.part import LaunchContext, launch_parts, total
 from ec2lab.launch.request import build_request
 
 POLICY = "docs/iam-policy.json lists what the lab's role or user must be allowed"
@@ -135,7 +135,7 @@ class Permissions(Check):
         experiment = lab.experiments[name]
         site = LaunchContext(lab.opened, name, experiment, region)
         try:
-            share = lab.opened.query_one(lambda: total(part.share(site) for part in lab.opened.launch_parts))
+            share = lab.opened.query_one(lambda: total(part.share(site) for part in launch_parts(lab.plugins)))
             subnets = lab.subnets_in(region)
             pool = Pool(
                 region, experiment.instance_types[0], experiment.markets[0], subnet=subnets[0] if subnets else None

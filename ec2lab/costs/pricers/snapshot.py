@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import Any
 
 from ec2lab.costs.charges import CostPeriod
-from ec2lab.costs.meter import Meter
+from ec2lab.costs.money import Dollars
+from ec2lab.costs.price_book import PriceBook
+from ec2lab.costs.pricer import Pricer
 from ec2lab.costs.rates import HOUR, HourlyRate, Monthly, unlisted
+from ec2lab.registry.history import History
 from ec2lab.registry.storage_timeline import SNAPSHOT, SnapshotTimeline
+from ec2lab.resource import ResourceType
 from ec2lab.resources.snapshot import stored_bytes
 from ec2lab.units import GIB
 
-if TYPE_CHECKING:
-    from ec2lab.costs.price_book import PriceBook
-    from ec2lab.registry.history import History
-    from ec2lab.resource import ResourceType
 
-
-class SnapshotMeter(Meter):
+class SnapshotPricer(Pricer):
     """Snapshots cost by what they store, of which AWS tells no more than how much all their blocks are: blocks that
     two snapshots share are paid once, and counted here with each (https://aws.amazon.com/ebs/pricing/).
 
@@ -27,12 +26,16 @@ class SnapshotMeter(Meter):
     (https://docs.aws.amazon.com/ebs/latest/userguide/ebs-fast-snapshot-restore.html#fsr-pricing).
     """  # noqa: D205
 
-    def __init__(self, kind: ResourceType) -> None:
-        self.kind = kind
+    name = SNAPSHOT
 
-    def spans(self, history: History, book: PriceBook, now: datetime) -> Iterator[CostPeriod]:
+    def monthly(self, found: Mapping[str, Any], region: str, book: PriceBook) -> Dollars:
+        """Return the most that it can cost: what it shares with others is not told."""
+        stored = stored_bytes(found)
+        return None if stored is None else book.stored(region, stored / GIB)
+
+    def spans(self, kind: ResourceType, history: History, book: PriceBook, now: datetime) -> Iterator[CostPeriod]:
         """Yield a span for each snapshot, and one for each time of fast restore."""
-        del now
+        del kind, now
         for one in history.snapshots.values():
             if one.began:
                 yield self._stored(one, one.began, book)
@@ -50,5 +53,5 @@ class SnapshotMeter(Meter):
         return CostPeriod(
             kind=SNAPSHOT, id=one.id, region=one.region, experiment=one.experiment, by=one.by,
             what=f"up to {stored / GIB:.0f} GiB stored" if stored else "a snapshot",
-            rate=Monthly(self.kind.monthly(one.described, one.region, book), why), began=began, ended=one.ended,
+            rate=Monthly(self.monthly(one.described, one.region, book), why), began=began, ended=one.ended,
         )  # fmt: skip

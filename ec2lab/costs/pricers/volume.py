@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from ec2lab.aws.cloud import Cloud
 from ec2lab.costs.charges import CostPeriod
-from ec2lab.costs.meter import Meter
+from ec2lab.costs.money import Dollars
 from ec2lab.costs.price_book import IO2_TIER1_IOPS, PriceBook
+from ec2lab.costs.pricer import Pricer
 from ec2lab.costs.rates import HourlyRate, Monthly, unlisted
 from ec2lab.registry.history import History
 from ec2lab.registry.storage_timeline import VolumeTimeline
+from ec2lab.resource import ResourceType
 from ec2lab.resources.snapshot import stored_bytes
 from ec2lab.units import GIB
 
 
-class VolumeMeter(Meter):
+class VolumePricer(Pricer):
     """Volumes cost by the second and 60 seconds at the least, attached or not (https://aws.amazon.com/ebs/pricing/)."""
 
-    def spans(self, history: History, book: PriceBook, now: datetime) -> Iterator[CostPeriod]:
+    name = "volume"
+
+    def monthly(self, found: Mapping[str, Any], region: str, book: PriceBook) -> Dollars:
+        """Return what its size, iops and throughput cost, attached or not."""
+        return book.volume(region, found) if found.get("Size") and found.get("VolumeType") else None
+
+    def spans(self, kind: ResourceType, history: History, book: PriceBook, now: datetime) -> Iterator[CostPeriod]:
         """Yield a span for each volume, and what was paid for its initialization."""
+        del kind
         for one in history.volumes(now):
             yield CostPeriod(
                 kind="volume", id=one.id, region=one.region, experiment=one.experiment, by=one.by,
@@ -37,6 +47,10 @@ class VolumeMeter(Meter):
                     least=timedelta(), once=book.initialization(one.region, stored / GIB if stored else None),
                     rate=HourlyRate(0.0, "the price of a GiB, or how many the snapshot's blocks are, is not known"),
                 )  # fmt: skip
+
+    def describe(self, kind: ResourceType, cloud: Cloud, region: str, ids: Collection[str]) -> None:
+        """Describe volumes: what an image's root volume has is told by no request."""
+        super().describe(kind, cloud, region, [identity for identity in ids if identity.startswith("vol-")])
 
 
 def _rate(one: VolumeTimeline, book: PriceBook) -> Monthly:

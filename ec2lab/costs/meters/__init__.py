@@ -1,1 +1,0 @@
-"""What each resource type has cost, from the records of its life."""

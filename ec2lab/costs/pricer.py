@@ -1,0 +1,114 @@
+"""What resources of a type cost: a plugin says it by a pricer. Pure, but for what a pricer has AWS describe."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, ClassVar
+
+from ec2lab.aws.cloud import Cloud
+from ec2lab.aws.tags import EXPERIMENT, tags_in_request
+from ec2lab.costs.charges import CostPeriod
+from ec2lab.costs.money import Dollars, times
+from ec2lab.costs.price_book import HOURS, PriceBook
+from ec2lab.costs.rates import HourlyRate, unlisted
+from ec2lab.plugin_guard import ResultCheck, one, several
+from ec2lab.plugins import Plugins
+from ec2lab.registry.history import History
+from ec2lab.registry.record import Event, Record, parse_time
+from ec2lab.registry.state import DELETED, DISCOVERED
+from ec2lab.resource import ResourceType
+
+
+class Pricer(ABC):
+    """What resources of one type cost. Those of a type that has no pricer cost nothing."""
+
+    name: ClassVar[str]
+    """The resource type's."""
+    results: ClassVar[Mapping[str, ResultCheck]] = {
+        "monthly": one(float | int | None, "number"),
+        "spans": several(CostPeriod, "CostPeriod"),
+    }
+
+    @abstractmethod
+    def monthly(self, found: Mapping[str, Any], region: str, book: PriceBook) -> Dollars:
+        """Return what a described resource costs a month as it is now, in dollars; None where that is not known."""
+
+    def spans(self, kind: ResourceType, history: History, book: PriceBook, now: datetime) -> Iterator[CostPeriod]:
+        """Yield each time in which a resource cost the same: by default what `monthly` says, while it exists."""
+        del now
+        for life in Lives(kind, history).known.values():
+            monthly = self.monthly(life.found, life.region, book) if life.found is not None else None
+            why = "what it is is not on record" if life.found is None else unlisted(self.name, life.region)
+            if monthly == 0.0:
+                continue
+            yield CostPeriod(
+                kind=self.name, id=life.id, region=life.region, experiment=life.experiment, by=life.by,
+                what=self.name, rate=HourlyRate(times(monthly, 1 / HOURS), why), began=life.began, ended=life.ended,
+            )  # fmt: skip
+
+    def describe(self, kind: ResourceType, cloud: Cloud, region: str, ids: Collection[str]) -> None:
+        """Have AWS describe resources that `spans` calls vague; the response is on record then."""
+        kind.by_id(cloud, region, ids)
+
+
+def pricers(plugins: Plugins) -> dict[str, Pricer]:
+    """Return every pricer by the name of its resource type."""
+    return plugins.named("lab_pricers", Pricer)
+
+
+@dataclass(slots=True)
+class Life:
+    """One thing from its making to its end."""
+
+    id: str
+    region: str
+    experiment: str | None
+    by: str
+    began: datetime
+    found: Mapping[str, Any] | None
+    """AWS's description of it; None where only its id is known."""
+    ended: datetime | None = None
+
+    def end(self, moment: datetime) -> None:
+        """Note its end; the first that is heard of is the true one."""
+        self.ended = self.ended or max(moment, self.began)
+
+
+class Lives:
+    """The resources of a type, each from its creation to its deletion, by its id."""
+
+    def __init__(self, kind: ResourceType, history: History) -> None:
+        self.kind = kind
+        self.known: dict[str, Life] = {}
+        for record in history.records:
+            self._add(record)
+        for life in self.known.values():
+            if gone := history.looks.gone_by(life.id, life.began):
+                life.end(gone)
+
+    def _add(self, record: Record) -> None:
+        if record.event is Event.RESPONSE and record.operation in self.kind.created_by and record.response:
+            for found in self.kind.created_in(record.response):
+                self._begin(_life(self.kind, record, found))
+        for told in (record.annotation or {}).get(DISCOVERED, ()):
+            if told["kind"] == self.kind.name:
+                began = parse_time(told.get("since") or record.time)
+                region, by = str(told["region"]), record.by
+                self._begin(Life(str(told["id"]), region, told.get("experiment", record.experiment), by, began, None))
+        for identity in (*self.kind.ended_by(record), *(record.annotation or {}).get(DELETED, ())):
+            if identity in self.known:
+                self.known[identity].end(parse_time(record.time))
+
+    def _begin(self, begun: Life) -> None:
+        if begun.id not in self.known or self.known[begun.id].ended:
+            self.known[begun.id] = begun
+
+
+def _life(kind: ResourceType, record: Record, found: Mapping[str, Any]) -> Life:
+    """Return the beginning of what an answer says was made."""
+    experiment = tags_in_request(record.request or {}, kind.tag_type).get(EXPERIMENT)
+    began = parse_time(kind.since_in(found) or record.time)
+    return Life(kind.id_in(found), record.region or "", experiment, record.by, began, found)

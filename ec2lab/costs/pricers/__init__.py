@@ -1,0 +1,1 @@
+"""What each built-in resource type costs."""
