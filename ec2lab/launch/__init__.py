@@ -1,1 +1,1 @@
-"""From an experiment to instances that run: what is asked for, and how their set-up is seen through."""
+"""From an experiment to booted instances: capacity search, request, rollback, resume and boot."""

@@ -1,4 +1,4 @@
-"""The instances of one launch: those that run, and those on their way."""
+"""The instances of one launch, running and pending."""
 
 from __future__ import annotations
 
@@ -21,40 +21,40 @@ from ec2lab.session import Session
 
 @dataclass
 class LaunchedInstances:
-    """What a launch has been given so far."""
+    """The instances that a launch has so far."""
 
     session: Session
     count: int = 1
-    """How many are wanted."""
+    """The number of instances wanted."""
     running: list[Instance] = field(default_factory=list)
     origins: list[dict[str, Any]] = field(default_factory=list)
-    """What each of them was made from."""
+    """The provenance of each instance."""
     _starting: dict[Pool, PendingInstances] = field(default_factory=dict)
     _requests: dict[Pool, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def ids(self) -> set[str]:
-        """The ids of those that run or start."""
+        """The ids of running and pending instances."""
         running = {instance["InstanceId"] for instance in self.running}
         return running.union(*(starting.pending for starting in self._starting.values()))
 
     @property
     def missing(self) -> int:
-        """How many are neither running nor pending."""
+        """The number of instances still to be requested."""
         return self.count - len(self.ids)
 
     @property
     def in_order(self) -> list[Instance]:
-        """Those that run, in the order of their launch."""
+        """The running instances, in the order of their launch."""
         return by_launch_order(self.running)
 
     def add(self, pool: Pool, ids: Iterable[str], request: Mapping[str, Any]) -> None:
-        """Take instances in that a pool gave for a request."""
+        """Add instances that a pool returned for a request."""
         self._starting[pool] = PendingInstances(self.session.looks(pool.region), set(ids))
         self._requests[pool] = request
 
     def settle(self, emit: Emit) -> list[tuple[Pool, ApiError]]:
-        """Wait until each runs or is dead; return why the dead ones died. Raises UserError where one does neither."""
+        """Wait until each instance runs or has terminated; return the errors of the latter. Raises UserError."""
 
         def waiting(seconds: float) -> None:
             emit(Progress(text=f"  waiting until it runs: {seconds:.0f} s"))
@@ -72,18 +72,18 @@ class LaunchedInstances:
         return dead
 
     def commit(self) -> None:
-        """Record that the launch succeeded, and what its instances were made from.
+        """Record that the launch succeeded, with the provenance of its instances.
 
-        From here on another launch of the experiment is refused; before, it resumes this one.
+        Before this, the next launch of the experiment resumes this one; after it, the next launch is refused.
         """
         ids = [instance["InstanceId"] for instance in self.in_order]
         self.session.recorder.annotate(**{LAUNCHED: ids, PROVENANCE: self.origins})
 
     def give_back(self, emit: Emit) -> None:
-        """Delete instances that lack their fellows, and wait until they are gone.
+        """Terminate the instances of an incomplete group, and wait until they are terminated.
 
-        Until then their placement group takes nobody in another zone. What takes longer than anybody waits for is left
-        to shut down by itself.
+        Until then, their placement group accepts no instance in another zone. After a timeout they are left to shut
+        down.
         """
         kind = self.session.kinds["instance"]
         given = [kind.resource(m, region_of(m), from_aws(m.get("Tags"))) for m in self.running]

@@ -1,4 +1,4 @@
-"""A launch, from top to bottom: admitted, packed, searched for, committed, booted, and its code delivered."""
+"""A launch from start to end: budget, code, capacity search, commit, boot, upload."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ def launch_experiment(
     at_least: int = 1,
     defined: RunSpec | None = None,
 ) -> None:
-    """Launch an experiment whose lock the caller holds; what it was defined as is recorded.
+    """Launch an experiment under the lock that the caller holds, and record its run spec.
 
-    Raises UserError: NotReached where the instances run and their set-up could not be seen to.
+    Raises UserError; NotReached if the instances run, but nobody could log in to check their set-up.
     """
     began = clock.monotonic()
     session.expect_free(name)
@@ -91,10 +91,10 @@ def start_instances(
     at_least: int = 1,
     run: RunSpec | None = None,
 ) -> LaunchedInstances:
-    """Return once `count` instances run, or `at_least` so many. Raises UserError where they can't be had: none is left.
+    """Return when `count` instances run, or at least `at_least`. Otherwise roll back and raise UserError.
 
-    An interrupted launch (a crash, a power cut) is resumed: its instances are adopted, and only what is missing is
-    looked for. The launch is committed here, unless code is still to be uploaded.
+    An interrupted launch is resumed: its instances are adopted, and only the missing ones are requested. The launch is
+    committed here, unless code is still to be uploaded.
     """
     launched, rollback = LaunchedInstances(session, count), Rollback(session, name, emit)
     search = SearchLoop(session, name, experiment, launched, emit, rollback)
@@ -118,19 +118,19 @@ def _started(name: str, experiment: Experiment, count: int) -> LaunchStarted:
 
 
 def _outlook(session: Session, name: str, experiment: Experiment, count: int) -> Iterator[str]:
-    """Yield what a launch will cost, when its instances end, and whether anybody can log in."""
+    """Yield the cost of the launch, the expiry of its instances, and whether anybody can log in."""
     yield f"  price   {forecast(price_book(session, asks_aws=False), session.lab, experiment, count).hourly_text}"
     yield f"  ends    {end_of(experiment, name)}"
     yield nobody_can_log_in(session)
 
 
 def nobody_can_log_in(session: Session) -> str:
-    """Return, before anything is launched, that nobody will have an account on it; nothing where somebody will."""
+    """Return a warning if nobody will have an account on the instances, else an empty string."""
     return "" if session.members() else "  login   nobody can: members/ is empty (`make user-add NAME=…` adds one)"
 
 
 def end_of(experiment: Experiment, name: str) -> str:
-    """Return when instances end by themselves, as their experiment says it."""
+    """Return when and why instances terminate themselves, in words."""
     ends = [f"{duration_text(experiment.ttl)} after the launch"] if experiment.ttl else []
     ends += [f"after {duration_text(experiment.idle_timeout)} without work"] if experiment.idle_timeout else []
     never = f"never by itself (no ttl): `make teardown EXP={name}` ends it"
@@ -138,7 +138,7 @@ def end_of(experiment: Experiment, name: str) -> str:
 
 
 def _ready(session: Session, name: str, experiment: Experiment, reaches: Sequence[SshTarget]) -> Iterator[Event]:
-    """Yield how the instances are reached, and what to do next."""
+    """Yield how to reach the instances, and the next commands."""
     for reach in reaches:
         yield SshReady(experiment=name, host=reach.name, address=reach.address)
     can_log_in = session.instances_boot and session.members()
@@ -152,7 +152,7 @@ def _ready(session: Session, name: str, experiment: Experiment, reaches: Sequenc
 
 
 def _tag_volumes(session: Session, name: str, instances: Sequence[Instance]) -> None:
-    """Tag each volume with its deletion policy. The instances run and are reported: a refusal is only a warning."""
+    """Tag each volume with its deletion policy. A denied call is only a warning, because the instances already run."""
     try:
         tag_deletion_policies(session, instances)
     except AWS_ERRORS as problem:
@@ -165,7 +165,7 @@ def _tag_volumes(session: Session, name: str, instances: Sequence[Instance]) -> 
 def admitted(
     session: Session, name: str, base: str, experiment: Experiment, count: int
 ) -> AbstractContextManager[list[Budget]]:
-    """Hold a launch to its budgets, of which there may be none. Raises UserError."""
+    """Hold the budgets that apply to a launch. Raises UserError if it would exceed one."""
     if session.lab.budget is None and experiment.budget is None:
         return nullcontext([])
     return session.once(BudgetGuard).admitted(name, base, experiment, count)

@@ -1,4 +1,4 @@
-"""A launch is a sum of parts: each adds its share to the RunInstances request and to the cloud-init document."""
+"""The interface of launch parts, whose fragments add up to one request and one cloud-init document."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class LaunchContext:
-    """What a part is asked for: an experiment, in a region."""
+    """The experiment and the region that a part adds to."""
 
     session: Session
     name: str
@@ -31,9 +31,9 @@ class LaunchContext:
 
 
 class RegionUnavailable(UserError):
-    """The region lacks something that the launch needs, other regions may have it: it is passed over.
+    """The region lacks something that other regions may have; the launch continues with the next one.
 
-    `error` is what AWS said, where it was AWS that said so.
+    `error` is AWS's error, if there was one.
     """
 
     def __init__(self, reason: str, error: ApiError | None = None) -> None:
@@ -42,13 +42,13 @@ class RegionUnavailable(UserError):
 
     @property
     def may_pass(self) -> bool:
-        """Whether the region may be in order the next time."""
+        """Whether the region may be available in the next round."""
         return self.error is not None and self.error.category in TRANSIENT
 
 
 @dataclass(frozen=True, slots=True)
 class Prerequisite:
-    """Something of the lab's that a region lacks and that is made just before its first instance is asked for."""
+    """A resource of the lab that a region lacks. It is created just before the region's first RunInstances call."""
 
     what: str
     make: Callable[[], LaunchFragment]
@@ -56,9 +56,9 @@ class Prerequisite:
 
 @dataclass(frozen=True, slots=True)
 class LaunchFragment:
-    """What one part adds; sums are shares too.
+    """What one part adds to a launch, or the sum of several parts.
 
-    Dictionaries are merged, lists are joined, and two parts that set one key differently are an error.
+    Dictionaries are merged and lists are joined. If two parts set one key differently, that is an error.
     """
 
     request: Mapping[str, Any] = field(default_factory=dict)
@@ -68,7 +68,7 @@ class LaunchFragment:
     tags: Mapping[str, str] = field(default_factory=dict)
     """Tags of the instance."""
     efa_types: frozenset[str] = frozenset()
-    """The instance types that get an Elastic Fabric Adapter for their network interface."""
+    """Instance types whose network interface is an Elastic Fabric Adapter."""
     prerequisites: tuple[Prerequisite, ...] = ()
 
     def __add__(self, other: LaunchFragment) -> LaunchFragment:
@@ -81,7 +81,7 @@ class LaunchFragment:
         )
 
     def prepared(self) -> LaunchFragment:
-        """Make what is still to be made, and return the share with that in it."""
+        """Create the prerequisites, and return the fragment with their results."""
         rest = replace(self, prerequisites=())
         return total([rest, *(preparation.make() for preparation in self.prerequisites)])
 
@@ -133,17 +133,17 @@ class LaunchPart(ABC):
 
     name: ClassVar[str]
     order: ClassVar[int] = 50
-    """Where its share stands in the sum: lists, such as the commands run at boot, are joined in this order."""
+    """Parts are added in this order, which is the order of joined lists, such as boot commands."""
     once_per_region: ClassVar[bool] = False
-    """Whether what it prepares is the lab's own and serves all launches of a region: `make setup-aws` makes it too."""
+    """Whether its prerequisites are shared by all launches in a region. `make setup-aws` creates those too."""
     results: ClassVar[Mapping[str, ResultCheck]] = {"share": _share}
 
     @abstractmethod
     def share(self, site: LaunchContext) -> LaunchFragment:
-        """Return what this part adds at a site, without changing anything in AWS.
+        """Return the fragment for an experiment in a region, without changing anything in AWS.
 
-        Parts of one site are asked at the same time, in threads. Raises RegionUnready where the region lacks
-        something, UserError where no region will do.
+        All parts are called in parallel, in threads. Raises RegionUnavailable if the region lacks something, UserError
+        if the launch cannot succeed anywhere.
         """
 
 
@@ -153,12 +153,12 @@ def launch_parts(plugins: Plugins) -> list[LaunchPart]:
 
 
 def total(shares: Iterable[LaunchFragment]) -> LaunchFragment:
-    """Add shares up, in their order."""
+    """Return the sum of fragments, in order."""
     return sum(shares, start=LaunchFragment())
 
 
 def merged(first: Mapping[str, Any], second: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """Return two nested mappings as one. Raises UserError naming the key that both set differently."""
+    """Return the merge of two nested mappings. Raises UserError that names a key which both set differently."""
     result = dict(first)
     for key, value in second.items():
         mine = result.get(key)

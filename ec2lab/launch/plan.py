@@ -1,4 +1,4 @@
-"""What a launch would do, without doing it: the order of asking, what is out and why, and the request."""
+"""What a launch would do: the order of the pools, which are excluded and why, and the request. Creates nothing."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ FACTS = "facts"
 
 @dataclass(frozen=True, slots=True)
 class PlannedPool:
-    """A pool in the order of asking."""
+    """A pool, in the order of the search."""
 
     pool: Pool
     price: Dollars
-    """Dollars an hour for one instance; None where it is not known."""
+    """Dollars per hour for one instance; None if unknown."""
     out: str | None
-    """Why it would not be asked, or None."""
+    """Why the pool is excluded; None if it is not."""
 
 
 @dataclass(frozen=True, slots=True)
 class RegionFacts:
-    """What is known of a region before anyone asks it."""
+    """What is known about a region before the first request."""
 
     zones: Zones
     cpus: Mapping[str, int]
@@ -51,11 +51,11 @@ class RegionFacts:
     lack: str | None
     """What the region lacks for a launch."""
     unknown: Sequence[str] = ()
-    """What a launch does without, and could not be asked."""
+    """Optional information that AWS did not return."""
 
 
 class Plan:
-    """The plan of one launch of `count` instances; only reading calls are made."""
+    """The plan for a launch of `count` instances. Makes read-only calls."""
 
     def __init__(self, session: Session, name: str, experiment: Experiment, count: int) -> None:
         self.session, self.name = session, name
@@ -74,14 +74,14 @@ class Plan:
         if len(self._lacks) == len(self.preferences.regions) and (why := in_no_region(self._lacks.values())):
             raise UserError(f"{name}: no region will do: {why}")
         self.unseen = responses.unseen
-        """By region, why it did not respond: it is out in this plan, and a launch may find it again."""
+        """By region, why it did not respond. The plan excludes it; a launch would try it again."""
         silent = {
             region: RegionFacts(Zones(None, None), {}, {}, f"not seen: {why}") for region, why in self.unseen.items()
         }
         self.facts = {region: facts for (region, _), facts in responses.found.items()} | silent
 
     def candidates(self) -> list[PlannedPool]:
-        """Return every pool of a round, in its order, with those that are out by what is known beforehand."""
+        """Return all pools of a round in order, including excluded ones."""
         search = Search(self.preferences, lambda region, one: self.facts[region].zones.to_try(one))
         look_at_reservations(self.session.cloud, self.preferences, search)
         pools = list(search.round())
@@ -96,16 +96,16 @@ class Plan:
         return [PlannedPool(pool, self._price(pool), search.exclusion_reason(pool)) for pool in pools]
 
     def unknown(self) -> list[str]:
-        """Return what the plan does without, in regions that would be asked."""
+        """Return the optional information that is missing for the regions of the plan."""
         told = (what for facts in self.facts.values() if not facts.lack for what in facts.unknown)
         return list(dict.fromkeys(told))
 
     def share(self, region: str) -> LaunchFragment:
-        """Return what the parts add in a region."""
+        """Return the sum of the parts' fragments in a region."""
         return self.shares.plain(region)
 
     def request(self, pool: Pool) -> dict[str, Any]:
-        """Return what a pool would be asked, with what there is by now."""
+        """Return the request to a pool, as far as its prerequisites exist."""
         return build_request(self.share(pool.region), pool, self.count, self._least)
 
     @property
@@ -113,9 +113,9 @@ class Plan:
         return self.count if self.experiment.nodes > 1 else 1
 
     def dry_run(self, pool: Pool) -> ApiError | None:
-        """Ask AWS whether the request would be allowed; None if so, else its refusal.
+        """Make a dry run of the request. Returns None if it is allowed, else AWS's error.
 
-        Raises UserError where what answers does not know dry runs.
+        Raises UserError if the endpoint does not support dry runs.
         """
         request = self.request(pool) | {"DryRun": True}
         ec2, bucket = self.session.cloud.ec2_no_retry(pool.region), self.session.launch_limiter(pool.region)
@@ -132,12 +132,12 @@ class Plan:
         )
 
     def _facts(self, region: str) -> RegionFacts:
-        """Look a region up. A launch needs but one of the answers: without the others the plan says less."""
+        """Query a region. Only one response is required; without the others, the plan shows less."""
         cloud, types = self.session.cloud, self.experiment.instance_types
         failures: list[str] = []
 
         def unknown(problem: AwsError) -> None:
-            api_error(problem)  # raises what is not of AWS or the network
+            api_error(problem)  # raises errors that do not come from AWS or the network
             failures.append(described(problem))
 
         return RegionFacts(
@@ -167,7 +167,7 @@ class Plan:
         return None
 
     def _price(self, pool: Pool) -> Dollars:
-        """Look a price up: here, as one that AWS is slow to tell is no reason to leave a region out."""
+        """Return a pool's price. Queried here, because a slow price is no reason to exclude a region."""
         book = pricing(self.session).book
         if pool.market == SPOT and not self.facts[pool.region].lack:
             return book.spot_now(pool.region, self.experiment.instance_types).get(pool.instance_type)

@@ -1,4 +1,4 @@
-"""How many vCPUs of a family this account may run, by Service Quotas."""
+"""vCPU quotas of the account, from Service Quotas."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ec2lab.capacity_pools import MarketType, generation, quota_name
 
 
 def quotas(cloud: Cloud, region: str) -> Mapping[str, float]:
-    """Return EC2's quotas in a region, by name; empty where those that apply can't be read."""
+    """Return EC2's quotas in a region, by name; an empty mapping if the applied ones cannot be read."""
     try:
         return quotas_told(cloud, region)
     except AWS_ERRORS:
@@ -20,13 +20,13 @@ def quotas(cloud: Cloud, region: str) -> Mapping[str, float]:
 
 
 def quotas_told(cloud: Cloud, region: str) -> Mapping[str, float]:
-    """Return EC2's quotas in a region, by name. Raises AWS_ERRORS where those that apply can't be read.
+    """Return EC2's quotas in a region, by name. Raises AWS_ERRORS if the applied ones cannot be read.
 
-    ListServiceQuotas leaves out some that nobody has changed: AWS's default applies to them.
+    ListServiceQuotas omits some that were never changed; AWS's default applies to them.
     """
     applied = _listed(cloud, region, "list_service_quotas")
     defaults: Mapping[str, float] = {}
-    with suppress(*AWS_ERRORS):  # those that apply are worth having without them
+    with suppress(*AWS_ERRORS):  # the applied ones are useful without the defaults
         defaults = _listed(cloud, region, "list_aws_default_service_quotas")
     return {**defaults, **applied}
 
@@ -37,7 +37,7 @@ def _listed(cloud: Cloud, region: str, operation: str) -> dict[str, float]:
 
 
 def virtual_cpus(cloud: Cloud, region: str, types: list[str]) -> Mapping[str, int]:
-    """Return the vCPUs of each type that a region knows."""
+    """Return the vCPUs of each type that a region offers."""
     pages = cloud.ec2(region).get_paginator("describe_instance_types")
     wanted = [{"Name": "instance-type", "Values": types}]
     found = [t for page in pages.paginate(Filters=wanted) for t in page["InstanceTypes"]]  # type: ignore[arg-type]
@@ -45,9 +45,9 @@ def virtual_cpus(cloud: Cloud, region: str, types: list[str]) -> Mapping[str, in
 
 
 def quota_of(instance_type: str, market: str, known: Mapping[str, float]) -> tuple[str, float] | None:
-    """Return name and value of the quota that an instance counts against, or None where it is not known.
+    """Return name and value of the quota that an instance counts toward; None if unknown.
 
-    Where AWS's documentation lists no quota for a generation on spot, one that names it is taken.
+    If AWS's documentation lists no spot quota for a generation, a quota that names the generation is used.
     """
     if market not in (MarketType.ON_DEMAND, MarketType.SPOT):
         return None

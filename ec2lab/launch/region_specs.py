@@ -1,4 +1,4 @@
-"""What a launch needs in each region: the sum of the parts' shares, looked up in threads and kept."""
+"""What a launch needs in each region: the sum of all parts' fragments, computed in threads and cached."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from types_boto3_ec2 import EC2Client
 
 WARMUP_DELAY = 0.03
-"""Seconds that the call to be waited for gets to leave first: making a client keeps Python busy for 30 ms."""
+"""Seconds that the pending call gets to be sent first, because creating a client keeps Python busy for 30 ms."""
 
 
 class RegionSpecs:
-    """The shares of one launch, by region."""
+    """The fragments of one launch, by region."""
 
     def __init__(self, session: Session, name: str, experiment: Experiment) -> None:
         self._session = session
@@ -38,18 +38,18 @@ class RegionSpecs:
         self._warm: set[str] = set()
 
     def prefetch(self, regions: Iterable[str]) -> None:
-        """Begin to look regions up, all parts at the same time, without waiting for the answers."""
+        """Start to query regions, all parts in parallel, without waiting for the responses."""
         for region in regions:
             if region not in self._looks:
                 site = self._site(region)
                 self._looks[region] = [self._session.threads.submit(part.share, site) for part in self._parts]
 
     def look_again(self, region: str) -> None:
-        """Look a region up again when it is next asked for: what it answered may have passed."""
+        """Query a region again on its next use, because its response may be outdated."""
         self._looks.pop(region, None)
 
     def warm_up(self, regions: Iterable[str]) -> None:
-        """Make the clients of regions in a thread, while a call of another region is waited for; nothing is sent."""
+        """Create the clients of regions in a thread while a call to another region is pending. Sends nothing."""
         cold = [region for region in regions if region not in self._warm]
         self._warm.update(cold)
         if cold:
@@ -63,20 +63,20 @@ class RegionSpecs:
                     make(region)
 
     def plain(self, region: str) -> LaunchFragment:
-        """Return a region's share, what is to be prepared still in it. Raises RegionUnready or UserError."""
+        """Return a region's fragment, its prerequisites not yet created. Raises RegionUnavailable or UserError."""
         self.prefetch([region])
-        # While the answers are on their way, what the request wants is made ready.
+        # While the responses are pending, prepare what the request needs.
         environment()
         self._session.cloud.ec2_no_retry(region)
         with _of_one_region():
             return total(self._in_time(region))
 
     def _in_time(self, region: str) -> Iterator[LaunchFragment]:
-        """Yield what the looks tell. Raises RegionUnready where they take three times as long as one response may.
+        """Yield the parts' fragments. Raises RegionUnavailable after three times region_timeout.
 
-        A part may ask for several things, one after the other.
+        Three times, because a part may make several calls, one after the other.
         """
-        with suppress(UserError):  # who has to type a code has the time for that; each look says what else is wrong
+        with suppress(UserError):  # entering an MFA code may take longer; each query reports other problems
             self._session.cloud.expect_credentials()
         left = 3 * self._session.region_timeout
         for look in self._looks[region]:
@@ -89,7 +89,7 @@ class RegionSpecs:
             yield look.result()
 
     def ready(self, region: str) -> LaunchFragment:
-        """Return a region's share with everything made that it needs. Raises RegionUnready or UserError."""
+        """Return a region's fragment, its prerequisites created. Raises RegionUnavailable or UserError."""
         if region not in self._ready:
             share = self.plain(region)
             if share.prerequisites:
@@ -106,9 +106,10 @@ class RegionSpecs:
 
 @contextmanager
 def _of_one_region() -> Iterator[None]:
-    """Turn an error of this region into RegionUnready, but for one that each region would answer for sure.
+    """Convert an error of this region to RegionUnavailable, unless every region would certainly return it.
 
-    Whether the others are in order is for them to say: a policy, or an opt-in, may be about this one alone.
+    Whether an error is specific to the region shows only in other regions: a policy or an opt-in may concern this one
+    alone.
     """
     try:
         yield
@@ -124,22 +125,22 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Zones:
-    """What is known of a region's zones beforehand; None for what is not known."""
+    """What is known about a region's zones; None for what is unknown."""
 
     offering: Mapping[str, Sequence[str]] | None
-    """The zones that offer each instance type."""
+    """By instance type, the zones that offer it."""
     with_default_subnet: frozenset[str] | None
-    """Those in which EC2 starts an instance without being told a subnet."""
+    """The zones in which EC2 launches an instance without a subnet in the request."""
 
     def to_try(self, instance_type: str) -> list[str]:
-        """Return the zones to ask for a type, one by one; none where nothing is known."""
+        """Return the zones to try one by one for a type; an empty list if nothing is known."""
         default = self.with_default_subnet
         if self.offering is None:
             return sorted(default or ())
         return [zone for zone in self.offering.get(instance_type, ()) if default is None or zone in default]
 
     def exclusion_reason(self, instance_type: str, region: str, zone: str | None) -> str | None:
-        """Return why a type can't be started in a region, or in a zone of it; None where nothing is known against."""
+        """Return why a type cannot be launched in a region or zone; None if no reason is known."""
         if self.offering is not None:
             if instance_type not in self.offering:
                 return f"{instance_type} is not offered in {region}"
@@ -151,7 +152,7 @@ class Zones:
 
 
 def zones_of(ec2: EC2Client, types: Sequence[str], unknown: Callable[[AwsError], None]) -> Zones:
-    """Return what the client's region says of its zones; `unknown` hears of what it does not say."""
+    """Return the zones of the client's region; `unknown` is called with each error."""
     return Zones(
         known(lambda: zones_by_instance_type(ec2, types), unknown),
         known(lambda: zones_with_default_subnet(ec2), unknown),
@@ -159,7 +160,7 @@ def zones_of(ec2: EC2Client, types: Sequence[str], unknown: Callable[[AwsError],
 
 
 def zones_in_time(session: Session, region: str, types: Sequence[str]) -> Zones:
-    """Return what a region says of its zones within the time that one region is given; warns of what it does not."""
+    """Return a region's zones within region_timeout; warns about what is missing."""
 
     def unknown(problem: AwsError) -> None:
         warn(f"which zones to try is known in part: {described(problem)}")
@@ -172,13 +173,13 @@ def zones_in_time(session: Session, region: str, types: Sequence[str]) -> Zones:
             return None
 
     ec2 = session.cloud.ec2(region)
-    # Both at the same time: every region has refused by now, and others look for capacity too.
+    # In parallel: every region has already reported insufficient capacity, and others search too.
     default = session.threads.submit(in_time, lambda: zones_with_default_subnet(ec2))
     return Zones(in_time(lambda: zones_by_instance_type(ec2, types)), default.result())
 
 
 def known(ask: Callable[[], T], unknown: Callable[[AwsError], None]) -> T | None:
-    """Return what a call that only helps brings; None, and `unknown` hears why, where it fails."""
+    """Return the result of an optional call; None if it fails, after calling `unknown` with the error."""
     try:
         return ask()
     except AWS_ERRORS as problem:
@@ -187,7 +188,7 @@ def known(ask: Callable[[], T], unknown: Callable[[AwsError], None]) -> T | None
 
 
 def zones_by_instance_type(ec2: EC2Client, types: Sequence[str]) -> Mapping[str, Sequence[str]]:
-    """Return, for each type that the client's region offers, the zones that do."""
+    """Return, for each type that the client's region offers, the zones that offer it."""
     zones: dict[str, list[str]] = {}
     wanted: Any = [{"Name": "instance-type", "Values": list(types)}]
     pages = ec2.get_paginator("describe_instance_type_offerings")
@@ -198,6 +199,6 @@ def zones_by_instance_type(ec2: EC2Client, types: Sequence[str]) -> Mapping[str,
 
 
 def zones_with_default_subnet(ec2: EC2Client) -> frozenset[str]:
-    """Return the zones in which EC2 starts an instance without being told a subnet."""
+    """Return the zones in which EC2 launches an instance without a subnet in the request."""
     pages = ec2.get_paginator("describe_subnets").paginate(Filters=[{"Name": "default-for-az", "Values": ["true"]}])
     return frozenset(subnet["AvailabilityZone"] for page in pages for subnet in page["Subnets"])

@@ -1,4 +1,4 @@
-"""An experiment as it was: what its last run was made from, by the registry alone, with nothing left to choose."""
+"""Reproduces the last run of an experiment from the registry alone, with every choice fixed."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from ec2lab.validators import did_you_mean
 from ec2lab.volumes.spec import DEVICES
 
 REPRODUCES = "repeats"
-"""In the note of a run: which experiment's run it repeats."""
+"""In the annotation of a run: the experiment whose run it repeats."""
 
 
 def reproduce_last_run(session: Session, name: str, new: str) -> tuple[RunSpec, int]:
-    """Return the definition of the last run of an experiment, and how many instances it had. Raises UserError."""
+    """Return the spec of an experiment's last run, and its number of instances. Raises UserError."""
     if exists(session.directory / "experiments" / f"{new}.toml"):
         raise UserError(
             f"NEW_EXP: experiments/{new}.toml exists, so {new} is an experiment of its own; give another name"
@@ -38,9 +38,9 @@ def reproduce_last_run(session: Session, name: str, new: str) -> tuple[RunSpec, 
 def pinned(
     written: Mapping[str, Any], instances: Sequence[Mapping[str, Any]], versions: Mapping[str, str]
 ) -> dict[str, Any]:
-    """Return an experiment that has one choice left: the types, regions, images and versions that instances had.
+    """Return an experiment reduced to the types, regions, images and versions that the instances had.
 
-    `versions` are those of the datasets, by device name. Zones and subnets are left out: capacity moves.
+    `versions` are those of the datasets, by device name. Zones and subnets are not fixed, because capacity moves.
     """
     images = {instance["region"]: instance["image"] for instance in instances}
     data = [
@@ -58,7 +58,7 @@ def pinned(
 
 
 def _versions(session: Session, instances: Sequence[Mapping[str, Any]], name: str) -> dict[str, str]:
-    """Return the version of each dataset that an instance had, by device name. Raises UserError where one is gone."""
+    """Return the version of each dataset on an instance, by device name. Raises UserError if one no longer exists."""
     first = instances[0]
     if not first["snapshots"]:
         return {}

@@ -1,4 +1,4 @@
-"""The RunInstances request: the sum of the parts, at a pool, checked against what AWS would refuse."""
+"""Builds the RunInstances request from the parts' fragments and a pool, and checks what AWS would reject."""
 
 from __future__ import annotations
 
@@ -24,13 +24,11 @@ GP3_IOPS, GP3_THROUGHPUT_SHARE = 3000, 0.25
 
 
 EC2_MARKETS = {"spot": MarketType.SPOT, "capacity-block": MarketType.CAPACITY_BLOCK}
-"""By the MarketType of a request."""
+"""By market, the MarketType of the request."""
 
 
 def build_request(share: LaunchFragment, pool: Pool, most: int = 1, least: int = 1) -> dict[str, Any]:
-    """Return the RunInstances request that asks a pool for `least` instances, and for up to `most`. Raises
-    UserError.
-    """  # noqa: D205
+    """Return the request to a pool for `least` to `most` instances. Raises UserError."""
     request = {
         **_drop_placement_group_if_reserved(merged(share.request, _place(pool), "RunInstances"), pool),
         "InstanceType": pool.instance_type,
@@ -48,7 +46,7 @@ def build_request(share: LaunchFragment, pool: Pool, most: int = 1, least: int =
 
 
 def pool_of(request: Mapping[str, Any], region: str) -> Pool:
-    """Return the pool that a RunInstances request asks."""
+    """Return the pool that a RunInstances request names."""
     interface: Mapping[str, Any] = next(iter(request.get("NetworkInterfaces", ())), {})
     target = request.get("CapacityReservationSpecification", {}).get("CapacityReservationTarget", {})
     reservation = target.get("CapacityReservationId", "")
@@ -70,10 +68,10 @@ def _place(pool: Pool) -> dict[str, Any]:
 
 
 def _drop_placement_group_if_reserved(request: dict[str, Any], pool: Pool) -> dict[str, Any]:
-    """Return a request without a placement group where capacity is reserved: it stands where it was reserved.
+    """Return a request without a placement group if its capacity is reserved.
 
-    A reservation is used only by instances of its own placement group, or of none where it has none; the instances of a
-    Capacity Block stand close together by themselves
+    Instances use a reservation only in the reservation's own placement group, or in none if it has none. The instances
+    of a Capacity Block are placed close together anyway
     (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/cr-groups.html,
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-capacity-blocks.html).
     """
@@ -85,9 +83,9 @@ def _drop_placement_group_if_reserved(request: dict[str, Any], pool: Pool) -> di
 
 
 def _with_efa(request: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a request whose one network interface is an EFA, the subnet and the groups being its own then.
+    """Return a request whose only network interface is an EFA, with the subnet and the groups moved to it.
 
-    One, though large types have more: with several, AWS gives an instance no public address
+    Only one, even for types that have more: AWS gives an instance with several no public address
     (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_InstanceNetworkInterfaceSpecification.html).
     """
     moved = {"SecurityGroupIds": "Groups", "SubnetId": "SubnetId"}
@@ -112,7 +110,7 @@ def _market(pool: Pool) -> dict[str, Any]:
 
 
 def check_block_devices(mappings: list[Mapping[str, Any]]) -> None:
-    """Refuse what AWS would refuse of block device mappings. Raises UserError."""
+    """Raise UserError for block device mappings that AWS would reject."""
     names = [mapping.get("DeviceName") for mapping in mappings]
     for name in names:
         if not name:
@@ -137,9 +135,10 @@ def check_block_devices(mappings: list[Mapping[str, Any]]) -> None:
 
 
 def verify_root_device(instance: Mapping[str, Any], request: Mapping[str, Any]) -> None:
-    """Refuse an instance whose root volume is not the one that was asked for. Raises UserError.
+    """Raise UserError if an instance's root device is not the requested one.
 
-    With a wrong device, EC2 creates an empty extra volume, and the root is the image's: small and unencrypted.
+    With a wrong device name, EC2 creates an additional empty volume, and the root volume is the image's: small and
+    unencrypted.
     """
     named = request["BlockDeviceMappings"][0]["DeviceName"]
     if (device := instance.get("RootDeviceName", named)) != named:
@@ -157,20 +156,20 @@ def _within(where: str, key: str, value: int | None, kind: str, limits: Mapping[
 
 
 Command = str | Sequence[object]
-"""A command of cloud-init's runcmd: of a shell, or as words."""
+"""A command of cloud-init's runcmd: a shell command, or a list of words."""
 
 
 def answering_for_all(commands: Sequence[Command]) -> list[str]:
-    """Return `runcmd` lines that run each command, name each that fails, and fail in the end if any did.
+    """Return `runcmd` lines that run all commands, name each one that fails, and fail at the end if any did.
 
-    cloud-init writes them into one shell script, whose exit code is that of its last command alone
+    cloud-init writes them into one shell script, whose exit status is that of its last command
     (https://docs.cloud-init.io/en/latest/reference/modules.html#runcmd).
     """
     return [*(_watched(command) for command in commands), "exit ${failed:-0}"] if commands else []
 
 
 def _quoted(word: str) -> str:
-    """Return a word in quotes, always: without, a shell would take `else` for its own."""
+    """Return a word in quotes, even where a shell needs none: it would parse an unquoted `else`."""
     return "'" + word.replace("'", "'\"'\"'") + "'"
 
 

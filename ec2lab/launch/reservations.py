@@ -1,6 +1,6 @@
-"""Capacity that the account has reserved: in one zone, for one type, for a time.
+"""Capacity Reservations and Capacity Blocks: capacity in one zone, for one type, for a time.
 
-A reservation is described before it is asked for: EC2 refuses what does not fit it, and does not say what would
+They are described before they are requested, because EC2 rejects what does not match one without saying what would
 (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/capacity-reservations-using.html).
 """
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from ec2lab.launch.search import PlacementPreferences, Search
 
 KINDS = {MarketType.RESERVATION: "default", MarketType.CAPACITY_BLOCK: "capacity-block"}
-"""Markets, and their ReservationType in EC2."""
+"""By market, the ReservationType in EC2."""
 ACTIVE = "active"
 NOT_YET = ("pending", "scheduled", "assessing", "delayed", "payment-pending")
-"""States after which a reservation may be active."""
+"""States that may be followed by `active`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Reservation:
 
     @classmethod
     def of(cls, described: Mapping[str, Any]) -> Self:
-        """Read a description."""
+        """Return the reservation of a DescribeCapacityReservations response."""
         return cls(
             described["CapacityReservationId"], described.get("AvailabilityZone", ""), described["InstanceType"],
             described.get("ReservationType", KINDS[MarketType.RESERVATION]), described.get("State", ACTIVE),
@@ -52,7 +52,7 @@ class Reservation:
         )  # fmt: skip
 
     def exclusion_reason(self, market: Market, instance_type: str) -> str | None:
-        """Return why it will never hold an instance of a type, asked for as a market; None if it may."""
+        """Return why it can never be used for a type and a market; None if it can."""
         asked = KINDS.get(market.type, "")
         if self.kind != asked:
             other = next((name for name, kind in KINDS.items() if kind == self.kind), self.kind)
@@ -64,7 +64,7 @@ class Reservation:
         return None
 
     def lack(self, wanted: int) -> str | None:
-        """Return why it holds no so many instances now; None if it does."""
+        """Return why it has no `wanted` free instances now; None if it does."""
         if self.state != ACTIVE:
             return f"{self.id} is {self.state}"
         if self.free < wanted:
@@ -73,7 +73,7 @@ class Reservation:
 
 
 def find(ec2: EC2Client, market: Market) -> Reservation | None:
-    """Return a market's reservation in the client's region; None where it is not there."""
+    """Return a market's reservation in the client's region; None if it is not there."""
     try:
         found = ec2.describe_capacity_reservations(CapacityReservationIds=[market.reservation])
     except ClientError as refusal:
@@ -84,9 +84,9 @@ def find(ec2: EC2Client, market: Market) -> Reservation | None:
 
 
 def look_at_reservations(cloud: Cloud, preferences: PlacementPreferences, search: Search) -> None:
-    """Describe the reservations that an experiment names, in each region, and tell the search of them.
+    """Describe the reservations that an experiment names, in each region, and add them to the search.
 
-    Where that is not possible the search asks without knowing, and EC2's own error says what does not fit.
+    If that fails, the search continues without them, and EC2's own error reports a mismatch.
     """
     for market in (market for market in preferences.markets if market.reservation):
         for region in preferences.regions:

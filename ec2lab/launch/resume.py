@@ -1,4 +1,4 @@
-"""What a launch that was interrupted left: which instances are adopted, and which request is sent once more."""
+"""Resumes an interrupted launch: which instances are adopted, and which request is sent again."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from ec2lab.session import Session
 
 
 class AlreadyRunning(UserError):
-    """There is nothing to launch."""
+    """The experiment is already live."""
 
 
 def instances_of_interrupted_launch(
     session: Session, experiment: str, ask_again: AskAgain | None = None
 ) -> list[Resource]:
-    """Return the instances that a launch made before it was cut off; none where nothing lives.
+    """Return the instances of an interrupted launch; an empty list if there are none.
 
-    What it made and did not live to hear of is learned by `ask_again`, or found by its tag. Raises UserError, saying
-    where, if the experiment lives because its launch ended well.
+    Instances whose response was lost are found with `ask_again`, or by their tag. Raises UserError if the experiment is
+    live because its launch succeeded.
     """
     found = reconcile(session, experiment, ask_again)
     if found and not History(session.records_here(experiment)).of(experiment).interrupted:
@@ -48,13 +48,13 @@ def _hint(found: Sequence[Resource], experiment: str) -> str:
 
 
 def requests_of(session: Session, experiment: str, instances: Sequence[Resource]) -> dict[str, Mapping[str, Any]]:
-    """Return the RunInstances request that each of an experiment's instances was made by, by its id."""
+    """Return, by instance id, the RunInstances request that created it."""
     intents = History(session.records_here(experiment)).requests
     return {m.id: intents[m.record].request or {} for m in instances if m.record and m.record in intents}
 
 
 def is_wanted(intent: Record, preferences: PlacementPreferences, missing: int) -> bool:
-    """Say whether an experiment, as it is now, would ask for what an intent asked for."""
+    """Return whether the experiment, as it is now, would still make an intent's request."""
     recorded, region = intent.request or {}, str(intent.region)
     pool = pool_of(recorded, region)
     placed = (
@@ -66,9 +66,9 @@ def is_wanted(intent: Record, preferences: PlacementPreferences, missing: int) -
 
 
 def same_request(session: Session, specs: RegionSpecs, intent: Record) -> dict[str, Any] | None:
-    """Return the request of an intent, if the experiment as it is now asks for the same; None else.
+    """Return the request of an intent, if the experiment would now make exactly the same; else None.
 
-    The record holds user data by its digest alone, so it is made again.
+    It is built again, because the record has only a digest of the user data.
     """
     recorded, region = intent.request or {}, str(intent.region)
     try:

@@ -1,4 +1,4 @@
-"""Undoing a launch that fails: what it made is deleted, or it is on record that it made nothing."""
+"""Rolls back a failed launch: deletes what it created, or records that it created nothing."""
 
 from __future__ import annotations
 
@@ -23,36 +23,36 @@ from ec2lab.session import Session
 
 @contextmanager
 def failure_recorded(session: Session) -> Iterator[None]:
-    """Record why a launch fails, or is refused."""
+    """Record why a launch failed or was refused."""
     try:
         yield
     except AlreadyRunning:
         raise
     except (UserError, *AWS_ERRORS) as problem:
         note = NOT_REACHED if isinstance(problem, NotReached) else FAILED
-        with suppress(UserError):  # why the launch failed is what to report
+        with suppress(UserError):  # report the launch's own error, not this one
             session.recorder.annotate(**{note: text_without_secrets(_why(problem))})
         raise
 
 
 @dataclass
 class Rollback:
-    """What a launch knows of what AWS may hold of it, and how that is deleted should the launch fail."""
+    """Tracks whether AWS may have a resource of the launch, and deletes it if the launch fails."""
 
     session: Session
     name: str
     emit: Emit
     may_hold_something: bool = False
-    """Whether AWS may hold a resource of the launch: an instance, or what nodes need for themselves."""
+    """Whether AWS may have a resource of the launch: an instance, or the groups of nodes."""
     _has_asked: bool = False
 
     def on_failure(self) -> AbstractContextManager[None]:
-        """Roll back, whatever ends the block early: an instance that nobody knows of costs money."""
+        """Roll back if anything interrupts the block: an instance that nobody knows about costs money."""
         return INTERRUPTS.undone_on_failure(self._undo, f"`make teardown EXP={self.name}` deletes it")
 
     @contextmanager
     def asking(self) -> Iterator[None]:
-        """Around a RunInstances call: unless AWS refuses it, the launch may hold instances from now on."""
+        """Surround a RunInstances call. Unless AWS rejects the call, the launch may have instances from then on."""
         held = self.may_hold_something
         self.asked_before()
         try:
@@ -62,18 +62,18 @@ class Rollback:
             raise
 
     def asked_before(self) -> None:
-        """Note that a RunInstances call was sent whose response is not known."""
+        """Note that a RunInstances call was sent whose response is unknown."""
         self.may_hold_something = self._has_asked = True
 
     def _undo(self, problem: BaseException) -> None:
-        # An interrupted sweep keeps what it has: the next one resumes it.
+        # An interrupted sweep keeps its instances; the next one resumes it.
         if not isinstance(problem, AlreadyRunning) and not self.session.over.is_set():
             self._delete(problem) if self.may_hold_something else self._record_clean_failure()
 
     def _record_clean_failure(self) -> None:
-        """Record that all that was asked for was refused, so that its records can be archived."""
+        """Record that every request was rejected, so that the records can be archived."""
         if self._has_asked:
-            with suppress(UserError):  # why the launch failed is what to report; the records stay a while longer
+            with suppress(UserError):  # report the launch's own error; the records are archived later
                 self.session.recorder.annotate(**{DELETED: [], RESOLVED: []})
 
     def _delete(self, problem: BaseException) -> None:

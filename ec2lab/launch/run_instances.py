@@ -1,4 +1,4 @@
-"""Asking AWS for an instance, and waiting until it runs: every way in which that can be refused becomes one error."""
+"""Sends a RunInstances request and waits until the instances run. Every rejection becomes one type of error."""
 
 from __future__ import annotations
 
@@ -23,22 +23,20 @@ if TYPE_CHECKING:
     from types_boto3_ec2 import EC2Client
 
 PATIENCE = 15 * 60
-"""Seconds to wait for an instance to run. EC2's own waiter gives up after 10 minutes, large GPU instances take
-longer.
-"""
+"""Seconds until an instance must run. EC2's own waiter gives up after 10 minutes; large GPU instances take longer."""
 TRIES = 8
-"""How often one pool is asked while the answer is unclear or `too fast`."""
+"""Number of attempts per pool while the response is ambiguous or throttled."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 20.0
-"""Seconds between those tries, growing with full jitter
+"""Seconds between attempts, with exponential backoff and full jitter
 (https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/)."""
 POLL = 0.2, 5.0
-"""Seconds between looks at a starting instance: early and often at first, then sparing EC2's request bucket."""
+"""Seconds between polls of a pending instance: short at first, then longer to spare EC2's request bucket."""
 
 Instance = Mapping[str, Any]
 
 
 class Refused(Exception):
-    """AWS said no, at once or late."""
+    """AWS rejected the request, at once or after the instance was pending."""
 
     def __init__(self, refusal: ApiError) -> None:
         super().__init__(str(refusal))
@@ -46,7 +44,7 @@ class Refused(Exception):
 
 
 class Unclear(UserError):
-    """Whether an instance was made is not known: `error` is the last of several responses that did not say."""
+    """It is unknown whether an instance was created; `error` is the last of several ambiguous responses."""
 
     def __init__(self, error: ApiError) -> None:
         super().__init__(f"RunInstances: asked without a clear answer, {TRIES} times at the most; the last was {error}")
@@ -56,10 +54,10 @@ class Unclear(UserError):
 def ask(
     ec2: EC2Client, request: Mapping[str, Any], token: str, bucket: TokenBucket, *, renew: bool = True
 ) -> list[Instance]:
-    """Send one RunInstances request until its answer is clear; the token makes asking again safe.
+    """Send a RunInstances request until its result is certain. The client token makes retries safe.
 
-    `ec2` must not retry by itself; `bucket` says when the next request may be sent; where the token's instance is dead,
-    `renew` takes another token. Raises Refused; Unclear where it stays unclear whether an instance was made.
+    `ec2` must not retry by itself. `bucket` limits the request rate. `renew` returns a new token if the instance of the
+    first has terminated. Raises Refused; Unclear if the result stays ambiguous.
     """
     refusal, unclear = None, False
     for pause in [0.0, *islice(jittered(FIRST_PAUSE, LONGEST_PAUSE), TRIES - 1)]:
@@ -76,27 +74,27 @@ def ask(
         unclear = unclear or refusal.category is ErrorCategory.AMBIGUOUS
         if refusal.category is ErrorCategory.CLIENT_TOKEN_REUSED and renew:
             token = new_id()
-        elif unclear and refusal.code in NOT_NOW:  # it speaks of this try alone
+        elif unclear and refusal.code in NOT_NOW:  # it concerns only this attempt
             break
         elif refusal.category not in TRANSIENT:
             raise Refused(refusal)
     if refusal is None:
         raise AssertionError("nothing was asked")
-    raise Unclear(refusal) if unclear else Refused(refusal)  # throttled to the last: nothing was made
+    raise Unclear(refusal) if unclear else Refused(refusal)  # throttled every time: nothing was created
 
 
 @dataclass
 class PendingInstances:
-    """Instances of one region between being made and running."""
+    """Instances of one region that are not running yet."""
 
     looks: DescribeBatcher
     pending: set[str]
     running: list[Instance] = field(default_factory=list)
     dead: list[ApiError] = field(default_factory=list)
-    """Why others ended instead: refusals that came late."""
+    """Why others terminated while pending: late rejections."""
 
     def look(self) -> None:
-        """Ask once how all that are pending are."""
+        """Poll all pending instances once."""
         for found in self.looks.look(sorted(self.pending)):
             identity, state = found["InstanceId"], state_of(found)
             if state is InstanceState.PENDING:
@@ -112,9 +110,9 @@ class PendingInstances:
 
 
 def wait_until_gone(looks: DescribeBatcher, ids: Iterable[str], wait: Callable[[float], None]) -> set[str]:
-    """Look until instances that were asked to end have ended; return those that are still shutting down after all.
+    """Wait until instances have terminated; return those that are still shutting down after the timeout.
 
-    Large ones take longer than anybody waits for, and a search of hours does not end for that.
+    Large instances may take longer, and a search that ran for hours must not fail because of them.
     """
     left = set(ids)
     for _ in attempts(wait, POLL, PATIENCE):
@@ -127,9 +125,9 @@ def wait_until_gone(looks: DescribeBatcher, ids: Iterable[str], wait: Callable[[
 def wait_until_running(
     all_starting: Sequence[PendingInstances], waiting: Callable[[float], None], wait: Callable[[float], None]
 ) -> None:
-    """Look until each instance runs or is dead, at all of a pool in one call. Raises UserError when one does neither.
+    """Wait until each instance runs or has terminated, with one call per region. Raises UserError on a timeout.
 
-    `waiting` hears after each look how many seconds it has been; `wait` is how the next is waited for.
+    `waiting` is called after each poll with the seconds since the start; `wait` sleeps between polls.
     """
     began = clock.monotonic()
     for last in attempts(wait, POLL, PATIENCE):

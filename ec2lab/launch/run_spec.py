@@ -1,4 +1,4 @@
-"""What an experiment is: its file, or what was recorded when it was launched under a name without one."""
+"""What is launched: an experiment's file, or the record of an earlier launch if the name has no file."""
 
 from __future__ import annotations
 
@@ -27,35 +27,35 @@ COMMAND_DIGEST = "command_sha256"
 
 @dataclass(frozen=True, slots=True)
 class RunSpec:
-    """An experiment as it is launched: written as in its file, its parameters chosen."""
+    """An experiment to launch, with its parameters applied."""
 
     written: Mapping[str, Any]
     base: str
-    """Whose file it is from."""
+    """The experiment whose file it comes from."""
     more: Mapping[str, Any] = field(default_factory=dict)
-    """What else is recorded of a run: which one it repeats."""
+    """Additional fields of the recorded run, such as the run that it repeats."""
     pack: CodeArchive | None = None
-    """Its code, where that is not to be packed now."""
+    """Its code, if that is already packed."""
     recorded_of: str = ""
-    """Whose run on record it is, where no file says it."""
+    """The run that it was recorded for, if it comes from no file."""
     trials: int = 1
     """How many combinations of parameters its file has, of which this is the first."""
 
     @property
     def experiment(self) -> Experiment:
-        """The checked model. Raises UserError, which blames the file, or the record."""
+        """The validated model. Raises UserError that names the file, or the record."""
         where = f"the record of {self.recorded_of}" if self.recorded_of else f"experiments/{self.base}.toml"
         return checked(self.written, Experiment, shown_as=where)
 
     def as_annotation(self) -> dict[str, Any]:
-        """Return what is recorded of it: of its command the digest alone, which is safe whatever stands in it."""
+        """Return the fields to record. Of the command, only the digest: it may contain a secret."""
         rest = {key: value for key, value in self.written.items() if key != COMMAND}
         digest = {COMMAND_DIGEST: digest_of(self.written[COMMAND])} if COMMAND in self.written else {}
         code = {CODE: self.pack.as_annotation()} if self.pack else {}
         return {"from": self.base, "experiment": rest, **digest, **code, **self.more}
 
     def with_code(self, directory: Path) -> RunSpec:
-        """Return it with its code packed as it is now, if it has some that is not yet packed. Raises UserError."""
+        """Return the spec with its code packed, unless it already is. Raises UserError."""
         code = self.experiment.code
         if code is None or self.pack is not None:
             return self
@@ -74,10 +74,10 @@ def definition(
     first_of_matrix: bool = False,
     again: bool = False,
 ) -> RunSpec:
-    """Return what `name` is: the file of `base` or its own, or what was recorded, with parameters chosen.
+    """Return the spec of `name`, from the file of `base`, its own file or its record, with parameters applied.
 
-    One that lives, or is launched `again`, has the parameters that it was launched with, unless others are chosen;
-    with `first_of_matrix` what is open has its first value. Raises UserError.
+    A live experiment, or one that is launched `again`, keeps the parameters of its launch unless others are given. With
+    `first_of_matrix`, open parameters take their first value. Raises UserError.
     """
     has_a_file = has_file(session.directory, name)
     if base and base != name and has_a_file:
@@ -101,7 +101,7 @@ def definition(
 
 
 def from_record(session: Session, recorded: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Return the experiment of a recorded run as it was written. Raises UserError where its command is not found."""
+    """Return a recorded run's experiment as written. Raises UserError if its command cannot be found."""
     written = dict(recorded["experiment"])
     if digest := recorded.get(COMMAND_DIGEST):
         written[COMMAND] = _command(session.directory, recorded["from"], digest, name)
@@ -109,11 +109,11 @@ def from_record(session: Session, recorded: Mapping[str, Any], name: str) -> dic
 
 
 def _command(directory: Path, base: str, digest: str, name: str) -> str:
-    """Find the command of a digest in the experiment's file, as it is or as git had it. Raises UserError."""
+    """Return the command with a digest, from the experiment's file or its git history. Raises UserError."""
     for text in file_versions(directory, Path("experiments") / f"{base}.toml"):
         try:
             command = tomllib.loads(text).get(COMMAND)
-        except (ValueError, RecursionError):  # as toml_file.read has them
+        except (ValueError, RecursionError):  # as toml_files.read returns them
             continue
         if isinstance(command, str) and digest_of(command) == digest:
             return command
@@ -124,14 +124,14 @@ def _command(directory: Path, base: str, digest: str, name: str) -> str:
 
 
 def load_pack(directory: Path, recorded: Mapping[str, Any], name: str) -> CodeArchive | None:
-    """Return the code of a recorded run, the same to the last byte; None where it had none. Raises UserError."""
+    """Return the code of a recorded run, byte for byte; None if it had none. Raises UserError."""
     if not (told := recorded.get(CODE)):
         return None
     commit, digest, difference = told["commit"], told["pack_sha256"], told.get("diff_sha256")
     if content := kept(directory, digest):
         return CodeArchive(content, commit, difference)
     if difference is None:
-        # A commit is the same everywhere; a working tree without changes is packed otherwise than its commit.
+        # A commit is the same everywhere. An unchanged working tree is packed differently from its commit.
         path = recorded["experiment"][CODE]["path"]
         again = packed(directory, Code(path=path, commit=commit))
         return CodeArchive(again.tar, commit, None)
@@ -142,12 +142,12 @@ def load_pack(directory: Path, recorded: Mapping[str, Any], name: str) -> CodeAr
 
 
 def digest_of(command: str) -> str:
-    """Return the SHA-256 of a command, in hexadecimal digits."""
+    """Return the SHA-256 of a command, in hexadecimal."""
     return hashlib.sha256(command.encode()).hexdigest()
 
 
 def last_recorded_run(session: Session, name: str, *, ever: bool = False) -> Mapping[str, Any] | None:
-    """Return what was last recorded of a run of `name`; `ever` looks into the archive too."""
+    """Return the last recorded run of `name`; with `ever`, the archive is searched too."""
     records = session.registry.history(name) if ever else session.records_here(name)
     return History(records).of(name).run
 

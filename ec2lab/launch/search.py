@@ -1,4 +1,4 @@
-"""The order in which capacity pools are asked, what each error rules out, and what helps where none is left. Pure."""
+"""The order of the capacity pools, what each error excludes, and advice if none is left. Pure."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ from ec2lab.regions import region_of_zone
 
 @dataclass(frozen=True, slots=True)
 class PlacementPreferences:
-    """What an experiment would take, each list in the order of preference."""
+    """What an experiment accepts, each list in order of preference."""
 
     regions: Sequence[str]
     instance_types: Sequence[str]
     markets: Sequence[Market]
     zones: Sequence[str] = ()
-    """The only zones that will do; empty for all."""
+    """The only zones to use; empty for all."""
     subnets: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """The only subnets that will do, for each region; empty for the default VPC's."""
+    """By region, the only subnets to use; empty for those of the default VPC."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exclusion:
-    """A set of pools, by what they have in common; None stands for any."""
+    """A set of pools with something in common; None matches anything."""
 
     region: str
     instance_type: str | None = None
     zone: str | None = None
     subnet: str | None = None
     quota: str | None = None
-    """As `quota_key` names it."""
+    """As returned by `quota_key`."""
     market: Market | None = None
 
     def covers(self, pool: Pool) -> bool:
-        """Say whether a pool is in the set."""
+        """Return whether a pool is in the set."""
         return (
             self.region == pool.region
             and self.instance_type in (None, pool.instance_type)
@@ -53,32 +53,32 @@ class Exclusion:
 
 
 ZonesToTry = Callable[[str, str], Sequence[str]]
-"""(region, instance type) -> the zones to ask one by one."""
+"""(region, instance type) -> the zones to try one by one."""
 
 
 class Search:
-    """A search for capacity: rounds over the pools, without those that refusals have ruled out.
+    """A search for capacity: rounds over the pools that errors have not excluded.
 
-    A round first asks each region without naming a zone, by preference: one call there asks all its zones. Only when
-    every region has refused are the zones asked one by one, those in front that a refusal's message named.
+    A round first tries each region without a zone, in order of preference: one call covers all its zones. Only if all
+    regions fail are zones tried one by one, those first that an error message suggested.
     """
 
     def __init__(self, preferences: PlacementPreferences, zones_to_try: ZonesToTry) -> None:
         self.refusals: dict[Pool, ApiError] = {}
-        """The last response of every pool that was asked, in the order of asking."""
+        """The last error of every pool that was tried, in order."""
         self.ruled_out: dict[Exclusion, str] = {}
-        """What is out for the whole search, and why."""
+        """What is excluded for the whole search, and why."""
         self.passed_over: dict[str, str] = {}
-        """The regions that are left out of this round alone, and why."""
+        """Regions that are skipped in this round only, and why."""
         self.unoffered: set[tuple[str, str]] = set()
-        """Regions and types that AWS does not offer there by its own list; what is refused as `Unsupported` may be."""
+        """Regions and types that AWS's own list does not offer; `Unsupported` errors may have other causes."""
         self._region_errors: dict[str, ApiError] = {}
         self._reserved: dict[tuple[str, Market], Reservation] = {}
         self._preferences = preferences
         self._zones_to_try = zones_to_try
 
     def round(self) -> Iterator[Pool]:
-        """Yield the pools of one round, each at most once; what is ruled out meanwhile is left out."""
+        """Yield the pools of one round, each at most once, without those excluded in the meantime."""
         self.passed_over.clear()
         for a_pass in (self._first_pass, self._second_pass):
             for pool in a_pass():
@@ -86,7 +86,7 @@ class Search:
                     yield pool
 
     def refused(self, pool: Pool, error: ApiError) -> None:
-        """Note a response, and what it rules out for good."""
+        """Note a pool's error, and what it excludes permanently."""
         error = replace(error, region=pool.region, market=str(pool.market), instance_type=pool.instance_type)
         self.refusals[pool] = error
         if exclusion := _exclusion_for(pool, error):
@@ -95,13 +95,13 @@ class Search:
             self._region_errors.setdefault(pool.region, error)
 
     def exclude_region(self, region: str, reason: str, error: ApiError | None = None) -> None:
-        """Rule a whole region out. `error` is what AWS said, where it was AWS."""
+        """Exclude a region. `error` is AWS's error, if there was one."""
         self.ruled_out[Exclusion(region)] = reason
         if error:
             self._region_errors.setdefault(region, error)
 
     def reserve(self, region: str, market: Market, found: Reservation | None) -> None:
-        """Note how it stands with a reservation in a region, and rule out what it will never hold."""
+        """Note a reservation's state in a region, and exclude what it can never be used for."""
         if found is None:
             self.ruled_out[Exclusion(region, market=market)] = f"{market.reservation} is not in {region}"
             return
@@ -113,28 +113,28 @@ class Search:
                 self.ruled_out[Exclusion(region, instance_type, market=market)] = reason
 
     def lack(self, pool: Pool, wanted: int) -> str | None:
-        """Return why a pool's reservation holds no so many instances now; None where it may, or there is none."""
+        """Return why a pool has no `wanted` instances in its reservation now, if it has a reservation; else None."""
         found = self._reserved.get((pool.region, pool.market))
         return found.lack(wanted) if found else None
 
     def pass_over(self, region: str, reason: str) -> None:
-        """Leave a region out of this round: the next may find it in order."""
+        """Skip a region in this round only."""
         self.passed_over[region] = reason
 
     def exclusion_reason(self, pool: Pool) -> str | None:
-        """Return why a pool is out for good, or None."""
+        """Return why a pool is permanently excluded, or None."""
         return next((reason for exclusion, reason in self.ruled_out.items() if exclusion.covers(pool)), None)
 
     def reasons(self) -> list[str]:
-        """Return why pools are out, for good or in this round, each reason once."""
+        """Return why pools are excluded or skipped, each reason once."""
         return list(dict.fromkeys([*self.ruled_out.values(), *self.passed_over.values()]))
 
     def exhausted(self) -> bool:
-        """Say whether another round would ask nobody."""
+        """Return whether another round would try no pool."""
         return all(self.exclusion_reason(pool) for pool in self._first_pass())
 
     def said_everywhere(self) -> ApiError | None:
-        """Return the error that is no region's own: each one said that the caller is unknown, or may not."""
+        """Return the error if all regions reported invalid credentials or missing permissions, else None."""
         said = [self._region_errors.get(region) for region in self._preferences.regions]
         return said[0] if said and all(error and _may_be_global(error) for error in said) else None
 
@@ -185,7 +185,7 @@ def _may_be_global(error: ApiError) -> bool:
 
 
 def _exclusion_for(pool: Pool, error: ApiError) -> Exclusion | None:
-    """Return what a response rules out, and no more than it speaks of."""
+    """Return what an error excludes, and no more than it states."""
     this = Exclusion(pool.region, pool.instance_type, market=pool.market)
     zone, found = pool.zone or error.zone_refused, None
     match error.category:
@@ -203,9 +203,7 @@ def _exclusion_for(pool: Pool, error: ApiError) -> Exclusion | None:
 
 
 def placement_preferences(lab: Lab, name: str, experiment: Experiment) -> PlacementPreferences:
-    """Return where an experiment may run, in the order of preference. Raises UserError where its preferences exclude
-    all.
-    """  # noqa: D205
+    """Return an experiment's placement preferences. Raises UserError if they exclude everything."""
     regions, zones = experiment.regions or lab.regions, experiment.zones or []
     if strangers := [zone for zone in zones if region_of_zone(zone) not in regions]:
         raise UserError(
@@ -220,12 +218,12 @@ def placement_preferences(lab: Lab, name: str, experiment: Experiment) -> Placem
 
 
 def allowed_subnets(lab: Lab, experiment: Experiment) -> Mapping[str, Sequence[str]]:
-    """Return the subnets that an experiment is bound to, by region; empty where EC2 may choose."""
+    """Return the subnets that an experiment is limited to, by region; empty if EC2 may choose."""
     return experiment.subnets if experiment.subnets is not None else lab.network.subnets
 
 
 def exhausted_event(search: Search, experiment: str) -> CapacityExhausted:
-    """Return a search that found too little as an event: each pool with its last response, and what would help."""
+    """Return the event for an unsuccessful search: each pool with its last error, and advice."""
     rejections = [
         Rejection(
             region=pool.region, zone=pool.zone, subnet=pool.subnet, instance_type=pool.instance_type,
@@ -244,7 +242,7 @@ EBS_QUOTAS = {
     "MaxIOPSLimitExceeded": 'EBS "IOPS for Provisioned IOPS SSD … volumes"',
     "SnapshotLimitExceeded": 'EBS "Snapshots per Region"',
 }
-"""By https://docs.aws.amazon.com/general/latest/gr/ebs-service.html."""
+"""https://docs.aws.amazon.com/general/latest/gr/ebs-service.html"""
 NETWORK_QUOTAS = {
     "AddressLimitExceeded": '"EC2-VPC Elastic IPs" (Amazon EC2); releasing an address that nothing uses frees one',
     "NetworkInterfaceLimitExceeded": '"Network interfaces per Region" (Amazon VPC); '
@@ -253,11 +251,11 @@ NETWORK_QUOTAS = {
     "RulesPerSecurityGroupLimitExceeded": '"Inbound or outbound rules per security group" (Amazon VPC); '
     "deleting rules of addresses that nobody has any more frees some",
 }
-"""By https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html, and what else helps."""
+"""https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html, with other remedies."""
 
 
 def advice(search: Search, experiment: str) -> list[str]:
-    """Return what the user can do about each sort of refusal, once each."""
+    """Return what the user can do about each category of error, without repetition."""
     lines = [line for pool, error in search.refusals.items() if (line := _about(search, pool, error))]
     if any(error.category is ErrorCategory.INSUFFICIENT_CAPACITY for error in search.refusals.values()):
         lines.append(

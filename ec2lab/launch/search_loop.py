@@ -1,4 +1,4 @@
-"""The search for capacity as it runs: pool after pool is asked, in rounds, until no instance is missing."""
+"""Runs the capacity search: tries pool after pool, in rounds, until no instance is missing."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class SearchLoop:
     emit: Emit
     rollback: Rollback
     _skipped: dict[str, RegionUnavailable] = field(default_factory=dict)
-    """Regions that were not asked, and why, until that is reported."""
+    """Regions that were skipped, and why, until that is reported."""
 
     @cached_property
     def specs(self) -> RegionSpecs:
@@ -55,12 +55,12 @@ class SearchLoop:
 
     @cached_property
     def preferences(self) -> PlacementPreferences:
-        """What the experiment would take. Raises UserError where that is nowhere."""
+        """The experiment's placement preferences. Raises UserError if they exclude everything."""
         return placement_preferences(self.session.lab, self.name, self.experiment)
 
     @cached_property
     def search(self) -> Search:
-        """Which pools are asked, and in which order."""
+        """The pools to try, in order."""
         return Search(self.preferences, lambda region, instance_type: self._zones(region).to_try(instance_type))
 
     @cached_property
@@ -69,7 +69,7 @@ class SearchLoop:
 
     @property
     def is_all_or_nothing(self) -> bool:
-        """Whether fewer than all are of no use: nodes are placed together."""
+        """Whether a partial result is useless, because nodes are placed together."""
         return self.experiment.nodes > 1
 
     @property
@@ -77,9 +77,9 @@ class SearchLoop:
         return self.instances.missing if self.is_all_or_nothing else 1
 
     def resend(self, intent: Record) -> None:
-        """Send a request whose response was lost once more, if the experiment as it is now asks for the same.
+        """Resend a request whose response was lost, if the experiment would now make the same.
 
-        By its ClientToken AWS responds with what the first one made, or makes it now: either is what is wanted.
+        With its ClientToken, AWS returns the instances of the first request, or creates them now. Either is correct.
         """
         if intent.operation != "RunInstances" or not is_wanted(intent, self.preferences, self.instances.missing):
             return
@@ -89,12 +89,12 @@ class SearchLoop:
         self.rollback.asked_before()
         region = str(intent.region)
         ec2, limiter = self.session.cloud.ec2_no_retry(region), self.session.launch_limiter(region)
-        # Nothing was made, as far as it says, or it stays for AWS to show; the search asks in its own order.
+        # Either nothing was created, or AWS will show it later; the search continues in its own order.
         with suppress(Refused, Unclear):
             ask(ec2, request, token_of(intent), limiter, renew=False)
 
     def adopt(self, left: Sequence[Resource]) -> None:
-        """Begin with the instances of an interrupted launch, as if the search had found them itself."""
+        """Start with the instances of an interrupted launch."""
         if not left:
             return
         self.rollback.may_hold_something = True
@@ -107,7 +107,7 @@ class SearchLoop:
             self.instances.add(pool_of(request, region), ids, request)
 
     def run(self) -> None:
-        """Ask in rounds until nothing is missing, no pool is left to ask, or the time is over."""
+        """Search in rounds until nothing is missing, no pool is left, or capacity_timeout expires."""
         self._wait()  # for the instances of an interrupted launch
         if not self.instances.missing:
             return
@@ -124,7 +124,7 @@ class SearchLoop:
             self._round()
 
     def expect(self, at_least: int) -> None:
-        """Raise UserError, which says what the search met with, where fewer instances run."""
+        """Raise UserError with the results of the search if fewer than `at_least` instances run."""
         if len(self.instances.running) < at_least:
             self._check_offers()
             if self.search.refusals:
@@ -146,11 +146,11 @@ class SearchLoop:
         self._wait()
 
     def _is_ready(self, pool: Pool) -> bool:
-        """Have all at hand that an instance there needs; False where the region lacks something."""
+        """Prepare everything that an instance of a pool needs. Returns False if the region lacks something."""
         try:
-            # What AWS would refuse is refused here, before anything is made.
+            # Refuse what AWS would reject before anything is created.
             build_request(self.specs.plain(pool.region), pool)
-            # Nodes have groups of their own, made for them before the first instance is.
+            # The groups of nodes are created before the first instance.
             self.rollback.may_hold_something |= self.is_all_or_nothing
             self.specs.ready(pool.region)
         except RegionUnavailable as lack:
@@ -167,17 +167,17 @@ class SearchLoop:
         self._skipped[region] = lack
 
     def _report_skipped(self) -> None:
-        """Report the regions that were skipped: once another is asked, as the error tells of them where none is."""
+        """Report skipped regions once another one is tried; otherwise the final error names them."""
         for region, lack in self._skipped.items():
             self.emit(RegionSkipped(experiment=self.name, region=region, reason=str(lack)))
         self._skipped.clear()
 
     def _ask(self, pool: Pool) -> None:
-        """Ask a pool for all that is missing, and keep what it gives."""
+        """Request all missing instances from a pool, and add those that it returns."""
         self._report_skipped()
         request = build_request(self.specs.ready(pool.region), pool, self.instances.missing, self._least)
         ec2 = self.session.cloud.ec2_no_retry(pool.region)
-        # Should this pool refuse, the next region can be asked at once.
+        # If this pool fails, the next region is ready.
         self.specs.warm_up(region for region in self.preferences.regions if region != pool.region)
         try:
             with self.rollback.asking():
@@ -195,7 +195,7 @@ class SearchLoop:
                 self.emit(Info(text=f"  {missing} more to be found"))
 
     def _reconcile(self, pool: Pool, request: Mapping[str, Any], lost: Unclear) -> None:
-        """Learn from AWS whether a request made something whose responses were all lost; if not, go on elsewhere."""
+        """Find out whether a request whose responses were lost created something; if not, continue elsewhere."""
         shown = [r for r in reconcile(self.session, self.name) if (r.kind, r.region) == ("instance", pool.region)]
         if found := {resource.id for resource in shown} - self.instances.ids:
             self.instances.add(pool, found, request)
@@ -204,11 +204,11 @@ class SearchLoop:
             self.search.pass_over(pool.region, str(lost))
 
     def _wait(self) -> None:
-        """Wait until every pending instance runs or has died, which is a refusal that came late."""
+        """Wait until each pending instance runs or has terminated, which counts as a late rejection."""
         for pool, error in self.instances.settle(self.emit):
             self._refused(pool, error)
         if self.is_all_or_nothing and self.instances.missing:
-            # The next request places all of them together, elsewhere.
+            # The next request launches all of them together, elsewhere.
             self.instances.give_back(self.emit)
 
     def _refused(self, pool: Pool, refusal: ApiError) -> None:
@@ -216,11 +216,11 @@ class SearchLoop:
         self.emit(LaunchRejected.of(pool, experiment=self.name, **rejection(refusal)))
         if refusal.category in STOPS:
             raise UserError(self._in_words(replace(refusal, region=pool.region)))
-        # While this region is still being asked, the others can be looked at.
+        # While this region is queried, the others can be prepared.
         self.specs.prefetch(self.preferences.regions)
 
     def _check_offers(self) -> None:
-        """Look up whether what was refused as not supported is not offered: that is one cause of several."""
+        """Check whether types rejected as unsupported are not offered there: that is one of several causes."""
         refused = [pool for pool, e in self.search.refusals.items() if e.category is ErrorCategory.NOT_OFFERED]
         for region, instance_type in {(pool.region, pool.instance_type) for pool in refused}:
             if self._zones(region).exclusion_reason(instance_type, region, None):

@@ -1,6 +1,4 @@
-"""Between an instance that runs and an instance that can be used: its host key is pinned, its set-up ends well or
-not.
-"""  # noqa: D205
+"""Waits for an instance's boot: pins its host key, logs in, and waits for cloud-init."""
 
 from __future__ import annotations
 
@@ -32,32 +30,32 @@ from ec2lab.session import Session
 
 POLL = 1.0, 10.0
 LEAST_WAIT = 10.0
-"""Seconds that cloud-init has to answer at least, however late somebody could log in."""
+"""Minimum time in seconds that cloud-init gets to respond, however late the login succeeded."""
 STATUS, OK_STATUSES = "cloud-init status --wait", ("done", "disabled")
 DENIED = "Permission denied"
-"""What ssh says where sshd takes none of the keys that it has."""
+"""ssh's message if sshd accepts none of the keys."""
 OURS = "ec2-lab: "
-"""What the lab's own programs begin their lines with on the console."""
+"""Prefix of the lab's lines on the console."""
 
 
 CLOUD_INIT = members(status=optional(TEXT), errors=optional(several(TEXT)))
 
 
 class LoginTimeout(UserError):
-    """The instance runs, but nobody could log in within the time given."""
+    """The instance runs, but nobody could log in before the timeout."""
 
 
 class NotLetIn(LoginTimeout):
-    """Its sshd was waited for, and let nobody in."""
+    """sshd responded, but accepted no login."""
 
 
 class BootFailed(UserError):
-    """cloud-init ended with errors."""
+    """cloud-init reported errors."""
 
 
 @dataclass(frozen=True)
 class Arrival:
-    """The arrival of one instance of an experiment."""
+    """Waits for one instance of an experiment."""
 
     session: Session
     experiment: str
@@ -65,20 +63,20 @@ class Arrival:
     say: Log
 
     def wait(self, seconds: float) -> Host:
-        """Return the host once its set-up is done, within so many seconds. Raises NotSeen, SetUpFailed."""
+        """Return the host when its set-up is complete. Raises LoginTimeout, BootFailed."""
         deadline = clock.monotonic() + seconds
         host = self.wait_for_login(seconds)
         self._set_up(host, deadline)
         return host
 
     def wait_for_login(self, seconds: float) -> Host:
-        """Return the host once it lets somebody in, within so many seconds. Raises NotSeen."""
+        """Return the host when a login succeeds. Raises LoginTimeout."""
         deadline = clock.monotonic() + seconds
         pinning = Pinning(self.session, self.experiment, self.reach, self.say)
         try:
             host = pinning.pin_from_console(min(seconds, self.session.lab.ssh.host_key_timeout.total_seconds()))
         except AWS_ERRORS as problem:
-            # Whether there is a host key to be seen is not known, so none is trusted on first use.
+            # It is unknown whether the console has a host key, so none is trusted on first use.
             raise LoginTimeout(f"{self.reach.name}: its console can't be read: {described(problem)}") from problem
         self._log_in(host, deadline)
         return pinning.record_tofu_key(host)
@@ -102,12 +100,12 @@ class Arrival:
                 return
 
     def _expect_key(self, refusal: UserError) -> None:
-        """Raise NotLetIn where sshd refused whoever has no key here: another attempt would end as this one did."""
+        """Raise NotLetIn if sshd rejected a user without a key here: further attempts would fail too."""
         if DENIED in str(refusal) and (why := lacks_key(self.session, self.reach.name)):
             raise NotLetIn(f"{self.reach.name}: {why}") from refusal
 
     def _set_up(self, host: Host, deadline: float) -> None:
-        """Wait for cloud-init. Raises SetUpFailed with its errors, and NotSeen where what it says can't be heard."""
+        """Wait for cloud-init. Raises BootFailed with its errors, LoginTimeout if its status cannot be read."""
         self.say(f"{self.reach.name}: logged in; its set-up is waited for")
         try:
             errors = errors_in(self._status(host, deadline), self.reach.name)
@@ -117,11 +115,11 @@ class Arrival:
             raise BootFailed(f"{self.reach.name}: cloud-init failed: {'; '.join(errors)}{self._from_console()}")
 
     def _status(self, host: Host, deadline: float) -> str:
-        """Return what cloud-init says at its end. Raises UserError; a connection that breaks off is made again."""
+        """Return cloud-init's final status. Reconnects if the connection is lost. Raises UserError."""
         for last in attempts(self.session.pause, POLL, deadline - clock.monotonic()):
             left = max(deadline - clock.monotonic(), LEAST_WAIT)
             try:
-                # It ends with 1 for errors and 2 for warnings, says more in words, and before 22.4 it knows no JSON.
+                # Exit status 1 is for errors, 2 for warnings; the text has details. Before 22.4 there is no JSON.
                 asked = f"{STATUS} --format json 2>/dev/null || {STATUS} --long; true"
                 return host.run("sh", "-c", asked, within=left)
             except Unreachable:
@@ -130,10 +128,10 @@ class Arrival:
         raise AssertionError("the last attempt raises")
 
     def _from_console(self) -> str:
-        """Return what the lab's own programs complained of on the console, if it can be read."""
+        """Return the lab's own error lines from the console, if it can be read."""
         try:
             console = console_output(self.session.cloud.ec2(self.reach.region), self.reach.instance)
-        except AWS_ERRORS:  # why this is asked is the thing to say
+        except AWS_ERRORS:  # report the original error, not this one
             return ""
         ours = [line.partition(OURS)[2].strip() for line in console.splitlines() if OURS in line]
         complaints = [line for line in dict.fromkeys(ours) if line.startswith(("FAILED", "NOT", "PROBLEM"))]
@@ -141,9 +139,10 @@ class Arrival:
 
 
 def errors_in(status: str, who: str) -> list[str]:
-    """Return the errors that `cloud-init status` tells of, in JSON or in words
-    (https://docs.cloud-init.io/en/latest/howto/status.html). Raises UserError, which names `who` said it.
-    """  # noqa: D205
+    """Return the errors in the output of `cloud-init status` of `who`, JSON or text. Raises UserError.
+
+    https://docs.cloud-init.io/en/latest/howto/status.html
+    """
     if not status.lstrip().startswith("{"):
         return _errors_in_words(status, who)
     told = said(_document_in(status.lstrip()), CLOUD_INIT, f"{who}: cloud-init status")
@@ -152,10 +151,10 @@ def errors_in(status: str, who: str) -> list[str]:
 
 
 def _document_in(text: str) -> str:
-    """Return the JSON that a text begins with: where cloud-init fails, it is asked again, and words come behind."""
+    """Return the JSON at the start of a text: if cloud-init fails, it is run again, and text follows."""
     try:
         _, end = json.JSONDecoder().raw_decode(text)
-    except (ValueError, RecursionError):  # whoever reads it says so
+    except (ValueError, RecursionError):  # the caller reports it
         return text
     return text[:end]
 
@@ -172,27 +171,27 @@ def _errors_in_words(status: str, who: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class SetUp:
-    """How instances are reached, and who of them let nobody in."""
+    """How to reach the instances, and which of them accepted no login."""
 
     reaches: list[SshTarget]
     shut: list[str] = field(default_factory=list)
-    """Why, a line each."""
+    """The reasons, one line each."""
 
     def expect_seen(self, name: str) -> None:
-        """Raise NotReached where one let nobody in."""
+        """Raise NotReached if one accepted no login."""
         if self.shut:
             looks = f"`make ssh EXP={name}` looks, `make teardown EXP={name}` ends it"
             raise NotReached(f"{'; '.join(self.shut)}; {name} runs on: {looks}")
 
 
 class NotReached(UserError):
-    """The instances run, and nobody could log in to see to their set-up."""
+    """The instances run, but nobody could log in to check their set-up."""
 
 
 def set_up(session: Session, name: str, experiment: Experiment, instances: Sequence[Instance], emit: Emit) -> SetUp:
-    """Write how the instances are reached, wait until their set-up has ended, and return how they are reached.
+    """Write the ssh configuration, wait until the set-up is complete, and return how to reach the instances.
 
-    Raises UserError where it ended with errors; then the instances are kept, or taken down as the experiment says.
+    Raises UserError if it failed; the instances are kept or torn down, as on_boot_failure says.
     """
     reaches = write_ssh_files(session, name, instances)
     seconds = session.boot_timeout
@@ -203,7 +202,7 @@ def set_up(session: Session, name: str, experiment: Experiment, instances: Seque
         say(f"the instances' set-up can't be looked at: {not_a_member(session)}")
         return SetUp(reaches)
     arrivals = [Arrival(session, name, reach, say) for reach in reaches]
-    with ContextThreadPool(max(len(arrivals), 1)) as waiting:  # for minutes: the session's own are for short calls
+    with ContextThreadPool(max(len(arrivals), 1)) as waiting:  # minutes: the session itself is for short calls
         ends = list(waiting.map(lambda arrival: _wait_ready(arrival, experiment, seconds, say), arrivals))
     failures = [str(end) for end in ends if isinstance(end, BootFailed)]
 
@@ -219,7 +218,7 @@ def set_up(session: Session, name: str, experiment: Experiment, instances: Seque
 
 
 def wait_for_logins(session: Session, name: str, instances: Sequence[Instance], emit: Emit) -> SetUp:
-    """Write how instances that were started again are reached, and wait until they let somebody in."""
+    """Write the ssh configuration of instances that were started again, and wait until they accept a login."""
     reaches = write_ssh_files(session, name, instances)
     seconds = session.boot_timeout
     if not seconds or not login_name(session):
@@ -233,7 +232,7 @@ def wait_for_logins(session: Session, name: str, instances: Sequence[Instance], 
 
 
 def tell_of_no_key(session: Session, name: str, emit: Emit) -> None:
-    """Say, before anybody waits for a login, that there will be none; the set-up is seen where a key appears."""
+    """Warn, before the wait, that no login can succeed. The wait ends early unless a key appears."""
     if session.boot_timeout and (why := lacks_key(session, name)):
         emit(Step(experiment=name, message=f"nobody will be able to log in from here: {why}"))
 
@@ -248,7 +247,7 @@ def _wait_for_login(arrival: Arrival, seconds: float, say: Log) -> LoginTimeout 
 
 
 def _wait_ready(arrival: Arrival, experiment: Experiment, seconds: float, say: Log) -> BootFailed | LoginTimeout | None:
-    """Wait for one instance; return why its set-up failed or was not seen, if so."""
+    """Wait for one instance; return why its set-up failed or could not be checked, else None."""
     try:
         host = arrival.wait(seconds)
     except BootFailed as failure:
@@ -261,7 +260,7 @@ def _wait_ready(arrival: Arrival, experiment: Experiment, seconds: float, say: L
 
 
 def _create_remaining_accounts(session: Session, experiment: Experiment, host: Host, say: Log) -> None:
-    """Make the accounts that there was no room for at the boot."""
+    """Create the accounts that did not fit into the user data."""
     members = session.members()
     if len(boot_members(members, login_name(session), experiment)) == len(members):
         return

@@ -1,4 +1,4 @@
-"""An instance ends by itself: a timer powers it off, or a program that finds it idle. Powered off, it is terminated."""
+"""Instances that terminate themselves: a timer or an idle check powers them off, and that terminates them."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from ec2lab.units import duration_text
 
 
 class TimeToLive(LaunchPart):
-    """The timer, where the experiment has a ttl."""
+    """The timer, if the experiment has a ttl."""
 
     name = "time-to-live"
     order = 10
-    """First of what runs at boot: a set-up that hangs must not keep the instance alive."""
+    """First among the boot commands: a set-up that hangs must not keep the instance running."""
 
     def share(self, site: LaunchContext) -> LaunchFragment:
-        """Return the timer, and what sets its deadline at the first boot."""
+        """Return the timer, and the command that sets its deadline at the first boot."""
         if site.experiment.ttl is None:
             return LaunchFragment()
         return LaunchFragment(
@@ -39,14 +39,14 @@ UNIT = "ec2-lab-idle.service"
 
 
 class Idle(LaunchPart):
-    """The program and its unit, where the experiment has an idle."""
+    """The idle check, if the experiment has an idle_timeout."""
 
     name = "idle"
     order = 17
-    """Its program stands near that of the accounts, with which it compresses best."""
+    """Next to the accounts program, with which it compresses best."""
 
     def share(self, site: LaunchContext) -> LaunchFragment:
-        """Return the program, its unit, and the tag that tells of it."""
+        """Return the program, its unit, and the tag that shows it."""
         if site.experiment.idle_timeout is None:
             return LaunchFragment()
         seconds = int(site.experiment.idle_timeout.total_seconds())

@@ -1,4 +1,4 @@
-"""What every instance is: disposable, closed to passwords, its metadata behind a token, with a state of its own."""
+"""Settings of every instance: disposable, no passwords, IMDSv2, and a state directory of its own."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from ec2lab.templates import text_of
 
 PROGRAM, UNIT = "/opt/ec2-lab/new-instance", "ec2-lab-new-instance.service"
 PRESET = "/etc/systemd/system-preset/00-ec2-lab.preset"
-"""Fedora and what is made of it disable all that no preset names when an instance has no instance id, as after
-`cloud-init clean --machine-id` (systemd.preset(5)): nothing of another instance's would be forgotten."""
+"""Fedora and its derivatives disable all units without a preset when an instance has no machine id, as after
+`cloud-init clean --machine-id` (systemd.preset(5)). The unit that resets another instance's state would then not run.
+"""
 INCOMPLETE = "/var/lib/ec2-lab/instance/incomplete"
 
 
 class Instance(LaunchPart):
-    """The share that no other part is responsible for."""
+    """The base of the request, independent of the experiment."""
 
     name = "instance"
     order = 0
@@ -25,17 +26,17 @@ class Instance(LaunchPart):
     def share(self, site: LaunchContext) -> LaunchFragment:
         """Return metadata options, shutdown behaviour, instance profile, and cloud-init's own settings."""
         request: dict[str, Any] = {
-            # Two hops, or containers on the instance can't reach the metadata service
+            # Two hops, so that containers on the instance reach the metadata service
             # (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html).
-            # Nothing here reads tags there. An account may show them by default, and then EC2 takes no tag whose key
-            # has a slash or a space (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/work-with-tags-in-IMDS.html).
+            # Nothing here reads tags there. An account may enable them by default; EC2 then rejects tag keys with a
+            # slash or a space (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/work-with-tags-in-IMDS.html).
             "MetadataOptions": {
                 "HttpEndpoint": "enabled",
                 "HttpTokens": "required",
                 "HttpPutResponseHopLimit": 2,
                 "InstanceMetadataTags": "disabled",
             },
-            # A plain `shutdown` on the instance is then its end, and no server is needed for a time to live.
+            # `shutdown` on the instance terminates it, so a ttl needs no server.
             "InstanceInitiatedShutdownBehavior": "terminate",
         }
         if site.experiment.instance_profile:
@@ -44,10 +45,10 @@ class Instance(LaunchPart):
 
 
 def base_cloud_init() -> dict[str, Any]:
-    """Return what is set up on every instance.
+    """Return the cloud-init settings of every instance.
 
-    What an image brings from another instance goes first, before cloud-init writes any file of this one; at later
-    boots, and in images of this one, the unit sees to it that early.
+    State that an image contains from another instance is reset first, before cloud-init writes files for this one. At
+    later boots, and in images of this instance, the unit does the same.
     """
     program = unit(text_of("new-instance.sh"))
     files = {PROGRAM: ("0755", f"#!/bin/sh\n{program}")}
@@ -62,7 +63,7 @@ def base_cloud_init() -> dict[str, Any]:
         "write_files": [
             {"path": path, "permissions": mode, "content": content} for path, (mode, content) in files.items()
         ],
-        # Enabling a unit has systemd read all units that were written, those of the other parts too: they need no
-        # reload of their own, which takes seconds on a small instance.
+        # Enabling a unit makes systemd read all new units, also those of other parts. They need no reload of their
+        # own, which takes seconds on a small instance.
         "runcmd": [["systemctl", "enable", UNIT], ["test", "!", "-e", INCOMPLETE]],
     }

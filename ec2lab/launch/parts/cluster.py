@@ -1,4 +1,4 @@
-"""Nodes that work together: a placement group, and a security group in which they may say everything to each other."""
+"""Nodes: a placement group, and a security group that allows all traffic between them."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from ec2lab.registry.record import new_id
 from ec2lab.resources.idempotency import find_or_create
 
 POLL, PATIENCE = (0.2, 5.0), 120
-"""Seconds between looks for a new placement group, and until it is given up."""
+"""Interval and timeout, in seconds, for a new placement group."""
 DUPLICATE_RULE = "InvalidPermission.Duplicate"
 
 
 class Nodes(LaunchPart):
-    """What belongs to an experiment with several nodes, in each region where it is asked for, and goes with it."""
+    """The groups of an experiment with several nodes, in each region that it tries. A teardown deletes them."""
 
     name = "nodes"
     order = 45
-    """After the lab's own group: an instance is in both."""
+    """After the lab's own security group: an instance is in both."""
 
     def share(self, site: LaunchContext) -> LaunchFragment:
-        """Return the two groups, or what makes them, and which types have an adapter for them."""
+        """Return the two groups, or their prerequisites, and the types that have an adapter."""
         if site.experiment.nodes == 1:
             return LaunchFragment()
         placement, security = _existing(site, "placement-group"), _existing(site, "security-group")
@@ -59,7 +59,7 @@ def _secured(group: str) -> LaunchFragment:
 
 
 def _existing(site: LaunchContext, kind: str) -> Mapping[str, Any] | None:
-    """Return the experiment's own group of a kind: one that this registry asked for."""
+    """Return the experiment's group of a resource type: one that this registry created."""
     ours = site.session.ownership(site.session.holdings(site.name))
     wanted = [{"Name": f"tag:{EXPERIMENT}", "Values": [site.name]}]
     known = site.session.kinds[kind]
@@ -82,7 +82,7 @@ def _make_placement(site: LaunchContext) -> LaunchFragment:
 
 
 def _wait_until_available(site: LaunchContext, name: str) -> None:
-    """Wait until AWS shows a group as usable: RunInstances must not be the first to find out. Raises UserError."""
+    """Wait until AWS shows a group as available, before RunInstances uses it. Raises UserError."""
     wanted = [{"Name": "group-name", "Values": [name]}, {"Name": "state", "Values": ["available"]}]
     kind, cloud = site.session.kinds["placement-group"], site.session.cloud
     if not wait_until(lambda: list(kind.find(cloud, site.region, wanted)), site.session.pause, POLL, PATIENCE):
@@ -101,7 +101,7 @@ def _make_security(site: LaunchContext) -> LaunchFragment:
     group = found["GroupId"]
     ec2 = site.session.cloud.ec2(site.region)
     ec2.get_waiter("security_group_exists").wait(GroupIds=[group], WaiterConfig={"Delay": 2, "MaxAttempts": 15})
-    # What an EFA sends past the operating system is no IP traffic, so a rule for all addresses does not admit it
+    # EFA traffic bypasses the operating system and is not IP, so a rule for all addresses does not allow it
     # (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/efa-start.html#efa-start-security).
     itself: Any = [{"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": group}]}]
     for authorize in (ec2.authorize_security_group_ingress, ec2.authorize_security_group_egress):
@@ -114,12 +114,12 @@ def _make_security(site: LaunchContext) -> LaunchFragment:
 
 
 def _unique_name(site: LaunchContext) -> str:
-    """Return a name that nobody else has: a repeated request can't meet another's group, nor one that is going."""
+    """Return a unique name, so that no other group, existing or being deleted, can be confused with it."""
     return f"ec2-lab-{site.session.lab.name}-{site.name}-{new_id()[:8]}"
 
 
 def _network(site: LaunchContext) -> dict[str, Any]:
-    """Return in which network the group is, where it is not the default one."""
+    """Return the group's VPC as a parameter, unless it is the default one."""
     subnets = allowed_subnets(site.session.lab, site.experiment).get(site.region)
     if not subnets:
         return {}
@@ -128,7 +128,7 @@ def _network(site: LaunchContext) -> dict[str, Any]:
 
 
 def _allows_internal_traffic(group: Mapping[str, Any]) -> bool:
-    """Say whether a described group admits everything from and to itself."""
+    """Return whether a described group allows all traffic from and to itself."""
     return all(
         any(
             rule["IpProtocol"] == "-1" and group["GroupId"] in {pair["GroupId"] for pair in rule["UserIdGroupPairs"]}
@@ -139,10 +139,10 @@ def _allows_internal_traffic(group: Mapping[str, Any]) -> bool:
 
 
 def _efa_types(site: LaunchContext) -> frozenset[str]:
-    """Return which of the experiment's types take an Elastic Fabric Adapter for their first network interface.
+    """Return which of the experiment's types support an Elastic Fabric Adapter as their first network interface.
 
-    The first interface has to be on card 0, and that of some types is for plain traffic alone (p6-b300). Their adapters
-    would be on further cards: with several interfaces, AWS gives an instance no public address.
+    The first interface must be on card 0, which on some types supports ordinary traffic only (p6-b300). Their adapters
+    would be on other cards, and AWS gives an instance with several interfaces no public address.
     """
     wanted: Any = [
         {"Name": "instance-type", "Values": list(site.experiment.instance_types)},
@@ -160,9 +160,9 @@ def _efa_types(site: LaunchContext) -> frozenset[str]:
 
 
 def takes_efa_first(network: Mapping[str, Any]) -> bool:
-    """Say whether a type's card 0 takes an EFA, by its NetworkInfo.
+    """Return whether a type's card 0 supports an EFA, by its NetworkInfo.
 
-    Where AWS does not list what each card takes, one adapter for each card says so.
+    If AWS does not list what each card supports, one adapter per card implies it.
     """
     cards = network.get("NetworkCards", ())
     first: Mapping[str, Any] = next((card for card in cards if card["NetworkCardIndex"] == 0), {})

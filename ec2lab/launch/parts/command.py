@@ -1,4 +1,4 @@
-"""The experiment's own command, run on the instance once its data is there."""
+"""The experiment's command, run on the instance once its data is mounted."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from ec2lab.runs.command import ACCOUNT, command_files
 
 
 class Command(LaunchPart):
-    """A systemd unit that runs the command under an account of its own, and one that writes its log."""
+    """A systemd unit that runs the command under its own account, and one that writes its log."""
 
     name = "command"
     order = 90
 
     def share(self, site: LaunchContext) -> LaunchFragment:
-        """Return what the command needs and what starts it; nothing where the experiment has no command.
+        """Return the command's files and start; an empty fragment without a command.
 
-        Where something is delivered over ssh anyway, all of it is but the account.
+        If something is uploaded over ssh anyway, everything but the account is uploaded with it.
         """
         if site.experiment.command is None:
             return LaunchFragment()
@@ -34,8 +34,8 @@ class Command(LaunchPart):
 
 
 def _begin(experiment: Experiment) -> list[list[str]]:
-    """Return what starts the command, unless it waits for what is brought; cloud-init does not wait for its end."""
-    # Seen now, and not when hours of work are to be told of.
+    """Return what starts the command, unless it waits for an upload. cloud-init does not wait for its end."""
+    # Fails now, and not after hours of work.
     begin = [["aws", "--version"]] if experiment.artifact_uri else []
     if not experiment.needs_code_upload:
         begin += [["systemctl", "--no-reload", "enable", "--now", "--no-block", "experiment.service"]]

@@ -1,4 +1,4 @@
-"""The image that an instance starts from, and its root volume."""
+"""The image of an instance, and its root volume."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from ec2lab.launch.part import LaunchContext, LaunchFragment, LaunchPart, Region
 
 
 class InstanceImage(LaunchPart):
-    """The image, and the root volume made from it: encrypted, and deleted with the instance."""
+    """The image, and the root volume created from it: encrypted, and deleted with the instance."""
 
     name = "image"
     order = 10
 
     def share(self, site: LaunchContext) -> LaunchFragment:
-        """Return the image's id, or the parameter that EC2 itself resolves, and the root's mapping."""
+        """Return the image's id, or the parameter that EC2 itself resolves, and the root volume's mapping."""
         lab = site.session.lab
         root = site.experiment.root_volume or lab.root_volume
         match site.experiment.image or lab.image:

@@ -1,4 +1,4 @@
-"""An account on the instance for every member, with their keys and no password, and an sshd that takes keys alone."""
+"""An account for each member on the instance, with their keys and no password, and an sshd that accepts only keys."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ KEYS_ON_SERIAL_CONSOLE = (
     'case "$(cat /sys/class/tty/console/active)" in *ttyS0) ;; '
     "*ttyS0*) /usr/lib*/cloud-init/write-ssh-key-fingerprints >/dev/ttyS0 ;; esac"
 )
-"""cloud-init prints the host keys to /dev/console, the last of the kernel's consoles, and EC2 shows the serial one. On
-Rocky 9 and RHEL they are not the same (console=ttyS0,115200n8 console=tty0)."""
+"""cloud-init prints the host keys to /dev/console, the kernel's last console; EC2 shows the serial one. On Rocky 9 and
+RHEL they differ (console=ttyS0,115200n8 console=tty0)."""
 
 
 DONE = "/var/lib/ec2-lab/instance/members"
 ONCE = f"test -e {DONE} || {{ touch {DONE}; {PROGRAM} --at-boot {DOCUMENT}; }}"
-"""Once in the life of an instance: user data has the members of the launch, and after a `cloud-init clean` those would
-be let in again who were removed since."""
+"""Once per instance: user data has the members of the launch, and after a `cloud-init clean` it would restore members
+who were removed since."""
 
 
 class Members(LaunchPart):
@@ -29,14 +29,14 @@ class Members(LaunchPart):
     """Before the volumes, whose mount points may belong to a member."""
 
     def share(self, site: LaunchContext) -> LaunchFragment:
-        """Return the program that makes the accounts with its document, and sshd's drop-in.
+        """Return the program that creates the accounts, its document, and sshd's drop-in.
 
-        It runs late in cloud-init's order, so that a shell or a group that a package brings is there; until then
-        nobody can log in, the image's own account included, which no key opens.
+        It runs late, so that shells and groups of installed packages exist. Until then nobody can log in, not even the
+        image's own account, which has no key.
 
-        It is not cloud-init's `users`. That adds the key to an account which the image already has and locks its
-        password (22.4, 25.1: Distro.create_user), ends at the first user that useradd refuses, so that the others get
-        no account, and takes a home that waits under a member's name for theirs, whoever owns it.
+        cloud-init's `users` module is not used: it adds the key to an account that the image already has and locks its
+        password (22.4, 25.1: Distro.create_user), stops at the first user that useradd refuses, so that the others get
+        no account, and takes over an existing home of a member's name, whoever owns it.
         """
         session = site.session
         first = login_name(session) if session.boot_timeout else None
@@ -48,7 +48,7 @@ class Members(LaunchPart):
                 "users": ["default"],
                 "ssh": {"emit_keys_to_console": True},
                 "write_files": [
-                    # Before sshd's first start, so there is nothing to reload and nobody to lock out yet.
+                    # Before sshd's first start: nothing to reload, and nobody to lock out.
                     {"path": drop_in, "permissions": "0644", "content": settings},
                     {"path": PROGRAM, "permissions": "0755", "content": sent("accounts.py", *OVER_SSH)},
                     {"path": DOCUMENT, "permissions": "0600", "content": accounts.as_json()},

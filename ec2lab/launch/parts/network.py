@@ -1,4 +1,4 @@
-"""The lab's security group in a region: ssh, from where the lab says, and nothing else."""
+"""The lab's security group in a region: ssh from the configured networks, nothing else."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ FULL = "RulesPerSecurityGroupLimitExceeded"
 POLL = 0.2, 5.0
 
 VPC = "lab:vpc"
-"""The tag that says which network a group is for: a VPC's id, or `default`."""
+"""The tag with the network of a group: a VPC's id, or `default`."""
 
 Rules = dict[str, str]
-"""Networks that ssh is admitted from -> the description of the rule."""
+"""Networks from which ssh is allowed -> the description of the rule."""
 
 
 class LabNetwork(LaunchPart):
-    """One security group for each region, made when the region is first used, and tagged as the lab's own."""
+    """One security group per region, created on first use and tagged as the lab's."""
 
     name = "network"
     order = 40
     once_per_region = True
 
     def share(self, site: LaunchContext) -> LaunchFragment:
-        """Return the group, or what makes or fixes it."""
+        """Return the group, or the prerequisite that creates or updates it."""
         vpc = _vpc(site)
         group = _group(site, vpc)
         wanted = _wanted(site.session)
@@ -64,7 +64,7 @@ class LabNetwork(LaunchPart):
 
 
 def allow_current_ip(session: Session, region: str) -> list[str]:
-    """Admit ssh from where the lab says to all of its groups in a region; return what is admitted now and was not."""
+    """Allow ssh from the configured networks in all of the lab's groups in a region; return what was added."""
     filters: Any = [{"Name": f"tag:{SHARED}", "Values": [session.lab.name]}]
     added = []
     for group in _made_by_a_lab(session.cloud.ec2(region).describe_security_groups(Filters=filters)["SecurityGroups"]):
@@ -92,12 +92,12 @@ def _wanted(session: Session) -> Rules:
 
 
 def mine() -> str:
-    """Return the description of a rule for this user's own address."""
+    """Return the description of the rule for this user's own address."""
     return description_of(person())
 
 
 def ssh_cidrs(group: Mapping[str, Any]) -> Rules:
-    """Return the networks that a described group admits ssh from."""
+    """Return the networks from which a described group allows ssh."""
     rules: Rules = {}
     for permission in group["IpPermissions"]:
         if permission["IpProtocol"] == "tcp" and permission["FromPort"] == permission["ToPort"] == 22:  # noqa: PLR2004
@@ -107,9 +107,9 @@ def ssh_cidrs(group: Mapping[str, Any]) -> Rules:
 
 
 def difference(present: Rules, wanted: Rules, *, only_mine: bool) -> tuple[Rules, Rules]:
-    """Return the rules to add, and those to take away.
+    """Return the rules to add and the rules to remove.
 
-    With `only_mine`, other people's addresses stay: each takes away only the ones they had themselves before.
+    With `only_mine`, other users' addresses stay: each user replaces only their own earlier ones.
     """
     missing = {network: text for network, text in wanted.items() if network not in present}
     surplus = {
@@ -121,7 +121,7 @@ def difference(present: Rules, wanted: Rules, *, only_mine: bool) -> tuple[Rules
 
 
 def _vpc(site: LaunchContext) -> str:
-    """Return the id of the VPC of the region's subnets, or `default`. Raises RegionUnready."""
+    """Return the id of the VPC of the region's subnets, or `default`. Raises RegionUnavailable."""
     subnets = allowed_subnets(site.session.lab, site.experiment)
     if not subnets:
         return "default"
@@ -141,7 +141,7 @@ def _vpc(site: LaunchContext) -> str:
 
 
 def _group(site: LaunchContext, vpc: str) -> Any:
-    """Return the region's group: by its tags, and by its name, which no second one in a VPC can have."""
+    """Return the region's group, by its tags and by its name, which is unique in a VPC."""
     wanted = {f"tag:{SHARED}": site.session.lab.name, f"tag:{VPC}": vpc, "group-name": _name(site, vpc)}
     filters: Any = [{"Name": key, "Values": [value]} for key, value in wanted.items()]
     found = site.session.cloud.ec2(site.region).describe_security_groups(Filters=filters)["SecurityGroups"]
@@ -149,17 +149,17 @@ def _group(site: LaunchContext, vpc: str) -> Any:
 
 
 def _made_by_a_lab(groups: Iterable[Any]) -> list[Any]:
-    """Leave out those that only carry the tag: nothing of somebody else's is opened, or stood in, on a tag's word."""
+    """Return the groups that a lab created. One that only has the tag is neither changed nor used."""
     return [group for group in groups if Marks.read(from_aws(group.get("Tags")))]
 
 
 def _shown(site: LaunchContext, vpc: str) -> Any:
-    """Return the region's group, which is there, once AWS shows it; None where that takes too long."""
+    """Return the region's existing group once AWS shows it; None after a timeout."""
     return wait_until(lambda: _group(site, vpc), site.session.pause, POLL, site.session.cloud.settling_seconds)
 
 
 def _name(site: LaunchContext, vpc: str) -> str:
-    # A group's name is its VPC's, and the default VPC may be named by its id one day.
+    # A group's name is that of its VPC, and the default VPC may later be configured by its id.
     return f"ec2-lab-{site.session.lab.name}" + ("" if vpc == "default" else f"-{vpc}")
 
 
@@ -176,19 +176,19 @@ def _make(site: LaunchContext, vpc: str, wanted: Rules) -> LaunchFragment:
             **in_vpc,
         )["GroupId"]
     except ClientError as refusal:
-        # Another launch made it in the meantime.
+        # Another launch created it in the meantime.
         if _code(refusal) != "InvalidGroup.Duplicate" or not (found := _shown(site, vpc)):
             raise
         # Or this one did, and the response was lost.
         note_shown(site.session, "security-group", found, site.region)
         group = found["GroupId"]
-    # What was just made is not known everywhere at once, and RunInstances must not be the first to find out.
+    # A new group is not known everywhere at once; wait before RunInstances uses it.
     ec2.get_waiter("security_group_exists").wait(GroupIds=[group], WaiterConfig={"Delay": 2, "MaxAttempts": 15})
     return _update_rules(site.session, site.region, group, wanted, {})
 
 
 def _update_rules(session: Session, region: str, group: str, missing: Rules, surplus: Rules) -> LaunchFragment:
-    """Add and take away rules one by one: somebody else may be at the same, and one rule's refusal refuses a call."""
+    """Add and remove rules one by one: others may do the same, and a rejected rule fails its whole call."""
     ec2 = session.cloud.ec2(region)
     for network, text in missing.items():
         with _unless("InvalidPermission.Duplicate"):
@@ -200,7 +200,7 @@ def _update_rules(session: Session, region: str, group: str, missing: Rules, sur
 
 
 def _admit(session: Session, ec2: EC2Client, group: str, rule: Any) -> None:
-    """Add a rule; where the group is full, rules of hosts that are gone make room, one for one."""
+    """Add a rule. If the group is full, replace the rule of a host that is no longer used."""
     while True:
         try:
             ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[rule])
@@ -212,7 +212,7 @@ def _admit(session: Session, ec2: EC2Client, group: str, rule: Any) -> None:
 
 
 def _make_room(session: Session, ec2: EC2Client, group: str) -> bool:
-    """Take the oldest rule away that nobody needs; False where there is none."""
+    """Remove the oldest rule that nobody uses; return False if there is none."""
     rules = ssh_cidrs(ec2.describe_security_groups(GroupIds=[group])["SecurityGroups"][0])
     for network in stale(rules, session.registry.records())[:1]:
         with _unless("InvalidPermission.NotFound"):
@@ -223,7 +223,7 @@ def _make_room(session: Session, ec2: EC2Client, group: str) -> bool:
 
 @contextmanager
 def _unless(code: str) -> Iterator[None]:
-    """Let a call be refused with this one code: what it was to do is done."""
+    """Ignore one error code, which means that the change is already made."""
     try:
         yield
     except ClientError as refusal:
@@ -243,10 +243,10 @@ def _ssh(network: str, text: str) -> Any:
 
 
 SILENT = timedelta(days=1)
-"""After which a host that made no call counts as gone; should it come back, its next launch admits it again."""
+"""A host without calls for this long counts as gone. If it returns, its next launch adds it again."""
 OURS = "ec2-lab: "
 TAKEN = r"[^A-Za-z0-9 ._:/()#,@\[\]+=&;{}!$*-]"
-"""What AWS does not take in a rule's description
+"""Characters that AWS does not accept in a rule's description
 (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_IpRange.html)."""
 
 
@@ -256,7 +256,7 @@ def description_of(who: str) -> str:
 
 
 def stale(rules: Mapping[str, str], records: Iterable[Record]) -> list[str]:
-    """Return the networks whose rules are not needed any more, those first that were silent for longest."""
+    """Return the networks whose rules are no longer used, those without calls for longest first."""
     heard: dict[str, datetime] = {}
     for record in records:
         who = description_of(str(record.actor).rpartition(":")[0])

@@ -1,4 +1,4 @@
-"""Volumes: datasets, made from their snapshots by the launch itself; scratch volumes; the instance's own disks."""
+"""Volumes: datasets, created from their snapshots by the launch itself; scratch volumes; instance store disks."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from ec2lab.volumes.spec import DEVICES, PROGRAM, VOLUMES, VolumeSpec
 
 UNIT = "ec2-lab-volumes.service"
 OF_PARTS = ("BLOCK_DEVICES", "MBR_LIMIT", "NEARLY_ALL", "SECTOR", "activate", "grow_partition", "kernels_own")
-"""What the program does about partitions and logical volumes, and what that alone uses: where there are none, there is
-no room for it."""
+"""Code for partitions and logical volumes, and what only that code uses. It is left out where there are none, because
+user data is limited."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attached:
-    """A volume of an experiment, the snapshot that it is made from, and the device name that it is asked for with."""
+    """A volume of an experiment, the snapshot that it is created from, and its requested device name."""
 
     volume: Volume
     snapshot: DataSnapshot | None
@@ -34,13 +34,13 @@ class Attached:
 
 
 class Volumes(LaunchPart):
-    """A block device mapping for each volume, and what mounts it on the instance."""
+    """A block device mapping for each volume, and the program that mounts it on the instance."""
 
     name = "volumes"
     order = 20
 
     def share(self, site: LaunchContext) -> LaunchFragment:
-        """Return the mappings, the mounts, tags that tell of them. Raises RegionUnready where a dataset is missing."""
+        """Return mappings, mounts and tags. Raises RegionUnavailable if a dataset is not in the region."""
         if not site.experiment.mounted:
             return LaunchFragment()
         attached = list(_attached(site))
@@ -58,7 +58,7 @@ class Volumes(LaunchPart):
                     {"path": VOLUMES, "permissions": "0644", "content": json.dumps([one.as_dict() for one in told])},
                     {"path": f"/etc/systemd/system/{UNIT}", "permissions": "0644", "content": unit(text_of(UNIT))},
                 ],
-                # A unit, because the instance's own disks are empty again after every stop.
+                # A unit, because a stop erases the instance's own disks.
                 "runcmd": [["systemctl", "--no-reload", "enable", "--now", UNIT]],
             },
             tags=_tags(attached),
@@ -66,7 +66,7 @@ class Volumes(LaunchPart):
 
 
 def _attached(site: LaunchContext) -> Iterator[Attached]:
-    """Pair volumes with device names and snapshots. Raises RegionUnready, UserError."""
+    """Assign device names and snapshots to volumes. Raises RegionUnavailable, UserError."""
     experiment: Experiment = site.experiment
     volumes: list[Volume] = [*experiment.data, *experiment.scratch]
     if len(volumes) > len(DEVICES):
@@ -90,17 +90,17 @@ def _tags(attached: list[Attached]) -> dict[str, str]:
 
 
 def _disposition(volume: Volume) -> Disposition:
-    """Return what becomes of a volume that is not deleted with its instance."""
+    """Return what happens to a volume that is not deleted with its instance."""
     if volume.deletion_policy is not DeletionPolicy.SNAPSHOT or not isinstance(volume, Data | Scratch):
         return Disposition(volume.deletion_policy, volume.retain_for, volume.reason or "")
-    version = volume.version if isinstance(volume, Scratch) else None  # a dataset's own is the one it began with
+    version = volume.version if isinstance(volume, Scratch) else None  # Data names its source version
     return Disposition(volume.deletion_policy, dataset=volume.dataset or "", version=version)
 
 
 def mapping(volume: Volume, device: str, snapshot: DataSnapshot | None) -> dict[str, Any]:
-    """Return the block device mapping by which RunInstances itself makes, attaches and later deletes the volume.
+    """Return the block device mapping with which RunInstances creates, attaches and later deletes the volume.
 
-    Raises UserError where AWS would refuse it.
+    Raises UserError if AWS would reject it.
     """
     gib = volume.size_gib if isinstance(volume, Data | Scratch) else None
     if snapshot and gib is not None and gib < snapshot.gib:
@@ -109,7 +109,7 @@ def mapping(volume: Volume, device: str, snapshot: DataSnapshot | None) -> dict[
         "SnapshotId": snapshot.id if snapshot else None,
         "VolumeType": volume.type,
         "DeleteOnTermination": volume.deletion_policy is DeletionPolicy.DELETE,
-        # A volume of an encrypted snapshot is encrypted, and AWS refuses to be told so again.
+        # A volume from an encrypted snapshot is encrypted, and AWS rejects an explicit setting.
         "Encrypted": None if snapshot and snapshot.encrypted else True,
         "VolumeSize": gib,
         "Iops": volume.iops,
@@ -120,7 +120,7 @@ def mapping(volume: Volume, device: str, snapshot: DataSnapshot | None) -> dict[
 
 
 def on_instance(volume: Volume, device: str, snapshot: DataSnapshot | None) -> VolumeSpec:
-    """Return what the instance is told of one volume."""
+    """Return the instance's own description of a volume."""
     return VolumeSpec(
         mount=volume.mount,
         device=device,
