@@ -86,9 +86,9 @@ class ResourceType(ABC):
     """The filter by which `find` takes ids; without one, all is listed."""
     deleted_after: ClassVar[Sequence[str]] = ()
     """The names of the kinds that must be gone first."""
-    gone_codes: ClassVar[Sequence[str]]
+    not_found_codes: ClassVar[Sequence[str]]
     """The error codes by which AWS says that there is no such thing."""
-    not_yet_codes: ClassVar[Sequence[str]] = ()
+    dependency_codes: ClassVar[Sequence[str]] = ()
     """Those by which it says that something else must be gone first."""
     results: ClassVar[Mapping[str, ResultCheck]] = {
         **dict.fromkeys(("created_resources", "tagged"), several(Resource, "Resource")),

@@ -103,7 +103,7 @@ class Session:
     def recorder(self) -> Recorder:
         """What writes every call down."""
         registry = self.registry if self.records else NullRegistry(lambda: self.registry)
-        not_found = frozenset(code for kind in self.kinds.values() for code in kind.gone_codes)
+        not_found = frozenset(code for kind in self.kinds.values() for code in kind.not_found_codes)
         tagger = Tagger(self.kinds.values(), self.lab.tags, cache(registry.id))
         return Recorder(registry, self.script, tagger, not_found, lambda: self.cloud.account)
 

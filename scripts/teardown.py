@@ -30,13 +30,13 @@ def one(exp: str, console: Console, yes: bool) -> None:
     """Tear down one experiment."""
     from ec2lab.events import RegionsUnavailable
     from ec2lab.events.teardown import RecordsDropped
-    from ec2lab.instances.taking_down import strike_out, take_down
+    from ec2lab.instances.taking_down import drop_records, take_down
     from ec2lab.registry.elsewhere import other_accounts
     from ec2lab.session import locked_session
 
     with locked_session(exp, "teardown") as session:
-        if struck := strike_out(session, exp) if yes else []:
-            console.emit(RecordsDropped(experiment=exp, ids=struck))
+        if dropped := drop_records(session, exp) if yes else []:
+            console.emit(RecordsDropped(experiment=exp, ids=dropped))
             if not session.holdings(exp).names:
                 return
         removal = take_down(session, exp, console.emit)
@@ -50,12 +50,12 @@ def several(pattern: str, console: Console, yes: bool) -> None:
     from ec2lab.events import RegionsUnavailable
     from ec2lab.events.teardown import NoMatch, WouldDelete
     from ec2lab.instances.status import standing
-    from ec2lab.instances.taking_down import living_experiments, teardown_many
+    from ec2lab.instances.taking_down import live_experiments, teardown_many
     from ec2lab.registry.elsewhere import other_accounts
     from ec2lab.session import open_session
 
     with open_session("teardown") as session:
-        names = living_experiments(session, pattern)
+        names = live_experiments(session, pattern)
         others = other_accounts(session.elsewhere(), session.cloud.account, pattern)
         console.emit(*others)
         if others and not names:

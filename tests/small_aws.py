@@ -113,7 +113,7 @@ class SmallAws:
     asked: list[tuple[str, str]] = field(default_factory=list)
     """Every deletion that was asked for: operation, id."""
     account: Account = ACCOUNT
-    settling_seconds: float = SETTLING
+    consistency_seconds: float = SETTLING
     shutting_down: float = SHUTTING_DOWN
     region: str = REGION
     """Where what is made next is made."""

@@ -35,10 +35,10 @@ def item(kind="volume", identity="x-1", *, state="available", tags=None, idle=""
     return Item(resource, named, KINDS[kind], found, idle, costs)
 
 
-def known(*made, operation="CreateVolume", living=(), unsettled=()):
+def known(*made, operation="CreateVolume", live=(), unresolved=()):
     """Return what the registry says: that one call made some things, of which some live."""
     call = Call("t", operation, {}, ["2026-11-10T12:00:00Z"], answered=True, made=set(made))
-    return ResourceState(living=list(living), calls={"t": call}, unsettled=list(unsettled))
+    return ResourceState(live=list(live), calls={"t": call}, unresolved=list(unresolved))
 
 
 def found(*items, after=None, before=None, young=(), regions=("us-east-1",)):
@@ -57,7 +57,7 @@ def test_what_carries_our_tags_and_a_call_that_nobody_knows_is_an_orphan():
 
 
 def test_what_lives_by_the_registry_is_fine_and_what_has_ended_by_it_is_unfinished():
-    after = known(("volume", "x-1"), living=[item().resource])
+    after = known(("volume", "x-1"), live=[item().resource])
     assert found(item(), after=after) == []
     ended = known(("volume", "x-1"))
     assert found(item(), after=ended) == [(Verdict.NOT_TERMINATED, "x-1")]
@@ -69,13 +69,13 @@ def test_what_lives_by_the_registry_is_fine_and_what_has_ended_by_it_is_unfinish
 @pytest.mark.parametrize(("young", "verdicts"), [(("now",), []), ((), [(Verdict.NOT_TERMINATED, "x-1")])])
 def test_what_a_young_open_call_made_is_no_finding(young, verdicts):
     intent = Record(event=Event.INTENT, operation="CreateVolume", request={"ClientToken": "t"}, time="now")
-    after = known(("volume", "x-1"), unsettled=[intent])
+    after = known(("volume", "x-1"), unresolved=[intent])
     assert found(item(), after=after, young=young) == verdicts
 
 
 def test_what_the_registry_says_lives_and_aws_does_not_show_is_a_ghost_where_it_was_looked_for():
     lost = Resource(kind="volume", id="x-1", region="us-east-1", experiment="foo", recorded="then")
-    holds = known(("volume", "x-1"), living=[lost])
+    holds = known(("volume", "x-1"), live=[lost])
     ghost = [(Verdict.STALE_RECORD, "x-1")]
     assert found(after=holds) == ghost
     assert found(after=holds, before=ResourceState()) == [], "it was launched meanwhile"
@@ -129,7 +129,7 @@ def test_what_is_marked_at_teardown_and_what_is_attached_is_told():
 def test_a_finding_says_whose_it_is_and_a_ghost_costs_nothing():
     lost = Resource(kind="volume", id="x-9", region="us-east-1", experiment="foo")
     things = [item(), item(tags=MARKS), item(**{"lab:registry": f"{THEIRS[:7]}0{THEIRS[8:]}"})]
-    holds = ResourceState(living=[lost])
+    holds = ResourceState(live=[lost])
     told = findings(Survey(things, ["us-east-1"]), holds, holds, {OURS}, lambda _: False, TODAY)
     assert [(one.why, one.monthly) for one in told] == [
         ("of foo", 1.0),

@@ -95,11 +95,11 @@ pasts = st.lists(happenings, max_size=25).map(lambda several: [record for some i
 
 
 def living(known):
-    return sorted(known.living, key=str)
+    return sorted(known.live, key=str)
 
 
-def unsettled(known):
-    return {intent.id for intent in known.unsettled}
+def unresolved(known):
+    return {intent.id for intent in known.unresolved}
 
 
 def retained(records):
@@ -121,7 +121,7 @@ def test_what_lives_and_what_is_unsettled_is_the_same_without_what_is_put_away(p
     rest = [record for record in past if record.id in kept]
     whole, part = holdings(past, KINDS), holdings(rest, KINDS)
     assert living(part) == living(whole)
-    assert unsettled(part) == unsettled(whole)
+    assert unresolved(part) == unresolved(whole)
     assert retained(rest) == retained(past), "they cost, and status does not read what is put away"
 
 
@@ -131,7 +131,7 @@ def test_an_experiment_that_is_not_over_keeps_all_that_is_known_of_it(past):
     rest = [record for record in past if record.id in kept]
     for experiment in EXPERIMENTS[:2]:
         whole = holdings(past, KINDS, experiment)
-        if whole.living or any(intent.experiment == experiment for intent in whole.unsettled):
+        if whole.live or any(intent.experiment == experiment for intent in whole.unresolved):
             part = holdings(rest, KINDS, experiment)
             assert (part.tokens, part.regions, part.kinds) == (whole.tokens, whole.regions, whole.kinds)
 

@@ -302,7 +302,7 @@ from ec2lab.plugins import hookimpl
 class NatGateway(ResourceType):
     name = tag_type = "nat-gateway"
     created_by, deleted_by, deleted_with = ("CreateNatGateway",), "DeleteNatGateway", "NatGatewayId"
-    gone_codes = ()
+    not_found_codes = ()
     created_in = lambda self, response: [response["NatGateway"]]
     id_in = lambda self, found: found["NatGatewayId"]
     find = delete = None

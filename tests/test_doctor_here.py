@@ -139,7 +139,7 @@ def test_a_registry_is_told_to_be_well_with_how_much_is_in_it(lab, look):
         FileRegistry(lab.registry).append(Record(event=Event.ANNOTATION, annotation={"hello": "world"}))
     before = lab.registry.read_bytes()
     (found,) = look(RegistryHealth()).values()
-    assert found.text == "registry.json: 3 records, 0 things live"
+    assert found.text == "registry.json: 3 records, 0 live resources"
     assert lab.registry.read_bytes() == before
 
 

@@ -13,8 +13,8 @@ END = "where nothing of it is left, `make teardown EXP=foo YES=1` strikes it out
 
 
 def elsewhere(account, *names):
-    living = [Resource(kind="instance", id=name, region="us-east-1", experiment=name) for name in names]
-    return Elsewhere(account, ResourceState(living=living))
+    live = [Resource(kind="instance", id=name, region="us-east-1", experiment=name) for name in names]
+    return Elsewhere(account, ResourceState(live=live))
 
 
 def test_a_local_cloud_is_none_of_awss_accounts():

@@ -222,7 +222,7 @@ def look_at_all(loaded):
     for record in records:
         outcome(record)
     known = holdings(records, kinds())
-    unresolved(known.unsettled, known.living, kinds())
+    unresolved(known.unresolved, known.live, kinds())
     for record in records:
         if record.operation == "RunInstances":
             is_wanted(record, PREFERENCES, 1)

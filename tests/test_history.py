@@ -90,7 +90,7 @@ def test_status_cost_report_audit_and_budgets_come_to_the_same(parts, chance):
     records = interleaved(parts, chance)
     history, found = History(records), PRICING.charges(records, now=NOW)
     cost, live = spent("", found), [one for one in found if one.ended is None]
-    rows = holdings(history.records, KINDS).living
+    rows = holdings(history.records, KINDS).live
     shown, rest = total_of(shared_out(live, rows).values()), beside(live, rows)
     assert shown.hourly + rest.hourly == pytest.approx(cost.hourly)
     assert shown.unknown + rest.unknown == sum(one.dollars is None for one in live)

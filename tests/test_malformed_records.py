@@ -147,7 +147,7 @@ class LaunchFragment(ResourceType):
     """A share."""
 
     name, tag_type, created_by = "share", "share", ("CreateShare",)
-    deleted_by, deleted_with, gone_codes = "DeleteShare", "ShareId", ()
+    deleted_by, deleted_with, not_found_codes = "DeleteShare", "ShareId", ()
 
     def created_in(self, response):
         return response["Shares"]
@@ -173,7 +173,7 @@ def lab_kinds():
     common = {"event": Event.RESPONSE, "operation": "CreateShare", "region": "us-east-1", "experiment": "speech"}
     records = [Record(response=answer, request={}, parent_id=ID, **common) for answer in answers]
     session.registry.append_all(records)
-    assert [resource.id for resource in holdings(session.registry.records(), session.kinds).living] == ["s-1"]
+    assert [resource.id for resource in holdings(session.registry.records(), session.kinds).live] == ["s-1"]
     assert ["no share can be read from it" in str(one) for one in session.set_aside()] == [True, True]
 
 

@@ -141,7 +141,7 @@ class Disk(ResourceType):
 
     name = tag_type = "disk"
     created_by, deleted_by, deleted_with = ("CreateDisk",), "DeleteDisk", "DiskId"
-    gone_codes = ()
+    not_found_codes = ()
     find = delete = None
 
     def created_in(self, response):

@@ -54,11 +54,11 @@ def facts_of(generated: GeneratedRegistry, **more) -> ReportData:
     paid = priced(PriceBook(EachTwoDollars())).spans(History(records), generated.now)
     told = {
         "lab": "lab", "registry": "registry.json", "banner": "", "now": generated.now, "records": len(records),
-        "past": past(History(records), generated.now), "spans": paid, "living": holdings(records, KINDS).living,
+        "past": past(History(records), generated.now), "spans": paid, "live": holdings(records, KINDS).live,
         "data_sets": [], "survey": Survey(), "findings": [], "unanswered": {},
     }  # fmt: skip
     told |= more
-    return ReportData(**told, costs={thing.id: spent(thing.id, ()) for thing in told["living"]})
+    return ReportData(**told, costs={thing.id: spent(thing.id, ()) for thing in told["live"]})
 
 
 def page_of(generated: GeneratedRegistry, **more):
@@ -211,7 +211,7 @@ def test_a_stopped_instance_is_thin_while_it_is_stopped_and_its_hours_do_not_cou
     made.stop(identity, "us-east-1", "demo", NOW - timedelta(hours=1))
     (row,) = page_of(made).time_line.rows
     assert row.lives[0].stopped
-    assert row.living == 1
+    assert row.live == 1
 
 
 @pytest.mark.parametrize("seconds", [0, 1, 90, 5000])
@@ -269,7 +269,7 @@ def page_saying(text):
     return report_html(
         page_of(
             made, lab=f"l{text}", registry=f"g{text}", banner=f"n{text}", unanswered={"what lives": f"w{text}"},
-            data_sets=[PricedSnapshot(snapshot, None, "")], living=[thing],
+            data_sets=[PricedSnapshot(snapshot, None, "")], live=[thing],
             survey=Survey(unseen={f"r{text}": f"u{text}"}),
             findings=[Finding(Verdict.ORPHAN, thing, None, f"y{text}", by=f"b{text}")],
         )

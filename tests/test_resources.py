@@ -27,7 +27,7 @@ def tries(*errors):
 
 
 @pytest.mark.parametrize(
-    ("errors", "unsettled"),
+    ("errors", "unresolved"),
     [
         ([None], 1),
         ([LOST], 1),
@@ -41,8 +41,8 @@ def tries(*errors):
         ([TOO_FAST, LOST], 1),
     ],
 )
-def test_an_attempt_is_unsettled_while_nobody_can_know_whether_it_made_an_instance(errors, unsettled):
-    assert len(holdings(tries(*errors), KINDS).unsettled) == unsettled
+def test_an_attempt_is_unsettled_while_nobody_can_know_whether_it_made_an_instance(errors, unresolved):
+    assert len(holdings(tries(*errors), KINDS).unresolved) == unresolved
 
 
 TAGS = [{"Key": "lab:experiment", "Value": "demo"}, {"Key": "lab:request-id", "Value": "t"}]
@@ -93,7 +93,7 @@ def test_a_call_is_known_by_its_tag_with_all_its_tries_and_what_its_response_nam
 def test_a_response_tells_what_was_asked_for_also_where_its_intent_was_lost():
     known = holdings([answered()], EVERY)
     assert (known.seen, known.regions, known.kinds) == (True, {"us-east-1"}, {"instance", "volume"})
-    assert ids(known.living) == ["i-1"]
+    assert ids(known.live) == ["i-1"]
 
 
 @pytest.mark.parametrize("event", [Event.ERROR, Event.ANNOTATION, Event.REPEATED])
@@ -104,7 +104,7 @@ def test_other_records_ask_for_nothing(event):
 def test_a_dry_run_asks_for_nothing_unless_it_was_carried_out_all_the_same():
     dry = asked(request={"ClientToken": "t", "DryRun": True})
     known = holdings([dry], EVERY)
-    assert (known.seen, known.unsettled) == (False, [])
+    assert (known.seen, known.unresolved) == (False, [])
     assert holdings([dry, answered(parent_id=dry.id, request=dry.request)], EVERY).seen
 
 
@@ -115,10 +115,10 @@ def test_what_is_no_creation_asks_for_nothing_also_in_an_experiment():
 def test_of_one_experiment_only_its_own_is_told():
     records = [asked(), answered(), asked(experiment="bar"), note("bar", discovered=[there("i-9", experiment="bar")])]
     own = holdings(records, EVERY, "demo")
-    assert (ids(own.living), own.regions) == (["i-1"], {"us-east-1"})
+    assert (ids(own.live), own.regions) == (["i-1"], {"us-east-1"})
     other = holdings(records, EVERY, "bar")
-    assert (ids(other.living), other.regions) == (["i-9"], {"us-east-1", "eu-west-1"})
-    assert ids(holdings(records, EVERY).living) == ["i-1", "i-9"]
+    assert (ids(other.live), other.regions) == (["i-9"], {"us-east-1", "eu-west-1"})
+    assert ids(holdings(records, EVERY).live) == ["i-1", "i-9"]
     assert holdings(records, EVERY).names == {"demo", "bar"}
     assert not holdings(records, EVERY, "never").seen
     assert holdings([note("bar", discovered=[there("i-9", experiment="bar")])], EVERY, "demo").calls == {}
@@ -129,9 +129,9 @@ def test_without_a_region_nothing_of_it_is_known_and_all_of_the_others():
     records = [asked(), answered(), *lost]
     known = holdings(records, EVERY)
     here, there_ = known.without({"eu-west-1"}), known.without({"us-east-1"})
-    assert (ids(here.living), len(here.unsettled), here.regions) == (["i-1"], 1, {"us-east-1"})
-    assert (ids(there_.living), len(there_.unsettled), there_.regions) == ([], 1, {"eu-west-1"})
-    assert [intent.region for intent in here.unsettled + there_.unsettled] == ["us-east-1", "eu-west-1"]
+    assert (ids(here.live), len(here.unresolved), here.regions) == (["i-1"], 1, {"us-east-1"})
+    assert (ids(there_.live), len(there_.unresolved), there_.regions) == ([], 1, {"eu-west-1"})
+    assert [intent.region for intent in here.unresolved + there_.unresolved] == ["us-east-1", "eu-west-1"]
 
 
 def test_where_a_call_was_made_without_a_region_is_nowhere_else():
@@ -151,42 +151,42 @@ def test_what_was_found_lives_as_what_its_call_made_until_it_is_noted_as_gone():
     known = holdings([asked(), found], EVERY)
     assert known.calls["t"].made == {("instance", "i-1")}
     assert known.regions == {"us-east-1", "eu-west-1"}
-    assert (ids(known.living), known.living[0].recorded) == (["i-1"], found.time)
+    assert (ids(known.live), known.live[0].recorded) == (["i-1"], found.time)
     alone = holdings([found], EVERY)
     assert (alone.regions, alone.kinds, alone.of_experiments) == ({"eu-west-1"}, {"instance"}, {"instance"})
-    assert holdings([found, note(deleted=["i-1"])], EVERY).living == []
-    assert ids(holdings([found, note(deleted=["i-2"])], EVERY).living) == ["i-1"]
+    assert holdings([found, note(deleted=["i-1"])], EVERY).live == []
+    assert ids(holdings([found, note(deleted=["i-2"])], EVERY).live) == ["i-1"]
 
 
 def test_what_was_found_of_the_labs_own_is_of_no_experiment_and_without_its_call_nothing_was_asked_for():
     known = holdings([note(discovered=[there("sg-1", "security-group", None)])], EVERY)
     assert (known.kinds, known.of_experiments, known.names) == ({"security-group"}, set(), set())
     known = holdings([note(discovered=[there(record=None)])], EVERY)
-    assert (ids(known.living), known.calls, known.kinds, known.regions) == (["i-1"], {}, set(), set())
+    assert (ids(known.live), known.calls, known.kinds, known.regions) == (["i-1"], {}, set(), set())
 
 
 def test_what_no_plugin_knows_is_told_apart_and_can_be_gone():
     found = note(discovered=[there("q-1", "queue")])
     known = holdings([found], EVERY)
-    assert (known.living, ids(known.unknown), known.names) == ([], ["q-1"], {"demo"})
+    assert (known.live, ids(known.unknown), known.names) == ([], ["q-1"], {"demo"})
     assert holdings([found, note(deleted=["q-1"])], EVERY).unknown == []
 
 
 def test_an_intent_is_unsettled_until_it_is_noted_as_settled_and_the_labs_own_never_counts():
     intent, other = asked(), asked(experiment=None)
-    assert holdings([intent, other], EVERY).unsettled == [intent]
-    assert holdings([intent, note(resolved=[intent.id])], EVERY).unsettled == []
-    assert holdings([intent, note(resolved=["another"])], EVERY).unsettled == [intent]
+    assert holdings([intent, other], EVERY).unresolved == [intent]
+    assert holdings([intent, note(resolved=[intent.id])], EVERY).unresolved == []
+    assert holdings([intent, note(resolved=["another"])], EVERY).unresolved == [intent]
     assert holdings([intent], EVERY).names == {"demo"}
 
 
 def test_what_was_terminated_lives_no_more():
     ended = asked("TerminateInstances", Event.RESPONSE, request={"InstanceIds": ["i-1"]}, parent_id="y")
-    assert holdings([asked(), answered(), ended], EVERY).living == []
+    assert holdings([asked(), answered(), ended], EVERY).live == []
 
 
 def test_a_note_holds_what_it_takes_to_look_a_thing_up_and_to_delete_it():
-    (resource,) = holdings([asked(), answered()], EVERY).living
-    (again,) = holdings([note(discovered=[as_annotation(resource)])], EVERY).living
+    (resource,) = holdings([asked(), answered()], EVERY).live
+    (again,) = holdings([note(discovered=[as_annotation(resource)])], EVERY).live
     assert (again.kind, again.id, again.region, again.experiment) == ("instance", "i-1", "us-east-1", "demo")
     assert (again.since, again.record) == (resource.since, "t")

@@ -144,7 +144,7 @@ class LogBucketRole:
 
     def settle(self) -> None:
         """Wait until IAM shows all of it, and then until EC2 may be expected to know it."""
-        known = self.session.cloud.settling_seconds
+        known = self.session.cloud.consistency_seconds
         if not wait_until(lambda: not self.lacking(), self.session.pause, POLL, known):
             raise UserError("IAM does not show yet what it has made; run the same again")
         self.session.pause(min(IAM_PROPAGATION_SECONDS, known))

@@ -96,8 +96,8 @@ class AccountSetup:
     def _take_in(self) -> None:
         """Put on record what is the lab's by this registry's own calls, and whose answer it never heard."""
         known = self.session.holdings()
-        living = {resource.id for resource in known.living}
-        new = [resource for resource in self._shared(known) if resource.id not in living]
+        live = {resource.id for resource in known.live}
+        new = [resource for resource in self._shared(known) if resource.id not in live]
         if new:
             self.session.recorder.annotate(**{DISCOVERED: [as_annotation(resource) for resource in new]})
 

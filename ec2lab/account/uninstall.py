@@ -62,8 +62,8 @@ def _pile(found: Belongings, item: Item, lab: str, ours: Ownership) -> list[Item
 
 def check_can_uninstall(session: Session, found: Belongings, unseen: Mapping[str, str], *, with_data: bool) -> None:
     """Raise UserError where something must be seen to before the lab is deleted."""
-    unsettled = {str(intent.experiment) for intent in session.holdings().unsettled}
-    at_work = sorted({whose(item) for item in found.at_work} | unsettled)
+    unresolved = {str(intent.experiment) for intent in session.holdings().unresolved}
+    at_work = sorted({whose(item) for item in found.at_work} | unresolved)
     if at_work:
         raise UserError(f"it is at work: {', '.join(at_work)}; `make teardown` each first, or have its owner do so")
     if not uses_iam(session):

@@ -93,15 +93,15 @@ def findings(
     What is launched or torn down meanwhile differs between the two, and is no finding. Datasets and what is the whole
     lab's belong there, whoever's registry made them.
     """
-    expected = {resource.record for known in (before, after) for resource in known.living}
-    expected |= {token_of(intent) for intent in after.unsettled if within_consistency_window(intent.time)}
+    expected = {resource.record for known in (before, after) for resource in known.live}
+    expected |= {token_of(intent) for intent in after.unresolved if within_consistency_window(intent.time)}
     ours = Ownership(after, registries)
     found = [finding for item in survey.items if (finding := _finding(item, ours, expected, today))]
     shown = {item.resource.id for item in survey.items if not is_over(item)}
-    stood = {resource.id for resource in before.living}
+    stood = {resource.id for resource in before.live}
     found += [
         Finding(Verdict.STALE_RECORD, resource, 0.0, "in the registry, and not in AWS")
-        for resource in after.living
+        for resource in after.live
         if resource.id in stood - shown
         and resource.region in survey.regions
         and not within_consistency_window(resource.recorded)

@@ -22,7 +22,7 @@ from ec2lab.errors import UserError
 if TYPE_CHECKING:
     from types_boto3_ec2 import EC2Client
 
-SETTLING_SECONDS, LOCAL_SETTLING_SECONDS = 60.0, 2.0
+CONSISTENCY_SECONDS, LOCAL_CONSISTENCY_SECONDS = 60.0, 2.0
 """AWS names no bound for its eventual consistency, and advises to try for minutes with growing pauses; what is seen in
 practice is seconds (https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html)."""
 
@@ -77,9 +77,9 @@ class Cloud:
         return found
 
     @property
-    def settling_seconds(self) -> float:
+    def consistency_seconds(self) -> float:
         """For how long what was just made may not be seen yet by a description of it."""
-        return LOCAL_SETTLING_SECONDS if self._url else SETTLING_SECONDS
+        return LOCAL_CONSISTENCY_SECONDS if self._url else CONSISTENCY_SECONDS
 
     @property
     def boot_timeout(self) -> float:

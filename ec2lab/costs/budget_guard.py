@@ -81,11 +81,11 @@ class BudgetGuard:
 
         What a launch that was cut off has made is not counted again.
         """
-        living = self._living(name)
-        if living >= count:
+        live = self._live(name)
+        if live >= count:
             yield []  # there is nothing to launch
             return
-        ahead = forecast(pricing(self.session).book, self.session.lab, experiment, count - living)
+        ahead = forecast(pricing(self.session).book, self.session.lab, experiment, count - live)
         found = self._admit(name, base, experiment, ahead)
         try:
             yield found
@@ -95,7 +95,7 @@ class BudgetGuard:
         finally:
             self._under_way.discard(name)
 
-    def _living(self, name: str) -> int:
+    def _live(self, name: str) -> int:
         """Return how many instances of an experiment live: by AWS's word, for one may have ended since it was recorded.
 
         Where none is on record AWS is not asked.
@@ -105,7 +105,7 @@ class BudgetGuard:
         return self._on_record(name)
 
     def _on_record(self, name: str) -> int:
-        return sum(resource.kind == "instance" for resource in self.session.holdings(name).living)
+        return sum(resource.kind == "instance" for resource in self.session.holdings(name).live)
 
     def _admit(self, name: str, base: str, experiment: Experiment, ahead: Forecast) -> list[Budget]:
         with self._lock:
@@ -166,7 +166,7 @@ def as_if_answered(records: Iterable[Record], kinds: Mapping[str, ResourceType])
     was offered (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-requests.html), and the zone is not known that
     its price depends on.
     """
-    open_intents = [one for one in holdings(records, kinds).unsettled if one.operation == "RunInstances"]
+    open_intents = [one for one in holdings(records, kinds).unresolved if one.operation == "RunInstances"]
     first = {token_of(intent): intent for intent in reversed(open_intents)}
     return [_answer(intent) for intent in first.values()]
 

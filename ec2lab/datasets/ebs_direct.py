@@ -147,7 +147,7 @@ class DirectSnapshots:
             there = (one for one in list_snapshots(self.session.cloud, self.region) if one.id == snapshot)
             return next((one for one in there if one.completed or one.state == "error"), None)
 
-        found = wait_until(over, self.session.pause, POLL, self.session.cloud.settling_seconds)
+        found = wait_until(over, self.session.pause, POLL, self.session.cloud.consistency_seconds)
         return found is not None and found.completed
 
     def digests(self, snapshot: str, report: Report) -> Digests:

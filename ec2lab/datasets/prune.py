@@ -71,14 +71,14 @@ def in_use(session: Session, snapshots: Sequence[DataSnapshot]) -> Use:
     images = session.query({(region, "images"): partial(_in_images, session, region) for region in regions})
     silent = {s.id: f"not known whether anything lives on it: {volumes.unseen[s.region]}" for s in snapshots
               if s.region in volumes.unseen}  # fmt: skip
-    living = {snapshot: why for some in volumes.found.values() for snapshot, why in some.items()}
+    live = {snapshot: why for some in volumes.found.values() for snapshot, why in some.items()}
     used = {snapshot: why for some in images.found.values() for snapshot, why in some.items()}
     usable = [s for s in snapshots if s.state != "error"]
     pinned, broken = _pinned(session, usable)
     unknown = [
         Unavailable(what="images made from them", region=region, reason=why) for region, why in images.unseen.items()
     ]
-    return Use(used | pinned | silent | living, unknown, broken)
+    return Use(used | pinned | silent | live, unknown, broken)
 
 
 def _made_from(session: Session, region: str) -> dict[str, str]:

@@ -130,7 +130,7 @@ def wait_until_completed(
             seen = True
             report(found)
             _raise_if_failed(found)
-        elif seen or answered - began > session.cloud.settling_seconds:
+        elif seen or answered - began > session.cloud.consistency_seconds:
             raise UserError(f"{identity} ({region}): AWS has it no more; somebody deleted it")
         return found if found and found.completed else None
 

@@ -24,7 +24,7 @@ from ec2lab.instance_state import OVER, InstanceState, state_of
 from ec2lab.printable import printable
 from ec2lab.regions import region_of_zone
 from ec2lab.registry.record import local_user
-from ec2lab.resources.live_resources import living
+from ec2lab.resources.live_resources import find_live_resources
 from ec2lab.session import Session, locked_session, open_session
 from ec2lab.validators import did_you_mean, experiment_name
 
@@ -66,7 +66,7 @@ def region_of(instance: Mapping[str, Any]) -> str:
 
 def instances_of(session: Session, experiment: str, without: Collection[str] = ()) -> list[Mapping[str, Any]]:
     """Describe the instances of an experiment that are not gone, the oldest first, but for those in some regions."""
-    found = living(session, experiment, session.holdings(experiment).without(without), only="instance")
+    found = find_live_resources(session, experiment, session.holdings(experiment).without(without), only="instance")
     if not found:
         session.expect_here(experiment)
     ids, mine = {resource.id for resource in found}, [{"Name": f"tag:{EXPERIMENT}", "Values": [experiment]}]
@@ -181,7 +181,7 @@ def _known(session: Session, experiment: str, reach: SshTarget, instance: Mappin
 
 def experiment_of(session: Session, word: str) -> str | None:
     """Return the experiment that HOST means or whose instance it means, by what the lab knows without asking AWS."""
-    known = {resource.experiment for resource in session.holdings().living}
+    known = {resource.experiment for resource in session.holdings().live}
     if word in known or exists(session.directory / "experiments" / f"{word}.toml"):
         return word
     return ssh_files(session).experiment_of(word)

@@ -50,7 +50,7 @@ def standing(session: Session, holdings: ResourceState | None = None) -> Standin
     is read unless `holdings` are its word already.
     """
     known = holdings or session.holdings()
-    owned = [resource for resource in known.living if resource.experiment]
+    owned = [resource for resource in known.live if resource.experiment]
     places = sorted({(resource.region, resource.kind) for resource in owned})
     responses = session.query({(r, kind): partial(_described, session, kind, r) for r, kind in places})
     described = {one.id: one for found in responses.found.values() for one in found}
@@ -71,7 +71,7 @@ def standing(session: Session, holdings: ResourceState | None = None) -> Standin
         else replace(resource, state=_state(session, resource, there, failed))
         for resource in owned
     ]
-    shown += [perhaps(session, intent) for intent in known.unsettled]
+    shown += [perhaps(session, intent) for intent in known.unresolved]
     shown += [replace(resource, state=UNKNOWN_TYPE) for resource in known.unknown]
     shown.sort(key=lambda resource: (resource.experiment or "", resource.kind, resource.id))
     return Standing(shown, {**others.unseen, **responses.unseen}, more.unknown)

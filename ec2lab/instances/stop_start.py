@@ -166,7 +166,7 @@ class InstanceStarter:
                     if reason.is_aws and waited > 0:
                         self._refused(instance, ApiError(reason.code, reason.message, late=True))
                         asked = asked - {instance["InstanceId"]}
-                    elif waited < self.session.cloud.settling_seconds:
+                    elif waited < self.session.cloud.consistency_seconds:
                         moving.append(instance)
             if not moving:
                 return

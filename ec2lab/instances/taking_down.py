@@ -33,7 +33,7 @@ def take_down(session: Session, experiment: str, emit: Emit) -> Deletion:
     # Where all of it is over by the registry, AWS is asked all the same.
     ever = None if session.holdings(experiment).names else session.state_with_history(experiment)
     if ever and not ever.seen:
-        names = living_experiments(session)
+        names = live_experiments(session)
         lives = f" (what lives: {', '.join(names)})" if names else " (nothing lives)"
         raise UserError(
             f"{experiment}: was never launched from this registry{did_you_mean(experiment, names) or lives}"
@@ -56,22 +56,22 @@ def take_down(session: Session, experiment: str, emit: Emit) -> Deletion:
     return removal
 
 
-def strike_out(session: Session, experiment: str) -> list[str]:
+def drop_records(session: Session, experiment: str) -> list[str]:
     """Take out of the registry what lived in a cloud that nobody can ask; return the ids of what that was.
 
     AWS's accounts are none of these: what lives there is ended there.
     """
-    struck: list[str] = []
+    dropped: list[str] = []
     for one in session.elsewhere(experiment):
         if one.may_be_over:
-            ids = sorted(resource.id for resource in one.known.living)
-            settled = [intent.id for intent in one.known.unsettled]
-            session.recorder.note_of(one.account, **{DELETED: ids, RESOLVED: settled})
-            struck += ids or ["what was perhaps made"]
-    return struck
+            ids = sorted(resource.id for resource in one.known.live)
+            resolved = [intent.id for intent in one.known.unresolved]
+            session.recorder.note_of(one.account, **{DELETED: ids, RESOLVED: resolved})
+            dropped += ids or ["what was perhaps made"]
+    return dropped
 
 
-def living_experiments(session: Session, pattern: str = "*") -> list[str]:
+def live_experiments(session: Session, pattern: str = "*") -> list[str]:
     """Return the names of the experiments that live, or may, and match a pattern as the shell has them."""
     return sorted(name for name in session.holdings().names if fnmatchcase(name, pattern))
 

@@ -76,7 +76,7 @@ class Deletion:
         """
         if not self.known.seen:
             return
-        self.seen = {resource.id: resource for resource in self.known.living}
+        self.seen = {resource.id: resource for resource in self.known.live}
         for last in attempts(clock.sleep, POLL, PATIENCE):
             if not (left := self._looked()) and not self._may_be_incomplete():
                 break
@@ -119,8 +119,8 @@ class Deletion:
     def _not_seen(self) -> list[str]:
         """Return of which regions it is not known whether what the registry says lives there is gone, and why."""
         unseen = self.unseen
-        perhaps = {str(intent.region): ["what was perhaps made"] for intent in self.known.unsettled}
-        for resource in self.known.living:
+        perhaps = {str(intent.region): ["what was perhaps made"] for intent in self.known.unresolved}
+        for resource in self.known.live:
             if not self._can_be_seen(resource):
                 perhaps.setdefault(resource.region, []).append(f"{resource.kind} {resource.id}")
         return [
@@ -179,8 +179,8 @@ class Deletion:
 
     def _missing(self) -> list[Resource]:
         """Return what the registry says lives, and AWS has not shown so far."""
-        living = self.known.living
-        return [resource for resource in living if resource.id not in self.shown and self._can_be_seen(resource)]
+        live = self.known.live
+        return [resource for resource in live if resource.id not in self.shown and self._can_be_seen(resource)]
 
     def _other_things(self) -> list[Resource]:
         """Return what is there by the ids that the registry names, and is not the owner's by its tags."""
@@ -203,7 +203,7 @@ class Deletion:
     def _intents(self) -> list[Record]:
         """Return those open intents of which regions tell what they made."""
         unseen = {region for region, _ in self.failed}
-        return [intent for intent in self.known.unsettled if intent.region not in unseen]
+        return [intent for intent in self.known.unresolved if intent.region not in unseen]
 
     def _delete(self, resources: Iterable[Resource]) -> None:
         """Ask for each resource's deletion, in the order of the kinds; what fails keeps nothing else alive."""
@@ -237,23 +237,23 @@ class Deletion:
             kind.delete(self.session.cloud, resource)
         except ClientError as refusal:
             code = refusal.response["Error"]["Code"]
-            if code in kind.not_yet_codes:
+            if code in kind.dependency_codes:
                 self.refused[resource.id] = refusal
                 return False
-            if code not in kind.gone_codes:
+            if code not in kind.not_found_codes:
                 raise
             return not is_new(self.session, resource)
         return True
 
     def _note(self, others: Collection[str]) -> None:
-        known = [resource for resource in self.known.living if self._can_be_seen(resource)]
+        known = [resource for resource in self.known.live if self._can_be_seen(resource)]
         gone = {*self.deleted, *self.went_along, *(resource.id for resource in known)} - set(others)
-        settled = [intent.id for intent in self._intents()]
+        resolved = [intent.id for intent in self._intents()]
         found = [as_annotation(resource) for resource in self.stays.values()]
         # Also where nothing was left: what is at hand of it can be put away once AWS was asked.
-        if gone or settled or self.session.holdings(self.name).seen:
+        if gone or resolved or self.session.holdings(self.name).seen:
             self.session.recorder.annotate(
-                **{DELETED: sorted(gone), RESOLVED: settled, **({DISCOVERED: found} if found else {})}
+                **{DELETED: sorted(gone), RESOLVED: resolved, **({DISCOVERED: found} if found else {})}
             )
 
     def _in_vain(self, left: list[Resource]) -> str:
@@ -288,7 +288,7 @@ def delete_resources(session: Session, name: str, going: Sequence[Resource], emi
     What carries another call's tag by now is left alone.
     """
     records = {resource.id: resource.record for resource in going}
-    known = ResourceState(living=list(going), calls={str(record): Call(str(record)) for record in records.values()})
+    known = ResourceState(live=list(going), calls={str(record): Call(str(record)) for record in records.values()})
 
     def look() -> Responses[list[Resource]]:
         told = seen_by_id(session, going)

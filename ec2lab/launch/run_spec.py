@@ -154,4 +154,4 @@ def last_recorded_run(session: Session, name: str, *, ever: bool = False) -> Map
 
 def _lives(session: Session, name: str) -> bool:
     known = session.holdings(name)
-    return bool(known.living or known.unsettled)
+    return bool(known.live or known.unresolved)

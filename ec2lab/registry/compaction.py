@@ -31,17 +31,17 @@ def _needed(records: Sequence[Record], kinds: Mapping[str, ResourceType]) -> set
     snapshot, the lab's security group), or of a call that nobody knows the outcome of.
     """
     known = holdings(records, kinds)
-    there = [*known.living, *known.unknown]
-    unfinished = {r.experiment for r in there} | {intent.experiment for intent in known.unsettled}
+    there = [*known.live, *known.unknown]
+    unfinished = {r.experiment for r in there} | {intent.experiment for intent in known.unresolved}
     unfinished |= _not_looked_for(records, kinds) | _with_retained_volumes(records)
-    living = {resource.id for resource in there}
+    live = {resource.id for resource in there}
     open_intents = _without_outcome(records, kinds)
     needed = {
         record.id
         for record in records
         if (record.experiment and record.experiment in unfinished)
         or record.id in open_intents
-        or living & set(_told_of(record, kinds.values()))
+        or live & set(_told_of(record, kinds.values()))
     }
     return _with_all_that(needed, _ended_by(records, kinds))
 

@@ -24,7 +24,7 @@ RAN_THEN_ENDED_CODES = (
     USER_SHUTDOWN, "Client.InstanceInitiatedShutdown", "Server.SpotInstanceTermination", "Server.SpotInstanceShutdown",
 )  # fmt: skip
 """StateReason codes of instances that ran before they ended; all others are of those that never came to run."""
-SETTLING = timedelta(minutes=1)
+CONSISTENCY_WINDOW = timedelta(minutes=1)
 """For how long after a stop a description may still show what was before."""
 TORN_DOWN, EXPIRED, GONE_WHEN_LOOKED = "taken down", "its time to live was over", "gone when the lab looked"
 """How an instance ended, where that is not AWS's own word."""
@@ -137,7 +137,7 @@ class InstanceTimeline:
         """Note what a description tells of its state."""
         state = found["State"]["Name"]
         if state in UP:
-            if (self.runs and at - (self.runs[-1].ended or at) > SETTLING) or not self.runs:
+            if (self.runs and at - (self.runs[-1].ended or at) > CONSISTENCY_WINDOW) or not self.runs:
                 self.start(at)
             if state == InstanceState.RUNNING and self._run:
                 self._run.seen = at

@@ -11,7 +11,7 @@ from typing import Any
 from ec2lab.aws.account import Account
 from ec2lab.registry.record import Event, Record, parse_time
 
-SETTLING = timedelta(minutes=2)
+CONSISTENCY_WINDOW = timedelta(minutes=2)
 """How young a thing may be, or how long ago it was shown, that AWS does not show although it lives."""
 LOOKS = {
     "DescribeInstances": ("instance-id", "Instances", "InstanceId"),
@@ -68,12 +68,12 @@ class Looks:
     def gone_by(self, identity: str, began: datetime) -> datetime | None:
         """Return when AWS, asked for a thing by its id, first did not know it any more."""
         since = max(began, self._shown.get(identity, began))
-        return next((at for at in self._missed.get(identity, ()) if at - since > SETTLING), None)
+        return next((at for at in self._missed.get(identity, ()) if at - since > CONSISTENCY_WINDOW), None)
 
     def unlisted_by(self, identity: str, whose: Account | None, region: str, began: datetime) -> datetime | None:
         """Return the same of a volume; `make audit` lists all of a region's."""
         listings, since = self._listings.get((whose, region), ()), max(began, self._shown.get(identity, began))
-        unlisted = (one.at for one in listings if one.at - since > SETTLING and identity not in one.shown)
+        unlisted = (one.at for one in listings if one.at - since > CONSISTENCY_WINDOW and identity not in one.shown)
         return min(filter(None, (self.gone_by(identity, began), next(unlisted, None))), default=None)
 
 

@@ -23,8 +23,8 @@ RESOLVED = "resolved"
 class ResourceState:
     """What the registry says of one experiment, or of all."""
 
-    living: list[Resource] = field(default_factory=list)
-    unsettled: list[Record] = field(default_factory=list)
+    live: list[Resource] = field(default_factory=list)
+    unresolved: list[Record] = field(default_factory=list)
     """Intents to create whose outcome nobody knows: the process died, or the answer was lost."""
     regions: set[str] = field(default_factory=set)
     """Where anything was ever asked to be created."""
@@ -45,16 +45,16 @@ class ResourceState:
     @property
     def names(self) -> set[str]:
         """The experiments that live, or of which that is not known."""
-        there = [*self.living, *self.unknown]
-        found = {resource.experiment for resource in there} | {intent.experiment for intent in self.unsettled}
+        there = [*self.live, *self.unknown]
+        found = {resource.experiment for resource in there} | {intent.experiment for intent in self.unresolved}
         return {name for name in found if name}
 
     def without(self, regions: Collection[str]) -> ResourceState:
         """Return the same as if nothing were known of some regions."""
         return replace(
             self,
-            living=[resource for resource in self.living if resource.region not in regions],
-            unsettled=[intent for intent in self.unsettled if intent.region not in regions],
+            live=[resource for resource in self.live if resource.region not in regions],
+            unresolved=[intent for intent in self.unresolved if intent.region not in regions],
             regions=self.regions.difference(regions),
         )
 
@@ -85,9 +85,9 @@ def holdings(
         if record.annotation:
             _note_looks(record, record.annotation, born, found if meant else ResourceState(), types)
     owned = [r for r in born.values() if experiment is None or r.experiment == experiment]
-    found.living = [resource for resource in owned if resource.kind in kinds]
+    found.live = [resource for resource in owned if resource.kind in kinds]
     found.unknown = [resource for resource in owned if resource.kind not in kinds]
-    found.unsettled = [intent for intent in open_intents.values() if intent.experiment]
+    found.unresolved = [intent for intent in open_intents.values() if intent.experiment]
     return found
 
 
@@ -151,6 +151,6 @@ def _note_request(
 
 
 def _close_intents(record: Record, open_intents: dict[str, Record]) -> None:
-    settled = set((record.annotation or {}).get(RESOLVED, ()))
-    for identity in settled | closed_by(record, open_intents):
+    resolved = set((record.annotation or {}).get(RESOLVED, ()))
+    for identity in resolved | closed_by(record, open_intents):
         open_intents.pop(identity, None)

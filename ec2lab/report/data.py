@@ -57,7 +57,7 @@ class ReportData:
     records: int
     past: Past
     spans: list[CostPeriod]
-    living: list[Resource]
+    live: list[Resource]
     costs: Mapping[str, CostSummary]
     """Of what lives, by id."""
     data_sets: list[PricedSnapshot]
@@ -105,27 +105,27 @@ def facts(session: Session) -> ReportData:
     now = clock.now()
     # All regions of an account take several seconds; those where the lab never was are for `make audit`.
     regions = known_regions(session)
-    living = asking.ask("what lives", lambda: _living(session, asking), lambda: None)
+    live = asking.ask("what lives", lambda: _live(session, asking), lambda: None)
     data_sets = asking.ask("datasets", lambda: _data_sets(session, regions, asking), lambda: None)
     seen, found = asking.ask("audit", lambda: examined(session, regions), lambda: (Survey(), []))
     asking.lacks("audit", seen.unseen)
     records = paid_for(session, session.registry.history())  # with what was just asked: it tells of volumes, for one
     history = History(records)
     paid = _pricing(session, asking.why_not).spans(history, now)
-    alive, costs = living or _living_on_record(session, records, paid, now)
+    alive, costs = live or _live_on_record(session, records, paid, now)
     return ReportData(
         lab=session.lab.name, registry=session.registry.name, banner="" if asking.why_not else session.cloud.banner,
-        now=now, records=len(records), past=past(history, now), spans=paid, living=alive,
+        now=now, records=len(records), past=past(history, now), spans=paid, live=alive,
         costs=costs, data_sets=data_sets if data_sets is not None else data_sets_on_record(history),
         survey=seen, findings=found, unanswered=asking.unanswered, incomplete=asking.incomplete,
     )  # fmt: skip
 
 
-def _living(session: Session, asking: Asking) -> Priced:
+def _live(session: Session, asking: Asking) -> Priced:
     shown = standing(session)
     asking.lacks("what lives", shown.unseen)
-    living = [*shown.resources, *_elsewhere(session)]
-    return living, costs_of(session, living).spent if living else {}
+    live = [*shown.resources, *_elsewhere(session)]
+    return live, costs_of(session, live).spent if live else {}
 
 
 def _elsewhere(session: Session) -> list[Resource]:
@@ -135,7 +135,7 @@ def _elsewhere(session: Session) -> list[Resource]:
         replace(resource, state=f"in {one.account or 'an account that is not on record'}, which was not asked")
         for one in session.elsewhere()
         if one.account is None or one.account.is_local == local
-        for resource in one.known.living
+        for resource in one.known.live
         if resource.experiment
     ]
 
@@ -163,10 +163,10 @@ def _out_of_reach() -> Cloud:
     raise PriceUnavailable
 
 
-def _living_on_record(session: Session, records: Sequence[Record], paid: Iterable[CostPeriod], now: datetime) -> Priced:
+def _live_on_record(session: Session, records: Sequence[Record], paid: Iterable[CostPeriod], now: datetime) -> Priced:
     known = holdings(records, session.kinds)
-    found = [resource for resource in known.living if resource.experiment]
-    found += [perhaps(session, intent) for intent in known.unsettled]
+    found = [resource for resource in known.live if resource.experiment]
+    found += [perhaps(session, intent) for intent in known.unresolved]
     found.sort(key=lambda resource: (resource.experiment or "", resource.kind, resource.id))
     charged = [charge for span in paid if (charge := span.charge(span.began, now, now))]
     return found, shared_out(charged, found)

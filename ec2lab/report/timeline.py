@@ -78,7 +78,7 @@ class Row:
         return sorted({*(life.experiment or "" for life in self.lives), *(one.experiment for one in self.refused)})
 
     @property
-    def living(self) -> int:
+    def live(self) -> int:
         """How many of its instances live."""
         return sum(life.ended is None for life in self.lives)
 
@@ -124,9 +124,9 @@ def _rows(past: Past, now: datetime) -> list[Row]:
     for refused in past.refused:
         name = past.base(refused.experiment) or THE_LAB
         rows.setdefault(name, Row(name)).refused.append(refused)
-    weighty = sorted(rows.values(), key=lambda row: (row.living == 0, -_hours(row, now), row.name))
+    weighty = sorted(rows.values(), key=lambda row: (row.live == 0, -_hours(row, now), row.name))
     own, rest = (weighty, []) if len(weighty) <= MOST_ROWS else (weighty[: MOST_ROWS - 1], weighty[MOST_ROWS - 1 :])
-    own.sort(key=lambda row: (row.living > 0, _last(row, now)), reverse=True)
+    own.sort(key=lambda row: (row.live > 0, _last(row, now)), reverse=True)
     shared = Row(f"{len(rest)} others")
     for row in rest:
         shared.lives += row.lives

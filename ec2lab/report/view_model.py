@@ -68,7 +68,7 @@ class Page:
 def page(facts: ReportData) -> Page:
     """Return the page of what is known."""
     ever = _charges(facts.spans, min((span.began for span in facts.spans), default=facts.now), facts.now)
-    standing = [Standing(resource, facts.costs[resource.id]) for resource in facts.living]
+    standing = [Standing(resource, facts.costs[resource.id]) for resource in facts.live]
     regions = sorted({one.snapshot.region for one in facts.data_sets})
     return Page(
         facts=facts,

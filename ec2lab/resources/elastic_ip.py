@@ -19,8 +19,8 @@ class Address(ResourceType):
     deleted_with = "AllocationId"
     id_filter = "allocation-id"
     deleted_after = ("instance",)
-    gone_codes = ("InvalidAllocationID.NotFound",)
-    not_yet_codes = ("InvalidIPAddress.InUse",)
+    not_found_codes = ("InvalidAllocationID.NotFound",)
+    dependency_codes = ("InvalidIPAddress.InUse",)
 
     def created_in(self, response: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
         """Return the address of an AllocateAddress answer."""

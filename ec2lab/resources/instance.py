@@ -32,8 +32,8 @@ class Instance(ResourceType):
     deleted_by = "TerminateInstances"
     deleted_with = "InstanceIds"
     id_filter = "instance-id"
-    gone_codes = ("InvalidInstanceID.NotFound",)
-    not_yet_codes = ("IncorrectInstanceState",)
+    not_found_codes = ("InvalidInstanceID.NotFound",)
+    dependency_codes = ("IncorrectInstanceState",)
 
     def taggable_types(self, operation: str, request: Mapping[str, Any]) -> Iterable[str]:
         """Tag the network interface too, and a spot request where there is one, for whoever looks at the account."""

@@ -25,8 +25,8 @@ class InstanceProfile(ResourceType):
     deleted_by = "DeleteInstanceProfile"
     deleted_with = "InstanceProfileName"
     deleted_after = ("instance",)
-    gone_codes = ("NoSuchEntity",)
-    not_yet_codes = ("DeleteConflict",)
+    not_found_codes = ("NoSuchEntity",)
+    dependency_codes = ("DeleteConflict",)
 
     def created_in(self, response: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
         """Return the profile of a CreateInstanceProfile answer."""

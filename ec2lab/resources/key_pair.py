@@ -21,7 +21,7 @@ class KeyPair(ResourceType):
     deleted_by = "DeleteKeyPair"
     deleted_with = "KeyPairId"
     id_filter = "key-pair-id"
-    gone_codes = ("InvalidKeyPair.NotFound",)
+    not_found_codes = ("InvalidKeyPair.NotFound",)
 
     def created_in(self, response: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
         """Return the pair of a CreateKeyPair or ImportKeyPair answer."""

@@ -19,7 +19,7 @@ POLL = 0.5, 0.5
 """Seconds between looks for what AWS may not show yet."""
 
 
-def living(session: Session, experiment: str, holdings: ResourceState, only: str = "") -> list[Resource]:
+def find_live_resources(session: Session, experiment: str, holdings: ResourceState, only: str = "") -> list[Resource]:
     """Ask AWS, in all regions that the experiment touched and for all kinds that it asked for, what of it is not gone.
 
     `only` names the one kind that is needed. Raises what the first call raises that fails.
@@ -43,7 +43,7 @@ def seen_alive(session: Session, experiment: str, holdings: ResourceState) -> Re
 def _queries(
     session: Session, experiment: str, holdings: ResourceState
 ) -> dict[Key, Callable[[], list[Mapping[str, Any]]]]:
-    regions = sorted(holdings.regions | {resource.region for resource in holdings.living})
+    regions = sorted(holdings.regions | {resource.region for resource in holdings.live})
     named: Any = [{"Name": f"tag:{EXPERIMENT}", "Values": [experiment]}]
     return {
         (region, kind.name): partial(kind.whole, session.cloud, region, named)
@@ -117,7 +117,7 @@ def within_consistency_window(session: Session, since: str) -> bool:
         return False
     age = (clock.now() - datetime.fromisoformat(since)).total_seconds()
     # What comes from the future says that this computer's clock was set back: its age counts from when it was met.
-    return (age if age >= 0 else session.since_met(since)) < session.cloud.settling_seconds
+    return (age if age >= 0 else session.since_met(since)) < session.cloud.consistency_seconds
 
 
 def is_new(session: Session, resource: Resource) -> bool:

@@ -24,8 +24,8 @@ class PlacementGroup(ResourceType):
     deleted_with = "GroupName"
     id_filter = "group-name"
     deleted_after = ("instance",)
-    gone_codes = ("InvalidPlacementGroup.Unknown",)
-    not_yet_codes = ("InvalidPlacementGroup.InUse",)
+    not_found_codes = ("InvalidPlacementGroup.Unknown",)
+    dependency_codes = ("InvalidPlacementGroup.InUse",)
 
     def created_in(self, response: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
         """Return the group of a CreatePlacementGroup answer."""

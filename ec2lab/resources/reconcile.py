@@ -11,7 +11,14 @@ from ec2lab.registry.evidence import makes, stand_alone, token_of, unresolved
 from ec2lab.registry.record import Event, Record
 from ec2lab.registry.state import DELETED, DISCOVERED, RESOLVED, as_annotation, holdings
 from ec2lab.resource import Resource
-from ec2lab.resources.live_resources import POLL, is_new, left_alone, living, shown_by_id, within_consistency_window
+from ec2lab.resources.live_resources import (
+    POLL,
+    find_live_resources,
+    is_new,
+    left_alone,
+    shown_by_id,
+    within_consistency_window,
+)
 from ec2lab.session import Session
 
 AskAgain = Callable[[Record], None]
@@ -25,29 +32,29 @@ def reconcile(session: Session, experiment: str, ask_again: AskAgain | None = No
     `ask_again` does not resolve is resolved by what AWS shows, or by time.
     """
     known = session.holdings(experiment)
-    if not known.living and not known.unsettled:
+    if not known.live and not known.unresolved:
         return []
     if ask_again and (
-        young := [intent for intent in known.unsettled if within_consistency_window(session, intent.time)]
+        young := [intent for intent in known.unresolved if within_consistency_window(session, intent.time)]
     ):
         for intent in young:
             ask_again(intent)
         known = session.holdings(experiment)
     seen: dict[str, Resource] = {}
     for _ in attempts(session.pause, POLL):
-        found = living(session, experiment, known)
+        found = find_live_resources(session, experiment, known)
         seen |= {resource.id: resource for resource in found}
-        seen |= {resource.id: resource for resource in without_experiment(session, known.unsettled)}
-        still_open = unresolved(known.unsettled, seen.values(), session.kinds)
+        seen |= {resource.id: resource for resource in without_experiment(session, known.unresolved)}
+        still_open = unresolved(known.unresolved, seen.values(), session.kinds)
         if not any(within_consistency_window(session, intent.time) for intent in still_open):
             break
     # A description may have told that something has ended.
-    living_by_record = [r for r in session.holdings(experiment).living if r.id not in {shown.id for shown in found}]
-    young_yet = [resource for resource in living_by_record if is_new(session, resource)]
-    missing = [resource for resource in living_by_record if not is_new(session, resource)]
+    live_on_record = [r for r in session.holdings(experiment).live if r.id not in {shown.id for shown in found}]
+    young_yet = [resource for resource in live_on_record if is_new(session, resource)]
+    missing = [resource for resource in live_on_record if not is_new(session, resource)]
     if other := shown_by_id(session, missing):
         raise left_alone(experiment, other, session.registry.id())
-    _note(session, experiment, [resource.id for resource in missing], known.unsettled, seen.values())
+    _note(session, experiment, [resource.id for resource in missing], known.unresolved, seen.values())
     return [*found, *young_yet]
 
 
@@ -80,7 +87,7 @@ def note_shown(session: Session, kind_name: str, item: Mapping[str, Any], region
     if not session.ownership(known).proves(kind, item):
         return
     resource = kind.resource(item, region, from_aws(item.get("Tags")))
-    mine = [intent for intent in known.unsettled if token_of(intent) == resource.record]
+    mine = [intent for intent in known.unresolved if token_of(intent) == resource.record]
     if resolved := [intent.id for intent in mine if kind_name in makes(intent, session.kinds)]:
         session.recorder.annotate(**{DISCOVERED: [as_annotation(resource)], RESOLVED: resolved})
 
@@ -88,7 +95,7 @@ def note_shown(session: Session, kind_name: str, item: Mapping[str, Any], region
 def _note(session: Session, experiment: str, gone: list[str], intents: list[Record], seen: Iterable[Resource]) -> None:
     """Note what is gone, which intents are resolved, and what they made; what came with an instance goes with it."""
     records = [r for r in session.records_here(experiment) if r.event in (Event.INTENT, Event.RESPONSE)]
-    on_record = {resource.id for resource in session.holdings().living}
+    on_record = {resource.id for resource in session.holdings().live}
     new = [r for r in stand_alone(seen, records, session.kinds) if r.id not in on_record]
     resolved = [intent.id for intent in intents]
     if gone or resolved or new:

@@ -29,8 +29,8 @@ class Role(ResourceType):
     deleted_by = "DeleteRole"
     deleted_with = "RoleName"
     deleted_after = ("instance-profile",)
-    gone_codes = ("NoSuchEntity",)
-    not_yet_codes = ("DeleteConflict", "ConcurrentModification")
+    not_found_codes = ("NoSuchEntity",)
+    dependency_codes = ("DeleteConflict", "ConcurrentModification")
 
     def created_in(self, response: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
         """Return the role of a CreateRole answer."""

@@ -22,8 +22,8 @@ class SecurityGroup(ResourceType):
     deleted_with = "GroupId"
     id_filter = "group-id"
     deleted_after = ("instance",)
-    gone_codes = ("InvalidGroup.NotFound", "InvalidGroupId.NotFound")
-    not_yet_codes = ("DependencyViolation", "InvalidGroup.InUse")
+    not_found_codes = ("InvalidGroup.NotFound", "InvalidGroupId.NotFound")
+    dependency_codes = ("DependencyViolation", "InvalidGroup.InUse")
 
     def created_in(self, response: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
         """Return the group of a CreateSecurityGroup answer."""

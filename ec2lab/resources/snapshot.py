@@ -32,8 +32,8 @@ class Snapshot(ResourceType):
     deleted_with = "SnapshotId"
     id_filter = "snapshot-id"
     deleted_after = ("volume",)
-    gone_codes = ("InvalidSnapshot.NotFound",)
-    not_yet_codes = ("InvalidSnapshot.InUse",)
+    not_found_codes = ("InvalidSnapshot.NotFound",)
+    dependency_codes = ("InvalidSnapshot.InUse",)
 
     def created_in(self, response: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
         """Return the snapshot of an answer to any of the three."""

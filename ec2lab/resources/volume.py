@@ -28,8 +28,8 @@ class Volume(ResourceType):
     deleted_with = "VolumeId"
     id_filter = "volume-id"
     deleted_after = ("instance",)
-    gone_codes = ("InvalidVolume.NotFound",)
-    not_yet_codes = ("VolumeInUse", "IncorrectState")
+    not_found_codes = ("InvalidVolume.NotFound",)
+    dependency_codes = ("VolumeInUse", "IncorrectState")
 
     def taggable_types(self, operation: str, request: Mapping[str, Any]) -> Iterable[str]:
         """Tag the volumes that come with an instance too."""

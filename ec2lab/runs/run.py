@@ -14,7 +14,7 @@ from ec2lab.hosts.call_failures import Unreachable
 from ec2lab.hosts.inventory import instances_of, login_name, running_hosts, ssh_files
 from ec2lab.hosts.ssh import Host
 from ec2lab.instance_state import InstanceState, state_of
-from ec2lab.instances.taking_down import living_experiments
+from ec2lab.instances.taking_down import live_experiments
 from ec2lab.launch.run_spec import COMMAND_DIGEST
 from ec2lab.polling import wait_until
 from ec2lab.registry.history import History
@@ -157,7 +157,7 @@ def wait_for_commands(session: Session, name: str, say: Log) -> Iterator[Waited]
 
     Each is put on record. One of which that can't be known keeps no other. Raises UserError where none is meant.
     """
-    names = living_experiments(session, name) if is_pattern(name) else [name]
+    names = live_experiments(session, name) if is_pattern(name) else [name]
     if not names:
         raise UserError(f"EXP: {name}: nothing that lives matches")
     with ContextThreadPool(AT_ONCE) as threads:

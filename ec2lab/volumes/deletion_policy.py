@@ -22,7 +22,7 @@ from ec2lab.registry.record import Record
 from ec2lab.registry.recorder import changes_something
 from ec2lab.registry.state import DISCOVERED
 from ec2lab.resources.idempotency import find_or_create
-from ec2lab.resources.live_resources import living, seen_alive
+from ec2lab.resources.live_resources import find_live_resources, seen_alive
 from ec2lab.session import Session
 from ec2lab.volumes.retention import marks
 
@@ -113,7 +113,7 @@ def _ending(session: Session, experiment: str, unseen: Collection[str]) -> list[
     known = session.holdings(experiment).without(unseen)
     filters = [{"Name": f"tag:{EXPERIMENT}", "Values": [experiment]}, {"Name": "tag-key", "Values": [DELETION_POLICY]}]
     found = []
-    ours = {resource.id for resource in living(session, experiment, known)}
+    ours = {resource.id for resource in find_live_resources(session, experiment, known)}
     for region in sorted(known.regions):
         for volume in session.kinds["volume"].find(session.cloud, region, filters):
             tags = from_aws(volume["Tags"])
@@ -133,7 +133,8 @@ def _keep(session: Session, experiment: str, one: VolumeDisposition, emit: Emit)
 def _terminate_instances(session: Session, experiment: str, emit: Emit, unseen: Collection[str]) -> None:
     """Terminate the instances and wait: a file system is whole once its instance has shut down."""
     kind = session.kinds["instance"]
-    for instance in living(session, experiment, session.holdings(experiment).without(unseen), only="instance"):
+    seen = session.holdings(experiment).without(unseen)
+    for instance in find_live_resources(session, experiment, seen, only="instance"):
         if instance.kind == kind.name and not kind.is_deleting(instance):
             kind.delete(session.cloud, instance)
             text = f"deleting {instance}: its volumes are snapshotted once it is gone"

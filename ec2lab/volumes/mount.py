@@ -174,7 +174,7 @@ class VolumeMounter:
         try:
             yield
         except BaseException:
-            open_intents = self.session.holdings(current_experiment()).unsettled
+            open_intents = self.session.holdings(current_experiment()).unresolved
             if any(intent.operation == "CreateVolume" for intent in open_intents):
                 self.say(
                     "a volume may have been made; the same command again goes on with it, "

@@ -151,7 +151,7 @@ class Watching:
     def _states(self) -> Iterator[Event]:
         """Tell which instances are in another state. What the registry has ended is looked at until AWS says how."""
         kind = self.session.kinds["instance"]
-        known = holdings(self.history.records, self.session.kinds, self.name).living
+        known = holdings(self.history.records, self.session.kinds, self.name).live
         wanted = {r.id: r for r in known if r.kind == kind.name and r.id not in self._over} | self.instances
         responses = self.session.query({
             (region, kind.name): partial(self.session.looks(region).look, [instance.id for instance in some])

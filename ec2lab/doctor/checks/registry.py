@@ -13,7 +13,7 @@ from ec2lab.registry.base import NotARegistry
 from ec2lab.registry.history import History
 from ec2lab.registry.state import holdings
 
-READABLE = Diagnosis("registry-readable", Severity.OK, "{name}: {records} records, {living} things live")
+READABLE = Diagnosis("registry-readable", Severity.OK, "{name}: {records} records, {live} live resources")
 NOT_CREATED_YET = Diagnosis("registry-not-created-yet", Severity.OK, "{name}: the first command that asks AWS makes it")
 UNREADABLE = Diagnosis(
     "registry-unreadable",
@@ -72,9 +72,9 @@ class RegistryHealth(Check):
             yield NOT_CREATED_YET.of(name=registry.name)
             return
         known, history = holdings(records, lab.opened.kinds), History(records)
-        yield READABLE.of(name=registry.name, records=len(records), living=len(known.living))
+        yield READABLE.of(name=registry.name, records=len(records), live=len(known.live))
         at_work = {holder.experiment for holder in lock_owners if holder.alive}
-        for name, script in {str(intent.experiment): intent.script for intent in known.unsettled}.items():
+        for name, script in {str(intent.experiment): intent.script for intent in known.unresolved}.items():
             if name not in at_work:
                 yield UNRESOLVED_INTENT.of(name, experiment=name, again=_again(script))
         for holder in lock_owners:

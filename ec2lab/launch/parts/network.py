@@ -155,7 +155,7 @@ def _made_by_a_lab(groups: Iterable[Any]) -> list[Any]:
 
 def _shown(site: LaunchContext, vpc: str) -> Any:
     """Return the region's existing group once AWS shows it; None after a timeout."""
-    return wait_until(lambda: _group(site, vpc), site.session.pause, POLL, site.session.cloud.settling_seconds)
+    return wait_until(lambda: _group(site, vpc), site.session.pause, POLL, site.session.cloud.consistency_seconds)
 
 
 def _name(site: LaunchContext, vpc: str) -> str:
