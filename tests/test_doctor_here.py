@@ -16,7 +16,7 @@ import pytest
 
 from ec2lab.aws.identity import end_of_credentials
 from ec2lab.doctor.checks import computer, ssh
-from ec2lab.doctor.checks.account import Quotas
+from ec2lab.doctor.checks.account import Credentials, Quotas, Regions, Tags
 from ec2lab.doctor.checks.registry import RegistryHealth
 from ec2lab.doctor.context import open_readonly
 from ec2lab.doctor.runner import run_checks
@@ -69,7 +69,9 @@ def test_a_members_key_is_looked_for_in_ssh_and_in_the_agent(lab, look, home, ke
     public = key.with_suffix(".pub").read_text().strip()
     assert set(look(ssh.Ssh())) == {"ssh-client"}, "without members there is nothing to compare with"
     lab.write("members/zoe.toml", f'keys = ["{public}"]\n')
-    assert "not-a-member" in look(ssh.Ssh())
+    for user, named in (("bob", "bob"), ("root", "…"), ("Bob Ross", "…")):
+        monkeypatch.setattr(ssh, "local_user", lambda user=user: user)
+        assert f"`make user-add NAME={named}` adds you" in look(ssh.Ssh())["not-a-member"].remedy
     monkeypatch.setenv("MEMBER", "zoe")
     assert look(ssh.Ssh())["key-found"].text.endswith("is in ~/.ssh")
     socket = Path(tempfile.mkdtemp()) / "agent"  # a short path: since OpenSSH 10.1 an agent's own is below HOME
@@ -270,3 +272,14 @@ def test_a_sign_in_that_is_not_renewed_tells_when_it_ends(home, monkeypatch, ren
     assert (ends is not None) == known
     if ends:
         assert ends.year == 2999
+
+
+def test_a_directory_that_cannot_be_written_is_one_finding_and_no_sign_in_mends_it(lab):
+    (lab.path / ".local-cloud").unlink()
+    lab.write(".local-cloud", "in the way")
+    with open_readonly(lab.path, "") as looked_at:
+        found = [finding for _, finding in run_checks(looked_at, [Credentials(), Regions(), Tags()])]
+    (problem,) = [finding for finding in found if finding.diagnosis.level == "wrong"]
+    assert "can't be made private" in problem.text
+    assert problem.remedy == ""
+    assert {finding.diagnosis.id for finding in found} - {problem.diagnosis.id} == {"not-looked-at"}

@@ -1,5 +1,6 @@
 """Every command in the documents is right, and is run: here, document by document in its order, or by another test."""
 
+import ast
 import gzip
 import json
 import re
@@ -9,8 +10,8 @@ import subprocess
 
 import pytest
 
-from tests.lab_directory import REPOSITORY
-from tests.printed_events import TARGETS
+from tests.lab_directory import REPOSITORY, VARIABLES
+from tests.printed_events import ROOMS, TARGETS
 from tests.test_events import command_of
 
 DOCUMENTS = {
@@ -83,6 +84,43 @@ def test_every_make_command_names_a_target_and_variables_that_it_takes(document)
         for target in filter(str.islower, targets):  # one in capitals stands for whichever is meant
             assert re.search(rf"^{re.escape(target)}:.*## ", MAKEFILE, re.MULTILINE), f"{document}: `{mention}`"
             assert variables <= taken_by(target), f"{document}: `{mention}`: {variables - taken_by(target)}"
+
+
+MENTION = re.compile(r"""(`?)\bmake ([a-z][a-z-]*)((?: +[A-Z_]+=(?:'[^']*'|"[^"]*"|[^\s`'",;)]*))*)""")
+"""A command in a text: whether it is quoted, its target, and its variables."""
+
+
+def messages():
+    """Every text in the code and in templates; {} stands for what is filled in."""
+    for path in (path for room in ROOMS for path in sorted((REPOSITORY / room).rglob("*.py"))):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.JoinedStr):
+                parts = (part.value if isinstance(part, ast.Constant) else "{}" for part in node.values)
+                yield path.name, "".join(map(str, parts))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield path.name, node.value
+    yield from ((path.name, path.read_text()) for path in (REPOSITORY / "templates").iterdir() if path.is_file())
+
+
+def test_every_make_command_that_a_message_names_exists_and_takes_its_variables_and_values(monkeypatch):
+    mentions = {(file, *found) for file, text in messages() for found in MENTION.findall(text)}
+    known = set(re.findall(r"^([a-z][a-z-]*):.*## ", MAKEFILE, re.MULTILINE))
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    for file, quote, target, given in mentions:
+        variables = dict(re.findall(r"([A-Z_]+)=('[^']*'|\"[^\"]*\"|\S*)", given))
+        mention = f"{file}: make {target}{given}"
+        assert target in known or not (quote or variables), mention
+        if target not in known or target == "script":  # which hands its variables over to a plugin
+            continue
+        assert variables.keys() <= taken_by(target), mention
+        plain = {name: value.strip("'\"") for name, value in variables.items() if not re.search("[{…<]|^$", value)}
+        if plain and target in TARGETS:
+            with monkeypatch.context() as environment:
+                for name, value in {"EXP": "demo", "NAME": "alice", **plain}.items():
+                    environment.setenv(name, value)
+                command_of(target).make_context(target, [])
+    assert len(mentions) > 100
 
 
 @pytest.mark.parametrize("document", [name for name in ORIGINALS if name not in RUNBOOKS and any(commands_of(name))])

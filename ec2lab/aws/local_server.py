@@ -183,7 +183,8 @@ def _make_private(directory: Path) -> None:
         private_directory(directory)
     except OSError as problem:
         raise UserError(
-            f"{directory}: can't be made private: {problem.strerror}; the local cloud needs it"
+            f"{directory}: can't be made private: {problem.strerror}; the local cloud needs it: "
+            f"become the owner of {directory.parent} (chown), or work in a copy of the lab"
         ) from problem
 
 

@@ -15,7 +15,6 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel
 
-from ec2lab.aws.credentials import CredentialsProblem
 from ec2lab.aws.identity import Identity, get_identity, without_credentials
 from ec2lab.aws.region_queries import NoResponse, in_time
 from ec2lab.config.lab_files import experiment_files, load_experiment, load_lab, load_member, member_files
@@ -207,7 +206,7 @@ class DoctorContext:
 def _introduced(lab: DoctorContext) -> Identity:
     try:
         return get_identity(lab.opened.cloud, lab.opened.lab.regions)
-    except CredentialsProblem as problem:  # a profile that is not there
+    except UserError as problem:  # a profile that is not there, or a local cloud that can't be started
         return without_credentials(problem)
 
 

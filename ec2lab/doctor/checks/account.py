@@ -59,7 +59,8 @@ class Credentials(Check):
             if caller.unreached:
                 yield NOT_REACHED.of(reason=caller.problem)
             else:
-                yield IDENTITY_UNKNOWN.of(reason=caller.problem, remedy=caller.remedy or ELSE)
+                otherwise = "" if lab.lab.cloud == "local" else ELSE
+                yield IDENTITY_UNKNOWN.of(reason=caller.problem, remedy=caller.remedy or otherwise)
             return
         yield CALLER.of(arn=caller.arn, account=caller.account)
         if caller.is_root:

@@ -24,6 +24,7 @@ from ec2lab.findings import Diagnosis, Finding, Severity
 from ec2lab.hosts.own_keys import agent_fingerprints, own_key_files, said
 from ec2lab.hosts.ssh_config import SshConfig
 from ec2lab.launch.parts.network import allow_current_ip, ssh_cidrs
+from ec2lab.login_names import valid_login
 from ec2lab.registry.record import local_user
 from ec2lab.session import Session
 
@@ -47,7 +48,7 @@ KEY_LOCKED = Diagnosis(
 )
 NOT_A_MEMBER = Diagnosis(
     "not-a-member", Severity.WARNING, "{user} is in no file of members/, so `make ssh` does not know as whom to log in",
-    "MEMBER=… names who you are there; `make user-add NAME={user}` adds you",
+    "MEMBER=… names who you are there; `make user-add NAME={login}` adds you",
 )  # fmt: skip
 NO_SUCH_MEMBER = Diagnosis(
     "no-such-member", Severity.WRONG, "MEMBER: {user!r} is in no file of members/", "MEMBER=… names one of them"
@@ -91,7 +92,15 @@ class Ssh(Check):
         elif named:
             yield NO_SUCH_MEMBER.of(user=user)
         elif lab.members:
-            yield NOT_A_MEMBER.of(user=user)
+            yield NOT_A_MEMBER.of(user=user, login=_as_member(user))
+
+
+def _as_member(user: str) -> str:
+    """Return the name that a user can have as a member; … where it can't be his own."""
+    try:
+        return valid_login(user)
+    except ValueError:
+        return "…"
 
 
 def _key_of(member: str, wanted: list[str]) -> Finding:
