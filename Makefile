@@ -4,7 +4,7 @@
 # EXP='a b; c' arrives as one string and is refused there. `override … $(value …)` keeps
 # make itself from expanding a $(shell …) in a value when it exports it.
 
-VARIABLES := EXP SCRIPT COUNT MIN_COUNT DATASET VERSION TTL REGIONS COMPLETE_WITHIN HOST VOLUME SNAPSHOT MOUNT KEEP_LAST RETAIN_FOR REASON YES FIX OWNER BASE SOURCE PARAMS DEST RETRY_FAILED AGAIN SIZE OUTPUT FORCE NAME KEY MEMBER NEW_EXP PURGE ADOPT DRY_RUN PASSWORD INCLUDE_DATASETS SINCE UNTIL GROUP_BY REGISTRY ONLY RUNS RAW JSON DEBUG COVERAGE FULL
+VARIABLES := EXP SCRIPT COUNT MIN_COUNT DATASET VERSION TTL REGIONS COMPLETE_WITHIN HOST VOLUME SNAPSHOT MOUNT KEEP_LAST RETAIN_FOR REASON YES FIX OWNER BASE SOURCE PARAMS DEST RETRY_FAILED AGAIN SIZE OUTPUT FORCE NAME KEY MEMBER NEW_EXP PURGE ADOPT DRY_RUN PASSWORD INCLUDE_DATASETS SINCE UNTIL GROUP_BY REGISTRY ONLY RUNS RAW GPU MEMORY JSON DEBUG COVERAGE FULL
 # Some shells, and WSL, export these as the name of the computer that make runs on.
 $(foreach variable,HOST NAME,$(if $(findstring environment,$(origin $(variable))),$(eval override $(variable) :=)))
 $(foreach variable,$(VARIABLES),$(eval override $(variable) := $$(value $(variable))))
@@ -47,6 +47,9 @@ new: $(READY)  ## Write a commented experiments/EXP.toml to start from
 
 plan: $(READY)  ## Show what a launch of EXP would do, and its price
 	$(RUN) scripts.plan
+
+gpus: $(READY)  ## List GPU instances: price, quota (GPU=A100 COUNT=8)
+	$(RUN) scripts.gpus
 
 sweep: $(READY)  ## Launch an instance per combination of EXP's matrix
 	$(RUN) scripts.sweep

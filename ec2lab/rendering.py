@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         SnapshotVerified,
         VolumeUnmounted,
     )
+    from ec2lab.events.gpus import GpuInstanceType, GpuOffer
     from ec2lab.events.lab import HostUpdated, InstancesStopped
     from ec2lab.events.launch import (
         BudgetUsage,
@@ -176,6 +177,32 @@ def _candidate_rows(event: Candidate) -> list[Row]:
     return [[
         str(event.position), event.region, place, event.instance_type, event.market, event.price, event.excluded or "",
     ]]  # fmt: skip
+
+
+def _gpu_rows(event: GpuInstanceType) -> list[Row]:
+    """Return one row: what the type has in its first cells, and a line for each region and market in the others."""
+    size = f"{event.vcpus} vCPU, {event.memory_gib:g} GiB"
+    number = f"{event.gpus:g} x" if event.gpus >= 1 else f"{event.gpus:g},"
+    efa = f", {event.efa_interfaces} EFA" if event.efa_interfaces else ""
+    regions = [offer.region for offer in event.offers]
+    return [[
+        (event.gpu, f"{number} {event.gpu_memory_gb} GB"),
+        (event.instance_type, size, f"{event.network.replace('Gigabit', 'Gb')}{efa}"),
+        tuple("" if n and regions[n - 1] == region else region for n, region in enumerate(regions)),
+        tuple(_hourly_price(offer) for offer in event.offers),
+        tuple(_free_of_quota(offer) for offer in event.offers),
+    ]]  # fmt: skip
+
+
+def _hourly_price(offer: GpuOffer) -> str:
+    price = dollars(offer.dollars_per_hour, unknown="?")
+    return price if offer.market == "on-demand" else f"{price} {offer.market}"
+
+
+def _free_of_quota(offer: GpuOffer) -> str:
+    if offer.quota_vcpus is None or offer.used_vcpus is None:
+        return "?"
+    return f"{max(0.0, offer.quota_vcpus - offer.used_vcpus):g}/{offer.quota_vcpus:g}"
 
 
 def _pool(event: Any) -> str:
@@ -439,6 +466,12 @@ LINES: Mapping[str, tuple[Style, Text]] = {
     "command-ended": (lambda e: RED if e.exit_code else GREEN, _command_ended),
     "warning": (YELLOW, "{message}"),
     # plan
+    "spot-placement-score": (
+        None, "  spot placement score of these {instance_types} types in {region}: {score} of 10",
+    ),
+    "gpu-selection": (
+        None, lambda e: f"gpu {' or '.join(e.gpu)}: {', '.join(e.instance_types)}",
+    ),
     "code-to-upload": (None, "code: {summary}"),
     "forecast": (None, _forecast),
     "planned-request": (None, lambda e: [f"would be made first: {what}" for what in e.prerequisites]),
@@ -505,6 +538,7 @@ TABLES: Mapping[str, tuple[Sequence[str], Callable[[Any], list[Row]]]] = {
         ("dataset", "version", "region", "state", "snapshot", "volume", "stored", "$ a month", "fast restore", "since"),
         _dataset_rows,
     ),
+    "gpu-instance-type": (("gpu", "instance", "region", "$/hour", "free vCPU"), _gpu_rows),
     "candidate": (("", "region", "zone", "type", "market", "$/hour", "out, because"), _candidate_rows),
 }  # fmt: skip
 """By event, the columns of a table, and the rows that one of several fills."""

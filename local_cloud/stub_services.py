@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ec2lab.costs.price_book import VOLUME_USAGE, Priced, Unit, volume_usage
-from ec2lab.costs.price_lookup import bundled_price
-from local_cloud import metadata_tags
+from ec2lab.costs.price_lookup import bundled_instances, bundled_price
+from local_cloud import metadata_tags, placement_scores
 from local_cloud.request import Call, as_json
 from local_cloud.responses import Answer, Problem
 from local_cloud.scenario import Scenario
@@ -61,15 +61,25 @@ def get_products(call: Call, _: Scenario) -> Any:
     elif kind := wanted.get("volumeApiName"):
         found = {volume_usage(unit, kind): Priced(unit, region, kind) for unit in VOLUME_USAGE}
     else:
-        found = {f"BoxUsage:{(kind := wanted.get('instanceType', ''))}": Priced(Unit.INSTANCE, region, kind)}
-    products = [_product(usage, price) for usage, one in found.items() if (price := bundled_price(one)) is not None]
+        kinds = [kind for kind in bundled_instances(region) if _meets(call.json["Filters"], "instanceType", kind)]
+        found = {f"BoxUsage:{kind}": Priced(Unit.INSTANCE, region, kind) for kind in kinds}
+    products = [
+        _product(usage, one, price) for usage, one in found.items() if (price := bundled_price(one)) is not None
+    ]
     return {"FormatVersion": "aws_v1", "PriceList": products}
 
 
-def _product(usage: str, price: float) -> str:
+def _meets(filters: list[dict[str, str]], field: str, value: str) -> bool:
+    """Say whether an attribute's value meets the filters on it, of the two types that the lab uses."""
+    meets = {"TERM_MATCH": str.__eq__, "CONTAINS": str.__contains__}
+    return all(meets[one["Type"]](value, one["Value"]) for one in filters if one["Field"] == field)
+
+
+def _product(usage: str, priced: Priced, price: float) -> str:
     dimension = {"unit": "Hrs", "pricePerUnit": {"USD": f"{price:.10f}"}}
     terms = {"OnDemand": {"TERM": {"priceDimensions": {"RATE": dimension}}}}
-    return json.dumps({"product": {"attributes": {"usagetype": usage}}, "terms": terms})
+    attributes = {"usagetype": usage} | ({"instanceType": priced.name} if priced.unit is Unit.INSTANCE else {})
+    return json.dumps({"product": {"attributes": attributes}, "terms": terms})
 
 
 UNCHANGED = 0.0
@@ -109,17 +119,23 @@ def stub_response(call: Call, scenario: Scenario) -> Answer | None:
         return _decoded(call)
     if (call.service, call.action) == ("ec2", "GetInstanceMetadataDefaults") and "DryRun" not in call.params:
         return metadata_tags.defaults(scenario)
+    if (call.service, call.action) == ("ec2", "GetSpotPlacementScores") and "DryRun" not in call.params:
+        return placement_scores.scores(call, scenario)
     if answer := STAND_INS.get((call.service, call.action)):
         return Answer(200, as_json(answer(call, scenario)), "application/x-amz-json-1.1")
     return None
 
 
 def with_spot_prices(body: bytes, region: str) -> bytes:
-    """Return an answer to DescribeSpotPriceHistory with prices that could be; moto's are all 0.00001, since 2006."""
+    """Return an answer to DescribeSpotPriceHistory with prices that could be; moto's are all 0.00001, since 2006.
+
+    A type without a list price has no spot price either: a made-up one could be the lowest of all.
+    """
 
     def priced(item: re.Match[bytes]) -> bytes:
-        listed = bundled_price(Priced(Unit.INSTANCE, region, item["type"].decode()))
-        price = f"{(listed or 1.0) * SPOT_SHARE:.6f}".encode()
+        if (listed := bundled_price(Priced(Unit.INSTANCE, region, item["type"].decode()))) is None:
+            return b""
+        price = f"{listed * SPOT_SHARE:.6f}".encode()
         return item[0].replace(b"<spotPrice>0.00001<", b"<spotPrice>" + price + b"<")
 
     return re.sub(rb"<item>.*?<instanceType>(?P<type>[^<]+)</instanceType>.*?</item>", priced, body, flags=re.DOTALL)

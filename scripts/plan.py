@@ -36,7 +36,7 @@ def plan(
     from ec2lab.costs.pricing import pricing
     from ec2lab.errors import UserError
     from ec2lab.events import RegionsUnavailable
-    from ec2lab.events.launch import CodeToUpload, Forecast
+    from ec2lab.events.launch import CodeToUpload, Forecast, GpuSelection
     from ec2lab.launch.plan import Plan
     from ec2lab.launch.run_spec import definition
     from ec2lab.session import open_session
@@ -50,6 +50,8 @@ def plan(
             console.hint(f"{defined.base} has a matrix: this is the first of its trials; {sweep}")
         planned = Plan(session, exp, defined.experiment, max(count, defined.experiment.nodes))
         candidates = planned.candidates()
+        if requested := defined.more.get("gpu"):
+            console.emit(GpuSelection(gpu=requested, instance_types=defined.experiment.instance_types))
         for what in planned.unknown():
             warn(f"not known to this plan: {what}")
         show_candidates(console, candidates)

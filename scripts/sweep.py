@@ -14,7 +14,6 @@ from ec2lab.errors import UserError
 from ec2lab.options import AsJson, Confirm, ExperimentName, Parameters, script
 
 if TYPE_CHECKING:
-    from ec2lab.config.models import Experiment
     from ec2lab.sweeps.sweep import TrialResult
 
 app = script(__doc__)
@@ -42,10 +41,13 @@ def sweep(
 
     Exit status: 1 if a launch failed.
     """
+    from dataclasses import replace
+
     from ec2lab import clock
     from ec2lab.config.parameters import parse_parameters, variations
     from ec2lab.events.runs import SweepStarted
     from ec2lab.launch.launcher import nobody_can_log_in
+    from ec2lab.launch.run_spec import RunSpec, with_gpu_types
     from ec2lab.registry.history import History
     from ec2lab.runs.code_archive import packed
     from ec2lab.session import open_session
@@ -54,7 +56,9 @@ def sweep(
 
     fixed = parse_parameters(parameters)
     with open_session("sweep") as session:
-        written, experiment = with_matrix(session.directory, exp)
+        written = with_matrix(session.directory, exp)
+        spec = with_gpu_types(session, RunSpec(written, exp))
+        experiment = spec.experiment
         everything = variations(exp, experiment.matrix, fixed)
         records = session.registry.histories({one.name for one in everything})
         history = History(session.of_this_account(records))
@@ -81,7 +85,7 @@ def sweep(
         began = clock.monotonic()
         try:
             with report.live_display():
-                outcomes = Sweep(session, exp, written, report.emit, next_sweep, pack, retried).run(wanted)
+                outcomes = Sweep(session, replace(spec, pack=pack), report.emit, next_sweep, retried).run(wanted)
         except KeyboardInterrupt:
             ends = f"make teardown EXP='{exp}-*'"
             console.hint(f"what runs goes on running; `{next_sweep}` launches the rest, `{ends}` ends it")
@@ -113,17 +117,16 @@ def command(exp: str, parameters: str, **flags: bool) -> str:
     return " ".join(["make sweep", f"EXP={exp}", *chosen, *(f"{name}=1" for name, given in flags.items() if given)])
 
 
-def with_matrix(directory: Path, exp: str) -> tuple[Mapping[str, Any], Experiment]:
-    """Return an experiment as written, and as a checked model. Raises UserError if it has no matrix."""
+def with_matrix(directory: Path, exp: str) -> Mapping[str, Any]:
+    """Return an experiment as written, once it is checked. Raises UserError if it has no matrix."""
     from ec2lab.config.lab_files import written_experiment
     from ec2lab.config.models import Experiment
     from ec2lab.config.toml_files import checked
 
     written = written_experiment(directory, exp)
-    experiment = checked(written, Experiment, shown_as=f"experiments/{exp}.toml")
-    if not experiment.matrix:
+    if not checked(written, Experiment, shown_as=f"experiments/{exp}.toml").matrix:
         raise UserError(f"experiments/{exp}.toml: has no [matrix] to sweep (try matrix = {{ seed = [1, 2, 3] }})")
-    return written, experiment
+    return written
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ def complaint(tmp_path, kind, text):
         (
             "experiment",
             "",
-            'file.toml: instance_types: is missing (try instance_types = ["p4d.24xlarge", "g5.12xlarge"])',
+            'file.toml: instance_types: is missing (try instance_types = ["p4d.24xlarge", "g5.12xlarge"], or gpu',
         ),
         (
             "experiment",

@@ -10,28 +10,50 @@ from botocore.exceptions import ClientError
 from ec2lab.aws.errors import AWS_ERRORS, reason
 from ec2lab.aws.tag_forms import MalformedTag, malformed
 from ec2lab.aws.tags import KEPT, SHARED, from_aws
-from ec2lab.capacity_pools import MarketType
 from ec2lab.config.image import SSM, Image, ImageByName, ImageByParameter, ImageByRegion
 from ec2lab.datasets.dataset import DataSnapshot, list_snapshots, usable
 from ec2lab.doctor.context import DoctorContext
 from ec2lab.doctor.regions import require_enabled
-from ec2lab.launch.quotas import quota_of, quotas, quotas_told, virtual_cpus
+from ec2lab.errors import UserError
+from ec2lab.launch.gpus import cheapest_types
+from ec2lab.launch.quotas import quotas, quotas_told, vcpus_in_use, virtual_cpus
 from ec2lab.launch.region_specs import zones_by_instance_type
 from ec2lab.registry.ownership import Marks
 from ec2lab.volumes.retention import Retention
 
 IMAGE = "aws:ec2:image"
 """The data type of an SSM parameter that EC2 takes for an image."""
-COUNTED = [{"Name": "instance-state-name", "Values": ["pending", "running"]}]
-"""Stopped instances do not count against vCPU quotas."""
 OF_A_LAB = [{"Name": "tag-key", "Values": ["lab:*"]}]
 EXISTING_STATES = ["creating", "available", "in-use", "error"]
 """The states of a volume that costs (all but those of its deletion)."""
 
 
+def types_of(lab: DoctorContext, name: str) -> Sequence[str]:
+    """Return the instance types of an experiment, which may ask for GPUs instead. Raises UserError."""
+    experiment = lab.experiments[name]
+    if not experiment.gpu:
+        return experiment.instance_types
+    where = f"experiments/{name}.toml: gpu"
+    return cheapest_types(lab.opened, lab.regions_of(name), experiment.gpu, experiment.markets, where)
+
+
+def begin_types(lab: DoctorContext) -> None:
+    """Begin to look up which types experiments ask for, before facts that need them."""
+    for name in lab.experiments:
+        lab.begin(types_of, name)
+
+
+def known_types(lab: DoctorContext, name: str) -> Sequence[str]:
+    """Return the same; none where nothing has the GPUs, which another finding says."""
+    try:
+        return lab.begin(types_of, name).result()
+    except (UserError, *AWS_ERRORS):
+        return ()
+
+
 def required_types(lab: DoctorContext) -> list[str]:
-    """Return the instance types that the experiments name."""
-    return list(dict.fromkeys(one for experiment in lab.experiments.values() for one in experiment.instance_types))
+    """Return the instance types of all experiments."""
+    return list(dict.fromkeys(one for name in lab.experiments for one in known_types(lab, name)))
 
 
 def offered(lab: DoctorContext, region: str) -> Mapping[str, Sequence[str]]:
@@ -64,16 +86,8 @@ def cpus(lab: DoctorContext, region: str) -> Mapping[str, int]:
 def in_use(lab: DoctorContext, region: str) -> Mapping[str, float]:
     """Return, by quota, how many vCPUs run now, whoever's they are."""
     require_enabled(lab, region)
-    pages = lab.opened.cloud.ec2(region).get_paginator("describe_instances").paginate(Filters=COUNTED)  # type: ignore[arg-type]
-    running = [one for page in pages for group in page["Reservations"] for one in group["Instances"]]
-    known = quotas(lab.opened.cloud, region) if running else {}
-    sizes = virtual_cpus(lab.opened.cloud, region, sorted({one["InstanceType"] for one in running})) if running else {}
-    used: dict[str, float] = {}
-    for one in running:
-        counted = quota_of(one["InstanceType"], one.get("InstanceLifecycle", MarketType.ON_DEMAND), known)
-        if counted:
-            used[counted[0]] = used.get(counted[0], 0) + sizes.get(one["InstanceType"], 0)
-    return used
+    cloud = lab.opened.cloud
+    return vcpus_in_use(cloud, region, quotas(cloud, region))
 
 
 def network_problems(lab: DoctorContext, region: str) -> str:

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator
 
 from ec2lab import capacity_pools
+from ec2lab.config.gpu import GpuRequest
 from ec2lab.login_names import LOGIN
 from ec2lab.regions import no_region, partitions, region_of_zone, regions
 from ec2lab.secret_detection import REMEDY, names_a_secret, secret_in, secret_in_command
@@ -166,6 +167,17 @@ def _is_word(text: str) -> bool:
     return text.isascii() and text.isprintable() and len(text.split()) == 1
 
 
+def gpu_requests(written: Any) -> Any:
+    """Return one GPU or a list of them as a list."""
+    return [written] if isinstance(written, str) else written
+
+
+def gpu_request(text: str) -> str:
+    """Return a text that asks for a GPU, as it is."""
+    GpuRequest.parse(text)
+    return text
+
+
 def market(text: Any) -> capacity_pools.Market:
     """Return the market that a text names."""
     return text if isinstance(text, capacity_pools.Market) else capacity_pools.Market.parse(str(text))
@@ -182,6 +194,7 @@ InstanceType = Annotated[
     str, matching(r"[^\s*?.]+\.[^\s*?]+", 'an instance type (try "g5.xlarge")'), Field(examples=["g5.xlarge"])
 ]
 """AWS knows which exist. `*` and `?` would match several in a filter."""
+Gpus = Annotated[list[Annotated[str, AfterValidator(gpu_request)]], BeforeValidator(gpu_requests), Field(min_length=1)]
 Market = Annotated[capacity_pools.Market, PlainValidator(market), Field(examples=["on-demand"])]
 Duration = Annotated[timedelta, BeforeValidator(duration), Field(examples=["6h"])]
 S3Address = Annotated[

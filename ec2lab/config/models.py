@@ -14,6 +14,7 @@ from ec2lab.capacity_pools import ON_DEMAND
 from ec2lab.config.fields import (
     Command,
     Duration,
+    Gpus,
     GroupName,
     InstanceType,
     KmsKey,
@@ -145,7 +146,10 @@ class Lab(StrictModel):
 class Experiment(StrictModel):
     """experiments/NAME.toml: what to launch, and what to run on it."""
 
-    instance_types: Annotated[list[InstanceType], Field(min_length=1, examples=[["p4d.24xlarge", "g5.12xlarge"]])]
+    instance_types: Annotated[list[InstanceType], Field(min_length=1, examples=[["p4d.24xlarge", "g5.12xlarge"]])] = []
+    """In the order of preference."""
+    gpu: Annotated[Gpus, Field(examples=["A100:8"])] = []
+    """Instead of instance types: those with these GPUs, the cheapest first."""
     markets: Annotated[list[Market], Field(min_length=1, examples=[["spot", "on-demand"]])] = [ON_DEMAND]
     regions: Annotated[list[Region], Field(min_length=1)] | None = None
     zones: Annotated[list[Zone], Field(min_length=1)] | None = None
@@ -198,6 +202,18 @@ class Experiment(StrictModel):
     def mounted(self) -> list[Mounted]:
         """All file systems to mount on the instance."""
         return [*self.data, *self.scratch, *([self.instance_store] if self.instance_store else [])]
+
+    @model_validator(mode="after")
+    def _has_types_or_gpu(self) -> Experiment:
+        if not self.instance_types and not self.gpu:
+            message = (
+                'instance_types: is missing (try instance_types = ["p4d.24xlarge", "g5.12xlarge"], or gpu = "A100:8")'
+            )
+            raise ValueError(message)
+        if self.instance_types and self.gpu:
+            message = "gpu: instance_types are named too; leave one of the two out"
+            raise ValueError(message)
+        return self
 
     @model_validator(mode="after")
     def _idle_needs_minimum(self) -> Experiment:

@@ -49,6 +49,15 @@ def list_price(cloud: Cloud, wanted: Priced) -> Dollars:
     return _list_price(cloud, service, filters, usage) if attributes else None
 
 
+def family_prices(cloud: Cloud, region: str, family: str) -> Mapping[str, Dollars]:
+    """Return the list prices of all instance types of a family ("g5"), by type. Raises PriceUnavailable."""
+    filters = [*_matching({**LINUX, "regionCode": region}), _filter("CONTAINS", "instanceType", f"{family}.")]
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for product in _products(cloud, "AmazonEC2", region, filters):
+        found.setdefault(product["product"]["attributes"]["instanceType"], []).append(product)
+    return {instance_type: _dollars(products) for instance_type, products in found.items()}
+
+
 def _query(wanted: Priced) -> tuple[str, Mapping[str, str], str]:
     """Return the service, the attributes, and how the usage type ends; no attributes where AWS is not asked."""
     if wanted.unit is Unit.INSTANCE:
@@ -60,16 +69,31 @@ def _query(wanted: Priced) -> tuple[str, Mapping[str, str], str]:
 
 def _list_price(cloud: Cloud, service: str, wanted: Mapping[str, str], usage: str) -> Dollars:
     """Return the list price of what has these attributes, and a usage type that ends so (a region is in front)."""
-    filters = [{"Type": "TERM_MATCH", "Field": key, "Value": value} for key, value in wanted.items()]
-    if (asked := pricing_region(wanted["regionCode"])) is None:
-        raise PriceUnavailable(f"the partition {partition_of(wanted['regionCode'])} has no price list of its own")
+    products = _products(cloud, service, wanted["regionCode"], _matching(wanted))
+    return _dollars(p for p in products if not usage or p["product"]["attributes"]["usagetype"].endswith(usage))
+
+
+def _matching(wanted: Mapping[str, str]) -> list[dict[str, str]]:
+    return [_filter("TERM_MATCH", key, value) for key, value in wanted.items()]
+
+
+def _filter(kind: str, field: str, value: str) -> dict[str, str]:
+    return {"Type": kind, "Field": field, "Value": value}
+
+
+def _products(cloud: Cloud, service: str, region: str, filters: list[dict[str, str]]) -> list[Mapping[str, Any]]:
+    if (asked := pricing_region(region)) is None:
+        raise PriceUnavailable(f"the partition {partition_of(region)} has no price list of its own")
     try:
         found = cloud.client("pricing", asked).get_products(ServiceCode=service, Filters=filters)
     except AWS_ERRORS as problem:
         raise PriceUnavailable(reason(problem)) from problem
-    products = [json.loads(product) for product in found["PriceList"]]
-    meant = [p for p in products if not usage or p["product"]["attributes"]["usagetype"].endswith(usage)]
-    prices = [price for product in meant for price in _prices(product)]
+    return [json.loads(product) for product in found["PriceList"]]
+
+
+def _dollars(products: Iterable[Mapping[str, Any]]) -> Dollars:
+    """Return the highest price of products, None where there is none. Raises PriceUnavailable for other currencies."""
+    prices = [price for product in products for price in _prices(product)]
     if prices and not any(DOLLARS in price for price in prices):
         raise PriceUnavailable(f"AWS lists it in {', '.join(sorted(prices[0]))}, and the lab reckons in dollars")
     return max((float(price[DOLLARS]) for price in prices if DOLLARS in price), default=None)

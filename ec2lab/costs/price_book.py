@@ -39,6 +39,9 @@ class PriceSource(Protocol):
     def listed(self, wanted: Priced) -> Dollars:
         """Return a list price, or None where nobody knows it."""
 
+    def prefetch_instances(self, region: str, types: Sequence[str]) -> None:
+        """Look the list prices of many instance types up at once."""
+
     def spot(self, region: str, zone: str, instance_type: str, began: datetime, ended: datetime) -> SpotRate:
         """Return a zone's spot prices over a time, as far as they are known."""
 
@@ -67,6 +70,11 @@ class PriceBook:
     def instance_hour(self, region: str, instance_type: str) -> Dollars:
         """Return what an on-demand instance costs an hour."""
         return self._listed(Unit.INSTANCE, region, instance_type)
+
+    def prefetch_instances(self, region: str, types: Sequence[str]) -> None:
+        """Look up what many on-demand instances cost an hour, in few requests."""
+        with self._lock:
+            self.source.prefetch_instances(region, types)
 
     def spot(self, region: str, zone: str, instance_type: str, began: datetime, ended: datetime) -> SpotRate:
         """Return what a spot instance costs an hour over a time."""

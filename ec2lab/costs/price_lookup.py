@@ -6,14 +6,14 @@ import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 from ec2lab import clock
 from ec2lab.aws.cloud import Cloud
 from ec2lab.aws.region_queries import in_time
-from ec2lab.costs.aws_prices import PriceUnavailable, list_price, spot_changes
+from ec2lab.costs.aws_prices import PriceUnavailable, family_prices, list_price, spot_changes
 from ec2lab.costs.money import Dollars
 from ec2lab.costs.price_book import Origin, Priced, Unit
 from ec2lab.costs.price_cache import Known, PriceCache, SpotHistory
@@ -58,7 +58,7 @@ class PriceLookup:
     def listed(self, wanted: Priced) -> Dollars:
         """Return a list price, or None where nobody knows it."""
         known = self.cache.listed(str(wanted))
-        if known is None or _age(known) > (LIST_TTL if known.dollars is not None else NEGATIVE_TTL):
+        if not self._is_fresh(known):
             known = self._asked(wanted) or known
         if known and known.dollars is not None:
             self._used[wanted] = Origin(known.at.replace(hour=0, minute=0, second=0, microsecond=0), LISTED)
@@ -68,6 +68,21 @@ class PriceLookup:
         elif self._in_backoff(LIST):
             self._unknown.setdefault(LIST, self._list_refused or AGAIN_LATER)
         return price
+
+    def prefetch_instances(self, region: str, types: Sequence[str]) -> None:
+        """Look the list prices of many instance types up, a family at a time, as far as they are not at hand."""
+        stale = [name for name in types if not self._is_fresh(self.cache.listed(_key(region, name)))]
+        for family in sorted({name.partition(".")[0] for name in stale}):
+            if not self.asks_aws or self._in_backoff(LIST):
+                return
+            try:
+                cloud = self._ready_cloud()
+                found = in_time(partial(family_prices, cloud, region, family), self.timeout)
+            except (PriceUnavailable, UserError) as problem:
+                self._refused(LIST, problem)
+                return
+            unlisted = dict.fromkeys(name for name in stale if name.startswith(f"{family}."))
+            self.cache.keep({_key(region, name): Known(price, _now()) for name, price in {**unlisted, **found}.items()})
 
     def unknown(self) -> Iterable[Unavailable]:
         """Return which prices AWS did not tell, and why."""
@@ -81,6 +96,10 @@ class PriceLookup:
     def origins(self) -> Iterable[Origin]:
         """Return where each list price is from that was given, to the day."""
         return self._used.values()
+
+    @staticmethod
+    def _is_fresh(known: Known | None) -> bool:
+        return known is not None and _age(known) <= (LIST_TTL if known.dollars is not None else NEGATIVE_TTL)
 
     def _asked(self, wanted: Priced) -> Known | None:
         if not self.asks_aws or self._in_backoff(LIST):
@@ -155,6 +174,10 @@ class PriceLookup:
         self.cache.keep({REFUSED.format(what): Known(None, _now())})
 
 
+def _key(region: str, instance_type: str) -> str:
+    return str(Priced(Unit.INSTANCE, region, instance_type))
+
+
 def _age(known: Known) -> timedelta:
     return _now() - known.at
 
@@ -177,6 +200,11 @@ def bundled_price(wanted: Priced) -> Dollars:
     else:
         found = region.get(wanted.unit)
     return None if found is None else float(found)
+
+
+def bundled_instances(region: str) -> list[str]:
+    """Return the instance types whose price in a region the file has."""
+    return list(_loaded().get(region, {}).get("instances", {}))
 
 
 def bundled_date() -> datetime:

@@ -88,6 +88,7 @@ DRY_RUNS: Mapping[str, DryRun] = {
     "DeleteVolume": DryRun(lambda ids, _: {"VolumeId": ids["volume"]}, ("volume",)),
     "DetachVolume": DryRun(lambda ids, _: {"VolumeId": ids["volume"]}, ("volume",)),
     "GetConsoleOutput": DryRun(lambda ids, _: {"InstanceId": ids["instance"]}, ("instance",)),
+    "GetSpotPlacementScores": DryRun(lambda *_: {"InstanceTypes": ["g5.xlarge"], "TargetCapacity": 1}),
     "ModifyInstanceAttribute": DryRun(
         lambda ids, _: {
             "InstanceId": ids["instance"],

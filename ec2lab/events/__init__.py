@@ -98,7 +98,7 @@ class ResourceEvent(Event):
 
 LAUNCH = "dataset-build launch rerun sweep watch"
 """The commands that launch instances."""
-REGIONAL = "audit dataset-verify datasets dataset-prune plan registry-rebuild snapshot-copy status teardown"
+REGIONAL = "audit dataset-verify datasets dataset-prune gpus plan registry-rebuild snapshot-copy status teardown"
 """Those that describe several regions, and go on where one cannot be reached."""
 
 

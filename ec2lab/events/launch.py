@@ -214,6 +214,13 @@ class Candidate(Event, commands="plan"):
     """dollars_per_hour in words."""
 
 
+class GpuSelection(Event, commands="plan"):
+    """The instance types that an experiment's gpu stands for, the cheapest first."""
+
+    gpu: list[str]
+    instance_types: list[str]
+
+
 class CodeToUpload(Event, commands="plan"):
     """The code that a launch would upload."""
 

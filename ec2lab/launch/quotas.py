@@ -10,6 +10,9 @@ from ec2lab.aws.cloud import Cloud
 from ec2lab.aws.errors import AWS_ERRORS
 from ec2lab.capacity_pools import MarketType, generation, quota_name
 
+COUNTED = [{"Name": "instance-state-name", "Values": ["pending", "running"]}]
+"""Stopped instances do not count against vCPU quotas."""
+
 
 def quotas(cloud: Cloud, region: str) -> Mapping[str, float]:
     """Return EC2's quotas in a region, by name; an empty mapping if the applied ones cannot be read."""
@@ -42,6 +45,19 @@ def virtual_cpus(cloud: Cloud, region: str, types: list[str]) -> Mapping[str, in
     wanted = [{"Name": "instance-type", "Values": types}]
     found = [t for page in pages.paginate(Filters=wanted) for t in page["InstanceTypes"]]  # type: ignore[arg-type]
     return {str(t["InstanceType"]): t["VCpuInfo"]["DefaultVCpus"] for t in found}
+
+
+def vcpus_in_use(cloud: Cloud, region: str, allowed: Mapping[str, float]) -> Mapping[str, float]:
+    """Return, by quota, how many vCPUs run now, whoever's they are. Raises AWS_ERRORS."""
+    pages = cloud.ec2(region).get_paginator("describe_instances").paginate(Filters=COUNTED)  # type: ignore[arg-type]
+    running = [one for page in pages for group in page["Reservations"] for one in group["Instances"]]
+    sizes = virtual_cpus(cloud, region, sorted({one["InstanceType"] for one in running})) if running else {}
+    used: dict[str, float] = {}
+    for one in running:
+        counted = quota_of(one["InstanceType"], one.get("InstanceLifecycle", MarketType.ON_DEMAND), allowed)
+        if counted:
+            used[counted[0]] = used.get(counted[0], 0) + sizes.get(one["InstanceType"], 0)
+    return used
 
 
 def quota_of(instance_type: str, market: str, known: Mapping[str, float]) -> tuple[str, float] | None:

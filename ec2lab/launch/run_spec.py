@@ -17,11 +17,13 @@ from ec2lab.config.parameters import Value, chosen
 from ec2lab.config.toml_files import checked
 from ec2lab.console import warn
 from ec2lab.errors import UserError
+from ec2lab.launch.gpus import cheapest_types
+from ec2lab.launch.search import placement_preferences
 from ec2lab.registry.history import History
 from ec2lab.runs.code_archive import CodeArchive, kept, packed
 from ec2lab.session import Session
 
-CODE, COMMAND = "code", "command"
+CODE, COMMAND, GPU, INSTANCE_TYPES = "code", "command", "gpu", "instance_types"
 COMMAND_DIGEST = "command_sha256"
 
 
@@ -97,7 +99,28 @@ def definition(
         matrix = {name: values for name, values in written.get("matrix", {}).items() if name not in (parameters or {})}
         trials = math.prod(map(len, matrix.values()))
         parameters = {**{name: values[0] for name, values in matrix.items()}, **(parameters or {})}
-    return RunSpec(chosen(written, parameters or {}, f"experiments/{where}.toml"), where, trials=trials)
+    spec = RunSpec(chosen(written, parameters or {}, f"experiments/{where}.toml"), where, trials=trials)
+    launched = recorded if again or (recorded and _lives(session, name)) else None
+    return with_gpu_types(session, spec, launched)
+
+
+def with_gpu_types(session: Session, spec: RunSpec, launched: Mapping[str, Any] | None = None) -> RunSpec:
+    """Return what is launched with instance types in place of its `gpu`: those it was `launched` with, else the
+    cheapest first.
+
+    Both are recorded. Raises UserError.
+    """  # noqa: D205
+    if not (requests := spec.written.get(GPU)):
+        return spec
+    if launched and launched.get(GPU) == requests:
+        types = launched["experiment"][INSTANCE_TYPES]
+    else:
+        experiment = spec.experiment
+        regions = placement_preferences(session.lab, spec.base, experiment).regions
+        where = f"experiments/{spec.base}.toml: {GPU}"
+        types = cheapest_types(session, regions, experiment.gpu, experiment.markets, where)
+    rest = {key: value for key, value in spec.written.items() if key != GPU}
+    return replace(spec, written={**rest, INSTANCE_TYPES: types}, more={**spec.more, GPU: requests})
 
 
 def from_record(session: Session, recorded: Mapping[str, Any], name: str) -> dict[str, Any]:

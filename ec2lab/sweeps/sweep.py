@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
 
 from ec2lab import clock
 from ec2lab.aws.errors import in_words
@@ -24,7 +23,6 @@ from ec2lab.launch.launcher import launch_experiment
 from ec2lab.launch.resume import AlreadyRunning
 from ec2lab.launch.run_spec import RunSpec
 from ec2lab.registry.history import ExperimentHistory, History
-from ec2lab.runs.code_archive import CodeArchive
 from ec2lab.session import Session
 
 AT_ONCE = 128
@@ -66,14 +64,11 @@ class Sweep:
     """The launch of every variation of an experiment."""
 
     session: Session
-    base: str
-    written: Mapping[str, Any]
-    """The experiment's file, its matrix too."""
+    spec: RunSpec
+    """The experiment's file, its matrix too, and the code of all trials."""
     emit: Emit
     command: str
     """How the next one is run, which launches the rest."""
-    pack: CodeArchive | None = None
-    """The code of them all."""
     retried: Collection[str] = ()
     """Trials whose command failed: if the instance of one still lives, it can't be launched again."""
 
@@ -102,8 +97,8 @@ class Sweep:
     def _launched(self, variation: Variation) -> TrialResult:
         began = clock.monotonic()
         name = variation.name
-        written = chosen(self.written, variation.parameters, f"experiments/{self.base}.toml")
-        definition = RunSpec(written, self.base, pack=self.pack)
+        written = chosen(self.spec.written, variation.parameters, f"experiments/{self.spec.base}.toml")
+        definition = replace(self.spec, written=written)
         experiment: Experiment = definition.experiment
         running: list[InstanceRunning] = []
 

@@ -9,13 +9,16 @@ from math import prod
 
 from ec2lab import clock
 from ec2lab.account.region_facts import (
+    begin_types,
     cpus,
     in_use,
+    known_types,
     malformed_tags,
     missing_images,
     network_problems,
     offered,
     quota_values,
+    types_of,
 )
 from ec2lab.capacity_pools import Pool
 from ec2lab.config.models import Experiment
@@ -110,6 +113,7 @@ class Regions(Check):
 
     def looks(self, lab: DoctorContext) -> Iterator[Look]:
         """Ask for all facts of all regions, then compare."""
+        begin_types(lab)
         for region in lab.regions:
             for fact in (network_problems, missing_images, offered):
                 lab.begin(fact, region)
@@ -152,13 +156,15 @@ def _images(lab: DoctorContext) -> Iterator[Finding]:
 def _types(lab: DoctorContext) -> Iterable[Finding]:
     told, untold = answers({region: lab.begin(offered, region) for region in lab.regions})
     yield from untold
-    for name, experiment in lab.experiments.items():
+    types, unknown_gpus = answers({name: lab.begin(types_of, name) for name in lab.experiments})
+    yield from unknown_gpus
+    for name in types:
         seen = [region for region in lab.regions_of(name) if region in told]
-        if seen and not any(one in told[region] for region in seen for one in experiment.instance_types):
+        if seen and not any(one in told[region] for region in seen for one in types[name]):
             yield NO_TYPE_ANYWHERE.of(*seen, experiment=name)
             continue
         for region in seen:
-            for one in experiment.instance_types:
+            for one in types[name]:
                 if one not in told[region]:
                     yield TYPE_NOT_OFFERED.of(region, type=one, experiment=name)
 
@@ -198,6 +204,7 @@ class Quotas(Check):
 
     def looks(self, lab: DoctorContext) -> Iterator[Look]:
         """Ask all regions, then compare."""
+        begin_types(lab)
         for region in lab.regions:
             for fact in (quota_values, cpus, in_use):
                 lab.begin(fact, region)
@@ -215,12 +222,12 @@ class Quotas(Check):
         readable = [region for region in lab.regions if values.get(region) and region in sizes]
         for name, experiment in lab.experiments.items():
             places = [region for region in lab.regions_of(name) if region in readable]
-            pools = [Pool(r, t, m) for r in places for t in experiment.instance_types for m in experiment.markets]
+            pools = [Pool(r, t, m) for r in places for t in known_types(lab, name) for m in experiment.markets]
             found = [one for pool in pools for one in _of_pool(name, experiment, pool, values, sizes, used)]
             if pools and sum(one.diagnosis is QUOTA_TOO_LOW for one in found) == len(pools):
                 wanted = max(int(dict(one.values)["wanted"]) for one in found)
                 yield QUOTA_INSUFFICIENT_EVERYWHERE.of(
-                    *places, experiment=name, instances=experiment.nodes, types=" or ".join(experiment.instance_types),
+                    *places, experiment=name, instances=experiment.nodes, types=" or ".join(known_types(lab, name)),
                     wanted=wanted,
                 )  # fmt: skip
             else:

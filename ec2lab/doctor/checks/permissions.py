@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from functools import partial
 
+from ec2lab.account.region_facts import begin_types, known_types
 from ec2lab.aws.authorization import DryRuns, dry_runs, in_words
 from ec2lab.aws.error_codes import ApiError
 from ec2lab.aws.region_queries import NoResponse
@@ -80,6 +81,7 @@ class Permissions(Check):
     def looks(self, lab: DoctorContext) -> Iterator[Look]:
         """Ask for each call of EC2 in each region by itself; for all others at once."""
         trials = Trials(lab.opened.cloud, lab.opened.query_one)
+        begin_types(lab)
         for region in lab.regions:
             lab.begin(are_dry, region)
             lab.begin(sample_resource_ids, region)
@@ -133,13 +135,13 @@ class Permissions(Check):
         if name is None:
             return
         experiment = lab.experiments[name]
+        if not (types := known_types(lab, name)):
+            return
         site = LaunchContext(lab.opened, name, experiment, region)
         try:
             share = lab.opened.query_one(lambda: total(part.share(site) for part in launch_parts(lab.plugins)))
             subnets = lab.subnets_in(region)
-            pool = Pool(
-                region, experiment.instance_types[0], experiment.markets[0], subnet=subnets[0] if subnets else None
-            )
+            pool = Pool(region, types[0], experiment.markets[0], subnet=subnets[0] if subnets else None)
             request = build_request(share, pool, experiment.nodes, experiment.nodes)
         except NoResponse as silent:
             raise NoResponse(f"{region}: {silent}") from silent

@@ -1,0 +1,115 @@
+"""List instance types with GPUs: what they have, cost, and how much of them the account may use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ec2lab.console import Console, exit_if_incomplete, run
+from ec2lab.errors import UserError
+from ec2lab.options import AsJson, Regions, script
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from ec2lab.config.gpu import GpuRequest
+    from ec2lab.events import Event
+    from ec2lab.events.gpus import GpuInstanceType
+    from ec2lab.launch.gpus import GpuType, Offer, RegionGpus, RegionQuotas
+    from ec2lab.session import Session
+
+app = script(__doc__)
+Gpu = Annotated[str, typer.Option("--gpu", envvar="GPU", help="Only this GPU: A100, A100-80GB or A100:8.")]
+Number = Annotated[
+    float, typer.Option("--count", envvar="COUNT", min=0, help="GPUs per instance: 8, 0.5. Default: any.")
+]
+Memory = Annotated[int, typer.Option("--memory", envvar="MEMORY", min=0, help="Minimum memory of a GPU, in GB.")]
+
+
+@app.command()
+def gpus(gpu: Gpu = "", count: Number = 0, memory: Memory = 0, regions: Regions = "", as_json: AsJson = False) -> None:
+    """List the instance types with GPUs in the lab's regions (or REGIONS), the cheapest first.
+
+    For each type: its GPUs, vCPUs, memory, network and EFA interfaces and, in each region, the price per hour on
+    demand and on spot, and how many vCPUs of the account's quota are free. The spot placement score is AWS's, for a
+    request that takes any of the types shown; AWS scores no fewer than three.
+
+    Exit status: 1 if there is no such GPU; 3 if a region did not respond.
+    """
+    from ec2lab.capacity_pools import ON_DEMAND, SPOT
+    from ec2lab.costs.pricing import pricing
+    from ec2lab.events import RegionsUnavailable
+    from ec2lab.launch.gpus import gpus_and_quotas, offers_of
+    from ec2lab.regions import region_names
+    from ec2lab.session import open_session
+
+    console, request = Console(as_json=as_json), _parsed(gpu)
+    with open_session("gpus") as session:
+        console.hint(session.cloud.banner)
+        offered, quotas, unseen = gpus_and_quotas(session, region_names(regions) or session.lab.regions)
+        types = _chosen(offered, request, count, memory)
+        found = offers_of(session, offered, types, [ON_DEMAND, SPOT])
+        console.emit_table([_event(one, offers, quotas) for one, offers in found.items()])
+        console.emit(*_scores(session, list(offered), [one.name for one in found]))
+        console.emit(*pricing(session).book.unknown())
+        console.emit(*RegionsUnavailable.by_reason(unseen))
+    exit_if_incomplete(unseen)
+
+
+def _parsed(gpu: str) -> GpuRequest | None:
+    from ec2lab.config.gpu import GpuRequest
+
+    try:
+        return GpuRequest.parse(gpu) if gpu else None
+    except ValueError as problem:
+        raise UserError(f"GPU: {problem}") from problem
+
+
+def _chosen(
+    offered: Mapping[str, RegionGpus], request: GpuRequest | None, count: float, memory: int
+) -> Iterable[GpuType]:
+    """Return the types that all of GPU, COUNT and MEMORY admit. Raises UserError where none does."""
+    from ec2lab.launch.gpus import wanted_types
+
+    known = {one.name: one for here in offered.values() for one in here.types.values()}
+    named = wanted_types(offered, [request], "GPU") if offered and request else known.values()
+    found = [one for one in named if one.gpu_memory_gb >= memory and (not count or one.count == count)]
+    if known and not found:
+        raise UserError(
+            f"COUNT, MEMORY: no instance type in {', '.join(offered)} has such GPUs (`make gpus` lists all)"
+        )
+    return found
+
+
+def _event(one: GpuType, offers: Iterable[Offer], quotas: Mapping[str, RegionQuotas]) -> GpuInstanceType:
+    from ec2lab.events.gpus import GpuInstanceType, GpuOffer
+
+    with_quotas = [quotas[o.region].of(one, o) if o.region in quotas else o for o in offers]
+    return GpuInstanceType(
+        gpu=one.gpu, gpus=one.count, gpu_memory_gb=one.gpu_memory_gb, instance_type=one.name, vcpus=one.vcpus,
+        memory_gib=one.memory_mib / 1024, network=one.network, efa_interfaces=one.efa_interfaces,
+        offers=[
+            GpuOffer(
+                region=offer.region, zones=list(offer.zones), market=str(offer.market), dollars_per_hour=offer.price,
+                quota_vcpus=offer.quota, used_vcpus=offer.used,
+            )
+            for offer in with_quotas
+        ],
+    )  # fmt: skip
+
+
+def _scores(session: Session, regions: list[str], types: list[str]) -> Iterable[Event]:
+    """Return each region's spot placement score, or why AWS did not tell them."""
+    from ec2lab.events import Unavailable
+    from ec2lab.events.gpus import SpotPlacementScore
+    from ec2lab.launch.gpus import spot_scores
+
+    found = spot_scores(session, regions, types)
+    if isinstance(found, str):
+        return [Unavailable(what="spot placement scores", reason=found)]
+    return [SpotPlacementScore(region=name, score=score, instance_types=len(types)) for name, score in found.items()]
+
+
+if __name__ == "__main__":
+    run(app)
