@@ -28,6 +28,7 @@ _ec2_lab_values() {
         NAME|MEMBER) _ec2_lab_files members .toml ;;
         DATASET) sed -n 's/^ *dataset *= *"\([^"]*\)".*/\1/p' experiments/*.toml 2>/dev/null ;;
         REGIONS) sed -n '/^regions/,/\]/p' lab.toml | grep -o '"[^"]*"' | tr -d '"' ;;
+        GPU) printf '%s\n' A10G A100 B200 H100 H200 L4 L40S T4 V100 ;;
         GROUP_BY) printf '%s\n' member experiment region kind ;;
         YES|FIX|DRY_RUN|PURGE|ADOPT|RETRY_FAILED|RAW|JSON|DEBUG|FORCE) echo 1 ;;
     esac

@@ -57,6 +57,7 @@ def test_after_a_target_its_variables_are_offered(offered):
         (["NAME", "=", ""], ["alice"]),
         (["DATASET", "=", "ta"], ["talks"]),
         (["REGIONS", "=", ""], ["us-east-1", "eu-west-1"]),
+        (["GPU", "=", "A"], ["A10G", "A100"]),
         (["YES", "=", ""], ["1"]),
     ],
 )
