@@ -18,7 +18,7 @@ Directory = Annotated[Path, typer.Option("--directory", help="Where its address 
 
 @app.command(name="start")
 def start_command(directory: Directory = Path(LOCAL_DIRECTORY), as_json: AsJson = False) -> None:
-    """Start the local cloud, unless it runs."""
+    """Start the local cloud, unless it is running."""
     from ec2lab.events.lab import LocalCloudRunning
 
     url = ensure_running(directory).url
@@ -27,7 +27,7 @@ def start_command(directory: Directory = Path(LOCAL_DIRECTORY), as_json: AsJson 
 
 @app.command(name="stop")
 def stop_command(directory: Directory = Path(LOCAL_DIRECTORY), as_json: AsJson = False) -> None:
-    """Stop the local cloud; what lived in it is gone."""
+    """Stop the local cloud; its resources are gone."""
     from ec2lab.events.lab import LocalCloudStopped
 
     stopped = stop(directory)

@@ -1,4 +1,4 @@
-"""Who may reach the local cloud: no web page, whatever its name resolves to, and nobody who lacks the secret."""
+"""Who may reach the local cloud: no web page, whatever its name resolves to, and nobody without the secret."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 BROWSER_HEADERS = ("HTTP_ORIGIN", "HTTP_SEC_FETCH_SITE", "HTTP_SEC_FETCH_MODE", "HTTP_SEC_FETCH_DEST")
-"""At least one comes with each request that a page makes of a loopback address, also with those that have no Origin
+"""At least one is in each request of a page to a loopback address, also in those without Origin
 (https://www.w3.org/TR/fetch-metadata/). No AWS client sends any."""
 
 
@@ -23,9 +23,9 @@ def browser_error(environ: dict[str, Any]) -> str | None:
 
 
 def _is_local(host: str) -> bool:
-    """Say whether a Host header names this computer in a way that no name server decides.
+    """Say whether a Host header names this computer without DNS.
 
-    Link-local addresses are how a virtual machine reaches the computer that it runs on.
+    A virtual machine reaches its host by a link-local address.
     """
     try:
         name = urlsplit(f"//{host}").hostname or ""

@@ -1,4 +1,4 @@
-"""The local cloud's own door, /lab/…: its scenario, the calls it saw, and a way back to the beginning."""
+"""The local cloud's control API, /lab/…: its scenario, the calls it received, and reset."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from local_cloud.scenario import Scenario, Seconds
 
 
 class Advance(BaseModel):
-    """So much time passes."""
+    """Time passes."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -28,11 +28,11 @@ class Advance(BaseModel):
 
 
 class Refused(Exception):
-    """What is asked for cannot be done."""
+    """The request cannot be executed."""
 
 
 class End(BaseModel):
-    """EC2 takes an instance away, as it does with spot instances."""
+    """EC2 takes an instance away, as with spot instances."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -51,7 +51,7 @@ class Mark(BaseModel):
 
 
 class Restore(BaseModel):
-    """A snapshot of the whole cloud is to be what there is."""
+    """Restore a snapshot of the whole cloud."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -59,7 +59,7 @@ class Restore(BaseModel):
 
 
 class Host(BaseModel):
-    """An instance is a real host, reached at an address, that has printed a text on its console."""
+    """An instance is a real host, with an address and console output."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -70,7 +70,7 @@ class Host(BaseModel):
 
 
 def controlled(front: Pipeline, method: str, path: str, body: bytes) -> Answer:
-    """Answer a request to /lab/…; one that makes no sense with 400 and what is wrong with it."""
+    """Answer a request to /lab/…; an invalid one with 400 and the error."""
     action = ACTIONS.get((method, path))
     if action is None:
         return _json({"error": f"{method} {path}: not known here"}, 404)
@@ -103,28 +103,28 @@ def _change_scenario(front: Pipeline, body: bytes) -> Any:
 
 
 def _reset(front: Pipeline, _: bytes) -> Any:
-    """Empty everything, and seed it again; the scenario is calm then, and snapshots of the cloud are forgotten."""
+    """Empty everything, and seed it again; the scenario is calm, and snapshots of the cloud are dropped."""
     with front.lock:
-        clock.CLOCK.set_right()  # first, or what it begins with would be of a time that is to come
+        clock.CLOCK.set_right()  # first, or the seed would get a time in the future
         forget_everything()
         front.begin(Scenario())
     return {}
 
 
 def _advance(_: Pipeline, body: bytes) -> Any:
-    """Let time pass at once, on the cloud and for all that live by its clock."""
+    """Let time pass at once, on the cloud and for all processes that use its clock."""
     clock.CLOCK.advance(Advance.model_validate_json(body).seconds)
     return {"ahead": clock.CLOCK.ahead}
 
 
 def _stop_clock(*_: Any) -> Any:
-    """Let no more time pass but by `advance`."""
+    """Let time pass only by `advance`."""
     clock.CLOCK.stop()
     return {}
 
 
 def _snapshot(front: Pipeline, _: bytes) -> Any:
-    """Keep the whole cloud as it is now: what it holds, its scenario, the calls it saw."""
+    """Save the whole cloud: its resources, scenario and calls."""
     with front.lock:
         identity = str(len(front.saved) + 1)
         front.saved[identity] = front.save()
@@ -132,7 +132,7 @@ def _snapshot(front: Pipeline, _: bytes) -> Any:
 
 
 def _restore(front: Pipeline, body: bytes) -> Any:
-    """Let the whole cloud be as it was; calls that are on their way are cut off."""
+    """Restore the whole cloud; calls in flight are dropped."""
     restore = Restore.model_validate_json(body)
     with front.lock:
         if restore.id not in front.saved:
@@ -150,7 +150,7 @@ def _end(front: Pipeline, body: bytes) -> Any:
 
 
 def _fast_forward(front: Pipeline, _: bytes) -> Any:
-    """Let instances that are between two states be in the second one."""
+    """Complete all pending state transitions."""
     with front.lock:
         front.ec2.instances.hurry()
     return {}
@@ -171,7 +171,7 @@ def _host(front: Pipeline, body: bytes) -> Any:
 
 
 def _stop(_: Pipeline, __: bytes) -> Any:
-    """End the process, once this answer had time to go out."""
+    """End the process, once this response had time to go out."""
     threading.Timer(0.05, os._exit, (0,)).start()
     return {}
 

@@ -1,4 +1,4 @@
-"""Client tokens: the same request again is the same answer again, and no second instance.
+"""Client tokens: a repeated request gets the same response, and no second instance.
 
 https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
 """
@@ -16,16 +16,16 @@ LONGEST = 64
 
 @dataclass
 class ClientTokens:
-    """The tokens that were used, by region and action. A call that was refused leaves its token free."""
+    """The used tokens, by region and action. A rejected call leaves its token unused."""
 
     _used: dict[tuple[str, str, str], tuple[dict[str, str], Answer]] = field(default_factory=dict)
 
     def was_used(self, call: Call) -> bool:
-        """Say whether the call's token has an answer already: what it names is not looked up then."""
+        """Say whether the call's token has a response already: what it names is then not looked up."""
         return (call.region, call.action, call.params.get("ClientToken", "")) in self._used
 
     def cached_response(self, call: Call, asked: dict[str, str]) -> Answer | None:
-        """Return the answer that this token already had. Raises Problem where other parameters had it."""
+        """Return the response of this token. Raises Problem where it was used with other parameters."""
         token = call.params.get("ClientToken")
         if call.action not in ACTIONS or not token:
             return None
@@ -44,6 +44,6 @@ class ClientTokens:
         return before[1]
 
     def remember(self, call: Call, asked: dict[str, str], answer: Answer) -> None:
-        """Keep the answer that a token had."""
+        """Store the response of a token."""
         if call.action in ACTIONS and (token := call.params.get("ClientToken")):
             self._used[call.region, call.action, token] = (asked, answer)

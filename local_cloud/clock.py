@@ -1,6 +1,6 @@
-"""The cloud's clock: this computer's, advanced or stopped. Whoever waits for the cloud need not wait for real.
+"""The cloud's clock: this computer's, advanced or stopped, so that waiting for the cloud takes no real time.
 
-How it differs stands in a file beside the server's address, so that other processes can live by it too.
+Its offset is in a file next to the server's address, so that other processes can use it too.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ from pathlib import Path
 
 CLOCK_FILE = "clock"
 AHEAD, STOPPED, STOPPED_MONOTONIC = range(3)
-"""What is shared: seconds by which it is ahead of this computer's, and where that stood when it was stopped, 0 if it
-goes."""
+"""The shared values: seconds ahead of this computer's clocks, and their values when it was stopped, 0 while it runs."""
 DOUBLE = 8
 """Bytes of each."""
 
@@ -25,10 +24,10 @@ class Clock:
     def __init__(self) -> None:
         self._shared = memoryview(bytearray(3 * DOUBLE)).cast("d")
         self._resumed = 0.0
-        """Seconds by which measured time differs besides: none passes between a snapshot and its return."""
+        """Additional seconds of the monotonic clock: none passes between a snapshot and its restoration."""
 
     def share(self, file: Path) -> None:
-        """From now on be what a file says, as all are that share it."""
+        """From now on use the offset in a file, like all that share it."""
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             os.ftruncate(descriptor, 3 * DOUBLE)
@@ -42,15 +41,15 @@ class Clock:
         return self._shared[AHEAD]
 
     def now(self) -> datetime:
-        """Return the time, in UTC."""
+        """Return the time in UTC."""
         return datetime.fromtimestamp((self._shared[STOPPED] or time.time()) + self.ahead, UTC)
 
     def monotonic(self) -> float:
-        """Return seconds that only grow, to measure how long something takes."""
+        """Return seconds that only grow, for measuring durations."""
         return (self._shared[STOPPED_MONOTONIC] or time.monotonic()) + self.ahead + self._resumed
 
     def resume(self, time_of_day: datetime, moment: float) -> None:
-        """Go on from a moment, by both clocks: what was recorded a second ago was recorded a second ago again."""
+        """Continue from a moment, on both clocks: what was recorded a second before it is a second old again."""
         self._shared[AHEAD] += (time_of_day - self.now()).total_seconds()
         self._resumed += moment - self.monotonic()
 
@@ -60,11 +59,11 @@ class Clock:
             self._shared[number] = 0.0
 
     def stop(self) -> None:
-        """Let no more time pass but by being advanced: how fast or slow this computer is makes no difference then."""
+        """Let time pass only by advancing: the speed of this computer then makes no difference."""
         self._shared[STOPPED], self._shared[STOPPED_MONOTONIC] = time.time(), time.monotonic()
 
     def advance(self, seconds: float) -> None:
-        """Let time pass without waiting: as much as the longest takes of those that do so at the same time."""
+        """Let time pass without waiting; concurrent calls together pass the longest."""
         until = self.monotonic() + seconds
         while (left := until - self.monotonic()) > 0:  # another process may have written meanwhile
             self._shared[AHEAD] += left
@@ -75,12 +74,12 @@ CLOCK = Clock()
 
 
 def now() -> datetime:
-    """Return the cloud's time, in UTC."""
+    """Return the cloud's time in UTC."""
     return CLOCK.now()
 
 
 def monotonic() -> float:
-    """Return the cloud's seconds, to measure how long something takes."""
+    """Return the cloud's monotonic seconds."""
     return CLOCK.monotonic()
 
 
@@ -90,6 +89,6 @@ def caller_now() -> datetime:
 
 
 def sleep(seconds: float) -> None:
-    """Hold an answer back, for real: its caller waits on a socket."""
+    """Delay a response, in real time: its caller waits on a socket."""
     if seconds:
         time.sleep(seconds)

@@ -1,4 +1,4 @@
-"""A cloud whose clock is not the caller's: its times are shifted, and requests too far from them are refused."""
+"""A cloud with another clock than the caller's: its times are shifted, and requests too far off are rejected."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TIMES = re.compile(rb"(<(?:launchTime|startTime|createTime|attachTime|attachment
 
 
 def refusal(call: Call, skew: float) -> Problem | None:
-    """Return what is answered to a call that was signed at another time than the cloud's."""
+    """Return the error for a call signed at another time than the cloud's."""
     signed = call.environ.get("HTTP_X_AMZ_DATE", "")
     if not skew or not signed:
         return None
@@ -28,7 +28,7 @@ def refusal(call: Call, skew: float) -> Problem | None:
 
 
 def ahead(answer: Answer, skew: float) -> Answer:
-    """Return an answer with its times as the cloud's clock has them."""
+    """Return a response with its times shifted to the cloud's clock."""
     if skew:
         answer.body = TIMES.sub(lambda found: found[1] + _shifted(found[2], skew) + found[3], answer.body)
     return answer

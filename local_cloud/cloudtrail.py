@@ -1,4 +1,4 @@
-"""CloudTrail's event history: which user's call made or changed a thing. moto has no LookupEvents."""
+"""CloudTrail's event history, which moto lacks: who created or changed a resource."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ IDS = re.compile(rb"\b(?:i|vol|snap|sg|key|eipalloc)-[0-9a-f]{8,17}\b")
 
 @dataclass
 class EventHistory:
-    """What was done to what."""
+    """Calls by resource."""
 
     _events: list[dict[str, Any]] = field(default_factory=list)
 
     def write(self, call: Call, answer: Answer) -> None:
-        """Note a call that changed something, with all that its answer names."""
+        """Note a call that changed something, with everything that its response names."""
         if call.service == "ec2" and answer.code is None and call.changes_something():
             names = {found.decode() for found in IDS.findall(answer.body)}
             event = {"EventId": str(uuid.uuid4()), "EventName": call.action, "EventTime": clock.now().timestamp()}
@@ -29,7 +29,7 @@ class EventHistory:
             self._events.append({**event, "Resources": [{"ResourceName": name} for name in sorted(names)]})
 
     def lookup(self, call: Call) -> dict[str, Any]:
-        """Answer LookupEvents by a resource's name, the newest event first."""
+        """Answer LookupEvents by a resource's name, newest event first."""
         wanted = {item["AttributeKey"]: item["AttributeValue"] for item in call.json.get("LookupAttributes", ())}
         found = [
             {key: value for key, value in event.items() if key != "region"}

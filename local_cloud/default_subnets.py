@@ -1,6 +1,6 @@
-"""Where an instance stands that names no subnet: in a default subnet, which not every zone has.
+"""The subnet of an instance that names none: a default subnet, which not every zone has.
 
-A zone that AWS opened after an account's default VPC was made has none there
+A zone that AWS opened after an account's default VPC was created has none there
 (https://docs.aws.amazon.com/vpc/latest/userguide/default-subnet.html).
 """
 
@@ -10,18 +10,18 @@ from local_cloud.lifecycle import backend
 from local_cloud.responses import Problem
 
 OPENED_LATER = ("us-west-2d",)
-"""Zones in which a new cloud's account has no default subnet."""
+"""Zones without a default subnet in a new cloud's account."""
 
 
 def leave_out_zones(region: str) -> None:
-    """Take the default subnets of later zones out of a region that nobody has used yet."""
+    """Remove the default subnets of later zones from an unused region."""
     for zone, subnet in backend(region).get_default_subnets().items():
         if zone in OPENED_LATER:
             backend(region).delete_subnet(subnet.id)
 
 
 def zones_for(region: str, zone: str | None, market: str) -> set[str]:
-    """Return the zones of which EC2 picks one where none is named. Raises Problem where it refuses to."""
+    """Return the zones from which EC2 picks one where none is named. Raises Problem where it refuses."""
     vpc = next((vpc for vpc in backend(region).vpcs.values() if vpc.is_default), None)
     if vpc is None:
         raise Problem("VPCIdNotSpecified", "No default VPC for this user. GroupName is only supported for EC2-Classic.")

@@ -1,6 +1,6 @@
-"""The EBS direct APIs: snapshots written and read block by block. moto's own check nothing and know no parents.
+"""The EBS direct APIs: snapshots written and read block by block. moto's validate nothing and know no parents.
 
-Blocks are kept by the volume behind a snapshot, which moto's copies of it share.
+Blocks are stored by the volume behind a snapshot, which moto's copies of it share.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ class Writing:
 
 @dataclass
 class DirectSnapshots:
-    """The snapshots that are written block by block, and the blocks of all that were."""
+    """The snapshots being written block by block, and all blocks."""
 
     blocks: dict[str, dict[int, bytes]] = field(default_factory=dict)
     """By volume."""
     _writing: dict[str, Writing] = field(default_factory=dict)
     _tokens: dict[str, tuple[Any, str]] = field(default_factory=dict)
-    """Client token -> the request, and the snapshot that it made."""
+    """Client token -> the request, and the snapshot that it created."""
 
     def answer(self, call: Call) -> Answer:
         """Answer one call. Raises Problem."""

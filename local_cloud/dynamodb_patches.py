@@ -1,8 +1,8 @@
-"""moto's DynamoDB tables at the pace of DynamoDB's, however much is in them.
+"""moto's DynamoDB tables at DynamoDB's speed, whatever their size.
 
-moto sorts a whole table for each query, and copies it deeply for each write of a transaction: with 100,000 items a
-command would take minutes that it never takes on AWS, where a query reads its partition alone. And for each attribute
-of a response, it looks for all types that there are, by several names each: most of the time that a query takes.
+moto sorts a whole table for each query, and deep-copies it for each write of a transaction: with 100,000 items a
+command would take minutes, where on AWS a query reads only its partition. And for each attribute of a response it looks
+up all types by several names: most of the time of a query.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from moto.dynamodb.models.table import Table
 _query, _transact = Table.query, DynamoDBBackend.transact_write_items
 _structure = JSONSerializer._serialize_type_structure  # noqa: SLF001 - there is no other place for it
 _before: dict[int, Table] = {}
-"""Tables as they were before the transaction that is under way; the front sees to it that there is one at a time."""
+"""Tables before the current transaction; the front allows only one at a time."""
 
 
 def _query_partition(self: Table, hash_key: Any, *given: Any, **named: Any) -> Any:
-    """Answer a query as moto does, out of the one partition that it is about."""
+    """Answer a query as moto does, from its partition only."""
     everything = self.items
     if hash_key is not None and not named.get("index_name"):
         self.items = defaultdict(dict, {key: everything[key] for key in [hash_key] if key in everything})
@@ -34,7 +34,7 @@ def _query_partition(self: Table, hash_key: Any, *given: Any, **named: Any) -> A
 
 
 def _no_copy(self: Table, _: dict[int, Any]) -> Table:
-    """Return what a transaction that fails goes back to: all items where they are, and no copies of them."""
+    """Return what a failed transaction restores: all items in place, without copies."""
     found = _before.get(id(self))
     if found is None:
         found = _before[id(self)] = copy.copy(self)
@@ -43,7 +43,7 @@ def _no_copy(self: Table, _: dict[int, Any]) -> Table:
 
 
 def _transact_on_items_as_they_are(self: DynamoDBBackend, transact_items: list[dict[str, Any]]) -> None:
-    """Carry a transaction out as moto does; one that changes items where they lie, on moto's own deep copies."""
+    """Execute a transaction as moto does; one that changes items in place, on moto's own deep copies."""
     if any("Update" in item for item in transact_items):
         _transact(self, transact_items)
         return
@@ -56,7 +56,7 @@ def _transact_on_items_as_they_are(self: DynamoDBBackend, transact_items: list[d
 
 
 def _attribute_at_once(self: JSONSerializer, serialized: dict[str, Any], value: Any, shape: Any, key: str) -> None:
-    """Write an attribute as it is held, which is how it is sent."""
+    """Serialize an attribute as it is stored."""
     if shape.name == "AttributeValue" and type(value) is dict:
         self._default_serialize(serialized, _as_sent(value), shape, key)
     else:
@@ -64,7 +64,7 @@ def _attribute_at_once(self: JSONSerializer, serialized: dict[str, Any], value: 
 
 
 def _as_sent(value: dict[str, Any]) -> dict[str, Any]:
-    """Return an attribute's type and value as JSON has them: bytes in base64."""
+    """Return an attribute's type and value as in JSON: bytes in base64."""
     ((kind, held),) = value.items()
     if kind == "M":
         held = {name: _as_sent(inner) for name, inner in held.items()}
@@ -78,7 +78,7 @@ def _as_sent(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def keep_pace() -> None:
-    """Have moto do so from now on."""
+    """Patch moto."""
     Table.query = _query_partition  # type: ignore[method-assign]
     DynamoDBBackend.transact_write_items = _transact_on_items_as_they_are  # type: ignore[method-assign]
     JSONSerializer._serialize_type_structure = _attribute_at_once  # type: ignore[assignment,method-assign]  # noqa: SLF001

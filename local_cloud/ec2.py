@@ -1,4 +1,4 @@
-"""EC2 in front of moto: each call is decided in the order in which EC2 itself would decide."""
+"""EC2 in front of moto: each call is validated in the order in which EC2 does."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ from local_cloud.visibility import Visibility
 from local_cloud.volume_status import describe_volume_status
 
 RESTART_DELAY = timedelta(seconds=2)
-"""EC2 needs longer to stop an instance, and tells whole seconds: no two starts of one instance look like the same."""
+"""EC2 takes longer to stop an instance, and returns whole seconds: two starts of one instance have different times."""
 
 ON_DEMAND = "on-demand"
 
 
 @dataclass
 class Ec2:
-    """EC2's state beside moto's, and its decisions."""
+    """EC2's state besides moto's, and its decisions."""
 
     ask_moto: Callable[[Call], Answer]
     scenario: Scenario
@@ -180,7 +180,7 @@ class Ec2:
         return place(wanted, offered, self.scenario, self.instances.alive_under)
 
     def _start_instances(self, call: Call) -> Answer:
-        """Start stopped instances: each needs capacity again, in the zone where its volumes are."""
+        """Start stopped instances: each needs capacity again, in the zone of its volumes."""
         found = [backend(call.region).get_instance(identity) for identity in call.values("InstanceId")]
         placed = {}
         for instance in found:
@@ -192,7 +192,7 @@ class Ec2:
         for instance in found:
             if instance.id in placed:
                 self.hosts.give_address(instance)
-                # EC2 tells of the last start, moto of the first.
+                # EC2 returns the last start, moto the first.
                 before = datetime.fromisoformat(str(instance.launch_time))
                 instance.launch_time = max(clock.now().replace(tzinfo=None), before + RESTART_DELAY)
                 self.instances.started(call.region, instance, placed[instance.id].rule, self.scenario, again=True)
@@ -214,7 +214,7 @@ class Ec2:
         return answer
 
     def _terminate_instances(self, call: Call) -> Answer:
-        # moto ends an instance at once. Where it is to shut down for a while the layer ends it, so moto is not asked.
+        # moto ends an instance at once. Where it is to shut down for a while the layer ends it, so moto is not called.
         found = [backend(call.region).get_instance(identity) for identity in call.values("InstanceId")]
         before = {instance.id: instance.state for instance in found}
         for instance in found:
@@ -223,7 +223,7 @@ class Ec2:
 
 
 def _name_owners(call: Call) -> None:
-    """Ask for the snapshots of their owners by filter: moto shows everyone's."""
+    """Select the snapshots of their owners by filter: moto shows everyone's."""
     if owners := call.values("Owner"):
         filtered = f"Filter.{len(call.numbered('Filter')) + 1}"
         call.params[f"{filtered}.Name"] = "owner-id"
@@ -232,7 +232,7 @@ def _name_owners(call: Call) -> None:
 
 
 def _name_key_pair(call: Call) -> None:
-    """Name the key pair to delete: moto deletes by name alone, and says yes to anything."""
+    """Name the key pair to delete: moto deletes by name only, and always reports success."""
     if identity := call.params.get("KeyPairId"):
         pairs = backend(call.region).key_pairs.values()
         call.params["KeyName"] = next((pair.key_name for pair in pairs if pair.id == identity), identity)
@@ -243,7 +243,7 @@ def _ids_in(answer: Answer) -> list[str]:
 
 
 def _replay(call: Call, earlier: Answer) -> Answer:
-    """Answer a repeated request as the first time, unless its instance is dead by now."""
+    """Answer a repeated request like the first one, unless its instance is dead by now."""
     for identity in _ids_in(earlier) if call.action == "RunInstances" else ():
         instance = backend(call.region).get_instance_by_id(identity)
         if instance is None or instance.state == "terminated":

@@ -1,7 +1,7 @@
-"""What an instance shows of itself: an address that is nobody else's, and its console.
+"""What an instance shows: a unique address, and its console.
 
-The local cloud's instances do not run. A test may attach a real host to one: then its address is the host's, and its
-console the text that the test hands over. No file is read on anybody's word.
+The local cloud's instances do not run. A test may attach a real host to one: its address is then the host's, and its
+console the text that the test provides. No file is read on request.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from local_cloud.responses import Answer, Problem
 from local_cloud.scenario import Scenario
 
 CONSOLE_BYTES = 64 * 1024
-"""What EC2 keeps of a console."""
+"""EC2 keeps this much console output."""
 SELF_CONSOLE = "This instance of the local cloud does not run: it has no console.\n"
 XEN = ("c3.", "c4.", "d2.", "f1.", "g2.", "g3.", "i2.", "i3.", "m3.", "m4.", "p2.", "p3.", "r3.", "r4.", "t2.", "x1.")
-"""Types from before Nitro, which give their latest console output only some time after they boot."""
+"""Types before Nitro, whose console output is available only some time after boot."""
 
 
 def loopback_address(number: int) -> str:
-    """Return an address of this computer alone: moto's own would be other people's computers."""
+    """Return a loopback address: moto's own would belong to others."""
     return f"127.{64 + number // 65536 % 64}.{number // 256 % 256}.{number % 256}"
 
 
@@ -33,18 +33,18 @@ class Hosts:
     """The addresses and consoles of instances."""
 
     _given: int = 0
-    """How many addresses were given."""
+    """How many addresses were assigned."""
     _consoles: dict[str, bytes] = field(default_factory=dict)
 
     def give_address(self, instance: Any) -> None:
-        """Give a new instance, or one that starts again, a public address, if it is to have one."""
+        """Assign a public address to a new or restarted instance, if it gets one."""
         for interface in instance.nics.values():
             if interface.public_ip:
                 self._given += 1
                 interface.public_ip = loopback_address(self._given)
 
     def attach(self, region: str, identity: str, address: str, console: bytes) -> None:
-        """Let an instance be a real host."""
+        """Make an instance a real host."""
         instance = backend(region).get_instance(identity)
         for interface in instance.nics.values():
             interface.public_ip = address

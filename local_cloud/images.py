@@ -1,4 +1,4 @@
-"""The public images, and the SSM parameters that AWS keeps for them."""
+"""The public images, and AWS's SSM parameters for them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DEEP_LEARNING = "898082745236"
 CANONICAL = "099720109477"
 AMAZON = "137112412989"
 ROOTS = {DEEP_LEARNING: ("/dev/sda1", 75), CANONICAL: ("/dev/sda1", 8), AMAZON: ("/dev/xvda", 8)}
-"""Owner -> root device, and the GiB of the image's snapshot: the smallest root volume made from it."""
+"""Owner -> root device, and GiB of the image's snapshot: the minimum of its root volume."""
 
 IMAGES = {
     "/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-24.04/latest/ami-id":
@@ -36,17 +36,17 @@ IMAGES = {
 PUBLISHED = datetime(2026, 10, 12, tzinfo=UTC)
 RESOLVE = "resolve:ssm:"
 DATA_TYPE = "aws:ec2:image"
-"""Of the parameters that EC2 takes for an image
+"""The data type of parameters that EC2 accepts as images
 (https://docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-ec2-aliases.html)."""
 
 
 def image_id(parameter: str, region: str) -> str:
-    """Return the id of an image: each region has its own, the same at every start."""
+    """Return an image's id: each region has its own, stable across starts."""
     return f"ami-{hashlib.sha256(f'{region} {parameter}'.encode()).hexdigest()[:17]}"
 
 
 def seed_images(region: str) -> None:
-    """Put the public images and their parameters into a region."""
+    """Create the public images and their parameters in a region."""
     parameter: Any = ssm.Parameter
     for path, (owner, name) in IMAGES.items():
         identity = image_id(path, region)
@@ -66,7 +66,7 @@ def seed_images(region: str) -> None:
 
 
 def resolve(call: Call) -> None:
-    """Put the image's id in the place of `resolve:ssm:PARAMETER`, and make the root mapping whole."""
+    """Replace `resolve:ssm:PARAMETER` by the image's id, and complete the root mapping."""
     image = call.params.get("ImageId", "")
     if image.startswith(RESOLVE):
         name = image.removeprefix(RESOLVE)
@@ -80,7 +80,7 @@ def resolve(call: Call) -> None:
 
 
 def registered(call: Call, answer: Answer) -> None:
-    """Let an image that was registered with a snapshot have that one; moto makes another."""
+    """Let an image registered with a snapshot use that one; moto creates another."""
     named = [
         mapping["Ebs.SnapshotId"] for mapping in call.numbered("BlockDeviceMapping") if "Ebs.SnapshotId" in mapping
     ]
@@ -92,7 +92,7 @@ def registered(call: Call, answer: Answer) -> None:
 
 
 def _complete_root(call: Call) -> None:
-    """Give the root volume the image's size where the request names none, and its mapping where that is missing."""
+    """Give the root volume the image's size where the request names none, and add its mapping where that is missing."""
     image = backend(call.region).amis.get(call.params.get("ImageId", ""))
     if image is None:
         return

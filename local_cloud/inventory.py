@@ -1,4 +1,4 @@
-"""All that there is, in all regions at once: for a test that wants to know what was left anywhere."""
+"""Everything in all regions, for tests that check what was left anywhere."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from local_cloud.request import ACCOUNT
 
 
 def inventory() -> list[dict[str, Any]]:
-    """Return each thing's kind, id, region, state and tags; what every account has from the beginning is left out."""
+    """Return each resource's type, id, region, state and tags, without what every account has from the beginning."""
     regions = ec2_backends[ACCOUNT]
     here = [{**thing, "region": region} for region in sorted(regions) for thing in _in_region(regions[region])]
     return [*here, *_in_iam()]

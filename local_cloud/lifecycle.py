@@ -1,7 +1,7 @@
-"""The life of an instance: pending, running, shutting down, terminated, as the clock goes.
+"""An instance's life cycle: pending, running, shutting down, terminated, by the clock.
 
-moto knows no time between these states. Here each instance that changes has an appointment, and every call first keeps
-those that are due: no thread, and nothing moves while nobody looks.
+moto changes states at once. Here each transition is scheduled, and every call first executes those that are due: no
+thread, and nothing changes while nobody looks.
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ def backend(region: str) -> Any:
 
 
 def set_state(instance: Any, state: str) -> None:
-    """Put a moto instance into a state."""
+    """Set a moto instance's state."""
     instance._state.name, instance._state.code = state, CODES[state]  # noqa: SLF001 - moto has no other way
 
 
 @dataclass
 class Instances:
-    """The instances between two states, and those that count against a rule of the scenario."""
+    """The instances in transition, and those that count against a rule of the scenario."""
 
     _appointments: list[tuple[float, Callable[[], None]]] = field(default_factory=list)
-    """(when, what is due then). No closures, which cannot be saved."""
+    """(when, what is due then). No closures, which cannot be pickled."""
     _granted_by: dict[str, tuple[Any, Capacity]] = field(default_factory=dict)
     """Instance id -> the instance, and the rule of the scenario that granted it."""
     _terminated: deque[tuple[float, str, Any]] = field(default_factory=deque)
     """(since when, region, instance)."""
 
     def run_due_transitions(self, scenario: Scenario) -> None:
-        """Do what is due by now; what has been terminated for long is no longer known."""
+        """Execute what is due; instances terminated long ago are forgotten."""
         now = clock.monotonic()
         due = [change for when, change in self._appointments if when <= now]
         self._appointments = [(when, change) for when, change in self._appointments if when > now]
@@ -58,11 +58,11 @@ class Instances:
             _forget(region, instance)
 
     def hurry(self) -> None:
-        """Let what has an appointment have it now."""
+        """Make a scheduled transition happen now."""
         self._appointments = [(0.0, change) for _, change in self._appointments]
 
     def alive_under(self, rule: Capacity) -> int:
-        """Count the instances that hold capacity which a rule of the scenario granted."""
+        """Count the live instances that a rule of the scenario granted."""
         return sum(
             granted_by is rule and instance.state not in CAPACITY_FREE_STATES
             for instance, granted_by in self._granted_by.values()
@@ -71,7 +71,7 @@ class Instances:
     def started(
         self, region: str, instance: Any, granted_by: Capacity | None, scenario: Scenario, *, again: bool = False
     ) -> None:
-        """Let an instance be pending, and run or die when its time comes; one that starts `again` only stops again."""
+        """Set an instance to pending, and schedule its start or death; one started `again` only stops again."""
         set_state(instance, "pending")
         if granted_by:
             self._granted_by[instance.id] = (instance, granted_by)
@@ -93,7 +93,7 @@ class Instances:
             self.end(region, instance.id, code, message)
 
     def end(self, region: str, identity: str, code: str, message: str) -> None:
-        """Let EC2 itself take an instance away."""
+        """Let EC2 take an instance away."""
         instance = backend(region).get_instance(identity)
         if instance.state != "terminated":
             self._terminate_in_moto(region, instance)
@@ -110,7 +110,7 @@ class Instances:
             self._terminate_in_moto(region, instance)
 
     def stopped(self, instance: Any, scenario: Scenario) -> None:
-        """Let an instance be on its way down for a while before it is stopped."""
+        """Let an instance be stopping for a while before it is stopped."""
         if scenario.shutting_down:
             set_state(instance, "stopping")
             self._schedule(scenario.shutting_down, partial(_end_of_stopping, instance))
@@ -137,7 +137,7 @@ def _end_of_stopping(instance: Any) -> None:
 
 
 def _forget(region: str, instance: Any) -> None:
-    """Take an instance out of moto, which would show it for ever, and search it for each filter."""
+    """Remove an instance from moto, which would show it forever, and search it for each filter."""
     store = backend(region)
     for identity, reservation in list(store.reservations.items()):
         if instance in reservation.instances:

@@ -1,7 +1,7 @@
-"""What moto looks up again for each call, and what never changes.
+"""Caches of what moto computes for each call and never changes.
 
-Its modules on disk and the names of a class's methods: a fifth of the time that a call took. Where instance types are
-offered: moto compares each of thousands of offerings, 8 of the 10 ms of such a call.
+Its modules on disk and the names of a class's methods: a fifth of a call's time. The zones that offer an instance type:
+moto compares thousands of offerings, 8 of the 10 ms of such a call.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from moto.ec2.models.instance_types import InstanceTypeOfferingBackend
 
 
 def look_up_once() -> None:
-    """Have moto do so once from now on."""
+    """Patch moto."""
     modules = frozenset(backends.list_of_moto_modules())
 
     def known_modules() -> Any:
@@ -32,7 +32,7 @@ def look_up_once() -> None:
 
 
 def _once(look: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
-    """Return a backend's method that looks once for the same arguments in the same region."""
+    """Return a backend's method, cached by arguments and region."""
     known: dict[str, list[Any]] = {}
 
     def look_once(backend: Any, *arguments: Any, **named: Any) -> list[Any]:

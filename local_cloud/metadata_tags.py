@@ -1,4 +1,4 @@
-"""Tags in the instance metadata: where they are shown, keys must be names that a path can have.
+"""Tags in the instance metadata: where they are exposed, keys must be valid path components.
 
 https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/work-with-tags-in-IMDS.html
 """
@@ -24,7 +24,7 @@ DEFAULTS = {"HttpTokens": "httpTokens", "HttpPutResponseHopLimit": "httpPutRespo
 
 
 def check(call: Call, scenario: Scenario) -> None:
-    """Check the tags that a call would put on instances that show theirs. Raises Problem."""
+    """Check the tags that a call would put on instances that expose theirs. Raises Problem."""
     if call.action == "RunInstances":
         chosen = call.params.get(f"MetadataOptions.{OPTION}", scenario.metadata_defaults.get(OPTION, ""))
         if chosen:

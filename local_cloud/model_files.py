@@ -1,4 +1,4 @@
-"""botocore's model files, each parsed once in a process: moto asks for EC2's, of 4 MB, four times as it starts."""
+"""botocore's model files, parsed once per process: moto reads EC2's, of 4 MB, four times at its start."""
 
 from __future__ import annotations
 
@@ -17,5 +17,5 @@ def _load_once(self: JSONFileLoader, path: str) -> Any:
 
 
 def read_once() -> None:
-    """Have botocore do so from now on."""
+    """Patch botocore."""
     JSONFileLoader.load_file = _load_once  # type: ignore[method-assign,assignment]

@@ -1,4 +1,4 @@
-"""moto, which stores the resources: asked one call, it gives one answer."""
+"""moto, which stores the resources: one call, one response."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
 utils.filter_dict_attribute_mapping.update(
     {"client-token": "client_token", "instance-lifecycle": "lifecycle", "launch-time": "launch_time"}
 )
-"""DescribeInstances filters that EC2 has, and that moto would answer with a server error."""
+"""DescribeInstances filters of EC2 on which moto would return a server error."""
 
 
 def ask(moto: Wsgi, call: Call) -> Answer:
-    """Return moto's answer."""
+    """Return moto's response."""
     caught: dict[str, Any] = {}
 
     def start_response(status: str, headers: list[tuple[str, str]], _: Any = None) -> None:
@@ -34,7 +34,7 @@ def ask(moto: Wsgi, call: Call) -> Answer:
         traceback.print_exc()
         caught = {"status": HTTPStatus.INTERNAL_SERVER_ERROR, "type": "text/html"}
     if caught["status"] >= HTTPStatus.INTERNAL_SERVER_ERROR and caught["type"].startswith("text/html"):
-        # A page would be taken for an outage, and asked again.
+        # A page would be taken for an outage, and retried.
         what = f"{call.service}:{call.action} as it was asked is not in the local cloud"
         return error(Problem("UnsupportedOperation", what), call.protocol)
     answer = Answer(caught["status"], body, caught["type"])

@@ -1,4 +1,4 @@
-"""moto, by the cloud's clock: what it makes was made when the cloud says."""
+"""moto, by the cloud's clock."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from local_cloud import clock
 
 
 class CloudTime(datetime):
-    """A moment; now is what the cloud's clock shows."""
+    """A moment; now is the cloud's time."""
 
     @classmethod
     def now(cls, tz: tzinfo | None = None) -> Any:
@@ -21,5 +21,5 @@ class CloudTime(datetime):
 
 
 def keep_time() -> None:
-    """Have moto go by the cloud's clock from now on: `utcnow`, which all of moto asks, looks for `datetime` there."""
+    """Make moto use the cloud's clock: `utcnow`, which all of moto calls, looks up `datetime` there."""
     utils.datetime = SimpleNamespace(datetime=CloudTime)  # type: ignore[attr-defined, assignment]

@@ -1,4 +1,4 @@
-"""Network interfaces of a RunInstances request, which moto takes as they come.
+"""Network interfaces of a RunInstances request, which moto does not validate.
 
 https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RunInstances.html
 """
@@ -17,7 +17,7 @@ INSTANCE_LEVEL = {"SecurityGroupId": "security groups", "SecurityGroup": "securi
 
 
 def check_interfaces(call: Call) -> None:
-    """Raise the Problem that EC2 would answer."""
+    """Raise the Problem that EC2 would return."""
     interfaces = call.numbered("NetworkInterface")
     for prefix, named in INSTANCE_LEVEL.items() if interfaces else ():
         if call.params.get(prefix) or call.values(prefix):
@@ -46,7 +46,7 @@ def check_interfaces(call: Call) -> None:
 
 
 def to_instance_level(call: Call) -> None:
-    """Ask for the one interface as the instance's own, which moto does better."""
+    """Turn a single interface into the instance's own, which moto handles better."""
     interfaces = call.numbered("NetworkInterface")
     if len(interfaces) != 1 or "NetworkInterfaceId" in interfaces[0]:
         return

@@ -1,4 +1,4 @@
-"""The way of a call: it is counted, takes its time, may go wrong on the wire, and is carried out one at a time."""
+"""The path of a call: it is logged, takes its time, may fail on the wire, and is executed one at a time."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ from local_cloud.tags import check_iam_tags
 from local_cloud.throttle import Throttle
 
 MAX_HANG = 60.0
-"""Seconds after which a caller that does not give up is cut off."""
+"""Seconds after which a caller that does not give up is disconnected."""
 STATE = ("scenario", "log", "ec2", "seeded", "direct_snapshots", "trail", "throttle", "chance")
-"""What the layer remembers from one call to the next."""
+"""The state of the layer between calls."""
 
 
 @dataclass
 class Pipeline:
-    """The local cloud as its callers meet it."""
+    """The local cloud as its callers see it."""
 
     moto: Wsgi
     scenario: Scenario
     log: list[dict[str, Any]] = field(default_factory=list)
     """Every call on the wire."""
     lock: threading.Lock = field(default_factory=threading.Lock)
-    """moto is not made for many threads."""
+    """moto is not thread-safe."""
     saved: dict[str, SavedState] = field(default_factory=dict)
     """Snapshots of the whole cloud, by id."""
     ec2: Ec2 = field(init=False)
@@ -55,7 +55,7 @@ class Pipeline:
         self.begin(self.scenario)
 
     def begin(self, scenario: Scenario) -> None:
-        """Begin again, on an empty moto."""
+        """Start again, with an empty moto."""
         self.ec2 = Ec2(self._by_moto, scenario)
         self.seeded = Seeder()
         self.direct_snapshots = DirectSnapshots()
@@ -65,25 +65,25 @@ class Pipeline:
         self.saved.clear()
 
     def save(self) -> SavedState:
-        """Return all that there is now, to be restored later."""
+        """Return everything, to be restored later."""
         state = {name: getattr(self, name) for name in STATE}
         return SavedState({**state, "moment": (clock.now(), clock.monotonic())}, [self])
 
     def restore(self, saved: SavedState) -> None:
-        """Let everything be as it was: what was due in a second is due in a second again."""
+        """Restore everything: what was due in a second is due in a second again."""
         state = saved.restored()
         clock.CLOCK.resume(*state.pop("moment"))
         vars(self).update(state)
 
     def set_scenario(self, scenario: Scenario) -> None:
-        """Let the scenario be another from the next call on."""
+        """Set the scenario from the next call on."""
         self.scenario = self.ec2.scenario = scenario
         self.throttle = Throttle(scenario.buckets)
         self.chance = Random(scenario.seed)  # noqa: S311 - a test's scenario is no secret
         self.ec2.visibility.chance = Random(scenario.seed)  # noqa: S311
 
     def answer(self, call: Call) -> Answer:
-        """Answer one call. Raises Disconnected where no answer is to arrive."""
+        """Answer one call. Raises Disconnected where no response is to arrive."""
         entry, world = self._logged(call), self.ec2
         clock.sleep(self.scenario.latency_of(call.action, call.region))
         with self.lock:
@@ -139,7 +139,7 @@ class Pipeline:
     def _execute(self, call: Call, world: Ec2) -> Answer:
         with self.lock:
             if world is not self.ec2:
-                raise ConnectionDropped  # it was on its way when the cloud was reset or restored
+                raise ConnectionDropped  # it was in flight when the cloud was reset or restored
             self.ec2.instances.run_due_transitions(self.scenario)
             self.ec2.snapshots.run_due_transitions()
             try:
@@ -148,7 +148,7 @@ class Pipeline:
                 return self._decided(call)
             except Problem as problem:
                 return error(problem, call.protocol)
-            except ServiceException as of_moto:  # what the layer itself asked moto about
+            except ServiceException as of_moto:  # the layer's own call to moto
                 return error(Problem(of_moto.code, of_moto.message), call.protocol)
             except Exception:  # noqa: BLE001 - werkzeug would answer with a page
                 traceback.print_exc()
@@ -180,7 +180,7 @@ class Pipeline:
         if call.action == "DescribeSpotPriceHistory":
             answer.body = with_spot_prices(answer.body, call.region)
         elif call.action == "GetCallerIdentity":
-            # The trail names who made a call by its key, so that is a user's name here.
+            # CloudTrail names the caller by its key, so that is a user's name here.
             answer.body = re.sub(rb":sts:(:\d+:user)/moto", rb":iam:\1/" + call.key.encode(), answer.body)
         return answer
 

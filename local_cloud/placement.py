@@ -1,4 +1,4 @@
-"""Where EC2 puts an instance, or why it does not: offerings and capacity, zone by zone."""
+"""Where EC2 places an instance, or why it does not: offerings and capacity by zone."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from local_cloud.responses import Problem
 from local_cloud.scenario import Capacity, Reservation, Scenario
 
 AliveUnder = Callable[[Capacity], int]
-"""How many living instances a rule of the scenario granted."""
+"""How many live instances a rule of the scenario granted."""
 
 NOT_SUPPORTED = "The requested configuration is currently not supported. Please check the documentation for supported \
 configurations."
@@ -29,7 +29,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Placed:
-    """Where it is granted, how much of it, and the rule that granted it."""
+    """Where it is granted, how much of it, and by which rule."""
 
     zone: str
     count: int
@@ -39,7 +39,7 @@ class Placed:
 
 
 def place(wanted: Wanted, offered: list[str], scenario: Scenario, alive_under: AliveUnder) -> Placed:
-    """Grant a request in one zone, or raise the Problem that EC2 would answer."""
+    """Grant a request in one zone, or raise the Problem that EC2 would return."""
     refusing: list[Capacity] = []
     for zone in _zones(wanted, offered):
         rule = _rule(wanted, zone, scenario)
@@ -57,7 +57,7 @@ def place(wanted: Wanted, offered: list[str], scenario: Scenario, alive_under: A
 
 
 def _zones(wanted: Wanted, offered: list[str]) -> list[str]:
-    """Return the zones that come into question. Raises Problem where the type is not offered."""
+    """Return the possible zones. Raises Problem where the type is not offered."""
     if not offered:
         raise Problem("Unsupported", NOT_SUPPORTED)
     if wanted.zone and wanted.zone not in offered:
@@ -82,7 +82,7 @@ def _room(rule: Capacity | None, most: int, alive_under: AliveUnder) -> int:
 
 
 def _message(code: str, wanted: Wanted, elsewhere: list[str]) -> str:
-    """Return EC2's own words for a refusal."""
+    """Return EC2's own message."""
     soon = "Our system will be working on provisioning additional capacity."
     instance_type = wanted.instance_type
     lack = f"We currently do not have sufficient {instance_type}"

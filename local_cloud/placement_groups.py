@@ -28,7 +28,7 @@ class PlacementGroup:
     tags: dict[str, str]
     id: str = field(default_factory=lambda: f"pg-0{secrets.token_hex(8)}")
     instances: list[Any] = field(default_factory=list)
-    """All that were ever launched into it."""
+    """All instances ever launched into it."""
 
     def as_xml(self) -> str:
         """Return the group as EC2 describes it."""
@@ -41,7 +41,7 @@ class PlacementGroup:
         )
 
     def matches(self, wanted: dict[str, str]) -> bool:
-        """Say whether it is among what one filter asks for."""
+        """Say whether it matches a filter."""
         name = wanted["Name"]
         values = [value for key, value in wanted.items() if key.startswith("Value.")]
         if name == "tag-key":
@@ -94,7 +94,7 @@ class PlacementGroups:
         return _answer(call, "<return>true</return>")
 
     def check_launch(self, call: Call) -> None:
-        """Raise the Problem that a RunInstances request into a group would meet."""
+        """Raise the Problem of a RunInstances request into a group."""
         if name := call.params.get("Placement.GroupName"):
             group, wanted = self._named(call.region, name), call.params.get("InstanceType", "")
             if group.strategy == "cluster" and wanted.startswith(UNSUPPORTED_TYPES):
@@ -104,7 +104,7 @@ class PlacementGroups:
                 )
 
     def check_single_zone(self, call: Call, zone: str) -> None:
-        """Raise the Problem that instances meet where a cluster still has others, if only on their way down, elsewhere.
+        """Raise the Problem of instances in another zone than the cluster's other ones, including those shutting down.
 
         https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/placement-strategies.html#placement-groups-limitations-cluster
         """
@@ -118,12 +118,12 @@ class PlacementGroups:
                 )
 
     def launched(self, call: Call, instances: list[Any]) -> None:
-        """Note who was launched into a group."""
+        """Note an instance launched into a group."""
         if name := call.params.get("Placement.GroupName"):
             self._named(call.region, name).instances += instances
 
     def everything(self) -> Iterator[dict[str, Any]]:
-        """Yield each group as the inventory has it."""
+        """Yield each group as in the inventory."""
         for (region, name), group in self.groups.items():
             yield {"kind": KIND, "id": name, "state": "", "tags": group.tags, "region": region}
 

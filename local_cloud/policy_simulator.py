@@ -1,4 +1,4 @@
-"""IAM's policy simulator, which moto lacks: here all is allowed but what the scenario refuses."""
+"""IAM's policy simulator, which moto lacks: everything is allowed but what the scenario denies."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def simulated(call: Call, scenario: Scenario) -> Answer | None:
 
 
 def _check(call: Call) -> None:
-    """Refuse what IAM refuses. Which actions need the same information it does not tell, so none may be mixed here."""
+    """Reject what IAM rejects. Which actions need the same information is unknown here, so none may be mixed."""
     if len(actions := set(call.values("ActionNames.member"))) > 1:
         told = ", ".join(sorted(actions))
         raise Problem("InvalidInput", f"Actions that need different authorization information: {told}. Ask one by one.")

@@ -1,4 +1,4 @@
-"""Regions that the account has not opted in to: every call there is refused as if the credentials were wrong.
+"""Regions that the account has not opted in to: every call there fails as if the credentials were wrong.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_temp_enable-regions.html
 """
@@ -12,14 +12,14 @@ from local_cloud.responses import Answer, Problem
 from local_cloud.scenario import OPT_IN, Scenario
 
 OTHER_PARTITIONS = ("cn-", "us-gov-")
-"""How regions begin that moto knows, and an account of the partition `aws` does not."""
+"""Prefixes of regions that moto knows, and an account of the partition `aws` does not."""
 ELSEWHERE = ("iam", "pricing")
-"""Services that are asked in one region for all."""
+"""Services with one region for all."""
 INVALID = "The security token included in the request is invalid."
 
 
 def check_open(call: Call, scenario: Scenario) -> None:
-    """Raise the Problem that each service has there."""
+    """Raise each service's Problem there."""
     if call.region not in scenario.not_opted_in or call.service in ELSEWHERE:
         return
     if call.service == "ec2":
@@ -28,7 +28,7 @@ def check_open(call: Call, scenario: Scenario) -> None:
 
 
 def with_opt_in_states(call: Call, answer: Answer, scenario: Scenario) -> Answer:
-    """Return a description of regions that says which are open; moto's says nothing of this account."""
+    """Return a description of regions with this account's opt-in states, which moto lacks."""
 
     def told(found: re.Match[bytes]) -> bytes:
         name = found["name"].decode()

@@ -1,4 +1,4 @@
-"""One AWS call as it arrives: who asks which region for what."""
+"""An AWS call as it arrives: caller, region, operation."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SCOPE = re.compile(r"Credential=(?P<key>[^/]+)/\d{8}/(?P<region>[^/]+)/(?P<servi
 STARTED = ("ParentSnapshotId", "Tags")
 NAMING = ("TableName", "Names")
 ACCOUNT = os.environ.get("MOTO_ACCOUNT_ID", "123456789012")
-"""The one account that there is; moto takes it from the same place."""
+"""The only account; moto reads the same variable."""
 
 
 @dataclass
@@ -30,17 +30,17 @@ class Call:
     action: str
     params: dict[str, str]
     key: str = field(repr=False)
-    """The access key: who asks."""
+    """The access key of the caller."""
     environ: dict[str, Any] = field(repr=False)
     body: bytes = field(repr=False)
 
     @classmethod
     def read(cls, environ: dict[str, Any]) -> Call:
-        """Read a call from a WSGI request."""
+        """Parse a WSGI request."""
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         scope = SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
         service, region, key = (scope["service"], scope["region"], scope["key"]) if scope else ("", "", "")
-        if service in ROUTES:  # a body is data there
+        if service in ROUTES:  # the body is data there
             action, _ = route(service, environ["REQUEST_METHOD"], environ["PATH_INFO"])
             return cls(service, region, action, {}, key, environ, body)
         params = {} if target(environ) else dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
@@ -53,7 +53,7 @@ class Call:
 
     @property
     def protocol(self) -> Protocol:
-        """How the caller expects errors to be worded."""
+        """The format of errors that the caller expects."""
         if target(self.environ) or self.service == "ebs":
             return "json"
         return "ec2" if self.service == "ec2" else "query"
@@ -75,12 +75,12 @@ class Call:
         return [item[""] for item in self.numbered(prefix)]
 
     def rewritten(self) -> dict[str, Any]:
-        """Return the WSGI request again, with `params` as they are now."""
+        """Return the WSGI request with the current `params`."""
         body = urlencode(self.params).encode() if self.params else self.body
         return {**self.environ, "wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
 
     def shown(self) -> dict[str, str]:
-        """Return the parameters without bodies and secrets; of other protocols, those that name what it is about."""
+        """Return the parameters without bodies and secrets; of other protocols, those that name a resource."""
         if self.service in ROUTES:
             return {"Path": str(self.environ["PATH_INFO"]), **_text(self._members("StartSnapshot", STARTED))}
         if target(self.environ):
@@ -92,7 +92,7 @@ class Call:
 
 
 def _named(body: Any) -> dict[str, Any]:
-    """Return the members of a JSON request, at whatever depth, that name what it is about."""
+    """Return the members of a JSON request, at any depth, that name a resource."""
     inner = body.values() if isinstance(body, dict) else body if isinstance(body, list) else ()
     own = {name: body[name] for name in NAMING if name in body} if isinstance(body, dict) else {}
     return {name: value for part in inner for name, value in _named(part).items()} | own
@@ -103,10 +103,10 @@ def _text(members: Mapping[str, Any]) -> dict[str, str]:
 
 
 def target(environ: dict[str, Any]) -> str:
-    """Return the operation of a JSON protocol call (SSM's), or nothing."""
+    """Return the operation of a JSON protocol call (SSM's), or an empty string."""
     return str(environ.get("HTTP_X_AMZ_TARGET", "")).rpartition(".")[2]
 
 
 def as_json(value: Any) -> bytes:
-    """Return a value as the body of an answer."""
+    """Return a value as the body of a response."""
     return json.dumps(value).encode()

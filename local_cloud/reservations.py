@@ -1,4 +1,4 @@
-"""Capacity Reservations and Capacity Blocks, as the scenario has them: each in one zone, for one type.
+"""Capacity Reservations and Capacity Blocks of the scenario: each in one zone, for one type.
 
 https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-capacity-reservations.html,
 https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-capacity-blocks.html
@@ -18,7 +18,7 @@ BLOCK = "capacity-block"
 
 
 def describe(call: Call, scenario: Scenario) -> Answer:
-    """Answer DescribeCapacityReservations. Raises Problem for an id that is not there."""
+    """Answer DescribeCapacityReservations. Raises Problem for an unknown id."""
     wanted = call.values("CapacityReservationId")
     there = {one.id: one for one in scenario.reservations if one.region == call.region}
     for identity in wanted:
@@ -34,7 +34,7 @@ def describe(call: Call, scenario: Scenario) -> Answer:
 
 
 def targeted(call: Call, scenario: Scenario) -> Reservation | None:
-    """Return the reservation that a RunInstances request is for, checked against it. Raises Problem."""
+    """Return the reservation that a RunInstances request targets, checked against it. Raises Problem."""
     if not (identity := call.params.get(TARGET)):
         return None
     found = _known(identity, {one.id: one for one in scenario.reservations if one.region == call.region})
@@ -56,7 +56,7 @@ def targeted(call: Call, scenario: Scenario) -> Reservation | None:
 
 
 def room_in(reservation: Reservation, zone: str | None, least: int, most: int) -> int:
-    """Return how many instances a reservation takes, up to `most`. Raises Problem."""
+    """Return how many instances a reservation accepts, up to `most`. Raises Problem."""
     if zone and zone != reservation.zone:
         raise Problem(
             "InvalidParameterValue",
@@ -71,7 +71,7 @@ def room_in(reservation: Reservation, zone: str | None, least: int, most: int) -
 
 
 def hold(instance: Any, reservation: Reservation | None) -> None:
-    """Let a new instance be one of its reservation's."""
+    """Add a new instance to its reservation."""
     instance.in_reservation = reservation.id if reservation else None
 
 

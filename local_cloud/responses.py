@@ -1,4 +1,4 @@
-"""Answers as AWS words them: a body, its HTTP status, and errors with the status that AWS gives each code."""
+"""Responses in AWS's formats: a body, its HTTP status, and errors with the status of their code."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ STATUS = {
     "Unavailable": 503,
     "UnauthorizedOperation": 403,
 }
-"""Every other code comes with 400 (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html)."""
+"""All other codes come with 400 (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html)."""
 
 CLIENT_ERROR = 400
 Protocol = Literal["ec2", "query", "json"]
-"""Three ways to word an error: EC2's own, that of STS and IAM, and that of SSM."""
+"""Three formats of errors: EC2's own, that of STS and IAM, and that of SSM."""
 
 
 class Problem(Exception):
-    """An error that AWS would answer."""
+    """An error that AWS would return."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(f"{code}: {message}")
@@ -47,12 +47,12 @@ class Problem(Exception):
 
 
 class ConnectionDropped(Exception):
-    """The connection is broken before an answer."""
+    """The connection is closed without a response."""
 
 
 @dataclass
 class Answer:
-    """What goes back."""
+    """A response."""
 
     status: int
     body: bytes
@@ -66,7 +66,7 @@ class Answer:
 
 
 def error(problem: Problem, protocol: Protocol = "ec2") -> Answer:
-    """Return an error in the form of a protocol."""
+    """Return an error in a protocol's format."""
     answer = Answer(STATUS.get(problem.code, CLIENT_ERROR), b"", code=problem.code)
     detail = f"<Error><Code>{escape(problem.code)}</Code><Message>{escape(problem.message)}</Message></Error>"
     if protocol == "json":
@@ -83,5 +83,5 @@ def error(problem: Problem, protocol: Protocol = "ec2") -> Answer:
 
 
 def load_balancer_503() -> Answer:
-    """Return what a load balancer says when nobody is behind it: no AWS error at all."""
+    """Return a load balancer's error without a backend: not an AWS error."""
     return Answer(503, b"<html><body>503 Service Temporarily Unavailable</body></html>", "text/html", code="(page)")

@@ -1,4 +1,4 @@
-"""The operations of REST protocols, which are told by method and path."""
+"""The operations of REST protocols, identified by method and path."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ S3 = {
     ("PUT", r"/[^/]+/?"): "CreateBucket",
     ("PUT", r"/[^/]+/(?P<key>.+)"): "PutObject",
 }
-"""Only what the lab and its instances ask for, by path (https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations.html)."""
+"""Only those that the lab and its instances use, by path
+(https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations.html)."""
 ROUTES = {"ebs": EBS, "s3": S3}
 
 
 def route(service: str, method: str, path: str) -> tuple[str, dict[str, str]]:
-    """Return the operation that a request is, and what its path names."""
+    """Return a request's operation, and the names in its path."""
     for (wanted, pattern), action in ROUTES[service].items():
         if method == wanted and (found := re.fullmatch(pattern, path)):
             return action, found.groupdict()

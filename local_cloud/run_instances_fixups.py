@@ -1,4 +1,4 @@
-"""What moto forgets of a RunInstances request, put right on the instances that it made."""
+"""Corrects what moto ignores of a RunInstances request, on the instances that it created."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from local_cloud.tags import tags_for
 
 @dataclass(frozen=True)
 class Inventory:
-    """What a region has before a launch, to go back to: moto finds some faults when half of it is made."""
+    """A region's resources before a launch, to be restored: moto finds some errors when half of it is done."""
 
     region: str
     stores: dict[str, dict[str, Any]]
@@ -25,13 +25,13 @@ class Inventory:
         return cls(region, {name: getattr(backend(region), name).copy() for name in names})
 
     def restore(self) -> None:
-        """Forget everything that was made since."""
+        """Remove everything created since."""
         for name, store in self.stores.items():
             setattr(backend(self.region), name, store)
 
 
 def complete(call: Call, instances: list[Any]) -> None:
-    """Give instances all that was asked for, and their volumes and network interfaces too."""
+    """Give instances everything requested, and their volumes and network interfaces too."""
     market = call.params.get("InstanceMarketOptions.MarketType")
     of_interfaces = tags_for(call, "network-interface")
     for instance in instances:
@@ -47,7 +47,7 @@ def complete(call: Call, instances: list[Any]) -> None:
 
 
 def as_initial_response(body: bytes) -> bytes:
-    """Return a RunInstances answer as EC2 gives it, while volumes and public addresses are still to come."""
+    """Return a RunInstances response as EC2 gives it, before volumes and public addresses exist."""
     for element in (b"blockDeviceMapping", b"association", b"ipAddress", b"dnsName"):
         body = re.sub(rb"<%b>.*?</%b>" % (element, element), b"<%b/>" % element, body, flags=re.DOTALL)
     return re.sub(rb"<(association|ipAddress)/>", b"", body)

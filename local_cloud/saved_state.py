@@ -1,7 +1,7 @@
-"""The whole state of the local cloud as bytes: what moto holds and what the layer adds to it.
+"""The whole state of the local cloud as bytes: moto's and the layer's.
 
-One pickle of both, because the layer refers to moto's own objects: what is one object stays one. pickle refuses what
-it cannot rebuild (a closure, a lock), so a state that would come back only in part cannot be saved at all.
+One pickle of both, because the layer refers to moto's objects, whose identity is kept. pickle rejects what it cannot
+rebuild (a closure, a lock), so a state that would be restored only in part cannot be saved.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from moto.core.base_backend import BackendDict, BaseBackend
 from moto.moto_api._internal.models import moto_api_backend
 
 SERVICES: list[Any] = BackendDict._instances  # type: ignore[misc]  # noqa: SLF001
-"""moto's own list of the services that were used."""
+"""moto's own list of the services in use."""
 
 
 class _Saver(pickle.Pickler):
-    """Leaves by reference what belongs to the process and not to its state."""
+    """Pickles by reference what belongs to the process and not to its state."""
 
     def __init__(self, file: io.BytesIO, process: list[Any]) -> None:
         super().__init__(file, protocol=pickle.HIGHEST_PROTOCOL)
@@ -28,7 +28,7 @@ class _Saver(pickle.Pickler):
         self._places = {id(kept): place for place, kept in enumerate(process)}
 
     def persistent_id(self, kept: Any) -> int | None:
-        """Return the place of what is left by reference."""
+        """Return the reference of such an object."""
         if isinstance(kept, FunctionType) and kept.__name__ == "<lambda>" and kept.__closure__ is None:
             return self._place_of(kept)  # one of moto's default factories: code without state
         return self._places.get(id(kept))
@@ -40,7 +40,7 @@ class _Saver(pickle.Pickler):
         return self._places[id(function)]
 
     def reducer_override(self, kept: Any) -> Any:
-        """Take moto's own kinds of dict as the dicts that they are: their methods show and store something else."""
+        """Pickle moto's dict subclasses as dicts: their methods show and store something else."""
         if not isinstance(kept, dict) or not type(kept).__module__.startswith("moto."):
             return NotImplemented
         factory = kept.default_factory if isinstance(kept, defaultdict) else None
@@ -69,10 +69,10 @@ class _Loader(pickle.Unpickler):
 
 
 class SavedState:
-    """What a local cloud was at one moment; it can be brought back any number of times."""
+    """The state of a local cloud at one moment; it can be restored any number of times."""
 
     def __init__(self, layer: dict[str, Any], process: list[Any]) -> None:
-        """Save the layer's state with moto's. `process` is what both refer to and what is no state of theirs.
+        """Save the layer's state with moto's. `process` is what both refer to but is not state.
 
         Raises pickle.PicklingError.
         """
@@ -84,8 +84,8 @@ class SavedState:
         self._bytes = file.getvalue()
 
     def restored(self) -> dict[str, Any]:
-        """Put moto back, and return the layer's state."""
-        forget_everything()  # before anything is loaded: it closes the files of all objects that moto ever made
+        """Restore moto, and return the layer's state."""
+        forget_everything()  # before loading: it closes the files of all objects that moto ever created
         # Safe: these are our own bytes, which never left the process.
         moto, layer = _Loader(io.BytesIO(self._bytes), self._process).load()
         for service, (backends, attributes) in zip(self._services, moto, strict=True):
@@ -96,7 +96,7 @@ class SavedState:
 
 
 def forget_everything() -> None:
-    """Empty moto. A service whose reset does nothing of its own would only be made again, to be thrown away."""
+    """Empty moto. A service without a reset of its own would only be recreated to be dropped."""
     for service in SERVICES:
         if service.backend.reset is BaseBackend.reset:
             service.clear()

@@ -13,18 +13,16 @@ OPT_IN = (
     "ap-southeast-6", "ap-southeast-7", "ca-west-1", "eu-central-2", "eu-south-1", "eu-south-2", "il-central-1",
     "me-central-1", "me-south-1", "mx-central-1",
 )  # fmt: skip
-"""Regions that no new account may use (https://docs.aws.amazon.com/global-infrastructure/latest/regions/aws-regions.html)."""
+"""Disabled in new accounts (https://docs.aws.amazon.com/global-infrastructure/latest/regions/aws-regions.html)."""
 
 Seconds = Annotated[float, Field(ge=0)]
 HowMany = Annotated[int, Field(ge=0)]
 Invisible = Seconds | tuple[Seconds, Seconds]
-"""A time, or the shortest and the longest: each new resource draws its own, by the scenario's seed."""
+"""A duration, or the minimum and maximum: each new resource draws its own, by the scenario's seed."""
 
 
 class Capacity(BaseModel):
-    """A rule on where instances can be had. The first that matches a pool holds; without one there is no end of
-    them.
-    """  # noqa: D205
+    """A rule on available capacity. The first that matches a pool applies; without one it is unlimited."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -33,27 +31,27 @@ class Capacity(BaseModel):
     type: str = "*"
     market: str = "*"
     available: HowMany = 0
-    """How many instances it grants at once, beside those that lived there before."""
+    """How many instances it grants at once, besides those that existed before."""
     calls: HowMany | None = None
-    """How many calls it refuses (with `late`: launches it kills) and is then over; None until the scenario changes."""
+    """How many calls it rejects (with `late`: launches it kills) before it ends; None until the scenario changes."""
     code: str = "InsufficientInstanceCapacity"
     message: str | None = None
     late: bool = False
-    """The instance is made, and dies while pending."""
+    """The instance is created, and dies while pending."""
 
     def covers(self, region: str, zone: str, instance_type: str, market: str) -> bool:
-        """Say whether the rule is about a pool."""
+        """Say whether the rule covers a pool."""
         pairs = ((region, self.region), (zone, self.zone), (instance_type, self.type), (market, self.market))
         return self.calls != 0 and all(fnmatchcase(value, pattern) for value, pattern in pairs)
 
     def consume(self) -> None:
-        """Count a call that had to do with the rule."""
+        """Count a call that the rule applied to."""
         if self.calls:
             self.calls -= 1
 
 
 class Fault(BaseModel):
-    """Calls that go wrong: with an error code, or on the wire."""
+    """Calls that fail: with an error code, or on the wire."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -62,23 +60,23 @@ class Fault(BaseModel):
     times: HowMany | None = None
     """How many calls; None until the scenario changes."""
     skip: HowMany = 0
-    """How many calls go well first."""
+    """How many calls succeed first."""
     probability: Annotated[float, Field(ge=0, le=1)] = 1.0
-    """Of a call that it is about; which calls, the scenario's seed decides."""
+    """For each matching call, decided by the scenario's seed."""
     code: str | None = None
     message: str = "made so by the scenario"
     status: int | None = None
-    """The HTTP status, where it is not the code's own."""
+    """The HTTP status, if not the code's own."""
     kind: Literal["reset-before", "reset-after", "truncated", "torn", "html-503", "hang-after"] | None = None
-    """`before` and `after` AWS did what was asked; `truncated` breaks the connection within an answer, `torn` ends it
-    there as if it were whole; `hang-after` holds the answer back until the caller gives up."""
+    """`before` and `after` execution by AWS; `truncated` breaks the connection within a response, `torn` ends it there
+    as if it were complete; `hang-after` withholds the response until the caller gives up."""
 
     def is_about(self, action: str) -> bool:
-        """Say whether calls of an operation go wrong, in whichever region."""
+        """Say whether calls of an operation fail, in any region."""
         return self.times != 0 and fnmatchcase(action, self.action)
 
     def strikes(self, action: str, region: str, chance: Random) -> bool:
-        """Say whether this call goes wrong, and count it."""
+        """Say whether this call fails, and count it."""
         if self.times == 0 or not (fnmatchcase(action, self.action) and fnmatchcase(region, self.region)):
             return False
         if chance.random() >= self.probability:
@@ -92,7 +90,7 @@ class Fault(BaseModel):
 
 
 class Bucket(BaseModel):
-    """How many requests of an operation a region takes at once, and how many a second after that."""
+    """How many requests of an operation a region accepts at once, and per second after that."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -101,7 +99,7 @@ class Bucket(BaseModel):
 
 
 class Reservation(BaseModel):
-    """Capacity that the account has reserved."""
+    """The account's reserved capacity."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -115,74 +113,74 @@ class Reservation(BaseModel):
 
 
 class Scenario(BaseModel):
-    """Everything that can be set; as it stands here, calm."""
+    """All settings; the defaults are calm."""
 
     model_config = ConfigDict(extra="forbid")
 
     latency: Seconds | dict[str, Seconds] = 0.0
-    """Seconds that every call takes, or for each region or operation."""
+    """Seconds that every call takes, or by region or operation."""
     invisible: Invisible | dict[str, Invisible] = 0.0
-    """Seconds for which a new resource is not described, and not known to other calls, though it is there; or for each
-    resource type ("instance", "volume", "snapshot", "security-group", "placement-group", …, "*" for the others)."""
+    """Seconds for which a new resource is not described, and not known to other calls; or by resource type ("instance",
+    "volume", "snapshot", "security-group", "placement-group", …, "*" for the others)."""
     unknown: Seconds | dict[str, Seconds] = 0.0
-    """Seconds for which a new resource is described and still not known to other calls; or for each resource type."""
+    """Seconds for which a new resource is described but not known to other calls; or by resource type."""
     pending: Seconds = 0.0
     """Seconds until a new instance runs."""
     shutting_down: Seconds = 0.0
-    """Seconds until an instance that is being terminated is gone."""
+    """Seconds until an instance being terminated is gone."""
     terminated_shown: Seconds = 3600.0
     """Seconds for which a terminated instance is still described
     (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/terminating-instances.html: about an hour)."""
     snapshot_seconds: Seconds | dict[str, Seconds] = 0.0
-    """Seconds until a snapshot is completed, or for each region."""
+    """Seconds until a snapshot is completed, or by region."""
     copy_seconds: Seconds | dict[str, Seconds] = 0.0
-    """Seconds until a copy is completed, or for each region that it goes to."""
+    """Seconds until a copy is completed, or by destination region."""
     concurrent_copies: HowMany = 20
-    """How many copies may be on their way to a region."""
+    """How many copies to a region may be pending."""
     initialization_seconds: Seconds = 0.0
     """Seconds until all blocks of a volume are loaded from its snapshot."""
     console_seconds: Seconds = 0.0
     """Seconds until an instance's console can be read."""
     clock_skew: float = 0.0
-    """Seconds by which the cloud's clock is ahead of this computer's; beyond five minutes no call is taken."""
+    """Seconds by which the cloud's clock is ahead of this computer's; beyond five minutes no call is accepted."""
     ignores_dry_run: list[str] = []
-    """Operations (or patterns of them) that are carried out where only a dry run is asked for, as EC2 never does."""
+    """Operations (or patterns of them) that execute a dry run, as EC2 never does."""
     seed: int = 0
-    """Of what probabilities decide."""
+    """Seed of probabilities."""
     unlisted_quotas: list[str] = []
-    """Quotas, by name, that ListServiceQuotas leaves out, as nobody changed them: AWS's default applies."""
+    """Quotas, by name, that ListServiceQuotas omits, as nobody changed them: AWS's defaults apply."""
     quotas: dict[str, float] = {}
-    """What Service Quotas says, by the quota's name, where it differs."""
+    """Service Quotas' values, by name, where they differ."""
     not_opted_in: list[str] = list(OPT_IN)
     """Regions that the account has not opted in to."""
     metadata_defaults: dict[Literal["HttpTokens", "HttpEndpoint", "InstanceMetadataTags"], str] = {}
-    """What the account has set for all new instances' metadata."""
+    """The account's metadata defaults for new instances."""
     reservations: list[Reservation] = []
     buckets: dict[str, Bucket] = {}
-    """Requests beyond these, by operation, are refused with RequestLimitExceeded."""
+    """Requests beyond these, by operation, get RequestLimitExceeded."""
     capacity: list[Capacity] = []
     faults: list[Fault] = []
 
     def latency_of(self, action: str, region: str) -> float:
-        """Return the seconds that a call takes: for dear operations, or slow regions, the more."""
+        """Return the seconds that a call takes, by operation and region."""
         if not isinstance(self.latency, dict):
             return self.latency
         return max(self.latency.get(action, 0.0), self.latency.get(region, 0.0))
 
     def invisible_for(self, resource_type: str) -> tuple[float, float]:
-        """Return the shortest and the longest time for which a new resource is not seen."""
+        """Return the minimum and maximum time for which a new resource is not visible."""
         chosen = self.invisible
         if isinstance(chosen, dict):
             chosen = chosen.get(resource_type, chosen.get("*", 0.0))
         return chosen if isinstance(chosen, tuple) else (chosen, chosen)
 
     def unknown_for(self, resource_type: str) -> float:
-        """Return the time for which a new resource, described or not, is not known to other calls."""
+        """Return the time for which a new resource is not known to other calls."""
         chosen = self.unknown
         return chosen.get(resource_type, chosen.get("*", 0.0)) if isinstance(chosen, dict) else chosen
 
     def carries_out_dry_runs_of(self, action: str) -> bool:
-        """Say whether a dry run of an operation is none."""
+        """Say whether an operation executes dry runs."""
         return any(fnmatchcase(action, pattern) for pattern in self.ignores_dry_run)
 
     def seconds_of(self, action: str, region: str) -> float:
@@ -191,7 +189,7 @@ class Scenario(BaseModel):
         return taken.get(region, 0.0) if isinstance(taken, dict) else taken
 
     def fault_for(self, action: str, region: str, chance: Random) -> Fault | None:
-        """Return what goes wrong with a call, if anything."""
+        """Return the fault of a call, if any."""
         return next((fault for fault in self.faults if fault.strikes(action, region, chance)), None)
 
 

@@ -1,4 +1,4 @@
-"""What the local cloud begins with: public images everywhere, and the demo's dataset in two regions."""
+"""The initial state of the local cloud: public images everywhere, and the demo's dataset in two regions."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ DATA_SET_GIB = 500
 KEY = "2b1f7a52-52c5-4c0f-9d0f-0c4c1e7f5a10"
 
 AGE = timedelta(minutes=1)
-"""Of what is there at the beginning: a version that is made in the same second is newer."""
+"""Of the initial resources, so that a version created in the same second is newer."""
 
 
 @dataclass
 class Seeder:
-    """The regions that have what they begin with; the demo's own at once, each other when it is first asked."""
+    """The seeded regions; the demo's own at once, others on first use."""
 
     _regions: set[str] = field(default_factory=set)
 
@@ -39,7 +39,7 @@ class Seeder:
             self.have(region)
 
     def have(self, region: str) -> None:
-        """Give a region what it begins with, unless it has it or is none."""
+        """Seed a region, unless it is seeded or does not exist."""
         if region in self._regions or region not in ec2_backends[ACCOUNT]:
             return
         self._regions.add(region)

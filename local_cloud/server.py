@@ -31,7 +31,7 @@ from local_cloud.signature import is_signed, signature_error, with_secret
 from local_cloud.symmetric_keys import without_private_keys
 
 NOT_AWS = ("moto_api", "instance_metadata")
-"""Backends of moto that are no AWS service: its own control API, and an instance's view of itself."""
+"""Backends of moto that are not AWS services: its own control API, and the instance metadata service."""
 LARGEST_BODY = 64 * 1024 * 1024
 """Bytes of a request: more than any that the lab sends."""
 AWS_CONFIG = """\
@@ -49,24 +49,24 @@ class Handler(WSGIRequestHandler):
 
     protocol_version = "HTTP/1.1"
     wbufsize = -1
-    """An answer is written at once, its head and its body."""
+    """A response is written in one piece, headers and body."""
 
     def setup(self) -> None:
-        """Send small answers at once."""
+        """Send small responses at once."""
         super().setup()
         self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def handle_expect_100(self) -> bool:
-        """Ask for a body at once: botocore waits for that, a second at most, before it sends S3 an object."""
+        """Ask for a body at once: botocore waits up to a second for that before it sends S3 an object."""
         super().handle_expect_100()
         self.wfile.flush()
         return True
 
     def run_wsgi(self) -> None:
-        """Answer one request. werkzeug would close the connection after each, for it may leave bodies unread."""
+        """Answer one request. werkzeug would close the connection after each, as it may leave bodies unread."""
         environ = self.make_environ()
         length = environ.get("CONTENT_LENGTH") or "0"
-        if not length.isdecimal() or int(length) > LARGEST_BODY:  # before anybody's word for it takes any memory
+        if not length.isdecimal() or int(length) > LARGEST_BODY:  # before a claimed length takes any memory
             self.close_connection = True
             self._write(_refusal(413, f"Content-Length: {length[:20]!r} is no length of up to {LARGEST_BODY} bytes"))
             return
@@ -98,12 +98,12 @@ class Handler(WSGIRequestHandler):
         self.close_connection = True
 
     def date_time_string(self, timestamp: float | None = None) -> str:
-        """Tell the cloud's own time."""
+        """Return the cloud's own time."""
         front: Pipeline = self.server.app.front  # type: ignore[attr-defined]  # our own Application
         return super().date_time_string((timestamp or clock.now().timestamp()) + front.scenario.clock_skew)
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Say nothing: GET /lab/calls tells more."""
+        """Log nothing: GET /lab/calls tells more."""
 
 
 class Server(ThreadedWSGIServer):
@@ -116,7 +116,7 @@ class Server(ThreadedWSGIServer):
         self.on_file: os.stat_result | None = None
 
     def announce(self, secret: str) -> None:
-        """Write where the server is and its secret, each file whole and readable by its owner only."""
+        """Write the server's address and secret, each file atomically and readable only by its owner."""
         url = f"http://127.0.0.1:{self.port}"
         self._write(AWS_CONFIG_FILE, AWS_CONFIG.format(url=url, secret=secret))
         address = {"pid": os.getpid(), "port": self.port, "url": url, "secret": secret}
@@ -131,7 +131,7 @@ class Server(ThreadedWSGIServer):
         os.replace(draft, name, src_dir_fd=self.directory, dst_dir_fd=self.directory)
 
     def service_actions(self) -> None:
-        """End the process when the address is gone, or another server's. Called twice a second."""
+        """End the process when the address file is gone, or another server's. Called twice a second."""
         try:
             found = os.stat(ADDRESS_FILE, dir_fd=self.directory)
         except FileNotFoundError:
@@ -141,14 +141,14 @@ class Server(ThreadedWSGIServer):
 
 
 class Application:
-    """What answers: control requests under /lab/, and AWS behind the layer."""
+    """Control requests under /lab/, and AWS behind the layer."""
 
     def __init__(self, front: Pipeline, secret: str) -> None:
         self.front = front
         self.secret = secret
 
     def answer(self, environ: dict[str, Any]) -> Answer:
-        """Answer one request, in WSGI's words. Raises Disconnected where no answer is to arrive."""
+        """Answer one request as WSGI. Raises Disconnected where no response is to arrive."""
         if refused := browser_error(environ):
             return _refusal(403, refused)
         path = environ["PATH_INFO"]
@@ -166,7 +166,7 @@ class Application:
         return answer
 
     def _health(self, environ: dict[str, Any]) -> Answer:
-        """Prove that the server knows the secret, without telling it."""
+        """Prove that the server knows the secret, without revealing it."""
         nonce = environ.get("QUERY_STRING", "")
         return Answer(200, as_json({"proof": proof_of(self.secret, nonce)}), "application/json")
 
@@ -188,7 +188,7 @@ def _aws_backend(service: Any) -> Any:
 def serve(directory: Path) -> None:
     """Serve until told to stop. The address is written to directory/server.json once calls are answered."""
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
-    # moto's own images bring 1,300 snapshots that are nobody's; ours are in images.py.
+    # moto's own images bring 1,300 snapshots of nobody's; ours are in images.py.
     os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
     keep_pace()
     keep_time()

@@ -1,4 +1,4 @@
-"""AWS Signature Version 4, verified as AWS verifies it: only who knows the server's secret can call.
+"""AWS Signature Version 4, verified as AWS does: only holders of the server's secret can call.
 
 The secret is the secret access key of every access key id. The id only names the caller, as in CloudTrail.
 """
@@ -23,17 +23,17 @@ AUTHORIZATION = re.compile(
 )
 TIMESTAMP = re.compile(r"\d{8}T\d{6}Z")
 CONTENT_DIGEST = re.compile(r"[0-9a-f]{64}")
-"""The other values of X-Amz-Content-SHA256, such as UNSIGNED-PAYLOAD, leave the body unsigned
+"""Other values of X-Amz-Content-SHA256, such as UNSIGNED-PAYLOAD, leave the body unsigned
 (https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html)."""
 
 
 def is_signed(environ: dict[str, Any]) -> bool:
-    """Say whether a WSGI request looks signed; whether the signature is right takes its body."""
+    """Say whether a WSGI request looks signed; verifying the signature needs its body."""
     return AUTHORIZATION.fullmatch(environ.get("HTTP_AUTHORIZATION", "")) is not None
 
 
 def signature_error(call: Call, secret: str) -> Problem | None:
-    """Return the error that AWS gives to a call whose signature was not made with the secret."""
+    """Return AWS's error for a call whose signature was not made with the secret."""
     signed = AUTHORIZATION.fullmatch(call.environ.get("HTTP_AUTHORIZATION", ""))
     timestamp = call.environ.get("HTTP_X_AMZ_DATE", "")
     if not signed or not TIMESTAMP.fullmatch(timestamp) or timestamp[:8] != signed["date"]:
@@ -49,7 +49,7 @@ def signature_error(call: Call, secret: str) -> Problem | None:
 
 
 def _signature(call: Call, secret: str, names: list[str], timestamp: str) -> str:
-    """Return the signature that a call has when it is signed with the secret."""
+    """Return the signature of a call signed with the secret."""
     environ = call.environ
     request = AWSRequest(
         method=environ["REQUEST_METHOD"],
@@ -65,7 +65,7 @@ def _signature(call: Call, secret: str, names: list[str], timestamp: str) -> str
 
 
 def _variable(header: str) -> str:
-    """Return the name that a header has in a WSGI environment (PEP 3333)."""
+    """Return a header's name in a WSGI environment (PEP 3333)."""
     name = header.upper().replace("-", "_")
     return name if name in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{name}"
 
@@ -89,11 +89,11 @@ def _mismatch(call: Call) -> Problem:
 
 
 ISSUING = ("AssumeRole", "GetSessionToken", "CreateAccessKey")
-"""Operations that answer with new keys."""
+"""Operations that return new keys."""
 
 
 def with_secret(action: str, body: bytes, secret: str) -> bytes:
-    """Return an answer whose new keys, if it has any, are such as this server takes."""
+    """Return a response whose new keys, if any, work with this server."""
     if action not in ISSUING:
         return body
     return re.sub(rb"<SecretAccessKey>[^<]*<", f"<SecretAccessKey>{secret}<".encode(), body)

@@ -1,4 +1,4 @@
-"""Snapshots take time: pending with growing progress, then completed, or given up, as the clock goes."""
+"""Snapshots take time: pending with growing progress, then completed or failed, by the clock."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KEY = r"(arn:aws:kms:(?P<region>[a-z0-9-]+):\d{12}:(key|alias)/[\w/-]+|alias/[\w
 
 
 class TimedSnapshot(Snapshot):
-    """A snapshot of moto's that knows how far it is."""
+    """A snapshot of moto's with progress."""
 
     began: float
     seconds: float
@@ -38,21 +38,21 @@ class TimedSnapshot(Snapshot):
 
 @dataclass
 class Snapshots:
-    """The snapshots that are on their way."""
+    """The pending snapshots."""
 
     _pending: list[TimedSnapshot] = field(default_factory=list)
     _fast: set[tuple[str, str, str]] = field(default_factory=set)
-    """(region, snapshot, zone) where fast restore is on."""
+    """(region, snapshot, zone) with fast restore."""
 
     def run_due_transitions(self) -> None:
-        """Complete what is due by now; what AWS could not encrypt is given up."""
+        """Complete what is due; snapshots that AWS could not encrypt fail."""
         now = clock.monotonic()
         for snapshot in [s for s in self._pending if s.began + s.seconds <= now]:
             self._pending.remove(snapshot)
             snapshot.status = "error" if snapshot.state_message else "completed"
 
     def begun(self, call: Call, answer: Answer, scenario: Scenario) -> None:
-        """Let a snapshot that moto has made take its time."""
+        """Make a snapshot that moto created take its time."""
         seconds = scenario.seconds_of(call.action, call.region)
         for identity in dict.fromkeys(re.findall(rb"<snapshotId>(snap-[0-9a-f]+)<", answer.body)):
             snapshot = backend(call.region).snapshots[identity.decode()]
@@ -69,7 +69,7 @@ class Snapshots:
                 answer.body = answer.body.replace(b"<progress>100%<", b"<progress>0%<")
 
     def enable_fast_restores(self, call: Call) -> Answer:
-        """Answer EnableFastSnapshotRestores: moto has none."""
+        """Answer EnableFastSnapshotRestores, which moto lacks."""
         asked = [(call.region, s, z) for s in call.values("SourceSnapshotId") for z in call.values("AvailabilityZone")]
         if unknown := [s for _, s, _ in asked if s not in backend(call.region).snapshots]:
             raise Problem("InvalidSnapshot.NotFound", f"The snapshot '{unknown[0]}' does not exist.")
@@ -83,7 +83,7 @@ class Snapshots:
         return _fast_restores("DescribeFastSnapshotRestores", "fastSnapshotRestoreSet", found)
 
     def validate_copy(self, call: Call, scenario: Scenario) -> None:
-        """Refuse a copy as its destination would."""
+        """Reject a copy as its destination would."""
         source = backend(call.params["SourceRegion"]).snapshots.get(call.params["SourceSnapshotId"])
         if source is None:
             raise Problem(
@@ -123,7 +123,7 @@ def _encrypt(call: Call, snapshot: Any) -> None:
 
 
 def _why_it_fails(call: Call) -> str | None:
-    """Return why a copy ends in `error`: its key is none of the destination's."""
+    """Return why a copy ends in `error`: its key is not the destination's."""
     key = call.params.get("KmsKeyId")
     found = re.fullmatch(KEY, key) if key else None
     if key is None or (found and found["region"] in (None, call.region)):

@@ -1,6 +1,6 @@
-"""The spot requests behind instances that RunInstances made at the spot market, which moto does not keep.
+"""Spot requests of instances that RunInstances created, which moto does not store.
 
-A request is told by its instance: it is fulfilled while that lives, and marked for two minutes before AWS takes it.
+A request follows its instance: fulfilled while that is live, and marked for two minutes before AWS takes it.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ AWS_TERMINATED = "Server."
 
 @dataclass
 class SpotRequests:
-    """Which instances are marked; all else is told by the instances themselves."""
+    """The marked instances; everything else follows from the instances themselves."""
 
     marked: set[str] = field(default_factory=set)
 
     def describe(self, call: Call) -> Answer:
-        """Answer DescribeSpotInstanceRequests, for all or by the instance's id."""
+        """Answer DescribeSpotInstanceRequests, for all or by instance id."""
         instances = [
             m for r in backend(call.region).reservations.values() for m in r.instances if m.lifecycle == "spot"
         ]

@@ -1,4 +1,4 @@
-"""What can be asked of an instance, a volume or a group in the state that it is in."""
+"""What an instance, a volume or a group allows in its state."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from local_cloud.responses import Problem
 
 
 def check_attach_volume(call: Call) -> None:
-    """Refuse to attach to what does not live, across zones, twice, or where another volume is."""
+    """Reject attaching to a dead instance, across zones, twice, or under a used device name."""
     instance: Any = backend(call.region).get_instance(call.params["InstanceId"])
     volume: Any = backend(call.region).get_volume(call.params["VolumeId"])
     device = call.params["Device"]
@@ -31,7 +31,7 @@ def check_attach_volume(call: Call) -> None:
 
 
 def check_start_instances(call: Call) -> None:
-    """Refuse to start what is not stopped."""
+    """Reject starting what is not stopped."""
     for instance in _instances(call):
         if instance.state not in ("stopped", "running", "pending"):
             raise Problem(
@@ -41,7 +41,7 @@ def check_start_instances(call: Call) -> None:
 
 
 def check_stop_instances(call: Call) -> None:
-    """Refuse to stop what does not run, and spot instances, whose requests here are all one-time."""
+    """Reject stopping what is not running, and spot instances, whose requests here are all one-time."""
     for instance in _instances(call):
         if instance.state not in ("stopped", "running", "stopping"):
             raise Problem(
@@ -57,7 +57,7 @@ def check_stop_instances(call: Call) -> None:
 
 
 def check_terminate_instances(call: Call) -> None:
-    """Refuse to end what is not known, all or nothing, and what is protected."""
+    """Reject terminating unknown instances, all or nothing, and protected ones."""
     for instance in _instances(call):
         if instance.disable_api_termination in (True, "true"):
             raise Problem(
@@ -68,7 +68,7 @@ def check_terminate_instances(call: Call) -> None:
 
 
 def check_delete_security_group(call: Call) -> None:
-    """Refuse to delete a group that a network interface is in, or that another group's rule names."""
+    """Reject deleting a group that contains a network interface, or that another group's rule names."""
     known = backend(call.region)
     identity = call.params.get("GroupId", "")
     interfaces = [

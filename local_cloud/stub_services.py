@@ -16,7 +16,7 @@ from local_cloud.responses import Answer, Problem
 from local_cloud.scenario import Scenario
 
 SPOT_SHARE = 0.4
-"""A spot price is made up here: this share of the on-demand price."""
+"""Spot prices are invented: this share of the on-demand price."""
 
 QUOTAS = {
     "Running On-Demand Standard (A, C, D, H, I, M, R, T, Z) instances": 1920.0,
@@ -39,13 +39,13 @@ QUOTAS = {
     "All DL Spot Instance Requests": 0.0,
     "All F Spot Instance Requests": 0.0,
 }
-"""vCPUs that a lab in its second year may have; a new account has 0 for most of these."""
+"""vCPUs of a lab in its second year; a new account has 0 for most of these."""
 
 
 def get_products(call: Call, _: Scenario) -> Any:
-    """Answer pricing:GetProducts for one type of instance or of volume, for snapshots or addresses, in one region.
+    """Answer pricing:GetProducts for a type of instance or volume, for snapshots or addresses, in one region.
 
-    The prices are those of the file that comes with the lab.
+    Prices are the bundled ones.
     """
     wanted = {item["Field"]: item["Value"] for item in call.json["Filters"]}
     region = wanted.get("regionCode", "")
@@ -83,16 +83,16 @@ def _product(usage: str, priced: Priced, price: float) -> str:
 
 
 UNCHANGED = 0.0
-"""vCPUs: AWS's default for accelerated instances, which a new account has."""
+"""vCPUs: AWS's default for accelerated instances in a new account."""
 
 
 def quotas_in(scenario: Scenario) -> dict[str, float]:
-    """Return the account's vCPU quotas, by name."""
+    """Return the account's vCPU quotas by name."""
     return {**QUOTAS, **scenario.quotas, **dict.fromkeys(scenario.unlisted_quotas, UNCHANGED)}
 
 
 def list_service_quotas(_: Call, scenario: Scenario) -> Any:
-    """Answer service-quotas:ListServiceQuotas for EC2, which need not have what nobody changed."""
+    """Answer service-quotas:ListServiceQuotas for EC2, which may omit unchanged ones."""
     known = quotas_in(scenario)
     return _quotas({name: known[name] for name in known if name not in scenario.unlisted_quotas})
 

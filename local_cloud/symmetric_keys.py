@@ -1,6 +1,6 @@
-"""moto's KMS keys as quick as they can be: it makes a private RSA key for each, which only those that sign have.
+"""moto's KMS keys without the RSA key that it generates for each, which only signing keys need.
 
-EC2 makes a symmetric key in each region at its first encrypted volume; the RSA key took 50 ms of each such launch.
+EC2 creates a symmetric key in each region at its first encrypted volume; the RSA key took 50 ms of each such launch.
 """
 
 from __future__ import annotations
@@ -16,5 +16,5 @@ def _private_key(key_spec: str) -> Any:
 
 
 def without_private_keys() -> None:
-    """Have moto make symmetric keys so from now on."""
+    """Patch moto."""
     models.generate_private_key = _private_key  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""Which tags AWS takes: https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html."""
+"""Valid tags: https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TAKES_TAGS_FOR = {
     "CreateSecurityGroup": ("security-group",),
     "CreatePlacementGroup": ("placement-group",),
 }
-"""Call -> what it can tag; of other calls nothing is known here."""
+"""Call -> what it can tag; other calls are unknown here."""
 
 
 NOT_IN_XML = "[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
@@ -45,7 +45,7 @@ def check_direct_tags(tags: list[dict[str, str]]) -> None:
 
 
 def check_iam_tags(call: Call) -> None:
-    """Check the tags of a call of IAM, whose values take fewer characters than EC2's. Raises Problem."""
+    """Check the tags of an IAM call, whose values allow fewer characters than EC2's. Raises Problem."""
     for number, tag in enumerate(call.numbered("Tags.member"), start=1):
         for name in ("Key", "Value"):
             if not re.fullmatch(IAM_VALUE, tag.get(name, "")):
@@ -57,7 +57,7 @@ def check_iam_tags(call: Call) -> None:
 
 
 def check_tags(call: Call) -> None:
-    """Check every tag that a call would put on, on what it makes or on what there is. Raises Problem."""
+    """Check every tag in a call, on new and existing resources. Raises Problem."""
     specifications = call.numbered("TagSpecification")
     _check_kinds(call.action, [one.get("ResourceType", "") for one in specifications])
     for tags in [*specifications, call.params]:
@@ -65,7 +65,7 @@ def check_tags(call: Call) -> None:
 
 
 def tags_for(call: Call, kind: str) -> dict[str, str]:
-    """Return the tags that a call puts on what it makes of one kind."""
+    """Return the tags that a call puts on new resources of a type."""
     found = {}
     for one in call.numbered("TagSpecification"):
         for name, key in one.items() if one.get("ResourceType") == kind else ():

@@ -13,7 +13,7 @@ from local_cloud.scenario import Bucket
 
 @dataclass
 class Throttle:
-    """The buckets of each operation in each region; the caller sees to it that one takes at a time."""
+    """The buckets of each operation in each region; the caller serializes access."""
 
     buckets: dict[str, Bucket]
     _left: dict[tuple[str, str], tuple[float, float]] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""What AWS refuses of a request and moto accepts, checked before moto sees it, so that nothing is left behind."""
+"""What AWS rejects and moto accepts, checked before moto sees it, so that nothing is left behind."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ USER_DATA_LIMIT = 16384
 
 
 def check(call: Call) -> None:
-    """Raise the Problem that AWS would answer."""
+    """Raise the Problem that AWS would return."""
     check_tags(call)
     if call.action in CHECKS:
         CHECKS[call.action](call)
@@ -56,7 +56,7 @@ def check_create_volume(call: Call) -> None:
 
 
 def offered_zones(region: str, instance_type: str) -> list[str]:
-    """Return the zones of a region that offer a type, by moto's copy of AWS's own list."""
+    """Return the zones of a region that offer a type, by moto's copy of AWS's list."""
     offers = INSTANCE_TYPE_OFFERINGS["availability-zone"].get(region, [])
     return sorted(offer["Location"] for offer in offers if offer["InstanceType"] == instance_type)
 
@@ -148,7 +148,7 @@ def _block_devices(call: Call) -> None:
     for mapping in mappings:
         volume = {key.removeprefix("Ebs."): value for key, value in mapping.items() if key.startswith("Ebs.")}
         if not volume:
-            continue  # an instance store disk, or a device left out
+            continue  # an instance store disk, or a suppressed device
         if not (volume.get("VolumeSize") or volume.get("SnapshotId")):
             raise Problem(
                 "InvalidBlockDeviceMapping",

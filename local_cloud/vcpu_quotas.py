@@ -1,4 +1,4 @@
-"""vCPU quotas, each for what counts against it by its name.
+"""vCPU quotas, by the name of what counts against each.
 
 https://docs.aws.amazon.com/ec2/latest/instancetypes/ec2-instance-quotas.html
 """
@@ -18,7 +18,7 @@ COUNTED = ("pending", "running")
 
 
 def within(region: str, instance_type: str, market: str, least: int, most: int, quotas: Mapping[str, float]) -> int:
-    """Return how many instances the quota leaves room for, up to `most`. Raises Problem where they are too few."""
+    """Return how many instances the quota allows, up to `most`. Raises Problem where they are too few."""
     name = quota_name(instance_type, market)
     if name is None or (limit := quotas.get(name)) is None:
         return most

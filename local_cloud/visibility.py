@@ -1,8 +1,8 @@
-"""EC2 is eventually consistent: what was just made is for a while not described, and not known to other calls.
+"""Eventual consistency: a new resource is for a while not described, and not known to other calls.
 
-AWS promises no order: a volume may be described before the instance that it is attached to, and what is described may
-still be unknown to the next call (https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html). So each
-new resource draws two times of its own, one for descriptions and one for all other calls.
+AWS promises no order: a volume may be described before its instance, and a described resource may be unknown to the
+next call (https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html). So each new resource draws two
+durations, one for descriptions and one for all other calls.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ UNKNOWN = {
     "address": ("InvalidAllocationID.NotFound", "The allocation ID '{}' does not exist"),
     "key-pair": ("InvalidKeyPair.NotFound", "The key pair '{}' does not exist"),
 }
-"""By resource type, the error that a call gets which names one too early."""
+"""By resource type, the error of a call that names one too early."""
 IN_EC2 = "instance-profile-in-ec2"
-"""A profile is known to IAM for a while before EC2 knows it."""
+"""IAM knows a profile for a while before EC2 does."""
 UNKNOWN_TO = {
     ("ec2", IN_EC2): (
         "InvalidParameterValue",
@@ -44,9 +44,9 @@ UNKNOWN_TO = {
     ("dynamodb", "table"): ("ResourceNotFoundException", "Requested resource not found"),
     ("ebs", "snapshot"): ("ResourceNotFoundException", "The snapshot '{}' does not exist."),
 }
-"""By service and resource type, where the service has a word of its own for it, or no other has any."""
+"""By service and resource type, where the service has an error of its own, or only one service has the type."""
 EVERYWHERE = ("instance-profile", "role", IN_EC2)
-"""What is in no region."""
+"""Types without a region."""
 LOOKING = ("Describe", "Get", "List")
 
 MADE_BY = {
@@ -63,7 +63,7 @@ MADE_BY = {
     "CreateKeyPair": ("key-pair", rb"<keyPairId>(key-[0-9a-f]+)<"),
     "ImportKeyPair": ("key-pair", rb"<keyPairId>(key-[0-9a-f]+)<"),
 }
-"""By operation, the resource type and where its response has the id; RunInstances makes several."""
+"""By operation, the resource type and where its response has the id; RunInstances creates several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +79,13 @@ class Young:
 
 @dataclass
 class Visibility:
-    """What is too new to be seen everywhere."""
+    """Resources too new to be visible everywhere."""
 
     chance: Random = field(default_factory=lambda: Random(0))  # noqa: S311 - decides what a test meets
     _young: list[Young] = field(default_factory=list)
 
     def made(self, call: Call, answer: Answer, scenario: Scenario) -> None:
-        """Take note of what a successful call has made."""
+        """Note what a successful call has created."""
         if call.action in MADE_BY:
             kind, where = MADE_BY[call.action]
             for identity in dict.fromkeys(re.findall(where, answer.body)):
@@ -94,7 +94,7 @@ class Visibility:
                     self.hide(call.region, IN_EC2, identity.decode(), scenario)
 
     def made_with(self, region: str, instance: Any, scenario: Scenario) -> None:
-        """Take note of a new instance with its volumes and network interfaces, each for itself."""
+        """Note a new instance with its volumes and network interfaces, each on its own."""
         self.hide(region, "instance", instance.id, scenario)
         for device in instance.block_device_mapping.values():
             if device.volume_id:
@@ -103,7 +103,7 @@ class Visibility:
             self.hide(region, "network-interface", interface.id, scenario)
 
     def hide(self, region: str, kind: str, identity: str, scenario: Scenario) -> None:
-        """Let a new resource be unseen for the times that it draws."""
+        """Hide a new resource for the durations that it draws."""
         shortest, longest = scenario.invisible_for(kind)
         now, unknown = clock.monotonic(), scenario.unknown_for(kind)
         described, known = (now + self.chance.uniform(shortest, longest) for _ in range(2))
@@ -112,7 +112,7 @@ class Visibility:
             self._young.append(Young(place, kind, identity, described, max(known, now + unknown)))
 
     def check(self, call: Call) -> None:
-        """Raise the Problem that a call meets which names something too early."""
+        """Raise the Problem of a call that names something too early."""
         if not self._young or call.action.startswith(LOOKING if call.service != "ec2" else "Describe"):
             return
         self._forget_the_old()
@@ -127,7 +127,7 @@ class Visibility:
 
     @contextmanager
     def hidden(self, region: str, placement_groups: PlacementGroups) -> Iterator[None]:
-        """Take what is not described yet out of the stores while a description is answered."""
+        """Remove hidden resources from the stores while a description is answered."""
         now = clock.monotonic()
         self._forget_the_old()
         young = {young.id for young in self._young if young.region == region and young.described > now}
@@ -152,11 +152,11 @@ class Visibility:
 
 
 STORES = ("reservations", "volumes", "snapshots", "groups", "enis", "addresses", "key_pairs")
-"""moto's, by id or by name; security groups lie a level deeper, by VPC."""
+"""moto's, by id or by name; security groups are a level deeper, by VPC."""
 
 
 def _without(young: set[str], content: Any) -> Any:
-    """Return a store without what is young."""
+    """Return a store without new resources."""
     if isinstance(content, list):
         return [item for item in content if not young & _names(item)]
     return {
@@ -167,6 +167,6 @@ def _without(young: set[str], content: Any) -> Any:
 
 
 def _names(item: Any) -> set[str]:
-    """Return the ids by which an item may be hidden; a reservation goes with any of its instances."""
+    """Return the ids by which an item may be hidden; a reservation by any of its instances."""
     own = {getattr(item, name, "") for name in ("id", "allocation_id")}
     return own | {instance.id for instance in getattr(item, "instances", ())}

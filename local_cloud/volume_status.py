@@ -1,4 +1,4 @@
-"""DescribeVolumeStatus, which moto lacks: how far the blocks of volumes are loaded from their snapshots."""
+"""DescribeVolumeStatus, which moto lacks: how much of a volume is loaded from its snapshot."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from local_cloud.scenario import Scenario
 
 
 def describe_volume_status(call: Call, scenario: Scenario) -> Answer:
-    """Answer for the volumes that are named, or for all."""
+    """Answer for the named volumes, or for all."""
     volumes = backend(call.region).volumes
     named = call.values("VolumeId")
     if unknown := [identity for identity in named if identity not in volumes]:

@@ -1,4 +1,4 @@
-"""What a volume may be: its size, its speed, and the snapshot that it comes from."""
+"""Valid volumes: size, speed, and snapshot."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DEFAULT_TYPE = "gp2"
 
 @dataclass(frozen=True)
 class Limits:
-    """What a volume type takes: GiB, IOPS, MiB/s; None where it can't be chosen."""
+    """The limits of a volume type: GiB, IOPS, MiB/s; None where it cannot be chosen."""
 
     size: tuple[int, int]
     iops: tuple[int, int] | None = None
@@ -39,7 +39,7 @@ LIMITS = {
 
 
 def check_volume(region: str, volume: Mapping[str, str], code: str) -> None:
-    """Check a volume of RunInstances or CreateVolume; `code` is what that call answers to a wrong size."""
+    """Check a volume of RunInstances or CreateVolume; `code` is that call's error for a wrong size."""
     snapshot = _snapshot(region, volume.get("SnapshotId"))
     size = int(volume.get("VolumeSize") or volume.get("Size") or (snapshot.volume.size if snapshot else 0))
     if snapshot is not None:
@@ -76,7 +76,7 @@ def _check_against(snapshot: Any, volume: Mapping[str, str], size: int, code: st
 
 
 def too_small(size: int, snapshot: Any) -> str:
-    """Return EC2's words for a volume that its snapshot does not fit on."""
+    """Return EC2's message for a volume smaller than its snapshot."""
     return f"Volume of size {size}GB is smaller than snapshot '{snapshot.id}', expect size >= {snapshot.volume.size}GB"
 
 

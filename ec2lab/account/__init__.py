@@ -1,1 +1,1 @@
-"""The account as a whole: what it lacks for the lab, what in it is the lab's, what nobody remembers."""
+"""The AWS account as a whole: what it lacks for the lab, and what in it is the lab's."""

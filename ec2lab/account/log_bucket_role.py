@@ -1,4 +1,4 @@
-"""The role and the instance profile by which instances put logs into the lab's bucket, and may do nothing else."""
+"""The role and instance profile with which instances upload logs to the lab's bucket, and nothing else."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ec2lab.session import Session
 
 POLL = 0.5, 5.0
 IAM_PROPAGATION_SECONDS = 15.0
-"""Seconds in which RunInstances may say of a new profile that its name is invalid: IAM's changes take their time
+"""Seconds in which RunInstances may call a new profile's name invalid: IAM changes take time
 (https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html#troubleshoot_general_eventual-consistency)."""
 POLICY = "deliver-logs"
 TRUST: dict[str, Any] = {
@@ -30,7 +30,7 @@ TRUST: dict[str, Any] = {
 
 
 def policy(partition: str, address: str) -> dict[str, Any]:
-    """Return what an instance needs in order to put objects below `s3://bucket/prefix`, and no more."""
+    """Return the policy to put objects under `s3://bucket/prefix`, and no more."""
     place = address.removeprefix("s3://").rstrip("/")
     resource = f"arn:{partition}:s3:::{place}/*"
     return {
@@ -41,7 +41,7 @@ def policy(partition: str, address: str) -> dict[str, Any]:
 
 @contextmanager
 def _already_exists_ok(*more: str) -> Iterator[None]:
-    """Let a call say that what it was to make is there: an earlier try made it, or another setup just did."""
+    """Ignore the error that a resource exists: an earlier try created it, or another setup just did."""
     try:
         yield
     except ClientError as refusal:
@@ -51,7 +51,7 @@ def _already_exists_ok(*more: str) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class LogBucketRole:
-    """What IAM must have for one lab's logs."""
+    """The IAM resources for one lab's logs."""
 
     session: Session
     bucket: str
@@ -59,7 +59,7 @@ class LogBucketRole:
 
     @property
     def role(self) -> str:
-        """The role's name. Raises UserError where IAM would find it too long."""
+        """The role's name. Raises UserError where it would be too long for IAM."""
         name = log_writer_role_name(self.session.lab.name)
         if len(name) > LONGEST:
             raise UserError(f"lab.toml: name: {name!r} is no name for an IAM role (at most {LONGEST} characters)")
@@ -67,16 +67,16 @@ class LogBucketRole:
 
     @property
     def profile(self) -> str:
-        """The profile's name, which experiments give as their instance_profile."""
+        """The profile's name, for experiments' instance_profile."""
         return log_profile_name(self.session.lab.name)
 
     @property
     def policy(self) -> dict[str, Any]:
-        """What the role may do."""
+        """The role's policy."""
         return policy(self.session.cloud.partition, self.bucket)
 
     def lacking(self) -> list[Step]:
-        """Return what is to be made, in its order. Raises UserError where one is there that is not the lab's."""
+        """Return what is to be created, in order. Raises UserError where one exists that is not the lab's."""
         iam, role, profile = self.session.cloud.iam, self._role(), self._profile()
         steps = []
         if role is None:
@@ -102,7 +102,7 @@ class LogBucketRole:
         return self._ours("instance profile", found["InstanceProfile"]) if found else None
 
     def _ours(self, what: str, found: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return what was found, if it is this lab's: what somebody else made is not to be changed, nor relied on."""
+        """Return an existing resource if it is this lab's: another's must not be changed or relied on."""
         if from_aws(found.get("Tags")).get(SHARED) != self.session.lab.name:
             raise UserError(
                 f"IAM: there is a {what} {found['Arn']} that is not this lab's (it has no tag {SHARED} = "
@@ -130,7 +130,7 @@ class LogBucketRole:
             )
 
     def _add_role(self) -> None:
-        # A profile has one role at the most: what else is in ours came by hand.
+        # A profile has at most one role: another one in ours was added by hand.
         profile = {"InstanceProfileName": self.profile}
         iam = self.session.cloud.iam
         for other in iam.get_instance_profile(**profile)["InstanceProfile"]["Roles"]:
@@ -143,14 +143,14 @@ class LogBucketRole:
         return to_aws({SHARED: self.session.lab.name})
 
     def settle(self) -> None:
-        """Wait until IAM shows all of it, and then until EC2 may be expected to know it."""
+        """Wait until IAM shows everything, and then until EC2 may be expected to know it."""
         known = self.session.cloud.consistency_seconds
         if not wait_until(lambda: not self.lacking(), self.session.pause, POLL, known):
             raise UserError("IAM does not show yet what it has made; run the same again")
         self.session.pause(min(IAM_PROPAGATION_SECONDS, known))
 
     def manual_commands(self) -> list[str]:
-        """Return the commands by which somebody who may makes the same by hand."""
+        """Return the commands to create the same by hand, for somebody with the permissions."""
         tag = f"--tags 'Key={SHARED},Value={self.session.lab.name}'"
         role, profile = f"--role-name {self.role}", f"--instance-profile-name {self.profile}"
         return [
@@ -162,14 +162,14 @@ class LogBucketRole:
 
 
 LONGEST = 64
-"""Characters that a role's name may have (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html)."""
+"""Characters of a role's name (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html)."""
 
 
 def log_writer_role_name(lab: str) -> str:
-    """Return the name of the role by which instances deliver logs."""
+    """Return the name of the role for uploading logs."""
     return f"ec2-lab-{lab}-log-writer"
 
 
 def log_profile_name(lab: str) -> str:
-    """Return the name of the instance profile that experiments name for that."""
+    """Return the name of its instance profile."""
     return f"ec2-lab-{lab}-logs"

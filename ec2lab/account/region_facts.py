@@ -1,4 +1,4 @@
-"""What a region has and grants, each fact asked for by itself: one that is refused hides no other."""
+"""Facts about a region, each queried on its own: a denied one hides no other."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from ec2lab.registry.ownership import Marks
 from ec2lab.volumes.retention import Retention
 
 IMAGE = "aws:ec2:image"
-"""The data type of an SSM parameter that EC2 takes for an image."""
+"""The data type of an SSM parameter that EC2 accepts as an image."""
 OF_A_LAB = [{"Name": "tag-key", "Values": ["lab:*"]}]
 EXISTING_STATES = ["creating", "available", "in-use", "error"]
-"""The states of a volume that costs (all but those of its deletion)."""
+"""The states in which a volume is billed."""
 
 
 def types_of(lab: DoctorContext, name: str) -> Sequence[str]:
@@ -63,13 +63,13 @@ def offered(lab: DoctorContext, region: str) -> Mapping[str, Sequence[str]]:
 
 
 def data_sets(lab: DoctorContext, region: str) -> list[DataSnapshot]:
-    """Return the datasets of a region that the lab uses."""
+    """Return a region's datasets that the lab uses."""
     require_enabled(lab, region)
     return usable(list_snapshots(lab.opened.cloud, region), lab.opened.data_registries())
 
 
 def quota_values(lab: DoctorContext, region: str) -> tuple[Mapping[str, float], str]:
-    """Return the account's quotas, by name; where there are none, why, as AWS says it."""
+    """Return the account's quotas by name, or AWS's reason why not."""
     require_enabled(lab, region)
     try:
         return quotas_told(lab.opened.cloud, region), "Service Quotas lists none of EC2's"
@@ -78,20 +78,20 @@ def quota_values(lab: DoctorContext, region: str) -> tuple[Mapping[str, float], 
 
 
 def cpus(lab: DoctorContext, region: str) -> Mapping[str, int]:
-    """Return the vCPUs of the types that the experiments name."""
+    """Return the vCPUs of the types in experiments."""
     require_enabled(lab, region)
     return virtual_cpus(lab.opened.cloud, region, required_types(lab)) if lab.experiments else {}
 
 
 def in_use(lab: DoctorContext, region: str) -> Mapping[str, float]:
-    """Return, by quota, how many vCPUs run now, whoever's they are."""
+    """Return the vCPUs running now, by quota, whoever's they are."""
     require_enabled(lab, region)
     cloud = lab.opened.cloud
     return vcpus_in_use(cloud, region, quotas(cloud, region))
 
 
 def network_problems(lab: DoctorContext, region: str) -> str:
-    """Return what is wrong with where instances would stand: the subnets that are named, or the default network."""
+    """Return problems of the network for instances: the configured subnets, or the default VPC."""
     require_enabled(lab, region)
     ec2, named = lab.opened.cloud.ec2(region), lab.subnets_in(region)
     if not named:
@@ -108,7 +108,7 @@ def network_problems(lab: DoctorContext, region: str) -> str:
 
 
 def missing_images(lab: DoctorContext, region: str) -> list[str]:
-    """Return the images that the lab and its experiments name and that a region has not."""
+    """Return the images of the lab and its experiments that a region lacks."""
     require_enabled(lab, region)
     images = {str(image): image for image in (lab.lab.image, *(one.image for one in lab.experiments.values())) if image}
     return [lack for image in images.values() for lack in _lack(lab, region, image)]
@@ -147,7 +147,7 @@ def shared_groups(lab: DoctorContext, region: str) -> list[Mapping[str, Any]]:
 
 
 def kept_volumes(lab: DoctorContext, region: str) -> Mapping[str, Retention]:
-    """Return, by their ids, what the volumes say of themselves that teardowns kept."""
+    """Return the retention of volumes that teardowns retained, by id."""
     require_enabled(lab, region)
     filters: Any = [{"Name": "tag-key", "Values": [KEPT]}, {"Name": "status", "Values": EXISTING_STATES}]
     found = lab.opened.kinds["volume"].find(lab.opened.cloud, region, filters)
@@ -155,7 +155,7 @@ def kept_volumes(lab: DoctorContext, region: str) -> Mapping[str, Retention]:
 
 
 def malformed_tags(lab: DoctorContext, region: str) -> Mapping[str, Sequence[MalformedTag]]:
-    """Return the lab's own tags with a value that it does not write, by the ids of what carries them."""
+    """Return the lab's malformed tags, by resource id."""
     require_enabled(lab, region)
     kinds = [lab.opened.kinds[name] for name in ("instance", "volume", "snapshot")]
     found = ((kind, one) for kind in kinds for one in kind.find(lab.opened.cloud, region, OF_A_LAB))
@@ -164,6 +164,6 @@ def malformed_tags(lab: DoctorContext, region: str) -> Mapping[str, Sequence[Mal
 
 
 def caller_address(lab: DoctorContext) -> str:
-    """Return the address that this computer is seen by, as a network."""
+    """Return this computer's public address as a network."""
     lab.require_aws()
     return lab.opened.cloud.caller_address()

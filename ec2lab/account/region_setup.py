@@ -1,4 +1,4 @@
-"""What launches need of a region, looked at before the first: what is there, what is lacking, what can't be had."""
+"""What launches need of a region, checked in advance: what exists, what is missing, what cannot be had."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from ec2lab.launch.part import LaunchContext, RegionUnavailable, launch_parts
 from ec2lab.session import Session
 
 ANY = Experiment(instance_types=["c6i.large"])
-"""An experiment that asks for nothing of its own: what it needs of a region is what all need."""
+"""An experiment without requirements of its own."""
 NO_NAME = "the lab"
 
 
 @dataclass(slots=True)
 class RegionSetup:
-    """How it stands in one region."""
+    """The state of one region."""
 
     region: str
     there: list[str] = field(default_factory=list)
     lacking: list[Step] = field(default_factory=list)
-    """What can be made."""
+    """What can be created."""
     missing: list[str] = field(default_factory=list)
-    """What somebody must see to: no launch finds an instance here."""
+    """What somebody must fix: no launch succeeds here."""
     advice: list[str] = field(default_factory=list)
-    """What an account had better have, and the lab does without."""
+    """Recommendations for the account that the lab does not require."""
 
 
 def region_setup(session: Session, region: str) -> RegionSetup:
-    """Look at a region, and change nothing. Raises ClientError where that is not allowed."""
+    """Check a region without changing anything. Raises ClientError where that is not allowed."""
     found = RegionSetup(region)
     try:
         _placement(session, found)
@@ -48,13 +48,13 @@ def region_setup(session: Session, region: str) -> RegionSetup:
         if api_error(refusal).category not in REGION_OUT - {ErrorCategory.ACCESS_DENIED}:
             raise
         found.missing.append(described(refusal))
-    except AWS_ERRORS as problem:  # a region that is not, or that nothing whole gets through to
+    except AWS_ERRORS as problem:  # a region that does not exist or cannot be reached
         found.missing.append(reason(problem))
     return found
 
 
 def _placement(session: Session, found: RegionSetup) -> None:
-    """See where instances may stand: in the lab's subnets, or in those of the default VPC."""
+    """Check where instances can run: in the lab's subnets, or in the default VPC's."""
     ec2, named = session.cloud.ec2(found.region), session.lab.network.subnets
     if not named:
         default: Any = [{"Name": "default-for-az", "Values": ["true"]}]
@@ -80,7 +80,7 @@ def _placement(session: Session, found: RegionSetup) -> None:
 
 
 def _subnets(ec2: Any, named: Sequence[str]) -> list[Any]:
-    # By a filter: asked for by its id, one that is not there would refuse the whole call.
+    # By filter: a missing id would fail the whole call.
     subnets: list[Any] = ec2.describe_subnets(Filters=[{"Name": "subnet-id", "Values": list(named)}])["Subnets"]
     return subnets
 
@@ -91,7 +91,7 @@ def _zones(subnets: Sequence[Any]) -> str:
 
 
 def _prepared(session: Session, found: RegionSetup) -> None:
-    """Ask those parts of a launch that prepare a region for all; what they make is made by them alone."""
+    """Ask the launch parts that prepare a region for everyone; only they create it."""
     site = LaunchContext(session, NO_NAME, ANY, found.region)
     for part in launch_parts(session.plugins):
         if part.once_per_region:
@@ -102,7 +102,7 @@ def _prepared(session: Session, found: RegionSetup) -> None:
 
 
 def _advice(session: Session, region: str) -> list[str]:
-    """Return what would be wise for the whole account there; it concerns others too, so it is only said."""
+    """Return recommendations for the whole account; they concern others too, and are only shown."""
     ec2, advice = session.cloud.ec2(region), []
     try:
         if not ec2.get_ebs_encryption_by_default()["EbsEncryptionByDefault"]:
@@ -115,6 +115,6 @@ def _advice(session: Session, region: str) -> list[str]:
                 "IMDSv2 is not required by default, but of the lab's instances: "
                 "`aws ec2 modify-instance-metadata-defaults --http-tokens required`"
             )
-    except AWS_ERRORS as problem:  # advice is no reason to end
+    except AWS_ERRORS as problem:  # a recommendation must not end the command
         advice.append(f"the defaults for volumes and metadata are unknown: {described(problem)}")
     return advice

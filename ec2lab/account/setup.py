@@ -1,4 +1,4 @@
-"""What the lab needs once of an account and of each region, looked at as a whole, and made."""
+"""One-time setup of an account and its regions: checked as a whole, and created."""
 
 from __future__ import annotations
 
@@ -25,29 +25,28 @@ DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation")
 
 
 class IamPermissionDenied(UserError):
-    """Whoever asks may not do that in IAM; somebody else can."""
+    """The caller may not do that in IAM; somebody else can."""
 
 
 @dataclass
 class AccountSetup:
-    """How it stands, by region; IAM comes last, as no region."""
+    """The state of the account by region; IAM comes last, without a region."""
 
     session: Session
     regions: list[RegionSetup] = field(default_factory=list)
     denied: str = ""
-    """Why IAM may not even be looked at."""
+    """Why IAM may not be read."""
 
     @property
     def delivery(self) -> LogBucketRole | None:
-        """What delivering logs needs, where lab.toml names a bucket for them."""
+        """What log uploads need, if lab.toml names a bucket."""
         bucket = self.session.lab.logs.artifact_uri
         return LogBucketRole(self.session, bucket) if bucket else None
 
     def look(self, names: Sequence[str]) -> None:
-        """Look at regions, all at the same time, and at IAM: where one can't be looked at, that is missing.
+        """Check regions in parallel, and IAM; a region that cannot be checked counts as missing.
 
-        What is the same in all of them, such as credentials that are over, is no matter of regions, and is raised.
-        Raises UserError, ClientError.
+        Problems common to all, such as expired credentials, are raised. Raises UserError, ClientError.
         """
         told = self.session.query({(name, "setup"): partial(region_setup, self.session, name) for name in names})
         silent = told.unseen
@@ -60,16 +59,16 @@ class AccountSetup:
 
     @property
     def lacking(self) -> list[tuple[str, Step]]:
-        """All that can be made, each with its region."""
+        """Everything that can be created, with its region."""
         return [(region.region, step) for region in self.regions for step in region.lacking]
 
     @property
     def missing(self) -> list[str]:
-        """All that somebody must see to."""
+        """Everything that somebody must fix."""
         return [f"{region.region}: {what}" for region in self.regions for what in region.missing]
 
     def make(self, emit: Emit) -> None:
-        """Make what is lacking. Raises NotAllowed, ClientError."""
+        """Create what is missing. Raises NotAllowed, ClientError."""
         delivery = self.delivery
         for region, step in self.lacking:
             if region == GLOBAL and delivery:
@@ -94,7 +93,7 @@ class AccountSetup:
         return found
 
     def _take_in(self) -> None:
-        """Put on record what is the lab's by this registry's own calls, and whose answer it never heard."""
+        """Record resources that this registry's own calls created and whose response was lost."""
         known = self.session.holdings()
         live = {resource.id for resource in known.live}
         new = [resource for resource in self._shared(known) if resource.id not in live]
@@ -102,7 +101,7 @@ class AccountSetup:
             self.session.recorder.annotate(**{DISCOVERED: [as_annotation(resource) for resource in new]})
 
     def _shared(self, known: ResourceState) -> list[Resource]:
-        """Return what this registry made for the whole lab, by AWS's own word."""
+        """Return what this registry created for the whole lab, as AWS shows it."""
         session, names = self.session, [region.region for region in self.regions if not region.missing]
         wanted: Any = [{"Name": f"tag:{SHARED}", "Values": [session.lab.name]}]
         asked = [
@@ -122,7 +121,7 @@ class AccountSetup:
 
 @contextmanager
 def iam_errors() -> Iterator[None]:
-    """Do something in IAM. Raises NotAllowed where that takes somebody else."""
+    """Do something in IAM. Raises NotAllowed where that needs somebody else."""
     try:
         yield
     except ClientError as refusal:

@@ -1,4 +1,4 @@
-"""One thing that an account lacks, and what makes it."""
+"""One missing resource, and what creates it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Shown first, made when that is meant."""
+    """Shown first, and created on confirmation."""
 
     what: str
     make: Callable[[], object]

@@ -1,4 +1,4 @@
-"""Whether the lab may be taken out of an account: not while anybody works with it, nor half of it unseen."""
+"""Whether the lab may be removed from an account: not while anybody uses it, nor while parts cannot be seen."""
 
 from __future__ import annotations
 
@@ -18,25 +18,26 @@ INSTANCE, SNAPSHOT = "instance", "snapshot"
 
 @dataclass(slots=True)
 class Belongings:
-    """What carries the tags of ec2-lab."""
+    """Resources with ec2-lab's tags."""
 
     own: list[Item] = field(default_factory=list)
-    """The lab's own, made by this registry: what is shared, and what no experiment and no dataset is named on."""
+    """The lab's own, created by this registry: shared resources, and those of no experiment or dataset."""
     data: list[Item] = field(default_factory=list)
-    """Datasets and kept volumes of this registry, which were made to outlive what made them."""
+    """Datasets and retained volumes of this registry, which outlive what created them."""
     at_work: list[Item] = field(default_factory=list)
-    """What experiments have, whoever's, and instances that build datasets."""
+    """Resources of any registry's experiments, and instances that build datasets."""
     others: list[Item] = field(default_factory=list)
-    """What another lab shares, what another registry made, and datasets that somebody tagged by hand."""
+    """Shared resources of other labs, resources of other registries, and datasets tagged by hand."""
     copies: list[Item] = field(default_factory=list)
-    """What has the tags of something that this registry made, and is not that: a backup of a dataset, for one."""
+    """Resources with the tags of one that this registry created, but not created by it: a backup of a dataset, for
+    example."""
 
 
 def belongings(items: Iterable[Item], lab: str, ours: Ownership) -> Belongings:
-    """Sort what lives in an account by whose it is; what is nobody's in any lab is left out.
+    """Classify an account's resources by owner; those of no lab are left out.
 
-    A tag of the lab's alone makes nothing its own. What carries a call's tags of which no record is left does count:
-    nothing else tells of it, and it is shown before it is deleted.
+    One lab tag alone makes nothing ours. A call's tags count even if its record is lost: nothing else shows the
+    resource, and it is listed before it is deleted.
     """
     found = Belongings()
     for item in items:
@@ -61,7 +62,7 @@ def _pile(found: Belongings, item: Item, lab: str, ours: Ownership) -> list[Item
 
 
 def check_can_uninstall(session: Session, found: Belongings, unseen: Mapping[str, str], *, with_data: bool) -> None:
-    """Raise UserError where something must be seen to before the lab is deleted."""
+    """Raise UserError where something must be resolved before the lab is deleted."""
     unresolved = {str(intent.experiment) for intent in session.holdings().unresolved}
     at_work = sorted({whose(item) for item in found.at_work} | unresolved)
     if at_work:
@@ -83,12 +84,12 @@ def check_can_uninstall(session: Session, found: Belongings, unseen: Mapping[str
 
 
 def uses_iam(session: Session) -> bool:
-    """Say whether the lab has, or had, anything in IAM, so that it matters whether that can be looked at."""
+    """Say whether the lab uses, or used, IAM, so that reading it matters."""
     asked_for = session.state_with_history().kinds
     return bool(session.lab.logs.artifact_uri) or any(session.kinds[name].is_global for name in asked_for)
 
 
 def whose(item: Item) -> str:
-    """Return the experiment that something belongs to, and who asked for it."""
+    """Return a resource's experiment, and who created it."""
     by = item.tags.get(BY, "")
     return f"{item.resource.experiment or item.resource}{f' of {by}' if by else ''}"

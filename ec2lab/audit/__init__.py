@@ -1,1 +1,1 @@
-"""What in the account costs money and nobody remembers: found, and shown."""
+"""The account compared with the registry: orphaned resources that cost money."""

@@ -1,4 +1,4 @@
-"""The account against the registry: what costs money and nobody remembers. Pure."""
+"""Compares the account with the registry to find what costs money and is unmanaged. Pure."""
 
 from __future__ import annotations
 
@@ -19,63 +19,63 @@ from ec2lab.resource import Resource
 from ec2lab.volumes.retention import Retention
 
 IsYoung = Callable[[str], bool]
-"""Says of a time whether AWS may not show yet what was made then."""
+"""Says whether AWS may not show yet what was created at a time."""
 OVER = (*INSTANCE_OVER, "deleting", "deleted", "error")
-"""States in which a thing costs no more."""
+"""States in which a resource is no longer billed."""
 
 OF_EXPERIMENTS, SNAPSHOT = ("instance", "volume", "address"), "snapshot"
-"""The kinds that are never a lab's as a whole, whatever their tags say; and the kind that a dataset is."""
+"""The types that never belong to a lab as a whole, whatever their tags say; and the type of datasets."""
 
 
 class Verdict(StrEnum):
-    """What is the matter with a thing."""
+    """What is wrong with a resource."""
 
     ORPHAN = "orphan"
-    """This registry made it, by its tags, and knows nothing of it any more."""
+    """This registry created it, by its tags, but has no record of it."""
     NOT_TERMINATED = "not-terminated"
-    """The registry asked for it and takes it for ended, or never heard of its making; it lives."""
+    """The registry requested it and considers it ended, or has no response; it is live."""
     COPY = "copy"
-    """It has the tags of what this registry made, and is not that: something copied them."""
+    """It has the tags of something that this registry created, but is not that: something copied them."""
     STALE_RECORD = "stale-record"
-    """It stands in the registry, and AWS knows nothing of it."""
+    """It is live in the registry, but AWS does not know it."""
     ANOTHERS = "another registry's"
-    """It carries the lab's tags, and another registry made it."""
+    """It carries the lab's tags, and another registry created it."""
     UNMANAGED = "unmanaged"
-    """Nobody in the lab asked for it, and it looks forgotten, or carries some of the lab's tags."""
+    """No lab requested it, and it looks forgotten, or carries some of the lab's tags."""
     RETENTION_EXPIRED = "retention-expired"
-    """It was kept on purpose, until a day that has passed."""
+    """It was retained until a day that has passed."""
     RETAINED = "kept"
-    """It was kept on purpose, and costs."""
+    """It was retained on purpose, and is billed."""
 
 
 ERROR_VERDICTS = (Verdict.ORPHAN, Verdict.NOT_TERMINATED, Verdict.COPY, Verdict.STALE_RECORD, Verdict.RETENTION_EXPIRED)
-"""What is wrong for certain; what is strange, another's or kept may be meant so."""
+"""Certain errors; unmanaged resources, another registry's and retained ones may be intended."""
 
 
 DELETABLE = (Verdict.ORPHAN, Verdict.COPY, Verdict.ANOTHERS)
-"""What may be deleted: of orphans one's own, all else by its id alone."""
+"""What may be deleted: one's own orphans, everything else only by id."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that wants a look."""
+    """A resource to look at."""
 
     verdict: Verdict
     resource: Resource
     monthly: Dollars
     why: str
     by: str = ""
-    """Who asked for it, by its own tag: user@host."""
+    """Who created it, by its own tag: user@host."""
     owner: str = ""
-    """Who asked for it by CloudTrail, where that was asked."""
+    """Who created it by CloudTrail, if asked."""
     registry: str = ""
-    """Which registry made it, by its tags."""
+    """The registry that created it, by its tags."""
     attached: tuple[str, ...] = ()
-    """The instances that hold it."""
+    """The instances it is attached to."""
     spared: str = ""
     """Why it is not simply deleted."""
     kept: Retention | None = None
-    """What it says of itself, where it is a kept volume."""
+    """Its retention, if it is a retained volume."""
 
 
 def findings(
@@ -86,12 +86,10 @@ def findings(
     within_consistency_window: IsYoung,
     today: date,
 ) -> list[Finding]:
-    """Compare what lives with what the registry said before AWS was asked and says after; the dearest first.
+    """Compare live resources with the registry before and after they were queried; most expensive first.
 
-    `registries` are the ids that this registry answers for.
-
-    What is launched or torn down meanwhile differs between the two, and is no finding. Datasets and what is the whole
-    lab's belong there, whoever's registry made them.
+    `registries` are the ids that this registry owns. What is launched or torn down meanwhile differs between the two
+    states, and is not reported. Datasets and the lab's shared resources are expected, whoever's registry created them.
     """
     expected = {resource.record for known in (before, after) for resource in known.live}
     expected |= {token_of(intent) for intent in after.unresolved if within_consistency_window(intent.time)}
@@ -130,7 +128,7 @@ def _finding(item: Item, ours: Ownership, expected: set[str | None], today: date
 
 
 def _is_the_labs(item: Item) -> bool:
-    """Say whether a thing belongs to a lab as a whole. Nothing of an experiment's own hides behind such a tag."""
+    """Say whether a resource belongs to a lab as a whole. An experiment's own cannot hide behind such a tag."""
     if item.resource.kind in OF_EXPERIMENTS:
         return False
     return SHARED in item.tags or (DATASET in item.tags and item.resource.kind == SNAPSHOT)
@@ -139,7 +137,7 @@ def _is_the_labs(item: Item) -> bool:
 def _of_ours(
     item: Item, marks: Marks, finding: Finding, ours: Ownership, expected: set[str | None], today: date
 ) -> Finding | None:
-    """Return what is the matter with a thing that carries this registry's id."""
+    """Return what is wrong with a resource that carries this registry's id."""
     if KEPT in item.tags:
         kept = Retention.read(item.tags)
         return replace(
@@ -162,11 +160,11 @@ def held_by(found: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def is_over(item: Item) -> bool:
-    """Say whether a thing costs no more, though AWS still lists it."""
+    """Say whether a resource is no longer billed, though AWS still lists it."""
     return item.resource.state in OVER
 
 
 def monthly(found: Iterable[Finding]) -> tuple[float, int]:
-    """Return what findings cost a month together, and of how many that is not known."""
+    """Return the total monthly cost of findings, and how many have an unknown cost."""
     costs = [finding.monthly for finding in found]
     return total([cost for cost in costs if cost is not None]) or 0.0, costs.count(None)

@@ -1,4 +1,4 @@
-"""Who made a thing, whatever its tags say: CloudTrail remembers for 90 days, where it may be asked."""
+"""Who created a resource, whatever its tags say: CloudTrail remembers for 90 days, where it may be read."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from ec2lab.session import Session
 
 MAKERS = "who made it"
 MOST = 50
-"""How many are asked for, the dearest first: CloudTrail takes two questions a second and region
+"""How many are looked up, most expensive first: CloudTrail takes two requests a second and region
 (https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_LookupEvents.html)."""
 
 
 def with_owners(session: Session, found: Sequence[Finding]) -> tuple[list[Finding], list[Unavailable]]:
-    """Return findings with the names of those who made them, and what of these CloudTrail did not tell."""
+    """Return findings with their creators, and what CloudTrail did not tell."""
     nameless = [f for f in found if f.verdict in DELETABLE or (not f.by and f.verdict is not Verdict.STALE_RECORD)][
         :MOST
     ]
@@ -33,7 +33,7 @@ def with_owners(session: Session, found: Sequence[Finding]) -> tuple[list[Findin
 
 
 def _ask(session: Session, region: str, wanted: Iterable[Finding], makers: dict[str, str]) -> None:
-    """Ask one after the other; botocore slows down where that is too fast. Each is known once it is told."""
+    """Look up one after the other; botocore slows down where that is too fast."""
     trail = session.cloud.client("cloudtrail", region)
     for finding in wanted:
         creating = session.kinds[finding.resource.kind].created_by

@@ -1,4 +1,4 @@
-"""One look at the whole account, held against the registry before and after."""
+"""Describes the whole account, and compares it with the registry before and after."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ec2lab.session import Session
 
 
 def examined(session: Session, regions: Sequence[str]) -> tuple[Survey, list[Finding]]:
-    """Return what lives in regions, all if none is named, and what is the matter with it."""
+    """Return the live resources of regions, by default all, and the findings."""
     before = session.state_with_history()
     seen = survey(session, regions)
     today = clock.now().date()

@@ -1,4 +1,4 @@
-"""Everything of a known kind that lives in an account, in all its regions, asked for at the same time."""
+"""All live resources of known types in an account, described in all regions in parallel."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from ec2lab.session import Session
 from ec2lab.volumes.sources import known_regions
 
 OTHERS = "other regions"
-"""Stands for those of the account that nobody tells."""
+"""Stands for unknown regions of the account."""
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One thing in the account."""
+    """A resource in the account."""
 
     resource: Resource
     tags: Mapping[str, str]
@@ -32,28 +32,28 @@ class Item:
     found: Mapping[str, Any]
     """AWS's description of it."""
     idle: str
-    """Why it may be forgotten, if nobody in the lab asked for it."""
+    """Why it may be orphaned, if no lab requested it."""
     monthly: Dollars
     malformed: Sequence[MalformedTag] = ()
-    """The lab's own tags on it that nobody can read."""
+    """The lab's tags on it that are unreadable."""
 
 
 @dataclass(slots=True)
 class Survey:
-    """What lives in the account."""
+    """The live resources of an account."""
 
     items: list[Item] = field(default_factory=list)
     regions: list[str] = field(default_factory=list)
-    """Those that were seen whole; `global` is what belongs to none."""
+    """Those described completely; `global` is for resources without a region."""
     unseen: dict[str, str] = field(default_factory=dict)
-    """By region, why it could not be looked at, or not whole."""
+    """By region, why it could not be described, or not completely."""
     unknown: Sequence[Unavailable] = ()
 
 
 def survey(session: Session, regions: Sequence[str] = ()) -> Survey:
-    """Describe all kinds in all regions that the account has enabled, or in those named. One's failure stops no other.
+    """Describe all types in all enabled regions, or in those named. A failing region stops no other.
 
-    Raises UserError where no region at all could be seen, or there are no credentials.
+    Raises UserError where no region could be described, or there are no credentials.
     """
     session.cloud.expect_credentials()
     places, found = list(regions), Survey()
@@ -66,7 +66,7 @@ def survey(session: Session, regions: Sequence[str] = ()) -> Survey:
     })  # fmt: skip
     if not any(region != GLOBAL for region, _ in responses.found):
         raise UserError("; ".join(not_seen(found.unseen | responses.unseen)))
-    # Prices are looked up here: one that AWS is slow to tell is no reason not to have seen a region.
+    # Prices are looked up here: a slow price is no reason to leave a region out.
     known = pricing(session)
     found.items = [
         _item(session.kinds[kind], region, item, known)
@@ -83,8 +83,8 @@ def survey(session: Session, regions: Sequence[str] = ()) -> Survey:
 def enabled_regions(session: Session) -> tuple[list[str], dict[str, str]]:
     """Return the regions that the account may use, the lab's own first.
 
-    The first of the lab's regions that tells is believed. Where none does, those are returned where the lab may have
-    something, and why others can't be known.
+    The first of the lab's regions that responds is used. Where none does, the regions are returned where the lab may
+    have resources, and why others are unknown.
     """
     why: dict[str, str] = {}
     for asked in session.lab.regions:

@@ -1,4 +1,4 @@
-"""Orphans, deleted or taken into the registry: whose they are decides."""
+"""Deletes orphans, or imports them into the registry, depending on their owner."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from ec2lab.session import Session
 ALL_OWNERS = "everyone"
 INSTANCE, VOLUME = "instance", "volume"
 SHORTEST = 8
-"""Digits of a registry's id by which it may be named."""
-"""States of an instance that somebody may be working on: it is deleted by its id alone."""
+"""Digits of a registry's id that are enough to name it."""
+"""States of an instance that somebody may be using: it is deleted only by its id."""
 ELSEWHERE = {
     Verdict.NOT_TERMINATED: "an experiment's: `make teardown` of that ends it",
     Verdict.STALE_RECORD: "not in AWS: `make audit FIX=1` strikes it out",
@@ -31,7 +31,7 @@ ELSEWHERE = {
     Verdict.RETENTION_EXPIRED: "a kept volume: `make volume-delete` deletes it",
     Verdict.RETAINED: "a kept volume: `make volume-delete` deletes it",
 }
-"""What is not for an audit to delete, and what does."""
+"""What an audit does not delete, and which command does."""
 
 
 def parse_owner(named: str) -> str:
@@ -44,9 +44,9 @@ def parse_owner(named: str) -> str:
 
 
 def sorted_out(found: Iterable[Finding], whose: str, caller: str | None) -> tuple[list[Finding], list[Finding]]:
-    """Return the orphans that are simply deleted, and those that are left alone, each with why.
+    """Return the orphans to delete, and those left alone with reasons.
 
-    `caller` is who CloudTrail would say asks, empty where that is not known; None where others' are meant.
+    `caller` is CloudTrail's name for the caller, empty where that is unknown; None where others' are meant.
     """
     orphans = _with_holders_makers([finding for finding in found if finding.verdict is Verdict.ORPHAN])
     told = [replace(f, spared=f.spared or _why_spared(f, whose, caller)) for f in orphans]
@@ -56,7 +56,7 @@ def sorted_out(found: Iterable[Finding], whose: str, caller: str | None) -> tupl
 
 
 def _held(resource: Resource, attached: Sequence[str], stays: Iterable[Resource]) -> str:
-    """Return which instance that is left alone needs something: AWS would not delete it."""
+    """Return the remaining instance that uses something: AWS would not delete it."""
     lock_owners = [
         one.id
         for one in stays
@@ -66,7 +66,7 @@ def _held(resource: Resource, attached: Sequence[str], stays: Iterable[Resource]
 
 
 def _with_holders_makers(found: Sequence[Finding]) -> list[Finding]:
-    """Let what came with an instance be made by who made that: CloudTrail knows its launch alone."""
+    """Set the creator of what came with an instance to the instance's: CloudTrail knows only its launch."""
     makers = {finding.resource.id: finding.owner for finding in found}
     return [replace(f, owner=f.owner or next((makers[one] for one in f.attached if one in makers), "")) for f in found]
 
@@ -74,8 +74,8 @@ def _with_holders_makers(found: Sequence[Finding]) -> list[Finding]:
 def _why_spared(finding: Finding, whose: str, caller: str | None) -> str:
     """Return why an orphan is not simply deleted.
 
-    Its tags alone say that it is one, which whoever may tag could have written: what is dear to somebody goes only if
-    CloudTrail says the same.
+    Only its tags say that it is one, and whoever may tag could have written them: valuable resources are deleted only
+    if CloudTrail agrees.
     """
     by_name = f"ONLY={finding.resource.id} means it"
     if whose not in (ALL_OWNERS, finding.by):
@@ -88,9 +88,7 @@ def _why_spared(finding: Finding, whose: str, caller: str | None) -> str:
 
 
 def named(found: Iterable[Finding], ids: str) -> list[Finding]:
-    """Return what ONLY names, whoever made it, of what was found. Raises UserError where one may not be deleted
-    here.
-    """  # noqa: D205
+    """Return what ONLY names among the findings, whoever created it. Raises UserError where that is not possible."""
     by_id = {finding.resource.id: finding for finding in found}
     wanted = dict.fromkeys(ids.split())
     for identity in wanted:
@@ -105,21 +103,21 @@ def named(found: Iterable[Finding], ids: str) -> list[Finding]:
 
 
 def delete_orphans(session: Session, found: Sequence[Finding], emit: Emit) -> list[str]:
-    """Delete orphans until AWS shows none of them any more, and return their ids. Raises as a teardown does."""
+    """Delete orphans until AWS shows none of them, and return their ids. Raises as a teardown does."""
     removal = delete_resources(session, "orphans", [finding.resource for finding in found], emit)
     return [*removal.deleted, *removal.went_along]
 
 
 def forget(session: Session, stale: Sequence[Finding]) -> None:
-    """Strike out of the registry what AWS does not know any more."""
+    """Mark resources that AWS no longer knows as deleted in the registry."""
     if stale:
         session.recorder.annotate(**{DELETED: [finding.resource.id for finding in stale]})
 
 
 def of_registry(found: Iterable[Finding], identity: str) -> list[Finding]:
-    """Return what a lost registry made, by the beginning of its id, which is named: nothing else says it was one's own.
+    """Return what a lost registry created, by a prefix of its id: nothing else says that it was ours.
 
-    Raises UserError where it is none, or not one alone.
+    Raises UserError where there is no such registry, or more than one.
     """
     meant = [f for f in found if f.verdict is Verdict.ANOTHERS and f.registry.startswith(identity)]
     ids = {finding.registry for finding in meant}
@@ -129,7 +127,7 @@ def of_registry(found: Iterable[Finding], identity: str) -> list[Finding]:
 
 
 def import_orphans(session: Session, found: Sequence[Finding]) -> None:
-    """Write things into the registry as found, each under its experiment; it answers for their registry then."""
+    """Record resources as discovered, each under its experiment; the registry owns their registry's id from then on."""
 
     def experiment_of(resource: Resource) -> str:
         return resource.experiment or ""

@@ -12,7 +12,7 @@ from ec2lab.events.account import AuditFinding, AuditSummary, MalformedTag
 
 
 def show_findings(console: Console, seen: Survey, found: Sequence[Finding]) -> None:
-    """Print the summary, each finding, and what is to be done about them."""
+    """Print the summary, each finding, and what to do."""
     dollars, unknown = monthly(found)
     counts = {verdict.value: sum(f.verdict is verdict for f in found) for verdict in Verdict}
     console.emit(

@@ -1,1 +1,1 @@
-"""Data on volumes and in snapshots: datasets made, copied, mounted, kept."""
+"""Datasets: snapshots that are built, copied, verified and pruned."""

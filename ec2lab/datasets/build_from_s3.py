@@ -1,4 +1,4 @@
-"""Building a version of a dataset from a bucket: a launch with parts, whose scratch volume becomes the snapshot."""
+"""Builds a dataset from a bucket: a launch whose scratch volume becomes the snapshot."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ LEAST_IOPS, IOPS_PER_GIB = 3000, 500
 def build_from_bucket(
     session: Session, console: Console, dataset: str, source: str, gib: int, version: str | None, places: list[str]
 ) -> None:
-    """Launch an instance that pulls and compares, snapshot its volume, and take it down. Raises UserError.
+    """Launch an instance that copies and verifies, snapshot its volume, and terminate it. Raises UserError.
 
-    `places` are the regions that it may be launched in; the lab's where there are none. Where the pull fails,
-    everything is taken down and no version is made. Left and run again, it goes on with the instance that there is.
+    `places` are the regions to launch in; by default the lab's. If copying fails, everything is deleted and no version
+    is created. Run again after an interruption, it continues with the existing instance.
     """
     name = f"build-{dataset}"
     _launch(session, name, console.emit, _experiment(session, dataset, source, gib, version, places), source)
@@ -56,9 +56,9 @@ def build_from_bucket(
 
 
 def _launch(session: Session, name: str, emit: Emit, experiment: Experiment, source: str) -> None:
-    """Launch the instance, unless it lives already and pulls the same. Raises UserError.
+    """Launch the instance, unless it is live and copies the same. Raises UserError.
 
-    Whose it is must be known before this build is on record: afterwards anything of its name would look like it.
+    Ownership must be checked before this build is recorded: afterwards anything with its name would look like it.
     """
     earlier = History(session.records_here(name)).of(name).pulls
     if name in session.holdings(name).names and earlier != source:
@@ -72,9 +72,9 @@ def _launch(session: Session, name: str, emit: Emit, experiment: Experiment, sou
 
 
 def _create_version(session: Session, name: str, end: str) -> None:
-    """Say what becomes of the volume, now that it holds all; until now it would have gone with its instance.
+    """Set the volume to be snapshotted, now that it is complete.
 
-    Raises UserError where the instance is gone.
+    Until now it would have been deleted with its instance. Raises UserError where the instance is gone.
     """
     instance, *_ = running_instances(session, name) or [{}]
     mapping = next((m for m in instance.get("BlockDeviceMappings", ()) if m["DeviceName"] == DEVICES[0]), None)
@@ -87,9 +87,9 @@ def _create_version(session: Session, name: str, end: str) -> None:
 
 
 def _failure(session: Session, name: str, console: Console) -> str | None:
-    """Wait until the pull has ended; return its last words if it failed, None if it did well.
+    """Wait until copying has ended; return the end of its log if it failed, else None.
 
-    Raises UserError where the instance is gone, or was never to be reached; a connection that is lost is waited out.
+    Raises UserError where the instance is gone, or was never reachable; a lost connection is retried.
     """
     seen = False
 
@@ -121,7 +121,7 @@ def _experiment(
     session: Session, dataset: str, source: str, gib: int, version: str | None, places: list[str]
 ) -> Experiment:
     build = session.lab.dataset_builder
-    # gp3 has at most 500 iops for a GiB, and a MiB/s for every 4 iops.
+    # gp3 has at most 500 iops per GiB, and one MiB/s per 4 iops.
     iops = max(LEAST_IOPS, min(build.iops, IOPS_PER_GIB * gib))
     scratch = Scratch(
         mount=MOUNT, size_gib=gib, dataset=dataset, version=version, owner=ACCOUNT,

@@ -1,4 +1,4 @@
-"""Building a version of a dataset from a disk image, without an instance; taken up where it was left."""
+"""Builds a dataset from a disk image without an instance; resumable."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from ec2lab.resources.idempotency import find_or_create
 from ec2lab.session import Session
 
 LARGEST = 1 << 30
-"""Bytes of what is known of a version: a line for each of at most 2^27 blocks of 64 TiB has some 75."""
+"""Bytes of a version's digests: at most 2^27 blocks of 64 TiB, some 75 bytes each."""
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class DatasetBuilder:
-    """A version of a dataset on its way from a disk image into a region. `work` is a directory for what is known."""
+    """Uploads a disk image to a region as a version of a dataset. `work` is a directory for digests."""
 
     session: Session
     dataset: str
@@ -45,13 +45,13 @@ class DatasetBuilder:
 
     @property
     def direct(self) -> DirectSnapshots:
-        """The way there."""
+        """The EBS direct APIs."""
         return DirectSnapshots(self.session, self.region)
 
     def build(self, image: DiskImage, source: str, report: Report) -> tuple[DataSnapshot, int]:
-        """Return the version, complete, and how many blocks were sent for it: none where there is one like it.
+        """Return the completed version and the number of blocks sent, 0 where the same content exists.
 
-        Raises UserError where the version exists already with other content.
+        Raises UserError where the version exists with other content.
         """
         self.say(f"{image.path.name}: {image.path.stat().st_size >> 20} MiB, its blocks are being summed up")
         wanted = digests(image.path)
@@ -62,7 +62,7 @@ class DatasetBuilder:
         snapshot, made = self._begun(image, source, wanted, last if last and _is_usable_parent(last, image) else None)
         if not made:
             self.say(f"{snapshot.name}: {snapshot.id} was begun earlier; it is taken up")
-        # Its own parent's: one that was begun earlier may have another than the last version by now.
+        # Its own parent's: a resumed one may have another parent than the newest version.
         before = self._digests_of_parent(snapshot, there, report)
         count = self._send(snapshot, image.path, changed(before, wanted), wanted, report)
         self.direct.complete(snapshot.id, count)
@@ -72,7 +72,7 @@ class DatasetBuilder:
     def _begun(
         self, image: DiskImage, source: str, wanted: Digests, parent: DataSnapshot | None
     ) -> tuple[DataSnapshot, bool]:
-        """Begin the snapshot, or find the one that an earlier run began with the same content."""
+        """Start the snapshot, or find the one that an earlier run started with the same content."""
         known = {DATASET: self.dataset, BLOCKS: whole(wanted)}
 
         def begun() -> DataSnapshot | None:
@@ -100,7 +100,7 @@ class DatasetBuilder:
         )
 
     def _send(self, snapshot: DataSnapshot, image: Path, indices: list[int], wanted: Digests, report: Report) -> int:
-        """Send what AWS does not have yet, and return how many blocks it has had from us in all."""
+        """Send the blocks that AWS lacks, and return how many it has from us in total."""
         with self._journal(snapshot.id) as (had, journal):
             rest = [index for index in indices if had.get(index) != wanted.get(index, b"").hex()]
             done = set(indices) - set(rest)
@@ -115,7 +115,7 @@ class DatasetBuilder:
 
     @contextmanager
     def _journal(self, snapshot: str) -> Iterator[tuple[dict[int, str], IO[str]]]:
-        """Give what was sent before, by index, and a file for what is sent now; a line that was cut off counts not."""
+        """Return the blocks sent before, by index, and a file for those sent now; a truncated line is ignored."""
         path = self.work / f"{snapshot}.sent"
         lines = read_bytes(path, LARGEST).decode().splitlines(keepends=True) if exists(path) else []
         had = {int(line.split(" ")[0]): line.split(" ")[1].strip() for line in lines if line.endswith("\n")}
@@ -124,7 +124,7 @@ class DatasetBuilder:
             yield had, journal
 
     def _digests_of_parent(self, snapshot: DataSnapshot, there: Iterable[DataSnapshot], report: Report) -> Digests:
-        """Return the digests of what a snapshot begins with: as remembered here, or else read back from AWS."""
+        """Return the digests of a snapshot's initial content: stored here, or read back from AWS."""
         if not (parent := snapshot.tags.get(PARENT)):
             return {}
         path = self.work / f"{parent}.json"
@@ -148,7 +148,8 @@ class DatasetBuilder:
 
 
 def _is_usable_parent(last: DataSnapshot, image: DiskImage) -> bool:
-    """Say whether a version may begin with what the last one holds; it is encrypted only if that one is
-    (https://docs.aws.amazon.com/ebs/latest/userguide/ebsapis-using-encryption.html).
-    """  # noqa: D205
+    """Say whether the newest version can be the parent; a child is encrypted only if its parent is.
+
+    https://docs.aws.amazon.com/ebs/latest/userguide/ebsapis-using-encryption.html
+    """
     return last.encrypted and last.gib == image.gib

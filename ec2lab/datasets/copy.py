@@ -1,4 +1,4 @@
-"""Copying a dataset's snapshot to other regions, all at once, so that launches find it there."""
+"""Copies a dataset's snapshot to other regions, in parallel, ahead of launches."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from ec2lab.units import duration_in
 
 @dataclass(slots=True)
 class Copy:
-    """One copy on its way, done, or failed."""
+    """One copy: pending, completed or failed."""
 
     region: str
     id: str = ""
     state: str = ""
     percent: float = 0.0
     waits: str = ""
-    """Why AWS does not take it yet."""
+    """Why AWS does not accept it yet."""
     failure: str = ""
 
 
@@ -37,9 +37,9 @@ Report = Callable[[Copy], None]
 
 
 def source_of(session: Session, dataset: str, version: str | None) -> tuple[DataSnapshot, Mapping[str, str]]:
-    """Return the newest completed snapshot of a dataset, or of a version, in the lab's first region that has it.
+    """Return the newest completed snapshot of a dataset or version, in the first of the lab's regions that has it.
 
-    Beside it, by region, why others could not be looked at. Raises UserError where none is seen.
+    Also return, by region, why others could not be queried. Raises UserError where none is found.
     """
     responses = list_snapshots_in(session, session.lab.regions, dataset)
     there = usable(told_by(responses), session.data_registries())
@@ -56,20 +56,20 @@ def source_of(session: Session, dataset: str, version: str | None) -> tuple[Data
 
 @dataclass(frozen=True)
 class SnapshotCopier:
-    """One snapshot on its way to several regions. `report` hears every change, from several threads."""
+    """Copies one snapshot to several regions. `report` is called for every change, from several threads."""
 
     session: Session
     source: DataSnapshot
     report: Report
     within: timedelta | None = None
-    """The time that AWS is paid to be done in; as it comes when left out."""
+    """The time within which AWS is paid to complete; by default best effort."""
 
     def run(self, regions: Sequence[str]) -> list[Copy]:
-        """Copy to regions, each at its own pace, until each copy is complete or failed; one's failure stops no other.
+        """Copy to regions in parallel until each copy is complete or has failed; a failure stops no other.
 
-        A copy that is there already, or on its way since an earlier run, is taken as it is.
+        An existing copy, complete or pending, is used.
         """
-        # For hours, and however many they are; the session's own threads are for short calls.
+        # For hours and any number; the session's own threads are for short calls.
         with ContextThreadPool(len(regions)) as threads:
             try:
                 return list(threads.map(self._to, regions))
@@ -145,7 +145,7 @@ SHORTEST, LONGEST, STEP = timedelta(minutes=15), timedelta(days=2), timedelta(mi
 
 
 def completion_time(text: str) -> timedelta | None:
-    """Return COMPLETE_WITHIN as a duration that AWS sells, None where there is none. Raises UserError."""
+    """Parse COMPLETE_WITHIN as a duration that AWS sells, None where it is empty. Raises UserError."""
     if not text:
         return None
     wanted = duration_in("COMPLETE_WITHIN", text)

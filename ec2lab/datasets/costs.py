@@ -1,4 +1,4 @@
-"""What datasets cost while no one uses them."""
+"""The cost of stored datasets."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ FAST_RESTORE, UNKNOWN = "fast restore", "unknown"
 
 @dataclass(frozen=True, slots=True)
 class PricedSnapshot:
-    """A snapshot, what it costs at most, and where fast restore is on."""
+    """A snapshot with its maximum cost and its fast restore."""
 
     snapshot: DataSnapshot
     dollars: Dollars
     """A month."""
     fast_restore: str
-    """The zones in which it is on, with the state where that is not `enabled`; empty where in none, or "unknown"."""
+    """The zones with fast restore, with the state if not `enabled`; empty where none, or "unknown"."""
 
 
 @dataclass(frozen=True, slots=True)
 class CostedSnapshots:
-    """Snapshots of datasets with their costs, and what of these is not known."""
+    """Snapshots of datasets with their costs, and what is unknown."""
 
     snapshots: list[PricedSnapshot]
     unknown: Sequence[Unavailable] = ()
 
 
 def price_snapshots(session: Session, snapshots: Sequence[DataSnapshot]) -> CostedSnapshots:
-    """Look prices and fast restore up, for all regions at the same time."""
+    """Look up prices and fast restore in all regions in parallel."""
     ids: dict[Key, list[str]] = {}
     for snapshot in snapshots:
         ids.setdefault((snapshot.region, FAST_RESTORE), []).append(snapshot.id)
@@ -58,7 +58,7 @@ def price_snapshots(session: Session, snapshots: Sequence[DataSnapshot]) -> Cost
 
 
 def _fast_restores(cloud: Cloud, region: str, snapshots: Iterable[str]) -> dict[str, str]:
-    """Return the zones in which fast restore is on, by snapshot."""
+    """Return the zones with fast restore, by snapshot."""
     wanted = set(snapshots)
     zones: dict[str, list[str]] = {}
     # Not by snapshot: a filter takes 200 values, and an account has few of these.

@@ -1,6 +1,6 @@
-"""Datasets: named, versioned snapshots of volumes, in whichever regions they were made or copied to.
+"""Datasets: named, versioned snapshots, in the regions where they were built or copied to.
 
-A dataset belongs to the lab, not to an experiment, and AWS is the only place that knows it: its snapshots' tags.
+A dataset belongs to the lab, not to an experiment, and exists only in AWS: in its snapshots' tags.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ if TYPE_CHECKING:
     from ec2lab.session import Session
 
 LABEL, UUID, FILESYSTEM, SOURCE = "lab:label", "lab:uuid", "lab:filesystem", "lab:source"
-"""What a snapshot's tags tell of the file system in it, and where it came from."""
+"""Tags of a snapshot about its file system and its origin."""
 LAYOUT = "lab:layout"
-""" "parts" where the file system does not lie on the disk as a whole: in a partition, or on a logical volume."""
+""""parts" where the file system is not on the whole disk: on a partition or a logical volume."""
 MADE = "lab:created-at"
-"""On a copy: when AWS began what it is a copy of. It makes a version older than it looks, and never newer."""
+"""On a copy: the start time of the original. It makes a version older than it looks, never newer."""
 BLOCKS = "lab:blocks"
-"""One digest for all its blocks, where the lab wrote them itself."""
+"""The digest of all its blocks, if the lab wrote them."""
 PARENT = "lab:parent"
-"""The snapshot of the same region whose blocks it has, but for those that were written to it."""
+"""The snapshot in the same region on which its blocks are based."""
 
 
 @dataclass(frozen=True, slots=True)
 class DataSnapshot:
-    """One version of a dataset in one region."""
+    """A version of a dataset in one region."""
 
     dataset: str
     version: str
@@ -46,25 +46,25 @@ class DataSnapshot:
     state: str
     """pending, completed or error."""
     progress: str
-    """AWS's own word: "37%"."""
+    """As AWS gives it: "37%"."""
     gib: int
-    """The size of the volume that it was made from."""
+    """The size of the original volume."""
     started: str
     """RFC 3339."""
     encrypted: bool
     stored: int | None
-    """Bytes that all its blocks take, where AWS says."""
+    """Bytes of all its blocks, where AWS says."""
     failure: str
-    """Why AWS gave it up, if it did."""
+    """Why it failed, if it did."""
     tags: Mapping[str, str]
     owner: str = ""
-    """The account whose it is."""
+    """The account that owns it."""
     volume: str = ""
-    """What it was made from, where AWS says; of a copy, a volume that never was."""
+    """The original volume, where AWS says; of a copy, a volume that does not exist."""
 
     @classmethod
     def of(cls, found: Mapping[str, Any], region: str) -> DataSnapshot:
-        """Read one item of DescribeSnapshots."""
+        """Parse an item of DescribeSnapshots."""
         tags = from_aws(found.get("Tags"))
         started = found["StartTime"]
         return cls(
@@ -77,7 +77,7 @@ class DataSnapshot:
 
     @property
     def is_whole_disk(self) -> bool:
-        """Whether the file system is known to lie on the disk itself, in no partition and no logical volume."""
+        """Whether the file system is known to be on the whole disk, not on a partition or logical volume."""
         return UUID in self.tags and LAYOUT not in self.tags
 
     @property
@@ -87,26 +87,26 @@ class DataSnapshot:
 
     @property
     def completed(self) -> bool:
-        """Whether volumes can be made from it."""
+        """Whether volumes can be created from it."""
         return self.state == "completed"
 
     @property
     def registry(self) -> str:
-        """Which registry made it; empty where somebody tagged it by hand."""
+        """The registry that created it; empty where it was tagged by hand."""
         return self.tags.get(REGISTRY, "")
 
     @property
     def made(self) -> str:
-        """When the version was made, RFC 3339, which orders versions: their names are only names.
+        """When the version was created, RFC 3339, which orders versions: names are only names.
 
-        That is AWS's own word. A copy begins later than what it is a copy of, and says when that was; a tag that
-        says a later time than AWS is not believed.
+        AWS's own time. A copy starts later than its original, and has the original's time as a tag; a tag with a later
+        time than AWS's is ignored.
         """
         return min((self.started, *_moments(self.tags.get(MADE))), key=_moment, default="") if self.started else ""
 
     @property
     def as_described(self) -> dict[str, Any]:
-        """What of AWS's description proves who made it, and says what it costs."""
+        """The parts of AWS's description that prove its creator and determine its cost."""
         return {
             "SnapshotId": self.id, "Tags": to_aws(self.tags), "StartTime": self.started, "VolumeId": self.volume,
             "VolumeSize": self.gib, "FullSnapshotSizeInBytes": self.stored,
@@ -114,24 +114,24 @@ class DataSnapshot:
 
     @property
     def percent(self) -> float:
-        """How much of it is there, 0 to 100."""
+        """Its progress, 0 to 100."""
         digits = self.progress.rstrip("%")
         return 100.0 if self.completed else float(digits) if digits.replace(".", "").isdecimal() else 0.0
 
     @property
     def size(self) -> int:
-        """Bytes that it holds, at the most."""
+        """Its maximum size in bytes."""
         return stored_bytes(self.as_described) or 0
 
     def copied_tags(self) -> dict[str, str]:
-        """Return the tags that go with a copy: all but who made it, and from what."""
+        """Return the tags to copy: all but those about its creation."""
         stays = (RECORD, REGISTRY, BY, PARENT)
         own = {key: value for key, value in self.tags.items() if key not in stays and not key.startswith("aws:")}
         return {**own, MADE: self.made}
 
 
 def list_snapshots(cloud: Cloud, region: str, dataset: str | None = None) -> list[DataSnapshot]:
-    """Ask for the snapshots of all datasets in a region, or of one."""
+    """Describe the snapshots of all datasets in a region, or of one."""
     wanted = {"Name": f"tag:{DATASET}", "Values": [dataset]} if dataset else {"Name": "tag-key", "Values": [DATASET]}
     pages = cloud.ec2(region).get_paginator("describe_snapshots")
     found = pages.paginate(OwnerIds=["self"], Filters=[wanted])  # type: ignore[list-item]
@@ -141,21 +141,21 @@ def list_snapshots(cloud: Cloud, region: str, dataset: str | None = None) -> lis
 def list_snapshots_in(
     session: Session, regions: Iterable[str], dataset: str | None = None
 ) -> Responses[list[DataSnapshot]]:
-    """Ask in several regions at the same time, each with a deadline."""
+    """Describe them in several regions in parallel, each with a deadline."""
     return session.query(
         {(region, DATASET): partial(list_snapshots, session.cloud, region, dataset) for region in regions}
     )
 
 
 def told_by(responses: Responses[list[DataSnapshot]]) -> list[DataSnapshot]:
-    """Return the snapshots of those regions that responded."""
+    """Return the snapshots of the regions that responded."""
     return [snapshot for found in responses.found.values() for snapshot in found]
 
 
 def by_age(snapshots: Iterable[DataSnapshot]) -> list[list[DataSnapshot]]:
-    """Return the snapshots of one dataset by their versions, the newest version first, each one's oldest first.
+    """Sort the snapshots of one dataset by version, newest version first, and by age within a version.
 
-    A version is as old as its oldest snapshot: what was copied again later, by whatever tool, is no newer for it.
+    A version is as old as its oldest snapshot: a later copy by whatever tool does not make it newer.
     """
     versions: dict[str, list[DataSnapshot]] = {}
     for snapshot in sorted(snapshots, key=_age):
@@ -164,18 +164,18 @@ def by_age(snapshots: Iterable[DataSnapshot]) -> list[list[DataSnapshot]]:
 
 
 def _age(snapshot: DataSnapshot) -> tuple[datetime, int]:
-    """Return what orders versions; of those that were begun at the same moment, the higher number is the newer one."""
+    """Return the sort key of versions; among those started at the same time, the higher number is newer."""
     return _moment(snapshot.made), int(snapshot.version) if snapshot.version.isdecimal() else 0
 
 
 def newest(snapshots: Iterable[DataSnapshot]) -> DataSnapshot | None:
-    """Return the completed snapshot whose version was made last."""
+    """Return the completed snapshot of the newest version."""
     versions = by_age(snapshot for snapshot in snapshots if snapshot.completed)
     return versions[0][0] if versions else None
 
 
 def _moments(text: str | None) -> list[str]:
-    """Return a time that a tag tells, if it tells one."""
+    """Parse the time in a tag, if any."""
     try:
         return [text] if text and parse_time(text) else []
     except ValueError:
@@ -187,9 +187,9 @@ def _moment(text: str) -> datetime:
 
 
 def usable(snapshots: Iterable[DataSnapshot], registries: Collection[str]) -> list[DataSnapshot]:
-    """Return the snapshots that may be used: those of some registries, and what somebody in the account tagged by hand.
+    """Return the snapshots that may be used: those of some registries, and those tagged by hand in the account.
 
-    What another registry made is another lab's, whose dataset may have the same name.
+    Another registry's belong to another lab, whose dataset may have the same name.
     """
     return [snapshot for snapshot in snapshots if not snapshot.registry or snapshot.registry in registries]
 
@@ -197,9 +197,9 @@ def usable(snapshots: Iterable[DataSnapshot], registries: Collection[str]) -> li
 def chosen(
     dataset: str, version: str | None, there: Sequence[DataSnapshot], region: str, registries: Collection[str]
 ) -> DataSnapshot:
-    """Return the newest completed snapshot of a dataset, or of its pinned version, that may be used.
+    """Return the newest usable completed snapshot of a dataset, or of its pinned version.
 
-    Raises RegionUnready.
+    Raises RegionUnavailable.
     """
     every = [snapshot for snapshot in there if snapshot.dataset == dataset]
     of_data_set = usable(every, registries)
@@ -237,7 +237,7 @@ class DatasetMissing(RegionUnavailable):
 
 
 def in_no_region(lacks: Collection[RegionUnavailable | None]) -> str | None:
-    """Return that no region has a dataset, and which there are; None where regions lack something else."""
+    """Return the error that no region has a dataset, with those that exist; None where regions lack something else."""
     missing = [lack for lack in lacks if isinstance(lack, DatasetMissing)]
     if not missing or len(missing) < len(lacks):
         return None
@@ -248,9 +248,9 @@ def in_no_region(lacks: Collection[RegionUnavailable | None]) -> str | None:
 
 
 def tags_of(dataset: str, version: str, **more: str | None) -> dict[str, str]:
-    """Return the tags of a new snapshot of a dataset; `more` by the names of this file's tags, empty ones left out.
+    """Return the tags of a new snapshot of a dataset; `more` has names of this module's tags.
 
-    Raises UserError where a tag could not hold the version.
+    Empty ones are dropped. Raises UserError where a tag cannot hold the version.
     """
     if not version or len(version) > 64 or not version.isprintable():  # noqa: PLR2004 - a name, not a text
         raise UserError(f"VERSION: {version!r} is no name for a version (up to 64 characters; try 2026-11)")

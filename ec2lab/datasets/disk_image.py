@@ -1,4 +1,4 @@
-"""A directory, a tarball or a raw image as a disk image with one ext4 file system, made without root."""
+"""Turns a directory, a tarball or a raw image into a disk image with one ext4 file system, without root."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from ec2lab.files import open_private
 from ec2lab.units import GIB
 
 NAMESPACE = uuid.UUID("8f0c6c0e-3b0f-4f3e-9b5a-2f4d5e6a7b8c")
-"""From it and a dataset's name its file system's UUID is made, so that a version's blocks are like the last's."""
+"""The file system's UUID is derived from it and the dataset's name, so that blocks stay the same across versions."""
 MOMENT = "1577836800"
-"""When the file system itself says that it was made: always the same, for the same reason."""
+"""The file system's creation time: constant, for the same reason."""
 LABEL_LENGTH = 16
 MIN_BYTES = 64 << 20
 INODE_ROOM, SPARE = 4096 + 512, 1.10
-"""Bytes for each file beside its content; the share that ext4 needs for itself: journal, tables, half-full blocks."""
+"""Bytes for each file besides its content; the share that ext4 needs itself: journal, tables, partly filled blocks."""
 FIRST_INODE = 11
-"""Those before are the file system's own (mke2fs(8))."""
+"""Inodes before it are reserved (mke2fs(8))."""
 BYTES_PER_INODE = 16384
-"""mke2fs's own default; a tree of many small files gets more inodes."""
+"""mke2fs's default; a tree of many small files gets more inodes."""
 
 
 @dataclass(frozen=True, slots=True)
 class DiskImage:
-    """An image, and the file system in it."""
+    """An image, and its file system."""
 
     path: Path
     filesystem: str
@@ -42,17 +42,16 @@ class DiskImage:
 
     @property
     def gib(self) -> int:
-        """The size of the smallest volume that holds it."""
+        """The size of the smallest volume for it."""
         return -(-self.path.stat().st_size // GIB)
 
 
 @contextmanager
 def disk_image(source: Path, dataset: str, work: Path, gib: int | None) -> Iterator[DiskImage]:
-    """Give the disk image of a directory, a tarball or a raw image. Raises UserError.
+    """Yield the disk image of a directory, a tarball or a raw image. Raises UserError.
 
-    Files keep their owners' numbers, modes and times; whoever builds it owns nothing but what he owns there. `gib` is
-    the size of the volume; as large as it must be when left out. What is made is deleted afterwards: it can be made
-    again, block for block the same.
+    Files keep numeric owners, modes and times. `gib` is the size of the volume; by default as small as possible. What
+    was created is deleted afterwards: it can be created again, identical block for block.
     """
     made = work / f"{dataset}.img"
     if source.is_dir():
@@ -82,7 +81,7 @@ def _mke2fs(tree: Path, dataset: str, path: Path, gib: int | None) -> DiskImage:
         raise UserError(f"SOURCE: {tree}: can't be read: {problem.filename}: {problem.strerror}") from problem
     size = gib * GIB if gib else _required_bytes(content)
     path.unlink(missing_ok=True)
-    open_private(path, "x").close()  # mke2fs would leave it open to all
+    open_private(path, "x").close()  # mke2fs would leave it readable by all
     free = shutil.disk_usage(path.parent).free
     if content > free:
         raise UserError(f"{path.parent}: has {free >> 20} MiB free, the image takes about {content >> 20}; make room")
@@ -98,7 +97,7 @@ def _mke2fs(tree: Path, dataset: str, path: Path, gib: int | None) -> DiskImage:
 
 
 def _forget_access_times(image: Path) -> None:
-    """Give all files one access time: reading them changes it, and so would change blocks that hold nothing new."""
+    """Set all access times to a constant: reading files would change blocks without new content."""
     told = _e2fsprogs("dumpe2fs", str(image)).stdout
     (count,) = re.findall(r"^Inode count: +(\d+)", told, re.MULTILINE)
     free = [
@@ -123,7 +122,7 @@ def _forget_access_times(image: Path) -> None:
 
 
 def _e2fsprogs(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a program of e2fsprogs, which often is not on a user's PATH. Raises UserError where it is not installed."""
+    """Run a program of e2fsprogs, which may not be on PATH. Raises UserError where it is not installed."""
     path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin", "/opt/homebrew/opt/e2fsprogs/sbin"])
     if not (found := shutil.which(program, path=path)):
         how = "Debian, Ubuntu: apt-get install e2fsprogs; macOS: brew install e2fsprogs"
@@ -135,19 +134,19 @@ def _e2fsprogs(program: str, *arguments: str) -> subprocess.CompletedProcess[str
 
 
 def _count_files(tree: Path) -> tuple[int, int]:
-    """Return how many files and directories a tree has, and the bytes that they take."""
+    """Return the number of files and directories in a tree, and their size in bytes."""
     sizes = [status.st_size + INODE_ROOM for _, status in entries(tree)]
     return len(sizes), sum(sizes)
 
 
 def _required_bytes(content: int) -> int:
-    """Return the size of a volume for so many bytes: whole GiB, as EBS has it."""
+    """Return the size of a volume for that many bytes: whole GiB, as in EBS."""
     wanted = max(MIN_BYTES, int(content * SPARE) + MIN_BYTES)
     return -(-wanted // GIB) * GIB
 
 
 def _raw(source: Path) -> DiskImage:
-    """Return a raw image as it is; what is in it is asked of blkid."""
+    """Return a raw image as it is; blkid tells its content."""
     blkid = shutil.which("blkid", path="/usr/sbin:/sbin:" + os.environ.get("PATH", ""))
     told = {}
     if blkid:

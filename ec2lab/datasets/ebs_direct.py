@@ -1,4 +1,4 @@
-"""Snapshots written and read block by block, through the EBS direct APIs: no instance and no volume is needed."""
+"""Writes and reads snapshots block by block with the EBS direct APIs: no instance or volume is needed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ec2lab.registry.record import new_id
 from ec2lab.session import Session
 
 BLOCK = 512 * 1024
-"""Bytes; the one size that the EBS direct APIs have
+"""Bytes; the only block size of the EBS direct APIs
 (https://docs.aws.amazon.com/ebs/latest/userguide/ebs-accessing-snapshot.html)."""
 ZERO = bytes(BLOCK)
 
@@ -32,12 +32,12 @@ Digests = Mapping[int, bytes]
 
 
 def block(file: BinaryIO, index: int) -> bytes:
-    """Return a block of an image, filled up with zeros at its end."""
+    """Return a block of an image, padded with zeros at its end."""
     return os.pread(file.fileno(), BLOCK, index * BLOCK).ljust(BLOCK, b"\0")
 
 
 def blocks(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Yield index and content of every block that is not all zeros; holes of a sparse file are not even read."""
+    """Yield index and content of every block that is not all zeros; holes of a sparse file are not read."""
     with path.open("rb") as file:
         size, offset = path.stat().st_size, 0
         while (offset := _next_data(file, offset, size)) < size:
@@ -51,7 +51,7 @@ def blocks(path: Path) -> Iterator[tuple[int, bytes]]:
 def _next_data(file: BinaryIO, offset: int, size: int) -> int:
     try:
         return os.lseek(file.fileno(), offset, os.SEEK_DATA) if offset < size else size
-    except OSError:  # nothing but a hole is left
+    except OSError:  # only a hole is left
         return size
 
 
@@ -61,12 +61,12 @@ def digests(path: Path) -> dict[int, bytes]:
 
 
 def changed(before: Digests, after: Digests) -> list[int]:
-    """Return the blocks to send so that `before` becomes `after`; those that are to be all zeros again among them."""
+    """Return the blocks to send to turn `before` into `after`, including those that become all zeros."""
     return sorted(index for index in {*before, *after} if before.get(index) != after.get(index))
 
 
 def whole(all_digests: Digests) -> str:
-    """Return one digest for all blocks and their places: two images have the same where they hold the same."""
+    """Return one digest of all blocks and their positions."""
     summed = hashlib.sha256()
     for index in sorted(all_digests):
         summed.update(index.to_bytes(8, "big") + all_digests[index])
@@ -74,15 +74,15 @@ def whole(all_digests: Digests) -> str:
 
 
 THREADS = 32
-"""Blocks on their way at once; AWS takes 1,000 a second for an account and region
+"""Concurrent blocks; AWS accepts 1,000 a second per account and region
 (https://docs.aws.amazon.com/ebs/latest/userguide/ebs-accessing-snapshot.html)."""
 ATTEMPTS = 10
 ABANDON_MINUTES = 24 * 60
-"""Minutes without a block after which AWS gives an unfinished snapshot up; until then the upload can be taken up."""
+"""Minutes without a block after which AWS fails an unfinished snapshot; until then the upload can be resumed."""
 POLL = 0.5, 10.0
 
 Report = Callable[[int, int], None]
-"""(bytes done, bytes in all)."""
+"""(bytes done, bytes in total)."""
 
 
 @dataclass(frozen=True)
@@ -94,11 +94,11 @@ class DirectSnapshots:
 
     @property
     def ebs(self) -> Any:
-        """The client; a block that is sent twice is the same block."""
+        """The client; sending a block twice is harmless."""
         return self.session.cloud.client("ebs", self.region, attempts=ATTEMPTS)
 
     def start(self, gib: int, tags: Mapping[str, str], parent: DataSnapshot | None) -> str:
-        """Begin a snapshot and return its id; one with a parent holds all that its parent holds."""
+        """Start a snapshot and return its id; with a parent, it starts with the parent's content."""
         request: dict[str, Any] = {
             "VolumeSize": gib,
             "Description": tags["Name"],
@@ -107,7 +107,7 @@ class DirectSnapshots:
             "Timeout": ABANDON_MINUTES,
         }
         if parent:
-            request["ParentSnapshotId"] = parent.id  # encrypted as its parent is; AWS takes only one of the two
+            request["ParentSnapshotId"] = parent.id  # encrypted as its parent is; AWS accepts only one of the two
         else:
             request["Encrypted"] = True
             if key := self.session.lab.kms_keys.get(self.region):
@@ -115,7 +115,7 @@ class DirectSnapshots:
         return str(self.ebs.start_snapshot(**request)["SnapshotId"])
 
     def send(self, snapshot: str, image: Path, indices: Iterable[int], sent: Callable[[int, bytes], None]) -> None:
-        """Send blocks of an image, many at once; `sent` hears each that AWS has, with its digest."""
+        """Send blocks of an image in parallel; `sent` is called with each one's digest."""
         with image.open("rb") as file:
 
             def put(index: int) -> tuple[int, bytes]:
@@ -131,11 +131,11 @@ class DirectSnapshots:
                 sent(index, digest)
 
     def complete(self, snapshot: str, count: int) -> None:
-        """Say that all blocks are sent, and wait until volumes can be made of it. Raises UserError."""
+        """Complete the snapshot, and wait until volumes can be created from it. Raises UserError."""
         try:
             self.ebs.complete_snapshot(SnapshotId=snapshot, ChangedBlocksCount=count)
         except ClientError:
-            # Said again, after an answer that was lost or by a second run, it is refused.
+            # Repeated after a lost response or by a second run, the call is rejected.
             if not self._completes(snapshot):
                 raise
         wait_until_completed(self.session, self.region, snapshot, lambda _: None)
@@ -153,7 +153,7 @@ class DirectSnapshots:
     def digests(self, snapshot: str, report: Report) -> Digests:
         """Read a snapshot back and return the digest of each block that is not all zeros.
 
-        Raises UserError where what arrives is not what AWS says that it is.
+        Raises UserError where a block does not match its checksum.
         """
         tokens = dict(self._listed(snapshot))
 
@@ -168,7 +168,7 @@ class DirectSnapshots:
         return {index: digest for index, digest in found.items() if digest}
 
     def _read(self, snapshot: str, index: int, token: str) -> bytes:
-        """Return a block. One that is cut off on its way is asked for again: botocore does so only until it begins."""
+        """Return a block. A truncated response is retried: botocore retries only until it begins."""
         why = ""
         for _ in islice(attempts(self.session.pause, POLL), ATTEMPTS):
             answer = self.ebs.get_snapshot_block(SnapshotId=snapshot, BlockIndex=index, BlockToken=token)
@@ -194,7 +194,7 @@ class DirectSnapshots:
 
 
 def _run_concurrently(work: Callable[[int], tuple[int, bytes]], indices: Iterable[int]) -> Iterator[tuple[int, bytes]]:
-    """Yield what `work` returns for each index, as it comes; never more than twice THREADS blocks are in memory."""
+    """Yield the results of `work` for each index as they come; at most twice THREADS blocks are in memory."""
     threads = ThreadPoolExecutor(THREADS)
     pending: set[Future[tuple[int, bytes]]] = set()
     try:

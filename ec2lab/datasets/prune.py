@@ -1,4 +1,4 @@
-"""Which versions of datasets nobody needs any more."""
+"""Which versions of datasets can be deleted."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from ec2lab.session import Session
 
 
 def surplus(snapshots: Iterable[DataSnapshot], keep: int) -> list[DataSnapshot]:
-    """Return what goes beyond the newest `keep` complete versions of each dataset in each region, and what failed.
+    """Return the versions beyond the newest `keep` completed ones of each dataset and region, and failed ones.
 
-    What is still pending counts for none and is not returned: it may be the version that somebody waits for.
+    Pending ones are not counted and not returned: somebody may wait for them.
     """
     there = list(snapshots)
     complete = sorted((s for s in there if s.completed), key=lambda s: (s.dataset, s.region))
@@ -51,20 +51,20 @@ def not_ours(session: Session, snapshots: Sequence[DataSnapshot]) -> dict[str, s
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """Why snapshots may not go, and what of that could not be asked."""
+    """Why snapshots may not be deleted, and which reasons could not be checked."""
 
     reasons: dict[str, str]
     """By snapshot."""
     unknown: Sequence[Unavailable]
     broken: Sequence[str]
-    """What is wrong with experiments' files that can't be read."""
+    """Errors of unreadable experiment files."""
 
 
 def in_use(session: Session, snapshots: Sequence[DataSnapshot]) -> Use:
-    """Return why snapshots may not go: what lives was made from one, an image has it, or an experiment's file pins it.
+    """Return why snapshots are in use: a live volume was created from one, an image uses it, or an experiment pins it.
 
-    Where a region does not tell what lives on its snapshots, they stay. An image that is not known of is no reason:
-    AWS refuses to delete its snapshots.
+    If a region does not tell what is live, its snapshots stay. An unknown image needs no reason: AWS refuses to delete
+    its snapshots.
     """
     regions = sorted({snapshot.region for snapshot in snapshots})
     volumes = session.query({(region, "volumes"): partial(_made_from, session, region) for region in regions})
@@ -82,7 +82,7 @@ def in_use(session: Session, snapshots: Sequence[DataSnapshot]) -> Use:
 
 
 def _made_from(session: Session, region: str) -> dict[str, str]:
-    """Return which snapshots the volumes of experiments in a region were made from, and by which."""
+    """Return the snapshots from which experiments' volumes in a region were created, and the experiments."""
     found = session.kinds["volume"].find(session.cloud, region, [{"Name": "tag-key", "Values": [EXPERIMENT]}])
     return {
         volume["SnapshotId"]: f"{from_aws(volume['Tags']).get(EXPERIMENT, volume['VolumeId'])} lives on it"
@@ -92,7 +92,7 @@ def _made_from(session: Session, region: str) -> dict[str, str]:
 
 
 def _in_images(session: Session, region: str) -> dict[str, str]:
-    """Return which snapshots the account's images in a region have, and which images."""
+    """Return the snapshots that the account's images in a region use, and the images."""
     return {
         snapshot: f"the image {image} has it: deregister that first"
         for image, snapshot in images_of(session.cloud.ec2(region))
@@ -100,9 +100,9 @@ def _in_images(session: Session, region: str) -> dict[str, str]:
 
 
 def _pinned(session: Session, snapshots: Sequence[DataSnapshot]) -> tuple[dict[str, str], list[str]]:
-    """Return which snapshots files pin, and what is wrong with files that can't be read.
+    """Return the snapshots that experiment files pin, and the errors of unreadable files.
 
-    Such a file pins whatever its text may name.
+    An unreadable file pins whatever its text may name.
     """
     pinned: dict[str, str] = {}
     broken = []
@@ -129,7 +129,7 @@ def _may_name(path: Path, snapshot: DataSnapshot) -> bool:
 
 
 def delete(session: Session, snapshot: DataSnapshot) -> str:
-    """Delete a snapshot; one that is gone already is no failure. Return why AWS does not, where it does not."""
+    """Delete a snapshot; one that is gone already is fine. Return why AWS refuses, if it does."""
     try:
         session.cloud.ec2(snapshot.region).delete_snapshot(SnapshotId=snapshot.id)
     except AWS_ERRORS as problem:

@@ -1,4 +1,4 @@
-"""Making a version of a dataset from a volume: its file system frozen for the one call, and the rest waited for."""
+"""Creates a version of a dataset from a volume: the file system is frozen for one call, and the rest is waited for."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ from ec2lab.templates import text_of
 from ec2lab.volumes.mounted import MountedVolume
 
 MAX_FREEZE = 90
-"""Seconds after which the host thaws by itself. CreateSnapshot answers within seconds, and is given up after 60."""
+"""Seconds after which the host unfreezes by itself. CreateSnapshot responds within seconds, and times out after 60."""
 
 
 @dataclass(frozen=True)
 class SnapshotBuilder:
-    """A version of a dataset on its way, made from a volume that a host has mounted."""
+    """Creates a version of a dataset from a volume that a host has mounted."""
 
     session: Session
     dataset: str
     version: str | None
-    """The next number when left out."""
+    """By default the next number."""
     region: str
     volume: MountedVolume
     host: Host
 
     def begin(self, waits: Callable[[ApiError], None]) -> tuple[DataSnapshot, bool]:
-        """Return the snapshot, and whether it was made now; one that an earlier run began is taken up.
+        """Return the snapshot, and whether it was created now; an earlier run's is resumed.
 
-        Raises UserError where the version exists already, made from another volume.
+        Raises UserError where the version exists from another volume.
         """
         attempt = "CreateSnapshot", self.region, {DATASET: self.dataset, SOURCE: self.volume.id}
 
@@ -52,20 +52,21 @@ class SnapshotBuilder:
         return find_or_create(self.session, attempt, lambda: self._begun(tokens() - earlier), self._create, waits)
 
     def follow(self, snapshot: DataSnapshot, report: Callable[[DataSnapshot], None]) -> DataSnapshot:
-        """Return the snapshot once it is completed. Raises UserError where AWS gave it up, or somebody deleted it."""
+        """Return the snapshot once it is completed. Raises UserError where it failed or was deleted."""
         report(snapshot)
         return wait_until_completed(self.session, self.region, snapshot.id, report)
 
     def _made(self) -> list[DataSnapshot]:
-        """Return what this registry made, by proof: of a copy of one's tags nothing is known but that."""
+        """Return the snapshots that this registry can prove it created, not those with copied tags."""
         ours, kind = self.session.ownership(self.session.state_with_history()), self.session.kinds["snapshot"]
         there = list_snapshots(self.session.cloud, self.region, self.dataset)
         return [snapshot for snapshot in there if ours.proves(kind, snapshot.as_described)]
 
     def _begun(self, tokens: Collection[str]) -> DataSnapshot | None:
-        """Return the pending snapshot of this volume, or a completed one that is asked for by its version or was made
-        by a call with one of these tokens: its response was lost.
-        """  # noqa: D205
+        """Return the pending snapshot of this volume, or a completed one of the same request.
+
+        That has the requested version, or was created by a call with one of these tokens whose response was lost.
+        """
         same = [s for s in self._made() if s.tags.get(SOURCE) == self.volume.id and self.version in (None, s.version)]
         meant = (s for s in same if s.version == self.version or s.tags.get(RECORD) in tokens)
         return next((s for s in same if s.state == "pending"), None) or next((s for s in meant if s.completed), None)
@@ -88,9 +89,9 @@ class SnapshotBuilder:
 
 @contextmanager
 def frozen(host: Host, volume: MountedVolume) -> Iterator[None]:
-    """Hold a host's file system still, so that the snapshot is of one moment; one that is read-only is still.
+    """Freeze a host's file system so that the snapshot is consistent; a read-only one is consistent anyway.
 
-    Raises UserError where it can't be frozen, as the one that the host runs from.
+    Raises UserError where it cannot be frozen, such as the host's root.
     """
     if volume.read_only:
         yield
@@ -102,17 +103,17 @@ def frozen(host: Host, volume: MountedVolume) -> Iterator[None]:
 
 
 POLL = 0.2, 30.0
-"""Seconds between looks."""
+"""Seconds between polls."""
 PATIENCE = 15 * 60
-"""Seconds without an answer after which the waiting is given up; AWS goes on with the snapshot all the same."""
+"""Seconds without a response after which waiting ends; AWS goes on with the snapshot."""
 
 
 def wait_until_completed(
     session: Session, region: str, identity: str, report: Callable[[DataSnapshot], None]
 ) -> DataSnapshot:
-    """Return a snapshot once it is completed; `report` hears how it is at each look.
+    """Return a snapshot once it is completed; `report` is called at each poll.
 
-    Raises UserError where AWS gave it up, or somebody deleted it; the last refusal where AWS answers no more.
+    Raises UserError where it failed or was deleted; the last error where AWS no longer responds.
     """
     answered, seen = clock.monotonic(), False
     began = answered
@@ -144,7 +145,7 @@ def _look(session: Session, region: str, identity: str) -> DataSnapshot | None:
 
 
 def _is_transient(problem: AwsError) -> bool:
-    """Say whether an error may be gone at the next look: a night's wait outlives a lost connection."""
+    """Say whether the next poll may succeed: a night's wait outlives a lost connection."""
     return api_error(problem).category in TRANSIENT
 
 

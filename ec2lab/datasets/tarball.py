@@ -1,8 +1,8 @@
-"""Tarballs that others made, unpacked so that nothing of them gets out of the directory that they are unpacked into.
+"""Unpacks tarballs of others so that nothing escapes the target directory.
 
-The system's tar does it, not Python's tarfile: that one has let crafted archives write anywhere (CVE-2025-4517, in
-Python 3.11 to 3.13.3, for one), and which Python a user has is not ours to say. GNU tar and bsdtar strip absolute
-names, refuse `..` and make links that lead out only when all files are written.
+It uses the system's tar, not Python's tarfile, which has let crafted archives write anywhere (CVE-2025-4517, in Python
+3.11 to 3.13.3, for example), and the user's Python is not ours to choose. GNU tar and bsdtar strip absolute names,
+refuse `..` and create links that lead outside only after all files are written.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ from ec2lab.files import PRIVATE_DIRECTORY
 
 BLOCK = 512
 CHECKSUM = slice(148, 156)
-"""Where a header has the sum of its bytes, in octal digits
+"""The checksum in a header, in octal
 (https://pubs.opengroup.org/onlinepubs/9699919799/utilities/pax.html#tag_20_92_13_06)."""
 PACKERS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
-"""How what begins so is read."""
+"""Decompressors by magic bytes."""
 ZSTANDARD = b"\x28\xb5\x2f\xfd"
-"""Python 3.11 can't look into it; tar can, and no disk begins so."""
+"""Python 3.11 cannot read it; tar can, and no disk begins with it."""
 TRUSTED = ("GNU tar", "bsdtar")
 OPTIONS = ("--extract", "--numeric-owner", "--no-same-permissions")
-"""Owners by their numbers where root unpacks; no setuid, and no rights to write for others."""
+"""Numeric owners when root unpacks; no setuid, and no write permission for others."""
 UMASK = 0o022
 KINDS = (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK)
-"""What a dataset may have."""
+"""The file types allowed in a dataset."""
 
 
 def is_tarball(source: Path) -> bool:
-    """Say whether a file begins with the header of a file in a tar archive, packed or not."""
+    """Say whether a file begins with a tar header, compressed or not."""
     try:
         with source.open("rb") as file:
             begin = file.read(BLOCK)
@@ -65,7 +65,7 @@ def _is_header(block: bytes) -> bool:
 
 @contextmanager
 def unpacked(source: Path, work: Path) -> Iterator[Path]:
-    """Give a directory with what is in a tarball, which is deleted afterwards. Raises UserError."""
+    """Yield a directory with a tarball's content, deleted afterwards. Raises UserError."""
     directory = Path(tempfile.mkdtemp(dir=work))
     try:
         _unpack(source, directory)
@@ -76,18 +76,18 @@ def unpacked(source: Path, work: Path) -> Iterator[Path]:
 
 
 def _unpack(source: Path, directory: Path) -> None:
-    # The whole path: GNU tar takes what stands before a colon for another computer, unless a slash comes first.
+    # The absolute path: GNU tar takes text before a colon for a remote host, unless it contains a slash.
     words = [_tar(), *OPTIONS, "--file", str(source.resolve()), "--directory", str(directory)]
     done = subprocess.run(
         words, stdin=subprocess.DEVNULL, capture_output=True, check=False, umask=UMASK, env=_settings()
     )
-    directory.chmod(PRIVATE_DIRECTORY)  # an archive may have a mode for it too
+    directory.chmod(PRIVATE_DIRECTORY)  # an archive may set a mode for it
     if done.returncode:
         raise UserError(f"SOURCE: {source}: can't be unpacked: {_reason(done.stderr)}")
 
 
 def _tar() -> str:
-    """Return a tar whose protection is known. Raises UserError where there is none."""
+    """Return a tar with known protection. Raises UserError where there is none."""
     for name in ("tar", "gtar", "bsdtar"):
         if path := shutil.which(name):
             told = subprocess.run([path, "--version"], capture_output=True, text=True, check=False, env=_settings())
@@ -97,18 +97,18 @@ def _tar() -> str:
 
 
 def _settings() -> dict[str, str]:
-    """Return the environment without options for tar, which could turn its protection off."""
+    """Return the environment without options for tar, which could disable its protection."""
     return {name: value for name, value in os.environ.items() if not name.startswith("TAR_")} | {"LC_ALL": "C"}
 
 
 def _reason(said: bytes) -> str:
-    """Return the first complaint: the last one only says that there were some."""
+    """Return the first error: the last one only says that there were some."""
     lines = said.decode(errors="replace").strip().splitlines() or ["tar does not say why"]
     return next((line for line in lines if "Removing leading" not in line), lines[-1])
 
 
 def _check(source: Path, directory: Path) -> None:
-    """Raise UserError where something else than files, directories and links came out."""
+    """Raise UserError where anything but files, directories and links was unpacked."""
     try:
         strange = [path for path, status in entries(directory) if stat.S_IFMT(status.st_mode) not in KINDS]
     except OSError as problem:
@@ -120,9 +120,9 @@ def _check(source: Path, directory: Path) -> None:
 
 
 def entries(tree: Path) -> Iterator[tuple[str, os.stat_result]]:
-    """Yield the paths and states of all that is below a directory; no link is followed. Raises OSError.
+    """Yield the paths and stats of everything below a directory, not following links. Raises OSError.
 
-    By a descriptor, as paths in a tree may be as long as paths can be.
+    By descriptor, as paths in a tree may have the maximum length.
     """
     root = os.open(tree, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -144,10 +144,10 @@ def entries(tree: Path) -> Iterator[tuple[str, os.stat_result]]:
 
 
 def _delete(directory: Path) -> None:
-    """Delete a tree, whatever its directories' modes and however deep.
+    """Delete a tree, whatever its directories' modes and depth.
 
-    Not with Python's own, which in some versions follows links where it has no permission (CVE-2023-6597), and can go
-    no deeper than a thousand directories.
+    Python's own function follows links in some versions where permission is missing (CVE-2023-6597), and fails at a
+    depth of a thousand directories.
     """
     subprocess.run(["chmod", "-R", "u+rwx", "--", str(directory)], check=False, capture_output=True)
     subprocess.run(["rm", "-rf", "--", str(directory)], check=True, capture_output=True)

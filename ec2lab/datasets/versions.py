@@ -1,4 +1,4 @@
-"""Which version of its dataset a new snapshot becomes: given out one at a time, so that no two become the same."""
+"""The version of a new snapshot: assigned under a lock, so that no two are the same."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from ec2lab.session import Session
 from ec2lab.volumes.sources import known_regions
 
 CREATE_OPERATIONS = ("CreateSnapshot", "StartSnapshot")
-"""The calls that make a version; a copy has that of what it copies."""
+"""The calls that create a version; a copy has its original's."""
 PATIENCE = 120.0
-"""Seconds. Whoever gives out a number has it on its snapshot in a few; a frozen file system thaws after 90."""
+"""Seconds. A number is on its snapshot within a few; a frozen file system unfreezes after 90."""
 POLL = 0.1, 2.0
 
 
@@ -26,15 +26,15 @@ POLL = 0.1, 2.0
 def numbered(
     session: Session, dataset: str, wanted: str | None, region: str, *, may_exist: bool = False
 ) -> Iterator[str]:
-    """Give the version that a snapshot becomes which is made meanwhile in a region: `wanted`, or the next number.
+    """Yield the version for a snapshot to be created meanwhile in a region: `wanted`, or the next number.
 
-    Others who make a version of the same dataset wait that long. A number counts as given out once it is on record:
-    AWS may take a moment to show its snapshot. Raises UserError where the version exists, unless it may.
+    Other creators of the same dataset wait for that. A number is taken once it is recorded, as AWS may not show its
+    snapshot yet. Raises UserError where the version exists, unless allowed.
     """
     with _version_lock(session, dataset):
         regions = dict.fromkeys([region, *known_regions(session)])
         asked = [session.threads.submit(list_snapshots, session.cloud, place, dataset) for place in regions]
-        there = [snapshot for answer in asked for snapshot in answer.result()]  # of all, or a number is given twice
+        there = [snapshot for answer in asked for snapshot in answer.result()]  # of all, or a number is assigned twice
         if not may_exist and (taken := [s for s in there if s.version == wanted and s.state != "error"]):
             raise UserError(f"VERSION: {taken[0].name} exists already: {taken[0].id} in {taken[0].region}")
         shown = [snapshot.version for snapshot in there]
@@ -42,12 +42,12 @@ def numbered(
 
 
 def next_version(versions: Iterable[str]) -> str:
-    """Return the number after the highest of those versions that are numbers: "1" for the first."""
+    """Return the number after the highest numeric version: "1" for the first."""
     return str(max((int(version) for version in versions if version.isdecimal()), default=0) + 1)
 
 
 def given_out(records: Iterable[Record], dataset: str) -> list[str]:
-    """Return the versions of a dataset that snapshots were asked for as, but for those that were surely refused."""
+    """Return the versions of a dataset in requests for snapshots that were not certainly rejected."""
     asked = unresolved_intents(records, lambda record: record.operation in CREATE_OPERATIONS)
     put = [tags for record in asked for tags in requested_tag_sets(record.request or {})]
     return [tags[VERSION] for tags in put if tags.get(DATASET) == dataset and VERSION in tags]

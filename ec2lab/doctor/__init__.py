@@ -1,1 +1,1 @@
-"""The checks of make doctor, and what they ask."""
+"""`make doctor`: its checks, and what they query."""

@@ -1,4 +1,4 @@
-"""What a check of `make doctor` is: it looks at one concern of the lab, and each thing that it finds has a remedy."""
+"""The interface of checks: each looks at one concern, and each finding has a remedy."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ if TYPE_CHECKING:
 
 
 class Requirement(IntEnum):
-    """What a check needs before it can look."""
+    """What a check needs before it can run."""
 
     NOTHING = 0
     LAB = 1
-    """A lab.toml without mistakes."""
+    """A valid lab.toml."""
     ANSWER = 2
-    """An answer of AWS to the question who asks, whichever it is."""
+    """A response of AWS about the caller, whichever it is."""
     AWS = 3
-    """Credentials that AWS takes."""
+    """Credentials that AWS accepts."""
 
 
 Look = Callable[[], Iterable[Finding]]
-"""One part of a check, made in a thread."""
+"""One part of a check, run in a thread."""
 
 
 def _finding(found: Any) -> Finding:
     finding: Finding = is_a(found, Finding, "Finding")
-    _ = finding.text, finding.remedy  # a value may be missing in its words
+    _ = finding.text, finding.remedy  # a value for its placeholders may be missing
     return finding
 
 
@@ -52,24 +52,24 @@ class Check(ABC):
 
     name: ClassVar[str]
     order: ClassVar[int] = 50
-    """Where its findings are shown."""
+    """The position of its findings."""
     needs: ClassVar[Requirement] = Requirement.NOTHING
     results: ClassVar[Mapping[str, ResultCheck]] = {"look": _findings, "looks": _looks, "fix": several(str, "text")}
 
     def looks(self, lab: DoctorContext) -> Iterable[Look]:
-        """Return the parts that can be looked at side by side; what they all need is begun here (`lab.begin`)."""
+        """Return the parts that can run in parallel; facts that they share are requested here (`lab.begin`)."""
         return [partial(self.look, lab)]
 
     @abstractmethod
     def look(self, lab: DoctorContext) -> Iterable[Finding]:
-        """Look, and return what is found: at least one finding, which says what is well where nothing is wrong."""
+        """Return at least one finding, which says what is fine if nothing is wrong."""
 
     def fix(self, session: Session, finding: Finding) -> Iterable[str]:
-        """Fix what was found where FIX=1 is to do it, by recorded calls; say what was done."""
+        """Fix what was found, for FIX=1, by recorded calls; report what was done."""
         del session, finding
         return ()
 
 
 def checks(plugins: Plugins) -> list[Check]:
-    """Return every check of `make doctor`, in the order in which their findings are shown."""
+    """Return the checks of `make doctor`, in display order."""
     return plugins.ordered("lab_checks", Check)

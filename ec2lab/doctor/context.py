@@ -1,4 +1,4 @@
-"""The lab that `make doctor` looks at: what of its files can be read, who AWS says asks, and facts that are shared."""
+"""The lab as `make doctor` sees it: its valid files, the caller, and facts shared by checks."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ class ConfigFiles:
     experiments: dict[str, Experiment] = field(default_factory=dict)
     members: dict[str, Member] = field(default_factory=dict)
     refused: dict[str, list[str]] = field(default_factory=dict)
-    """File -> all that is wrong with it."""
+    """File -> all of its errors."""
 
     @classmethod
     def read(cls, directory: Path) -> ConfigFiles:
         """Read them. Raises UserError where there is no lab.toml."""
         files = cls(directory)
         if not is_there(directory / "lab.toml", shown_as="lab.toml"):
-            load_lab(directory)  # says so
+            load_lab(directory)  # raises the error
         files.lab = files._kept("lab.toml", Lab, lambda: load_lab(directory))
         for path in experiment_files(directory):
             files._experiment(path.stem)
@@ -80,7 +80,7 @@ class ConfigFiles:
                 self.experiments[name] = experiment
 
     def _kept(self, shown_as: str, model: type[Model], load: Callable[[], Model]) -> Model | None:
-        """Return what a file holds; None where it is refused, of which all complaints are kept."""
+        """Return a file's content; None where it is invalid, with its errors noted."""
         try:
             return load()
         except UserError as problem:
@@ -93,17 +93,17 @@ Fact = TypeVar("Fact")
 
 
 class CheckSkipped(UserError):
-    """What a look needs is not there; another check says why."""
+    """What a check needs is missing; another check reports it."""
 
 
 @dataclass(eq=False)
 class DoctorContext:
-    """A lab, looked at without changing anything in it or in AWS, and without writing anything down."""
+    """A lab, checked without changing or recording anything."""
 
     directory: Path
     files: ConfigFiles
     only: str = ""
-    """The one experiment that is meant; all when empty."""
+    """The only experiment to check; all if empty."""
     session: Session | None = None
     plugin_trouble: str = ""
     _begun: dict[tuple[Any, ...], Future[Any]] = field(default_factory=dict)
@@ -115,35 +115,35 @@ class DoctorContext:
 
     @property
     def opened(self) -> Session:
-        """The session. Raises NotLooked where lab.toml has mistakes."""
+        """The session. Raises NotLooked where lab.toml is invalid."""
         if self.session is None:
             raise CheckSkipped("lab.toml has mistakes")
         return self.session
 
     @property
     def members(self) -> Mapping[str, Member]:
-        """The members whose files can be read."""
+        """The members with valid files."""
         return self.files.members
 
     @property
     def experiments(self) -> Mapping[str, Experiment]:
-        """The experiments that are meant and whose files can be read."""
+        """The experiments to check that have valid files."""
         known = self.files.experiments
         return {name: known[name] for name in known if self.only in ("", name)}
 
     @cached_property
     def threads(self) -> ContextThreadPool:
-        """The session's threads; some of its own where there is none."""
+        """The session's threads, or threads of its own without a session."""
         return self.session.threads if self.session else ContextThreadPool(THREADS)
 
     @cached_property
     def plugins(self) -> Plugins:
-        """The lab's plugins; the built-in alone where others can't be loaded."""
+        """The lab's plugins; only the built-in ones if others cannot be loaded."""
         return self.session.plugins if self.session else Plugins(None)
 
     @property
     def regions(self) -> list[str]:
-        """The regions that the experiments may run in, the lab's own first."""
+        """The regions where the experiments may run, the lab's own first."""
         own = self.lab.regions if not self.only else []
         wanted = [region for one in self.experiments.values() for region in one.regions or self.lab.regions]
         return list(dict.fromkeys([*own, *wanted])) or list(self.lab.regions)
@@ -159,14 +159,14 @@ class DoctorContext:
 
     @property
     def table(self) -> str:
-        """The name of the DynamoDB table that the registry is kept in; empty where it is none."""
+        """The name of the registry's DynamoDB table; empty where it has none."""
         address = urlsplit(os.environ.get("REGISTRY") or self.lab.registry)
         return address.path.strip("/") if address.scheme == "dynamodb" else ""
 
     def begin(self, ask: Callable[[DoctorContext, *Given], Fact], /, *given: *Given) -> Future[Fact]:
-        """Begin to look a fact up, once for all who need it; to be called where looks are listed, not within one.
+        """Start querying a fact, once for all checks; called where looks are listed, not within one.
 
-        Threads take up first what was begun first, so that a look never waits for what waits behind it.
+        Threads run what was started first, so that a look never waits for something queued behind it.
         """
         key = (ask, *given)
         if key not in self._begun:
@@ -174,10 +174,10 @@ class DoctorContext:
         return self._begun[key]
 
     def _in_time(self, ask: Callable[[DoctorContext, *Given], Fact], *given: *Given) -> Fact:
-        """Look a fact up, not for longer than a region may take, from when it is known who asks.
+        """Query a fact within a region's timeout, counted from when the caller is known.
 
-        Whoever asks may have to type a code. Three times as long, as a fact may wait for which regions are open, and
-        two may be asked for that one after the other.
+        The user may have to type an MFA code. Three times the timeout, as a fact may wait for the enabled regions, and
+        may take two calls.
         """
         if ask is _introduced or self.session is None:
             return ask(self, *given)
@@ -190,15 +190,15 @@ class DoctorContext:
             raise NoResponse(": ".join([*map(str, given), str(silent)])) from silent
 
     def prefetch_identity(self) -> None:
-        """Begin to ask AWS who asks: before all else that asks AWS, which waits for it."""
+        """Start asking AWS for the caller, before all other queries, which wait for it."""
         self.begin(_introduced)
 
     def caller(self) -> Identity:
-        """Return who AWS says asks. Waits for the answer."""
+        """Return the caller by AWS. Waits for the response."""
         return self.begin(_introduced).result()
 
     def require_aws(self) -> None:
-        """Raise NotLooked where AWS does not know who asks."""
+        """Raise NotLooked where AWS does not know the caller."""
         if self.caller().problem:
             raise CheckSkipped("AWS does not take this computer's credentials, or is not reached")
 
@@ -212,7 +212,7 @@ def _introduced(lab: DoctorContext) -> Identity:
 
 @contextmanager
 def open_readonly(directory: Path, only: str) -> Iterator[DoctorContext]:
-    """Open a lab for looking, whatever is wrong with it. Raises UserError where there is none."""
+    """Open a lab read-only, whatever is wrong with it. Raises UserError where there is none."""
     files = ConfigFiles.read(directory)
     if only and only not in files.experiments and only not in files.refused:
         files.require_experiment(only)
@@ -229,7 +229,7 @@ def open_readonly(directory: Path, only: str) -> Iterator[DoctorContext]:
 
 
 def _loaded(session: Session) -> str:
-    """Load plugins; return what is wrong with them, the built-in ones being used alone then."""
+    """Load plugins; return their errors, in which case only the built-in ones are used."""
     try:
         for given in (resource_types, pricers, launch_parts, registry_backends, checks, notifiers):
             given(session.plugins)

@@ -28,9 +28,9 @@ MADE_UP = {
     "key-pair": "key-0123456789abcdef0", "address": "eipalloc-0123456789abcdef0",
     "zone": "none",
 }  # fmt: skip
-"""ResourceType -> an id that nothing has, for who owns none of the kind."""
+"""ResourceType -> an unused id, for those who own none of the type."""
 SSH = [{"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "192.0.2.1/32"}]}]
-"""An address for documentation (RFC 5737)."""
+"""A documentation address (RFC 5737)."""
 TRAFFIC = [{"IpProtocol": "-1", "IpRanges": [{"CidrIp": "192.0.2.1/32"}]}]
 
 Ids = Mapping[str, str]
@@ -38,20 +38,20 @@ Request = Callable[[Ids, str], Mapping[str, Any]]
 
 
 class Answer(Enum):
-    """What a dry run says."""
+    """The meaning of a dry run's response."""
 
     ALLOWED = "allowed"
     REFUSED = "refused"
     UNCLEAR = "unclear"
     CARRIED_OUT = "carried out"
-    """It was no dry run."""
+    """It was executed."""
     NOT_MADE = "not made"
-    """Another was carried out before."""
+    """Another one was executed before."""
 
 
 @dataclass(frozen=True, slots=True)
 class DryRun:
-    """What is asked, given ids by kind and the region; and of which kinds the ids must be the lab's own."""
+    """The request, given ids by type and the region; and the types whose ids must be the lab's own."""
 
     request: Request
     on: tuple[str, ...] = ()
@@ -104,35 +104,35 @@ DRY_RUNS: Mapping[str, DryRun] = {
     "StopInstances": DryRun(lambda ids, _: {"InstanceIds": [ids["instance"]]}, ("instance",)),
     "TerminateInstances": DryRun(lambda ids, _: {"InstanceIds": [ids["instance"]]}, ("instance",)),
 }
-"""All but RunInstances, whose request is an experiment's own; descriptions are asked for without anything."""
+"""All but RunInstances, whose request is an experiment's own; descriptions take no parameters."""
 
 
 @dataclass(frozen=True, slots=True)
 class DryRunResult:
-    """What came of a dry run."""
+    """The result of a dry run."""
 
     answer: Answer
     code: str = ""
     message: str = ""
     made: tuple[str, ...] = ()
-    """The instances that run since, where it was carried out."""
+    """The instances that it launched, if it was executed."""
 
 
 @dataclass
 class Trials:
-    """All dry runs of one visit: the first that is carried out is the last."""
+    """All dry runs of one run of the doctor: the first that is executed is the last."""
 
     cloud: Cloud
     in_time: Callable[[Query[Any]], Any]
-    """Makes a call, not for longer than a region may take. Raises NoResponse."""
+    """Makes a call within a region's timeout. Raises NoResponse."""
     over: bool = False
     _silent: dict[str, NoResponse] = field(default_factory=dict)
-    """The regions that did not respond: what they were asked for may be under way there, so that no more is."""
+    """Regions that did not respond: a request may still be in flight there, so no more are sent."""
     _alone: Lock = field(default_factory=Lock)
-    """LockHeld for those that could do harm, so that no second one is on its way when the first does."""
+    """Held for those that could do harm, so that no second one is in flight when the first does."""
 
     def tried(self, region: str, operation: str, own: Ids) -> DryRunResult:
-        """Ask for a dry run of an operation on the lab's own things where there are some, else on made-up ones."""
+        """Try a dry run of an operation, on the lab's own resources if there are any, else on invented ids."""
         known = DRY_RUNS.get(operation)
         if known is None:
             return self._asked(region, operation, {}, is_clear=True)
@@ -144,7 +144,7 @@ class Trials:
     def dry_run_request(
         self, region: str, operation: str, request: Mapping[str, Any], *, is_clear: bool = True
     ) -> DryRunResult:
-        """Ask for a dry run of a request; `is_clear` says whether a refusal can only mean that it is not allowed."""
+        """Try a dry run of a request; `is_clear` says whether an error can only mean a missing permission."""
         with self._alone:
             return self._asked(region, operation, request, is_clear=is_clear)
 
@@ -175,13 +175,13 @@ class Trials:
 
 
 NO = (*ACCESS_DENIED_CODES, "403")
-"""The answer to a HEAD has no code but its status."""
+"""The response to a HEAD request has no code but its status."""
 NOTHING = "e30="
-"""An encoded authorization message that says nothing: who may ask is told that it is none."""
+"""An encoded authorization message without content: callers with the permission get another error."""
 
 
 def _allowed(call: Callable[[], Any]) -> bool | None:
-    """Make a call and return whether it was allowed: any other refusal comes after that one. None: no answer came."""
+    """Make a call and return whether it was allowed: other errors come after that check. None without a response."""
     try:
         call()
     except ClientError as refusal:
@@ -204,7 +204,7 @@ def _list_bucket(lab: DoctorContext) -> bool | None:
 
 def _get_products(lab: DoctorContext) -> bool | None:
     if (asked := pricing_region(lab.lab.regions[0])) is None:
-        return True  # nobody there has a price list to ask
+        return True  # no price list in this partition
     wanted = [{"Type": "TERM_MATCH", "Field": "instanceType", "Value": "g5.xlarge"}]
     pricing = _client(lab, "pricing", asked)
     return _allowed(lambda: pricing.get_products(ServiceCode="AmazonEC2", Filters=wanted, MaxResults=1))
@@ -226,6 +226,6 @@ READS: Mapping[str, Callable[[DoctorContext], bool | None]] = {
     "sts:DecodeAuthorizationMessage": lambda lab: _allowed(
         lambda: _client(lab, "sts").decode_authorization_message(EncodedMessage=NOTHING)
     ),
-    "sts:GetCallerIdentity": lambda _: True,  # it has answered
+    "sts:GetCallerIdentity": lambda _: True,  # it has responded
 }
-"""Action -> what tells whether it is allowed."""
+"""Action -> the call that tells whether it is allowed."""

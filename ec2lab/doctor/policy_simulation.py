@@ -1,4 +1,4 @@
-"""What IAM's policy simulator says of the statements of the policies of docs/, where it may be asked."""
+"""The answers of IAM's policy simulator about the policies of docs/, where it may be used."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from ec2lab.errors import UserError
 POLICY = Path(__file__).parents[2] / "docs" / "iam-policy.json"
 DATA_POLICY = POLICY.with_name("iam-policy-data.json")
 TABLE, BUCKET = "lab", "lab-runs"
-"""The table and the bucket that the policy speaks of by name; a lab's own may be called otherwise."""
+"""The table and the bucket in the policy; a lab's own may have other names."""
 MADE_UP = "0123456789abcdef0"
 LISTS = ("aws:TagKeys",)
-"""Condition keys that have several values at once."""
+"""Condition keys with several values at once."""
 ITSELF = "${*}"
-"""A star that is no wildcard: the name of what is still to be made."""
+"""A literal star: the name of what is still to be created."""
 
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """Some actions, on some resources, under some conditions."""
+    """Actions on resources under conditions."""
 
     actions: tuple[str, ...]
     resources: tuple[str, ...]
     conditions: tuple[tuple[str, tuple[str, ...]], ...]
-    """Condition key -> values of a request that meets it; a key that must be absent is not there."""
+    """Condition key -> values that meet it; keys that must be absent are missing."""
 
     def question(self, place: Place) -> dict[str, Any]:
-        """Return what iam:SimulatePrincipalPolicy is asked, but for whom: a request that the statement speaks of.
+        """Return the parameters of iam:SimulatePrincipalPolicy for the statement, without the principal.
 
         https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html
         """
@@ -51,7 +51,7 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Whose resources are asked about: the policy's wildcards, filled in."""
+    """Values for the policy's wildcards."""
 
     account: str
     region: str
@@ -62,11 +62,11 @@ class Place:
     partition: str = "aws"
 
     def value(self, key: str, pattern: str) -> str:
-        """Return a value of a condition key that a pattern of the policy matches."""
+        """Return a value that matches a condition's pattern."""
         return pattern.replace("*", self.registry if key.endswith(f"/{REGISTRY}") else self.region)
 
     def filled(self, pattern: str) -> str:
-        """Return an ARN that a pattern of the policy matches, in this account and region."""
+        """Return an ARN in this account and region that matches a pattern of the policy."""
         own = pattern.replace(f"table/{TABLE}", f"table/{self.table}").replace(BUCKET, self.bucket)
         arn, partition, service, region, account, name = own.split(":", 5)
         partition, region = partition.replace("*", self.partition), region.replace("*", self.region)
@@ -76,7 +76,7 @@ class Place:
 
 
 def _entry(key: str, values: list[str]) -> dict[str, Any]:
-    """Return a key of a simulated request's context: one of the values that meet the condition, or all of a list."""
+    """Return a context key of a simulated request: one of the values that meet the condition, or all of a list."""
     several = key in LISTS
     kind = "stringList" if several else "boolean" if values == ["true"] else "string"
     return {"ContextKeyName": key, "ContextKeyType": kind, "ContextKeyValues": values if several else values[:1]}
@@ -84,13 +84,13 @@ def _entry(key: str, values: list[str]) -> dict[str, Any]:
 
 @cache
 def statements() -> list[Statement]:
-    """Return what everybody needs, and of the policy for data what is not only more of that."""
+    """Return the statements that everybody needs, and those that only the policy for data adds."""
     return [*_read(POLICY), *(one for one in _read(DATA_POLICY) if not set(one.actions) & _actions(POLICY))]
 
 
 @cache
 def for_data() -> frozenset[str]:
-    """Return the actions that only those need who make and copy datasets."""
+    """Return the actions needed only to build and copy datasets."""
     return _actions(DATA_POLICY) - _actions(POLICY)
 
 
@@ -113,7 +113,7 @@ def _statement(written: Mapping[str, Any]) -> Statement:
         for key, values in keys.items():
             if operator != "Null":
                 conditions[key] = _several(values)
-            elif values == "false":  # the key must be there, whatever its value
+            elif values == "false":  # the key must be present, whatever its value
                 conditions[key] = ("doctor",)
     return Statement(_several(written["Action"]), _several(written["Resource"]), tuple(conditions.items()))
 
@@ -125,17 +125,17 @@ def _several(written: Any) -> tuple[str, ...]:
 ALLOWED = "allowed"
 
 Verdicts = Mapping[str, bool | None]
-"""Action -> whether it is allowed; None where the simulator does not tell."""
+"""Action -> whether it is allowed; None where the simulator does not say."""
 
 
 def principal_arn(lab: DoctorContext) -> str:
-    """Return the ARN of the user or role whose policies count: an assumed role's own, not that of its session."""
+    """Return the ARN of the user or role whose policies count: an assumed role's own, not its session's."""
     lab.require_aws()
     caller = lab.caller()
     if caller.role is None:
         return caller.arn
     try:
-        # The path of a role is part of its ARN, and an assumed role's does not tell it.
+        # A role's path is part of its ARN, and the assumed role's ARN does not contain it.
         role = lab.opened.cloud.iam.get_role(RoleName=caller.role)["Role"]
         return str(role["Arn"])
     except AWS_ERRORS:
@@ -143,7 +143,7 @@ def principal_arn(lab: DoctorContext) -> str:
 
 
 def simulated(lab: DoctorContext, statement: Statement) -> Verdicts:
-    """Ask whether the actions of a statement are allowed, on resources and under conditions as it names them."""
+    """Ask whether a statement's actions are allowed, on its resources and under its conditions."""
     who = lab.begin(principal_arn).result()
     if lab.caller().is_root:
         return dict.fromkeys(statement.actions, True)
@@ -153,20 +153,22 @@ def simulated(lab: DoctorContext, statement: Statement) -> Verdicts:
         for action in statement.actions:
             verdicts[action] = _one(lab.opened.cloud.iam, action, question)
     except AWS_ERRORS:
-        return verdicts  # not allowed to ask either, or not for such a caller
+        return verdicts  # not allowed, or not possible for such a caller
     return verdicts
 
 
 def _one(iam: Any, action: str, question: Mapping[str, Any]) -> bool | None:
-    """Ask about one action: IAM takes several only where all need the same information for their authorization
+    """Ask about one action.
+
+    IAM takes several only if all need the same information for their authorization
     (https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_testing-policies.html).
-    """  # noqa: D205
+    """
     pages = iam.get_paginator("simulate_principal_policy").paginate(**{**question, "ActionNames": [action]})
     return _allowed([result for page in pages for result in page["EvaluationResults"]], action)
 
 
 def place(lab: DoctorContext) -> Place:
-    """Return what the policy's wildcards and examples stand for in a lab."""
+    """Return the values for the policy's wildcards and examples in a lab."""
     buckets = [urlsplit(one.artifact_uri).netloc for one in lab.experiments.values() if one.artifact_uri]
     table = lab.table or TABLE
     bucket = buckets[0] if buckets else BUCKET
@@ -175,7 +177,7 @@ def place(lab: DoctorContext) -> Place:
 
 
 def registry_id(lab: DoctorContext) -> str:
-    """Return the registry's id, which a policy may name; any where it has none or can't be read."""
+    """Return the registry's id, which a policy may contain; any if it has none or cannot be read."""
     with suppress(UserError):
         registry = lab.opened.registry
         return next(iter(registry.ids() if registry.is_there() else ()), MADE_UP)
@@ -183,7 +185,7 @@ def registry_id(lab: DoctorContext) -> str:
 
 
 def together(answers: Iterable[Future[Verdicts]]) -> dict[str, bool | None]:
-    """Return what several statements say: an action is allowed where all that speak of it say so."""
+    """Combine statements: an action is allowed where all that mention it allow it."""
     said: dict[str, list[bool | None]] = {}
     for answer in answers:
         for action, allowed in answer.result().items():

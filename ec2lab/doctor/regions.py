@@ -20,7 +20,7 @@ class RegionDisabled(UserError):
 def opt_in_states(lab: DoctorContext) -> Mapping[str, str]:
     """Return every region of AWS with its state: opt-in-not-required, opted-in or not-opted-in.
 
-    Any region knows it; the first that tells is believed. Raises what the first raises where none does.
+    Any region knows it; the first that responds is used. Raises the first error where none does.
     """
     lab.require_aws()
     own = lab.caller().region
@@ -39,9 +39,9 @@ def _told_by(lab: DoctorContext, region: str) -> Mapping[str, str]:
 
 
 def require_enabled(lab: DoctorContext, region: str) -> None:
-    """Raise RegionShut where the account may not use a region, NotLooked where AWS takes no call at all.
+    """Raise RegionShut where the account may not use a region, NotLooked where AWS accepts no call at all.
 
-    Where AWS does not tell its regions, each call will.
+    Where AWS does not list its regions, each call will tell.
     """
     lab.require_aws()
     asked = lab.begin(opt_in_states)
@@ -53,7 +53,7 @@ TAGGED = [{"Name": "tag-key", "Values": [REGISTRY]}]
 
 
 def zone_in(lab: DoctorContext, region: str) -> Mapping[str, str]:
-    """Return a zone of a region under the key `zone`, as AWS names it; nothing where it does not tell."""
+    """Return a zone of a region under the key `zone`; empty where AWS gives none."""
     require_enabled(lab, region)
     wanted = [{"Name": "zone-type", "Values": ["availability-zone"]}, {"Name": "state", "Values": ["available"]}]
     try:
@@ -64,7 +64,7 @@ def zone_in(lab: DoctorContext, region: str) -> Mapping[str, str]:
 
 
 def sample_resource_ids(lab: DoctorContext, region: str) -> Mapping[str, str]:
-    """Return the id of one thing by its kind; none of the kinds that may not be described."""
+    """Return the id of one resource by type; none for types that may not be described."""
     require_enabled(lab, region)
     own: dict[str, str] = {}
     for kind in lab.opened.kinds.values():
@@ -72,7 +72,7 @@ def sample_resource_ids(lab: DoctorContext, region: str) -> Mapping[str, str]:
             found = kind.find(lab.opened.cloud, region, TAGGED)
             ours = [one for one in found if REGISTRY in from_aws(one.get("Tags")) and not kind.is_deleted(one)]
         except AWS_ERRORS:
-            continue  # the dry run of the description says so
+            continue  # the dry run of the description reports it
         if ours:
             own[kind.name] = kind.id_in(ours[0])
     return own

@@ -1,4 +1,4 @@
-"""All checks of a lab at once: their findings in order, and none of them able to keep another from looking."""
+"""Runs all checks of a lab in parallel; none can keep another from running."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ CHECK_CRASHED = Diagnosis(
 
 
 def run_checks(lab: DoctorContext, checks: Iterable[Check]) -> Iterator[tuple[Check, Finding]]:
-    """Begin all looks of all checks, and yield each check's findings, in the order of the checks."""
+    """Start all looks of all checks, and yield each check's findings in order."""
     checks = list(checks)
     needed = max((check.needs for check in checks), default=Requirement.NOTHING)
     if lab.session and needed >= Requirement.ANSWER:
@@ -49,7 +49,7 @@ def run_checks(lab: DoctorContext, checks: Iterable[Check]) -> Iterator[tuple[Ch
 
 
 def answers(asked: Mapping[str, Future[Fact]]) -> tuple[dict[str, Fact], list[Finding]]:
-    """Wait for a fact of several regions: return it for those that tell, and findings on those that do not."""
+    """Wait for a fact of several regions: return it for those that respond, and findings about the others."""
     told: dict[str, Fact] = {}
     untold: list[Finding] = []
     for region, answer in asked.items():
@@ -63,7 +63,7 @@ def answers(asked: Mapping[str, Future[Fact]]) -> tuple[dict[str, Fact], list[Fi
 
 
 def _looks(check: Check, lab: DoctorContext) -> list[Look]:
-    """Return a check's looks; one that says why, where what it needs is not there."""
+    """Return a check's looks; where a requirement is missing, one that says why."""
     if check.needs > Requirement.NOTHING and lab.session is None:
         return [lambda: [NOT_LOOKED_AT.of(reason="lab.toml has mistakes")]]
     looks: list[Look] = []
@@ -81,12 +81,12 @@ def _submit(lab: DoctorContext, look: Look) -> Future[list[Finding]]:
 
 
 def run_probe(look: Callable[[], Iterable[Finding]]) -> list[Finding]:
-    """Look, whatever happens: what goes wrong is a finding too."""
+    """Run a look; errors are findings too."""
     try:
         with in_words():
             return list(look())
     except RegionDisabled:
-        return []  # the check of the regions says so
+        return []  # the check of regions reports it
     except CheckSkipped as reason:
         return [NOT_LOOKED_AT.of(reason=reason)]
     except PluginFailed as problem:

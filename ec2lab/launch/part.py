@@ -87,11 +87,11 @@ class LaunchFragment:
 
 
 LISTS = ("bootcmd", "runcmd", "write_files", "packages", "mounts", "users")
-"""Sections of cloud-init to which several launch parts add."""
+"""Sections of cloud-init that several launch parts add to."""
 
 
 def _share(found: Any, guard: Guard, *given: Any) -> LaunchFragment:
-    """Check a share as far as it can be by itself. Raises Nonsense, ParamValidationError, or TypeError of JSON."""
+    """Validate a fragment on its own. Raises Nonsense, ParamValidationError, or json's TypeError."""
     share: LaunchFragment = is_a(found, LaunchFragment, "LaunchFragment")
     for name in ("request", "cloud_init", "tags"):
         _is_member(share, name, Mapping)
@@ -120,7 +120,7 @@ def _is_member(share: LaunchFragment, name: str, wanted: Any) -> None:
 
 
 def _check_request(site: LaunchContext, request: Mapping[str, Any]) -> None:
-    """Hold members of a RunInstances request to botocore's model. Raises ParamValidationError."""
+    """Validate members of a RunInstances request by botocore's model. Raises ParamValidationError."""
     from botocore.validate import validate_parameters
 
     model = site.session.cloud.ec2(site.region).meta.service_model.operation_model("RunInstances")
@@ -148,7 +148,7 @@ class LaunchPart(ABC):
 
 
 def launch_parts(plugins: Plugins) -> list[LaunchPart]:
-    """Return every launch part, in the order in which their shares are added up."""
+    """Return the launch parts, in the order in which they are added up."""
     return plugins.ordered("lab_launch_parts", LaunchPart)
 
 

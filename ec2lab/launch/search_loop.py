@@ -231,7 +231,7 @@ class SearchLoop:
         return f"{error.region}: {format_code(error.code, message)}"
 
     def _in_vain(self, at_least: int) -> str:
-        """Return why there are too few instances, in one line."""
+        """Return in one line why there are too few instances."""
         if error := self.search.said_everywhere():
             return self._in_words(error) + ("; so says every region" if len(self.preferences.regions) > 1 else "")
         if not self.search.refusals:

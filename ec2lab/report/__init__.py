@@ -1,1 +1,1 @@
-"""The page that shows a lab's instances, refusals and costs over time."""
+"""The page with a lab's instances, errors and costs over time."""

@@ -13,15 +13,15 @@ from ec2lab.report.time_axis import DAY, HOUR, ON_A_PHONE, WEEK, Tick, TimeAxis
 
 MOST_PERIODS = 64
 MOST_SERIES = 20
-"""Experiments or members with a line of their own, the dearest first; the rest share one."""
+"""Experiments or members with a line of their own, most expensive first; the others share one."""
 
 PeriodCharges = Sequence[Sequence[Charge]]
-"""What falls into each period."""
+"""The charges of each period."""
 
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """An hour, a day, a week from its Monday, or a month, of UTC; the first and the last may be cut."""
+    """An hour, day, week from Monday, or month in UTC; the first and last may be cut."""
 
     begin: datetime
     end: datetime
@@ -30,13 +30,13 @@ class Period:
 
 @dataclass(slots=True)
 class Series:
-    """What one experiment or member cost."""
+    """The cost of one experiment or member."""
 
     name: str
     dollars: list[float]
     """In each period, as far as prices are known."""
     unpriced: set[str] = field(default_factory=set)
-    """The ids of what has no known price."""
+    """Ids of resources without a known price."""
 
     @property
     def total(self) -> float:
@@ -46,7 +46,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Spending:
-    """What everything cost."""
+    """All costs."""
 
     every: str
     """hour, day, week or month."""
@@ -57,7 +57,7 @@ class Spending:
 
 
 def periods(axis: TimeAxis) -> tuple[str, list[Period]]:
-    """Return the stretches that costs are added up for: so long that there are at most 64."""
+    """Return the periods that costs are summed over, at most 64."""
     for every, length, form in (("hour", HOUR, "%d %b %H:%M"), ("day", DAY, "%d %b"), ("week", WEEK, "%d %b")):
         if axis.length / length < MOST_PERIODS - 1:
             return every, _cut(axis, _starts(axis, length), form)
@@ -65,7 +65,7 @@ def periods(axis: TimeAxis) -> tuple[str, list[Period]]:
 
 
 def spending(spans: Iterable[CostPeriod], axis: TimeAxis, base: Callable[[str], str]) -> Spending:
-    """Return what spans cost in each period; `base` gives the name that an experiment is added up under."""
+    """Return the cost of each period; `base` maps an experiment to the name it is summed under."""
     every, stretches = periods(axis)
     found = list(spans)
     charged = [[c for span in found if (c := span.charge(p.begin, p.end, axis.end))] for p in stretches]
@@ -79,7 +79,7 @@ def spending(spans: Iterable[CostPeriod], axis: TimeAxis, base: Callable[[str], 
 
 
 def shown(ordered: Sequence[Series]) -> list[Series]:
-    """Return the dearest series, and one for all the rest where there are too many."""
+    """Return the most expensive series, and one for the others if there are too many."""
     if len(ordered) <= MOST_SERIES:
         return list(ordered)
     rest = ordered[MOST_SERIES - 1 :]
@@ -89,7 +89,7 @@ def shown(ordered: Sequence[Series]) -> list[Series]:
 
 
 def _by_name(charged: PeriodCharges, name_of: Callable[[Charge], str]) -> list[Series]:
-    """Return a series for each name, the dearest first."""
+    """Return a series for each name, most expensive first."""
     found: dict[str, Series] = {}
     for number, inside in enumerate(charged):
         for charge in inside:
@@ -125,7 +125,7 @@ def _months(axis: TimeAxis) -> list[datetime]:
 
 
 def _cut(axis: TimeAxis, starts: list[datetime], form: str) -> list[Period]:
-    """Return the periods that begin so, the last one up to the end of the axis."""
+    """Return the periods with these beginnings; the last one ends with the axis."""
     ends = [*starts[1:], axis.end]
     return [
         Period(begin, end, f"{begin:{form}}".removeprefix("0"))
@@ -139,12 +139,12 @@ PLOT = 160
 SPARK = 26
 """Pixels: the height of a small one."""
 LEAST = 1.5
-"""Pixels of whatever is not nothing."""
+"""Pixels of anything above zero."""
 GAP = 0.2
-"""Of a column's width."""
+"""As a share of the column's width."""
 NAMED = 8
 LAST_ON_A_PHONE = 84.0
-"""Percent, beyond which there is no room for a name on a phone."""
+"""Percent; a label further right does not fit on a phone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +167,7 @@ class Mark:
 
 
 def columns(series: Series, periods: Sequence[Period], highest: float, height: float) -> list[Column]:
-    """Return a column for each period in which something was spent; `highest` is as high as the chart."""
+    """Return a column for each period with costs; `highest` is the top of the chart."""
     width = 100 / len(periods)
     found = []
     for number, (dollars, period) in enumerate(zip(series.dollars, periods, strict=True)):
@@ -179,7 +179,7 @@ def columns(series: Series, periods: Sequence[Period], highest: float, height: f
 
 
 def scale(most: float) -> float:
-    """Return the round amount that a chart reaches up to: 1, 2, 2.5 or 5 of a power of ten, twice."""
+    """Return the top of a chart's scale: 1, 2, 2.5 or 5 times a power of ten."""
     if most <= 0:
         return 1.0
     power: float = 10.0 ** math.floor(math.log10(most / 2))
@@ -192,12 +192,12 @@ def marks(highest: float, height: float) -> list[Mark]:
 
 
 def amount(dollars: float) -> str:
-    """Return an amount on a scale, with as many digits as it wants."""
+    """Format an amount on a scale, with as many digits as needed."""
     return f"{dollars:,.0f}" if dollars == round(dollars) else f"{dollars:,.2f}" if dollars >= 0.01 else f"{dollars:g}"  # noqa: PLR2004
 
 
 def named(periods: Sequence[Period]) -> list[Tick]:
-    """Return the names of as many periods as have room, each under its column."""
+    """Return as many labels of periods as fit, each under its column."""
     every = -(-len(periods) // NAMED)
     chosen = list(range(0, len(periods), every))
     on_a_phone = -(-len(chosen) // ON_A_PHONE)

@@ -1,6 +1,4 @@
-"""What a report tells of: the registry's word on what was, AWS's on what is; where AWS does not answer, the registry's
-on that too, and why.
-"""  # noqa: D205
+"""The data of a report: the registry's history and AWS's state; without AWS the registry's, with the reason."""
 
 from __future__ import annotations
 
@@ -41,45 +39,45 @@ from ec2lab.volumes.sources import known_regions
 
 Answer = TypeVar("Answer")
 Priced = tuple[list[Resource], Mapping[str, CostSummary]]
-"""What lives, and what it costs, by id."""
+"""Live resources, and their costs by id."""
 
 
 @dataclass(slots=True)
 class ReportData:
-    """All that a report is made of."""
+    """The data of a report."""
 
     lab: str
     registry: str
     """Its name."""
     banner: str
-    """Where calls go, if that is not AWS."""
+    """Where calls go, if not to AWS."""
     now: datetime
     records: int
     past: Past
     spans: list[CostPeriod]
     live: list[Resource]
     costs: Mapping[str, CostSummary]
-    """Of what lives, by id."""
+    """Of live resources, by id."""
     data_sets: list[PricedSnapshot]
     survey: Survey
     findings: list[Finding]
     unanswered: dict[str, str] = field(default_factory=dict)
-    """What AWS was to be asked for, and why it did not answer."""
+    """What was to be queried, and why AWS did not respond."""
     incomplete: Collection[str] = ()
-    """Of that, what is not known in whole."""
+    """The parts that are incomplete."""
 
 
 @dataclass(slots=True)
 class Asking:
-    """Questions to AWS that a report can do without."""
+    """Optional queries to AWS."""
 
     why_not: str
-    """Why AWS can't be asked at all; empty where it can."""
+    """Why AWS cannot be queried at all; empty where it can."""
     unanswered: dict[str, str] = field(default_factory=dict)
     incomplete: set[str] = field(default_factory=set)
 
     def ask(self, what: str, question: Callable[[], Answer], otherwise: Callable[[], Answer]) -> Answer:
-        """Return AWS's answer; where there is none, note why and return what is known without it."""
+        """Return AWS's response; without one, note why and return what is known otherwise."""
         if self.why_not:
             return self._without(what, self.why_not, otherwise)
         try:
@@ -94,22 +92,22 @@ class Asking:
         return otherwise()
 
     def lacks(self, what: str, unseen: Mapping[str, str]) -> None:
-        """Note which regions did not answer."""
+        """Note the regions that did not respond."""
         self.unanswered |= {f"{what} in {region}": why for region, why in unseen.items()}
         self.incomplete |= {what} if unseen else set()
 
 
 def facts(session: Session) -> ReportData:
-    """Read the registry and its archive, and ask AWS what lives, which datasets there are, and what is forgotten."""
+    """Read the registry and its archive, and query live resources, datasets and orphans."""
     asking = Asking(aws_unavailable_reason(session))
     now = clock.now()
-    # All regions of an account take several seconds; those where the lab never was are for `make audit`.
+    # All regions of an account take several seconds; those that the lab never used are for `make audit`.
     regions = known_regions(session)
     live = asking.ask("what lives", lambda: _live(session, asking), lambda: None)
     data_sets = asking.ask("datasets", lambda: _data_sets(session, regions, asking), lambda: None)
     seen, found = asking.ask("audit", lambda: examined(session, regions), lambda: (Survey(), []))
     asking.lacks("audit", seen.unseen)
-    records = paid_for(session, session.registry.history())  # with what was just asked: it tells of volumes, for one
+    records = paid_for(session, session.registry.history())  # including what was just queried, such as volumes
     history = History(records)
     paid = _pricing(session, asking.why_not).spans(history, now)
     alive, costs = live or _live_on_record(session, records, paid, now)
@@ -129,7 +127,7 @@ def _live(session: Session, asking: Asking) -> Priced:
 
 
 def _elsewhere(session: Session) -> list[Resource]:
-    """Return what lives in other accounts of the same kind, which are not asked."""
+    """Return what is live in other accounts of the same kind, which are not queried."""
     local = session.lab.cloud == "local"
     return [
         replace(resource, state=f"in {one.account or 'an account that is not on record'}, which was not asked")
@@ -141,9 +139,9 @@ def _elsewhere(session: Session) -> list[Resource]:
 
 
 def aws_unavailable_reason(session: Session) -> str:
-    """Return why AWS can't be asked (no credentials, offline); nothing where a region answers, if only with a refusal.
+    """Return why AWS cannot be queried (no credentials, offline); empty where a region responds, if only with an error.
 
-    One question to each region, without retries: without it, each of a hundred would wait for its own connection.
+    One query to each region, without retries: otherwise each of a hundred would wait for a connection.
     """
     regions = session.lab.regions
     responses = session.query({(r, "regions"): session.cloud.ec2_no_retry(r).describe_regions for r in regions})
@@ -152,7 +150,7 @@ def aws_unavailable_reason(session: Session) -> str:
 
 
 def _pricing(session: Session, why_not: str) -> Pricing:
-    """Return the lab's prices; where AWS can't be asked, those that were kept or came with the lab."""
+    """Return the lab's prices; without AWS, cached and bundled ones."""
     known = pricing(session)
     if why_not and isinstance(source := known.book.source, PriceLookup):
         return replace(known, book=PriceBook(replace(source, cloud=_out_of_reach)))
@@ -173,7 +171,7 @@ def _live_on_record(session: Session, records: Sequence[Record], paid: Iterable[
 
 
 def _data_sets(session: Session, regions: Sequence[str], asking: Asking) -> list[PricedSnapshot]:
-    """Return those of the regions that respond, and those on record of the others."""
+    """Return the datasets of the regions that respond, and the recorded ones of the others."""
     responses = list_snapshots_in(session, regions)
     asking.lacks("datasets", responses.unseen)
     there = price_snapshots(session, told_by(responses)).snapshots
@@ -184,7 +182,7 @@ def _data_sets(session: Session, regions: Sequence[str], asking: Asking) -> list
 
 
 def data_sets_on_record(history: History) -> list[PricedSnapshot]:
-    """Return the snapshots of datasets as AWS last described them, without those that were deleted since.
+    """Return the snapshots of datasets as AWS last described them, without those deleted since.
 
     Their prices are not looked up.
     """
@@ -199,18 +197,18 @@ REFUSED_LATE = {ErrorCategory.INSUFFICIENT_CAPACITY, ErrorCategory.COMPUTE_QUOTA
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """All instances and refusals that are on record."""
+    """All recorded instances and errors."""
 
     lives: Sequence[InstanceTimeline]
     refused: Sequence[LaunchError]
     base: Callable[[str], str]
-    """Gives the name that an experiment is shown under: a sweep's trials all have the sweep's."""
+    """Maps an experiment to its displayed name: a sweep's trials all have the sweep's."""
 
 
 def past(history: History, now: datetime) -> Past:
-    """Return what became of each instance until now: it ran when it is paid for, and died where it never came to run.
+    """Return each instance's history: it ran if it is billed, and died if it never reached the running state.
 
-    An instance that died for lack of capacity or quota is a refusal as well.
+    An instance that died for lack of capacity or quota is an error as well.
     """
     ended = (instance.as_of(now) for instance in history.instances.values())
     lives = [replace(life, runs=life.runs or [Run(life.began, life.ended)]) for life in ended]

@@ -1,4 +1,4 @@
-"""What is on a report's page, for programs: an event for each thing."""
+"""The content of a report's page as events."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ec2lab.report.view_model import Page
 
 
 def events(page: Page) -> Iterator[Event]:
-    """Return the events of a page in its own order."""
+    """Return the events of a page in its order."""
     facts = page.facts
     for figure in page.figures:
         yield Figure(label=figure.label, value=figure.value, more=figure.more)

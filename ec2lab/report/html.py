@@ -1,4 +1,4 @@
-"""A report's page as one HTML file that needs nothing else: no script, no network."""
+"""A report's page as one self-contained HTML file: no script, no network."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ec2lab.report.view_model import MOST_LISTED, Page, counted
 from ec2lab.templates import TEMPLATES
 
 GENERATOR = '<meta name="generator" content="ec2-lab report">'
-"""What tells a report from other files: only reports are overwritten."""
+"""Identifies reports: only they are overwritten."""
 
 
 def report_html(page: Page) -> str:
@@ -37,7 +37,7 @@ def report_html(page: Page) -> str:
 
 
 def _highest(series: list[Series]) -> float:
-    """Return what the dearest period of any costs, which all small charts are measured by."""
+    """Return the cost of the most expensive period, the scale of all small charts."""
     return max((dollars for one in series for dollars in one.dollars), default=0.0)
 
 
@@ -47,7 +47,7 @@ def _iso(moment: datetime) -> str:
 
 @cache
 def environment() -> Environment:
-    """Return the Jinja environment of the pages in templates/."""
+    """Return the Jinja environment for the pages in templates/."""
     made = Environment(
         loader=FileSystemLoader(TEMPLATES),
         undefined=StrictUndefined,
@@ -61,14 +61,15 @@ def environment() -> Environment:
 
 
 def _printable(value: Any) -> Any:
-    """Return a value without what a browser obeys instead of showing it, such as a bidirectional override."""
+    """Return a value without invisible control characters, such as a bidirectional override."""
     return printable_document(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def csp_hash(text: str) -> str:
-    """Return what a Content-Security-Policy calls an inline style by, so that no other one is applied
-    (https://www.w3.org/TR/CSP3/#grammardef-hash-source).
-    """  # noqa: D205
+    """Return the hash of an inline style for the Content-Security-Policy, which blocks all others.
+
+    https://www.w3.org/TR/CSP3/#grammardef-hash-source
+    """
     digest = hashlib.sha256(str(text).encode()).digest()
     return f"sha256-{base64.b64encode(digest).decode()}"
 

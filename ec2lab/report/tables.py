@@ -1,4 +1,4 @@
-"""The tables of a report: what lives, what was refused, which datasets there are. Pure."""
+"""The tables of a report: live resources, errors, datasets. Pure."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from ec2lab.units import format_bytes
 
 LONGEST_MESSAGE = 240
 SECRETS = re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{12,}\b|(?<=authorization failure message: )\S+")
-"""Ids of access keys, and what AWS seals for whoever may decode it
+"""Access key ids, and AWS's encoded messages
 (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-prefixes)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """One thing that lives, and what it costs with what came with it."""
+    """A live resource, with the cost of it and of what came with it."""
 
     resource: Resource
     spent: CostSummary
@@ -44,7 +44,7 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """The refusals of one kind by one pool."""
+    """The errors of one category from one pool."""
 
     where: str
     what: str
@@ -59,19 +59,19 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class DataSetRow:
-    """One version of a dataset, and how it is in each region."""
+    """A version of a dataset, with its state in each region."""
 
     name: str
     version: str
     is_newest: bool
     made: str
     there: list[str]
-    """A word for each region; empty where it is not."""
+    """A word for each region; empty where it is missing."""
     monthly: Dollars
 
 
 def reasons(refused: Iterable[LaunchError]) -> list[Reason]:
-    """Return refusals, those of one kind by one pool together, the most frequent first."""
+    """Group errors by category and pool, most frequent first."""
     groups: dict[tuple[str, ...], list[LaunchError]] = defaultdict(list)
     for one in refused:
         groups[one.zone or one.region, one.type, one.market, one.error.code].append(one)
@@ -89,13 +89,13 @@ def _reason(group: Sequence[LaunchError]) -> Reason:
 
 
 def plain(message: str) -> str:
-    """Return AWS's message in one line, not too long, and without what is nobody's to read."""
+    """Return AWS's message in one line, shortened, without confidential parts."""
     line = SECRETS.sub("(left out)", " ".join(message.split()))
     return line if len(line) <= LONGEST_MESSAGE else f"{line[:LONGEST_MESSAGE]}…"
 
 
 def dataset_rows(found: Sequence[PricedSnapshot], regions: Sequence[str]) -> list[DataSetRow]:
-    """Return a row for each version of each dataset, by name, the newest version first."""
+    """Return a row for each version of each dataset, by name, newest version first."""
     versions: dict[tuple[str, str], list[PricedSnapshot]] = defaultdict(list)
     for one in found:
         versions[one.snapshot.dataset, one.snapshot.version].append(one)
@@ -114,7 +114,7 @@ def dataset_rows(found: Sequence[PricedSnapshot], regions: Sequence[str]) -> lis
 
 
 def word(one: PricedSnapshot) -> str:
-    """Return how a snapshot is, in a word: its size where it can be used."""
+    """Return a snapshot's state in a word: its size where it is usable."""
     snapshot = one.snapshot
     if snapshot.failure or snapshot.state == "error":
         return f"failed {plain(snapshot.failure)}".strip()
@@ -122,5 +122,5 @@ def word(one: PricedSnapshot) -> str:
 
 
 def day(moment: str) -> str:
-    """Return an RFC 3339 time for people: its minute, as UTC has it."""
+    """Format an RFC 3339 time for people, to the minute in UTC."""
     return short(datetime.fromisoformat(moment)) if moment else ""

@@ -1,4 +1,4 @@
-"""A stretch of time as the width of a chart: where a moment stands, in percent, and which moments are named. Pure."""
+"""The time axis of a chart: positions in percent, and labels. Pure."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ STEPS = (
 MONTHS = (1, 2, 3, 6, 12, 24, 60, 120)
 MOST_TICKS = 9
 ON_A_PHONE = 4
-"""So many names have room where the whole chart is 300 pixels wide."""
+"""The number of labels that fit into 300 pixels."""
 CLOCK, DATE = "%H:%M", "%d %b"
 LAST = 95.0
-"""Percent, beyond which the name of the end itself stands."""
+"""Percent; further right is the label of the end."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """One moment that is named."""
+    """A labeled moment."""
 
     x: float
     label: str
     narrow: bool
-    """Whether there is room for its name on a phone too."""
+    """Whether its label fits on a phone too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +38,15 @@ class TimeAxis:
 
     @property
     def length(self) -> timedelta:
-        """How long it is."""
+        """Its length."""
         return self.end - self.begin
 
     def at(self, moment: datetime) -> float:
-        """Return where a moment stands, from 0 to 100; what is outside stands at the edge."""
+        """Return a moment's position, 0 to 100; moments outside are at the edge."""
         return min(100.0, max(0.0, (moment - self.begin) / self.length * 100))
 
     def ticks(self) -> list[Tick]:
-        """Return the moments that are named, at most nine, at round times of UTC."""
+        """Return at most nine labeled moments, at round times in UTC."""
         moments, form = self._round_moments()
         marked = [(self.at(m), m) for m in moments]
         shown = [(x, m) for x, m in marked if 0 < x < LAST]
@@ -64,12 +64,12 @@ class TimeAxis:
 
 
 def new_axis(begin: datetime, end: datetime) -> TimeAxis:
-    """Return the axis from the first thing to now; an hour at the least, so that there is something to see."""
+    """Return the axis from the first event to now, at least an hour."""
     return TimeAxis(min(begin, end - HOUR), end)
 
 
 def _label(moment: datetime, form: str) -> str:
-    """Return a moment's name: among hours, midnight is called by its day."""
+    """Return a moment's label: among hours, midnight is labeled with its day."""
     midnight = form == CLOCK and (moment.hour, moment.minute) == (0, 0)
     return f"{moment:{DATE if midnight else form}}".removeprefix("0" if midnight or form == DATE else "")
 

@@ -1,7 +1,7 @@
-"""Every experiment's instances and refusals as rows of one chart: bars above a line, refusals below it. Pure.
+"""The timeline chart: a row per experiment, bars for instances above a line, marks for errors below it. Pure.
 
-Sweeps have hundreds of variations and hours of refusals thousands, so variations share the row of what they vary,
-instances that would be a wall of bars are shown as how many there were at once, and refusals are counted by bins.
+Sweeps have hundreds of trials and hours with thousands of errors, so trials share their sweep's row, many concurrent
+instances are drawn as their number, and errors are counted in bins.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ from ec2lab.report.data import Past
 from ec2lab.report.time_axis import TimeAxis, new_axis
 
 MOST_ROWS = 24
-"""Experiments with a row of their own, those that live or ran the longest; the rest share one."""
+"""Experiments with a row of their own, live ones and those that ran longest; the others share one."""
 MOST_LANES = 10
-"""Instances at once that are drawn one by one."""
+"""Concurrent instances that are drawn one by one."""
 LANE, BAR, THIN = 12, 9, 3
-"""Pixels: a lane, the bar in it, and the bar of an instance that is stopped."""
+"""Pixels: a lane, its bar, and the bar of a stopped instance."""
 NARROWEST = 0.6
-"""Percent of the width that an instance of seconds has, to be seen."""
+"""Percent of the width that an instance of seconds gets, to be visible."""
 AGGREGATE_ABOVE = 66
-"""Pixels that a row of many instances is high."""
+"""Pixels: the height of a row with many instances."""
 MIN_WIDTH = 0.05
-"""Percent, below which nothing is drawn between two runs."""
+"""Percent; narrower gaps between two runs are not drawn."""
 BINS = 80
 STRIP = 14
-"""Pixels below the line for refusals."""
+"""Pixels below the line for errors."""
 MIN_OPACITY = 4
-"""Pixels of a single refusal."""
+"""Pixels of a single error."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rect:
-    """One rectangle: x and width in percent of the chart, y and height in pixels."""
+    """A rectangle: x and width in percent of the chart, y and height in pixels."""
 
     x: float
     width: float
@@ -50,12 +50,12 @@ class Rect:
     look: str
     """on-demand, spot, stopped, crowd or refused."""
     told: str = ""
-    """What it says to whoever points at it."""
+    """Its tooltip."""
 
 
 @dataclass(slots=True)
 class Row:
-    """One experiment with its variations, or several that share the last row."""
+    """One experiment with its trials, or several that share the last row."""
 
     name: str
     lives: list[InstanceTimeline] = field(default_factory=list)
@@ -63,9 +63,9 @@ class Row:
     instances: list[Rect] = field(default_factory=list)
     refusals: list[Rect] = field(default_factory=list)
     baseline: float = 0.0
-    """Pixels from the top down to the line."""
+    """Pixels from the top to the line."""
     peak: int = 0
-    """The most instances at once."""
+    """The maximum of concurrent instances."""
 
     @property
     def height(self) -> float:
@@ -74,17 +74,17 @@ class Row:
 
     @property
     def experiments(self) -> list[str]:
-        """The names of all that are in the row."""
+        """The names of all experiments in the row."""
         return sorted({*(life.experiment or "" for life in self.lives), *(one.experiment for one in self.refused)})
 
     @property
     def live(self) -> int:
-        """How many of its instances live."""
+        """The number of its live instances."""
         return sum(life.ended is None for life in self.lives)
 
     @property
     def crowded(self) -> bool:
-        """Whether instances are shown by their number only."""
+        """Whether only the number of instances is drawn."""
         return self.peak > MOST_LANES
 
 
@@ -97,7 +97,7 @@ class Timeline:
 
 
 def time_line(past: Past, now: datetime) -> Timeline:
-    """Return the chart of all that is on record up to now."""
+    """Return the chart of everything recorded up to now."""
     moments = [*(life.began for life in past.lives), *(refused.time for refused in past.refused)]
     axis = new_axis(min(moments, default=now), now)
     rows = _rows(past, now)
@@ -109,14 +109,15 @@ def time_line(past: Past, now: datetime) -> Timeline:
 
 
 def hours(life: InstanceTimeline, now: datetime) -> float:
-    """Return how long an instance has run, without the time that it was stopped."""
+    """Return an instance's running time, without the time it was stopped."""
     return sum(((run.ended or life.ended or now) - run.began for run in life.runs), timedelta()) / timedelta(hours=1)
 
 
 def _rows(past: Past, now: datetime) -> list[Row]:
-    """Return a row for each base, those that live first, then the last at work first; beyond the most, one for all
-    whose instances ran the least.
-    """  # noqa: D205
+    """Return a row per base name, live ones first, then the most recent.
+
+    Beyond the limit, those with the least running time share one.
+    """
     rows: dict[str, Row] = {}
     for life in past.lives:
         name = past.base(life.experiment or "") or THE_LAB
@@ -143,7 +144,7 @@ def _last(row: Row, now: datetime) -> datetime:
 
 
 def _draw(row: Row, axis: TimeAxis) -> None:
-    """Lay a row's instances out, in lanes or as a crowd."""
+    """Lay out a row's instances, in lanes or as a crowd."""
     spans = [_span(life, axis) for life in row.lives]
     chosen = assign_rows(spans)
     row.peak = max(chosen, default=-1) + 1
@@ -157,14 +158,14 @@ def _draw(row: Row, axis: TimeAxis) -> None:
 
 
 def _span(life: InstanceTimeline, axis: TimeAxis) -> tuple[float, float]:
-    """Return from where to where an instance is drawn, in percent; what lived seconds is as wide as can be seen."""
+    """Return an instance's position and width in percent, at least visible."""
     begin, end = axis.at(life.began), axis.at(life.ended or axis.end)
     begin = min(begin, 100 - NARROWEST)
     return begin, max(end, begin + NARROWEST)
 
 
 def _bars(life: InstanceTimeline, span: tuple[float, float], y: float, axis: TimeAxis) -> Iterable[Rect]:
-    """Return the bar of an instance, thin where it was stopped."""
+    """Return an instance's bars, thin where it was stopped."""
     begin, end = span
     look = "spot" if life.market == "spot" else "on-demand"
     told = told_of(life)
@@ -187,7 +188,7 @@ def _within(x: float, low: float, high: float) -> float:
 
 
 def told_of(life: InstanceTimeline) -> str:
-    """Return what an instance's bar says of it."""
+    """Return an instance's tooltip."""
     what = " ".join(word for word in (life.type, life.market) if word)
     end = f"to {short(life.ended)}, {life.fate}" if life.ended else "stopped now" if life.stopped else "runs"
     return (
@@ -196,12 +197,12 @@ def told_of(life: InstanceTimeline) -> str:
 
 
 def short(moment: datetime) -> str:
-    """Return a moment for people, in UTC."""
+    """Format a moment for people, in UTC."""
     return f"{moment:%Y-%m-%d %H:%M}"
 
 
 def _crowd(spans: Sequence[tuple[float, float]], axis: TimeAxis, peak: int) -> list[Rect]:
-    """Return steps as high as there were instances at once."""
+    """Return steps as high as the number of concurrent instances."""
     edges = [100 * n / BINS for n in range(BINS + 1)]
     counts = at_once(spans, edges)
     found = []
@@ -226,7 +227,7 @@ def _by_bin(refused: Iterable[LaunchError], axis: TimeAxis) -> Counter[int]:
 
 
 def _refusals(row: Row, axis: TimeAxis, most: int) -> list[Rect]:
-    """Return a mark below the line for each bin with refusals, longer for more of them."""
+    """Return a mark for each bin with errors, longer for more of them."""
     kinds: dict[int, Counter[str]] = defaultdict(Counter)
     for one in row.refused:
         kinds[min(BINS - 1, int(axis.at(one.time) * BINS / 100))][one.error.category.value] += 1
@@ -245,7 +246,7 @@ Interval = tuple[float, float]
 
 
 def assign_rows(intervals: Sequence[Interval]) -> list[int]:
-    """Return the lane of each interval, the lowest that is free when it begins; as few lanes as can be."""
+    """Assign each interval the lowest free lane, using as few lanes as possible."""
     chosen = [0] * len(intervals)
     busy: list[tuple[float, int]] = []
     free: list[int] = []
@@ -260,7 +261,7 @@ def assign_rows(intervals: Sequence[Interval]) -> list[int]:
 
 
 def at_once(intervals: Sequence[Interval], edges: Sequence[float]) -> list[int]:
-    """Return, for each stretch between two edges, how many intervals are there together at the most."""
+    """Return, for each stretch between two edges, the maximum number of concurrent intervals."""
     changes = sorted([(begin, 1) for begin, _ in intervals] + [(end, -1) for _, end in intervals])
     peaks, now, at = [], 0, 0
     for begin, end in itertools.pairwise(edges):

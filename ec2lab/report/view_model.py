@@ -1,4 +1,4 @@
-"""A report as its reader sees it: facts put into a sum, tables and charts. Pure."""
+"""The report as its template shows it: figures, tables and charts. Pure."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from ec2lab.report.time_axis import new_axis
 from ec2lab.report.timeline import Row, Timeline, hours, time_line
 
 MOST_LISTED = 400
-"""Instances in the table of one row; `make history` shows the rest."""
+"""Instances in one row's table; `make history` shows the others."""
 RECENT_WINDOW = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
 class Kpi:
-    """One figure of the sum on top."""
+    """One of the figures at the top."""
 
     label: str
     value: str
@@ -34,39 +34,39 @@ class Kpi:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """All that the template shows."""
+    """Everything that the template shows."""
 
     facts: ReportData
     figures: list[Kpi]
     standing: list[Standing]
     time_line: Timeline
     costs: Spending | None
-    """None where nothing on record costs."""
+    """None where nothing recorded costs money."""
     regions: list[str]
-    """Those that have datasets."""
+    """Those with datasets."""
     data_sets: list[DataSetRow]
 
     def reasons(self, row: Row) -> list[Reason]:
-        """Return a row's refusals, summed up."""
+        """Return a row's errors, grouped."""
         return reasons(row.refused)
 
     def listed(self, row: Row) -> list[InstanceTimeline]:
-        """Return the instances that a row's table lists, the last first."""
+        """Return the instances in a row's table, newest first."""
         return sorted(row.lives, key=lambda life: life.began, reverse=True)[:MOST_LISTED]
 
     def hours(self, lives: Iterable[InstanceTimeline]) -> float:
-        """Return how long instances have run."""
+        """Return the running time of instances."""
         return sum(hours(life, self.facts.now) for life in lives)
 
     def dollars(self, row: Row) -> tuple[float, int]:
-        """Return what a row's experiments cost, and of how many things the price is not known."""
+        """Return the cost of a row's experiments, and the number of unknown prices."""
         names = {self.facts.past.base(name) for name in row.experiments}
         found = [series for series in self.costs.by_experiment if series.name in names] if self.costs else []
         return sum(series.total for series in found), sum(len(series.unpriced) for series in found)
 
 
 def page(facts: ReportData) -> Page:
-    """Return the page of what is known."""
+    """Return the page for some data."""
     ever = _charges(facts.spans, min((span.began for span in facts.spans), default=facts.now), facts.now)
     standing = [Standing(resource, facts.costs[resource.id]) for resource in facts.live]
     regions = sorted({one.snapshot.region for one in facts.data_sets})
@@ -91,7 +91,7 @@ def _costs(facts: ReportData) -> Spending:
 
 
 def figures(facts: ReportData, standing: Sequence[Standing], ever: Sequence[Charge]) -> list[Kpi]:
-    """Return the sum on top, without what AWS was to be asked for and did not answer."""
+    """Return the figures at the top, without those that AWS did not return."""
     shown = [_lives(standing), *_dollars(facts, standing, ever), _refusals(facts.past)]
     if "datasets" not in facts.incomplete:
         shown.append(_data_sets(facts))
@@ -140,5 +140,5 @@ def _audit(facts: ReportData) -> Kpi:
 
 
 def counted(number: int, what: str) -> str:
-    """Return a number of things: 1 instance, 2 instances, no instance."""
+    """Format a number of instances: 1 instance, 2 instances, no instance."""
     return f"{number or 'no'} {what}{'s' if number > 1 else ''}"

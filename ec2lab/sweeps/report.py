@@ -1,4 +1,4 @@
-"""What a person sees of a sweep that runs: a line for each launch on its way, at the foot of the terminal."""
+"""The screen of a running sweep: a line for each launch in progress at the foot of the terminal."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class SweepConsole:
-    """A console for the events of many launches at once; any thread may emit."""
+    """A console for the events of many launches; any thread may emit."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -27,7 +27,7 @@ class SweepConsole:
         self._live: Live | None = None
 
     def emit(self, event: Event) -> None:
-        """Print an event of the sweep; of a launch, only the last one is shown, while it is on its way."""
+        """Print an event of the sweep; for a launch in progress, only its last event is shown."""
         if self.console.as_json or isinstance(event, SweepStarted | TrialFinished | SweepComplete):
             self.console.emit(event)
         with self._lock:
@@ -40,7 +40,7 @@ class SweepConsole:
 
     @contextmanager
     def live_display(self) -> Iterator[None]:
-        """Show the launches that are on their way at the foot of the terminal, if it is one."""
+        """Show the launches in progress at the foot of the terminal, if it is one."""
         if not self.console.is_terminal:
             yield
             return

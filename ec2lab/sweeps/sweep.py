@@ -1,4 +1,4 @@
-"""A sweep: many launches at once, each alone on its own experiment, their requests in AWS's own time."""
+"""A sweep: many launches at once, each with its own experiment and lock, paced to AWS's request quotas."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from ec2lab.registry.history import ExperimentHistory, History
 from ec2lab.session import Session
 
 AT_ONCE = 128
-"""Launches on their way at once; most of them wait for an instance to boot."""
+"""Concurrent launches; most of them wait for an instance to boot."""
 
 
 class State(StrEnum):
-    """What became of one variation."""
+    """The outcome of one trial."""
 
     RUNS = "runs"
     RUNS_ALREADY = "runs already"
@@ -40,7 +40,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TrialResult:
-    """One variation, and what became of it."""
+    """A trial and its outcome."""
 
     variation: Variation
     state: State
@@ -73,9 +73,9 @@ class Sweep:
     """Trials whose command failed: if the instance of one still lives, it can't be launched again."""
 
     def run(self, variations: Sequence[Variation]) -> list[TrialResult]:
-        """Launch variations, and return what became of each, in their order.
+        """Launch variations, and return their outcomes in order.
 
-        Ctrl-C lets what runs run: who was not through is gone on with by the next sweep.
+        Ctrl-C leaves running instances alone: the next sweep goes on with the rest.
         """
         outcomes: dict[str, TrialResult] = {}
         with ContextThreadPool(AT_ONCE) as threads:
@@ -120,7 +120,7 @@ class Sweep:
 
 
 def as_completed(launches: Mapping[Future[TrialResult], Variation]) -> Iterable[TrialResult]:
-    """Yield outcomes as they come; the waits are short, so that Ctrl-C is heard."""
+    """Yield outcomes as they come; waits are short so that Ctrl-C is noticed."""
     left = set(launches)
     while left:
         done, left = wait(left, timeout=0.5, return_when=FIRST_COMPLETED)
@@ -153,11 +153,11 @@ def launched_before(
 
 
 FEW = 100
-"""So many instances are launched without a question: a matrix that one can see at a glance."""
+"""The number of instances launched without confirmation."""
 
 
 def require_confirmation(session: Session, base: str, experiment: Experiment, count: int, *, given: bool) -> None:
-    """Raise UserError that says what a sweep comes to, where it is large and nobody said yes."""
+    """Raise UserError with the size and cost of a large sweep that was not confirmed."""
     if count <= FEW or given:
         return
     raise UserError(
@@ -167,7 +167,7 @@ def require_confirmation(session: Session, base: str, experiment: Experiment, co
 
 
 def _cost(session: Session, experiment: Experiment, count: int) -> str:
-    """Return what so many instances cost at most, by the list prices of the first region."""
+    """Return the maximum cost of that many instances, by the list prices of the first region."""
     region = (experiment.regions or session.lab.regions)[0]
     book = pricing(session).book
     listed = [book.instance_hour(region, instance_type) for instance_type in experiment.instance_types]

@@ -1,1 +1,1 @@
-"""Data volumes: what is mounted where, and what becomes of it at teardown."""
+"""Data volumes: mounting, and deletion policies."""

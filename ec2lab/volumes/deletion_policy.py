@@ -1,4 +1,4 @@
-"""What becomes of an instance's volumes that are not deleted with it: kept, or snapshotted first and then deleted."""
+"""Applies deletion policies: volumes that are retained, or snapshotted and then deleted."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ MAY_HAVE_ENDS = {"instance", "volume"}
 
 @dataclass(frozen=True, slots=True)
 class VolumeDisposition:
-    """A volume, and what becomes of it."""
+    """A volume and its deletion policy."""
 
     volume: str
     region: str
     end: Disposition
     snapshot: str
-    """What it was made from, if from anything."""
+    """The snapshot that it was created from, if any."""
     attached: bool
 
     @property
@@ -48,7 +48,7 @@ class VolumeDisposition:
 
 
 def tag_deletion_policies(session: Session, instances: Iterable[Mapping[str, Any]]) -> None:
-    """Say by a tag on each volume what becomes of it: its instance, which says so too, may be gone by then."""
+    """Tag each volume with its deletion policy: its instance, which has it too, may be gone by then."""
     for instance in instances:
         told = from_aws(instance.get("Tags")).items()
         ends = {device: value for key, value in told if (device := device_in(key, DELETION_POLICY))}
@@ -67,11 +67,11 @@ def _mark(session: Session, instance: Mapping[str, Any], ends: Mapping[str, str]
 
 
 def apply_deletion_policies(session: Session, experiment: str, emit: Emit) -> Mapping[str, Exception]:
-    """Before a teardown: mark as kept what is kept, and snapshot what is snapshotted, once its instance is gone.
+    """Before a teardown, tag retained volumes, and snapshot volumes once their instance is gone.
 
-    Return the regions that can't be seen, and why: nothing may be deleted there. May be interrupted and run again at
-    any time. Raises UserError where a snapshot fails; then nothing is deleted. Where all volumes go with their
-    instance, as most do, AWS is not asked.
+    Return the regions that cannot be described, with reasons: nothing may be deleted there. May be interrupted and run
+    again. Raises UserError where a snapshot fails; then nothing is deleted. AWS is not asked if all volumes are deleted
+    with their instance, as most are.
     """
     if not _may_be_marked(session.records_here(experiment), experiment):
         return {}
@@ -90,13 +90,13 @@ def apply_deletion_policies(session: Session, experiment: str, emit: Emit) -> Ma
 
 
 def _unseen(session: Session, experiment: str) -> dict[str, Exception]:
-    """Return the regions in which the experiment's instances or volumes can't be looked at, and why."""
+    """Return the regions whose instances or volumes cannot be described, with reasons."""
     told = seen_alive(session, experiment, session.holdings(experiment))
     return {region: problem for (region, kind), problem in told.failures.items() if kind in MAY_HAVE_ENDS}
 
 
 def _may_be_marked(records: Iterable[Record], experiment: str) -> bool:
-    """Say whether anything was requested with a word of its end, or was found whose request is not on record."""
+    """Say whether any request had a deletion policy, or any found resource has no recorded request."""
     return any(
         DELETION_POLICY in json.dumps(record.request) or MAY_HAVE_ENDS & {told["kind"] for told in _found_in(record)}
         for record in records
@@ -131,7 +131,7 @@ def _keep(session: Session, experiment: str, one: VolumeDisposition, emit: Emit)
 
 
 def _terminate_instances(session: Session, experiment: str, emit: Emit, unseen: Collection[str]) -> None:
-    """Terminate the instances and wait: a file system is whole once its instance has shut down."""
+    """Terminate the instances and wait: a file system is complete once its instance has shut down."""
     kind = session.kinds["instance"]
     seen = session.holdings(experiment).without(unseen)
     for instance in find_live_resources(session, experiment, seen, only="instance"):
@@ -170,7 +170,7 @@ def _existing_snapshot(session: Session, one: VolumeDisposition) -> DataSnapshot
     # Not any snapshot of the volume: `make snapshot-create` may have made one while it was still written to.
     known = {SOURCE: one.volume, DELETION_POLICY: SAVED}
     wanted = [{"Name": f"tag:{key}", "Values": [value]} for key, value in known.items()]
-    # Nor one that only has its tags, as a backup or a forgery: the volume is deleted once it is saved.
+    # Nor one that only has the tags, such as a backup or a forgery: the volume is deleted once it is saved.
     kind, ours = session.kinds["snapshot"], session.ownership(session.state_with_history())
     there = [s for s in kind.find(session.cloud, one.region, wanted) if s["State"] != "error" and ours.proves(kind, s)]
     return DataSnapshot.of(there[0], one.region) if there else None
@@ -191,7 +191,7 @@ def _snapshot(session: Session, one: VolumeDisposition) -> DataSnapshot:
 
 
 def _tags_of_snapshot(session: Session, one: VolumeDisposition) -> Mapping[str, str]:
-    """Return the tags of what a volume was made from: its file system is the same. None where that is gone."""
+    """Return the tags of a volume's snapshot, whose file system it has. None where that is gone."""
     wanted = [{"Name": "snapshot-id", "Values": [one.snapshot or "snap-none"]}]
     return next(
         (from_aws(s.get("Tags")) for s in session.kinds["snapshot"].find(session.cloud, one.region, wanted)), {}

@@ -1,4 +1,4 @@
-"""A volume on an instance that runs already: made if need be, attached, mounted; or all of it undone."""
+"""Mounts a volume on a running instance: created if needed, attached, mounted; and the reverse."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 POLL = 0.2, 5.0
 OVER = ("deleting", "deleted", "error")
 PATIENCE = 600.0
-"""Seconds until a volume that does not become available, attached or free is given up."""
+"""Seconds to wait for a volume to become available, attached or detached."""
 
 Description = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Instance:
-    """A running instance: what AWS says of it, and the way in."""
+    """A running instance: AWS's description, and ssh access."""
 
     host: Host
     region: str
@@ -49,13 +49,13 @@ class Instance:
 
     @property
     def zone(self) -> str:
-        """Its availability zone: a volume can be attached only within one."""
+        """A volume can be attached only within its zone."""
         return str(self.description["Placement"]["AvailabilityZone"])
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is to be mounted: a volume, or one made from a snapshot."""
+    """What to mount: a volume, or one created from a snapshot."""
 
     mount: str
     volume: str = ""
@@ -65,7 +65,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class VolumeMounter:
-    """The mounting of a volume on an instance. `say` hears each step."""
+    """Mounts a volume on an instance. `say` is called for each step."""
 
     session: Session
     instance: Instance
@@ -73,20 +73,20 @@ class VolumeMounter:
 
     @property
     def ec2(self) -> EC2Client:
-        """The instance's region."""
+        """The client of the instance's region."""
         return self.session.cloud.ec2(self.instance.region)
 
     def mount(self, wanted: Wanted) -> str:
-        """Mount what is wanted and return the volume's id. When a step fails, those before it are undone.
+        """Mount what is wanted and return the volume's id. If a step fails, the steps before it are undone.
 
-        A volume that an earlier run made for this mount point and instance, and did not get to mount, is used.
+        A volume that an earlier run created for this mount point and instance, and did not mount, is used.
         """
         undoing = ExitStack()
         with INTERRUPTS.undone_on_failure(lambda _: undoing.close(), "the same command again goes on from here"):
             volume = wanted.volume or self._make(wanted, undoing)
             device = self._attach(volume, undoing)
             if not wanted.volume:
-                # A volume that was there before outlives the instance; one made for it goes with it.
+                # An existing volume outlives the instance; one created for it is deleted with it.
                 self._delete_with_instance(volume, device)
             document = VolumeSpec(
                 mount=wanted.mount, device=device, volume=volume, read_only=wanted.read_only,
@@ -97,7 +97,7 @@ class VolumeMounter:
         return volume
 
     def unmount(self, attached: AttachedVolume) -> bool:
-        """Unmount and detach a volume; delete it, and return True, if it was made for this mount point.
+        """Unmount and detach a volume; delete it, and return True, if it was created for this mount point.
 
         Nothing is detached before the instance has proved that nothing uses it.
         """
@@ -111,17 +111,17 @@ class VolumeMounter:
             raise
 
     def _give_back(self, attached: AttachedVolume) -> bool:
-        """Detach a volume that is unmounted; delete it, and return True, if it was made for its mount point."""
+        """Detach an unmounted volume; delete it, and return True, if it was created for its mount point."""
         self._detach(attached.id)
         return self._delete_if_made_for(attached.id, attached.mount)
 
     def finish_unmount(self, volume: str) -> bool:
-        """Delete a volume that an earlier run unmounted, detached, and did not get to delete; False for any other."""
+        """Delete a volume that an earlier run unmounted and detached but did not delete; False for any other."""
         attached = [one.get("Ebs", {}).get("VolumeId") for one in self.instance.description["BlockDeviceMappings"]]
         return volume not in attached and self._delete_if_made_for(volume, "")
 
     def _delete_if_made_for(self, volume: str, mount: str) -> bool:
-        """Delete a volume, and return True, if it was made to be mounted on this instance, there or anywhere."""
+        """Delete a volume, and return True, if it was created to be mounted on this instance, there or anywhere."""
         found = self._described(volume)
         tags = from_aws(found.get("Tags"))
         made_for, here = tags.get(MOUNTED, ""), tags.get(INSTANCE) == self.instance.id
@@ -135,7 +135,7 @@ class VolumeMounter:
         return VolumesOnHost(self.instance.host, self.say)
 
     def _mount_there(self, document: VolumeSpec, undoing: ExitStack) -> None:
-        """Let the instance mount a volume. Where it is not sure afterwards that nothing uses it, nothing is undone."""
+        """Have the instance mount a volume. If something may use it afterwards, nothing is undone."""
         try:
             self._on_host.mount(document)
         except BaseException as problem:
@@ -170,7 +170,7 @@ class VolumeMounter:
 
     @contextmanager
     def _telling_what_may_be_there(self) -> Iterator[None]:
-        """Say, where it ends early, that a volume may have been made: nobody has heard of its id."""
+        """On an early end, report that a volume may have been created whose id is unknown."""
         try:
             yield
         except BaseException:
@@ -189,13 +189,13 @@ class VolumeMounter:
         return next((str(volume["VolumeId"]) for volume in there if self._is_ours(volume)), None)
 
     def _is_ours(self, found: Description) -> bool:
-        """Say whether this registry made a volume, whatever its tags say."""
+        """Say whether this registry created a volume, whatever its tags say."""
         return self.session.ownership(self.session.holdings()).proves(self.session.kinds["volume"], found)
 
     def _attach(self, volume: str, undoing: ExitStack) -> str:
-        """Attach a volume and return its device name; one that is attached here already stays so, come what may.
+        """Attach a volume and return its device name; one already attached here stays attached, whatever happens.
 
-        It may be in use: an earlier run got as far as that, or further.
+        It may be in use: an earlier run got that far, or further.
         """
         for attachment in self._described(volume).get("Attachments", ()):
             if attachment["InstanceId"] != self.instance.id:
@@ -206,7 +206,7 @@ class VolumeMounter:
         try:
             self.ec2.attach_volume(VolumeId=volume, InstanceId=self.instance.id, Device=device)
         except BaseException as problem:
-            # Repeated by botocore after a lost answer, the call says that the volume is in use: here, by itself.
+            # Repeated by botocore after a lost response, the call reports the volume in use: here, by itself.
             if not (_code(problem) == "VolumeInUse" and self._is_attached(volume)):
                 if not _is_refused(problem):
                     undoing.callback(self._undo, self._detach, volume)
@@ -230,13 +230,13 @@ class VolumeMounter:
         try:
             self.ec2.detach_volume(VolumeId=volume, InstanceId=self.instance.id)
         except ClientError as refusal:
-            if refusal.response["Error"]["Code"] != "IncorrectState":  # not attached, or on its way off
+            if refusal.response["Error"]["Code"] != "IncorrectState":  # not attached, or being detached
                 raise
         self._wait_until(volume, lambda found: found["State"] == "available", "detached")
         self.say(f"{volume} is detached")
 
     def _undo(self, step: Callable[[str], None], volume: str) -> None:
-        """Take a step back; where that fails too, say so, and let the first failure be the one that is told."""
+        """Undo a step; if that fails too, report it and keep the first error."""
         try:
             step(volume)
         except (*AWS_ERRORS, UserError) as problem:
@@ -254,7 +254,7 @@ class VolumeMounter:
             try:
                 found = self._described(volume)
             except ClientError as refusal:
-                if refusal.response["Error"]["Code"] != "InvalidVolume.NotFound":  # too new to be seen
+                if refusal.response["Error"]["Code"] != "InvalidVolume.NotFound":  # too new to be visible
                     raise
                 return False
             if found["State"] == "error" and not there(found):
@@ -270,7 +270,7 @@ def _code(problem: BaseException) -> str:
 
 
 def _is_refused(problem: BaseException) -> bool:
-    """Say whether a call surely did nothing: AWS refused it, and its only try."""
+    """Say whether a call certainly did nothing: AWS rejected its only try."""
     if not isinstance(problem, ClientError) or problem.response["ResponseMetadata"].get("RetryAttempts"):
         return False
     return api_error(problem).category is not ErrorCategory.AMBIGUOUS

@@ -21,22 +21,22 @@ PROGRAM = ("volumes-over-ssh.py", "mount-volumes.py")
 NOT_MOUNTED = members(mount=LINE, in_use=YES_OR_NO, others="ignore")
 UNMOUNTED = members(unmounted=LINE, disk=LINE, others="ignore")
 LONGEST_MOUNT = 3600.0
-"""Seconds: a file system that was not left in order is put in order first."""
+"""Seconds: a file system that was not unmounted cleanly is checked first."""
 TROUBLE = ("NOT MOUNTED: ", "PROBLEM: ")
 
 
 class NotDone(UserError):
-    """The instance refused, and says why."""
+    """The instance refused, with a reason."""
 
     def __init__(self, message: str, answer: str) -> None:
         super().__init__(message)
         self.answer = answer
-        """The last line of JSON that it printed; empty where it printed none."""
+        """The last line of JSON that it printed; empty where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
 class VolumesOnHost:
-    """The volumes of an instance, as the instance sees them. `say` hears each step."""
+    """An instance's volumes as the instance sees them. `say` is called for each step."""
 
     host: Host
     say: Callable[[str], None]
@@ -46,14 +46,14 @@ class VolumesOnHost:
         self._do("add", document)
 
     def unmount(self, document: VolumeSpec) -> None:
-        """Unmount a volume, if nothing uses it, and prove that nothing has its disk. Raises NotDone, Unreachable."""
+        """Unmount a volume that nothing uses, and prove that its disk is unused. Raises NotDone, Unreachable."""
         answer = self._do("unmount", document)
         proof = said(answer, UNMOUNTED, self.host.name)
         if proof["unmounted"] != document.mount:
             raise UserError(f"{self.host.name}: does not say that {document.mount or document.volume} is unmounted")
 
     def is_left_alone(self, refusal: BaseException) -> bool:
-        """Say whether an instance that could not mount a volume says that nothing there uses its disk."""
+        """Say whether an instance that could not mount a volume reports its disk as unused."""
         if not isinstance(refusal, NotDone) or not refusal.answer:
             return False
         return not said(refusal.answer, NOT_MOUNTED, self.host.name)["in_use"]
@@ -89,20 +89,20 @@ def _in_words(text: str) -> str:
 
 
 def describing() -> str:
-    """Return the program that tells of what is mounted, when it is told to `describe`."""
+    """Return the program that describes mounts, when told to `describe`."""
     return with_modules(*PROGRAM)
 
 
 @dataclass(frozen=True, slots=True)
 class MountedVolume:
-    """A file system on a host, and the volume that it is on."""
+    """A file system on a host, and its volume."""
 
     mount: str
     device: str
     disk: str
-    """What its device lies on; empty where that are several disks, or none."""
+    """The disk of its device; empty where there are several, or none."""
     id: str
-    """vol-…; empty where the host can't tell."""
+    """vol-…; empty where the host cannot tell."""
     filesystem: str
     uuid: str
     label: str
@@ -118,19 +118,19 @@ MOUNTED = members(
 
 
 def list_mounted(host: Host) -> list[MountedVolume]:
-    """Ask a host which volumes it has mounted. Raises Unreachable, Failed."""
+    """Ask a host for its mounted volumes. Raises Unreachable, Failed."""
     told = host.run_as_root(describing(), "describe")
     return mounted_in(told, host.name)
 
 
 def mounted_in(text: str, who: str) -> list[MountedVolume]:
-    """Read what templates/volumes-over-ssh.py prints. Raises UserError, which names `who` printed it."""
+    """Parse the output of templates/volumes-over-ssh.py. Raises UserError, which names `who` printed it."""
     return [MountedVolume(**said(line, MOUNTED, who)) for line in text.splitlines() if line.startswith("{")]
 
 
 def select_volume(host: Host, mounted: Sequence[MountedVolume], mount: str, volume: str) -> MountedVolume:
-    """Return the one that is meant: by its mount point, by its id, or because there is no other. Raises UserError."""
-    # A disk that can't tell its volume's id (not NVMe) may be the volume that is named.
+    """Return the volume that is meant: by mount point, by id, or because it is the only one. Raises UserError."""
+    # A disk without a volume id (not NVMe) may be the named volume.
     wanted = [m for m in mounted if mount in ("", m.mount) and (not volume or m.id in ("", volume))]
     if len(wanted) == 1:
         return wanted[0]
@@ -141,21 +141,21 @@ def select_volume(host: Host, mounted: Sequence[MountedVolume], mount: str, volu
 
 @dataclass(frozen=True, slots=True)
 class AttachedVolume:
-    """A volume that is attached to an instance."""
+    """A volume attached to an instance."""
 
     id: str
     device: str
-    """The name that AWS has it attached under."""
+    """The device name in AWS."""
     mount: str
-    """Empty where it is mounted nowhere, and nobody said where it was."""
+    """Empty where it is not mounted, and no mount point is known."""
 
 
 def attached_volume(
     host: Host, description: Mapping[str, Any], mounted: Sequence[MountedVolume], mount: str, volume: str
 ) -> AttachedVolume:
-    """Return the volume that is meant, mounted or not: an earlier run may have come as far as unmounting it.
+    """Return the volume that is meant, mounted or not: an earlier run may have unmounted it.
 
-    Raises UserError where that is not certain: nothing is detached on a guess.
+    Raises UserError where that is not certain: nothing is detached by guessing.
     """
     attached = {
         str(mapping["Ebs"]["VolumeId"]): str(mapping["DeviceName"])
@@ -180,7 +180,7 @@ def attached_volume(
 
 
 def _may_be(one: MountedVolume, mount: str, volume: str, device: str) -> bool:
-    """Say whether what is mounted may be a volume: by its id, or where it tells none, by its name or its place."""
+    """Say whether a mounted file system may be a volume's: by id or, without one, by device name or mount point."""
     if one.id or mount == one.mount:
         return one.id == volume or mount == one.mount
     return "" in (letters_of(one.disk), letters_of(device)) or letters_of(one.disk) == letters_of(device)

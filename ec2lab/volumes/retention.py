@@ -1,4 +1,4 @@
-"""Kept volumes: each says since when, until when and why, in its tags; after that day it is a complaint. Pure."""
+"""Retained volumes: since when, until when and why, in their tags; after that day `make audit` reports them. Pure."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ from ec2lab.units import duration_in
 from ec2lab.volumes.sources import described, known_regions
 
 DEFAULT_RETENTION = timedelta(days=30)
-"""For how long a volume is kept that says nothing of it: earlier versions of the lab wrote no day."""
+"""The default retention; earlier versions of the lab wrote no day."""
 NO_REASON = "no reason given"
 
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """What a kept volume's tags say."""
+    """The retention in a volume's tags."""
 
     since: date | None
     after: str
-    """The experiment at whose teardown it was kept."""
+    """The experiment whose teardown retained it."""
     until: date | None
-    """The last day on which it is no complaint; None where its tags can't be read, which is one already."""
+    """The last day before it is reported; None where the tags are unreadable, which is reported as well."""
     reason: str
 
     @classmethod
     def read(cls, tags: Mapping[str, str]) -> Retention:
-        """Read the tags of a volume that carries `lab:retained`: "2026-11-24 after speech"."""
+        """Parse the tags of a volume with `lab:retained`: "2026-11-24 after speech"."""
         day, _, after = tags[KEPT].partition(" after ")
         since, until = _day(day), _day(tags.get(KEPT_UNTIL, ""))
         if KEPT_UNTIL not in tags and since:
@@ -54,11 +54,11 @@ class Retention:
 
     @property
     def has_reason(self) -> bool:
-        """Whether anybody said why."""
+        """Whether a reason is given."""
         return self.reason != NO_REASON
 
     def is_over(self, today: date) -> bool:
-        """Say whether it lies there for longer than was meant."""
+        """Say whether its retention has ended."""
         return self.until is None or today > self.until
 
     def __str__(self) -> str:
@@ -79,13 +79,13 @@ def marks(end: Disposition, experiment: str, today: date) -> dict[str, str]:
 def _day(text: str) -> date | None:
     try:
         return date.fromisoformat(text)
-    except ValueError:  # a tag that somebody wrote by hand
+    except ValueError:  # a tag written by hand
         return None
 
 
 @dataclass(frozen=True, slots=True)
 class RetainedVolume:
-    """A volume that was kept at a teardown."""
+    """A volume that a teardown retained."""
 
     resource: Resource
     kept: Retention
@@ -93,7 +93,7 @@ class RetainedVolume:
 
 
 def kept_volume(session: Session, volume: str) -> RetainedVolume:
-    """Return a kept volume. Raises UserError where there is none of that id, or it was not kept."""
+    """Return a retained volume. Raises UserError where there is none with that id, or it was not retained."""
     found, region = described(session, volume, known_regions(session))
     tags = from_aws(found.get("Tags"))
     resource = session.kinds["volume"].resource(found, region, tags)
@@ -104,7 +104,7 @@ def kept_volume(session: Session, volume: str) -> RetainedVolume:
 
 
 def retain_for(session: Session, volume: RetainedVolume, text: str, reason: str) -> Retention:
-    """Keep a volume for a length of time from today, for another reason where one is given. Raises UserError."""
+    """Retain a volume for a duration from today, with another reason if one is given. Raises UserError."""
     until = clock.now().date() + _length(text)
     if reason and not REASON.fullmatch(reason):
         raise UserError(f"REASON: {reason[:40]!r} is not one line of at most 120 characters")
@@ -130,9 +130,9 @@ def _length(text: str) -> timedelta:
 def retained_volumes(
     session: Session, history: History, experiment: str | None = None
 ) -> Responses[list[RetainedVolume]]:
-    """Ask AWS for the volumes that teardowns, or those of one experiment, kept and nobody has deleted since.
+    """Describe the volumes that teardowns, or those of one experiment, retained and nobody has deleted since.
 
-    Nothing is asked where none is on record.
+    AWS is not asked where none is on record.
     """
     kind, ids = session.kinds["volume"], dict[Key, list[str]]()
     for one in history.volumes(clock.now()):
@@ -151,7 +151,7 @@ def _retained(session: Session, found: Mapping[str, Any], region: str) -> Retain
 
 
 def retained_events(found: Responses[list[RetainedVolume]]) -> list[Event]:
-    """Return what a command reports of retained volumes."""
+    """Return the events of retained volumes."""
     volumes = [volume for some in found.found.values() for volume in some]
     return [
         Retained.of(

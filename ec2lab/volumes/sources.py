@@ -27,7 +27,7 @@ from ec2lab.volumes.spec import letters_of
 def wanted(
     session: Session, instance: Instance, mount: str, volume: str, snapshot: str, dataset: str, version: str | None
 ) -> Wanted:
-    """Return what is to be mounted, looked up in the instance's region. Raises UserError."""
+    """Return what to mount, looked up in the instance's region. Raises UserError."""
     if not mount:
         raise UserError("MOUNT: where is it to be mounted? (MOUNT=/data)")
     try:
@@ -54,13 +54,13 @@ Description = Mapping[str, Any]
 
 
 def known_regions(session: Session) -> list[str]:
-    """Return the regions where the lab may have something: those of lab.toml, and wherever anything was ever made."""
-    ever = holdings(session.registry.records(), session.kinds).regions  # in whichever account: to look does no harm
+    """Return the regions where the lab may have resources: those of lab.toml, and those ever used."""
+    ever = holdings(session.registry.records(), session.kinds).regions  # in any account: reading does no harm
     return list(dict.fromkeys([*session.lab.regions, *sorted(ever)]))
 
 
 def described(session: Session, volume: str, regions: Iterable[str]) -> tuple[Description, str]:
-    """Return a volume's description, and its region. Raises UserError where no region has it, or none that responds."""
+    """Return a volume's description and region. Raises UserError where no region, or none that responds, has it."""
     kind, places = session.kinds["volume"], list(regions)
     wanted = [{"Name": "volume-id", "Values": [volume]}]
     responses = session.query(
@@ -75,9 +75,9 @@ def described(session: Session, volume: str, regions: Iterable[str]) -> tuple[De
 
 
 def identified(session: Session, mounted: MountedVolume, volume: str) -> tuple[MountedVolume, str]:
-    """Return what a host has mounted with its volume's id, and the region.
+    """Return a host's mounted file system with its volume's id, and the region.
 
-    A disk that tells no id is the volume that the user names, if AWS has that attached under the disk's name. Raises
+    A disk without an id is the volume that the user names, if AWS has that attached under the disk's name. Raises
     UserError.
     """
     identity = mounted.id or volume
@@ -93,7 +93,7 @@ def identified(session: Session, mounted: MountedVolume, volume: str) -> tuple[M
 
 
 def resolve_instance(session: Session, word: str) -> Instance:
-    """Return the one instance that HOST names. Raises UserError where it is none of EC2's in the lab's regions."""
+    """Return the instance that HOST names. Raises UserError where it is not an EC2 instance in the lab's regions."""
     host = single_host(session, "", word)
     identity = SshConfig(session.directory).instance_of(host.name) or _said_by(host)
     wanted = [{"Name": "instance-id", "Values": [identity]}]
@@ -104,7 +104,7 @@ def resolve_instance(session: Session, word: str) -> Instance:
 
 
 def _said_by(host: Host) -> str:
-    """Ask a host which instance it is; AWS is then asked the same."""
+    """Ask a host for its instance id; AWS is then asked as well."""
     told = host.run("cloud-init", "query", "instance_id").strip()
     if not re.fullmatch(r"i-[0-9a-z]{1,40}", told):
         raise UserError(f"{host.name}: says that it is {told[:60]!r}, which is no instance's id")

@@ -14,12 +14,11 @@ from typing import Any, Literal
 from ec2lab.errors import UserError
 
 DEVICES = [f"/dev/sd{letter}" for letter in "fghijklmnop"]
-"""The names that AWS sets aside for data volumes
-(https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/device_naming.html)."""
+"""The names recommended for data volumes (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/device_naming.html)."""
 
 
 def letters_of(path: str) -> str:
-    """Return what a device's name and the kernel's for its disk have in common on Xen: "f" of /dev/sdf and /dev/xvdf.
+    """Return the common part of a device name and the kernel's name for its disk on Xen: "f" of /dev/sdf and /dev/xvdf.
 
     Empty for any other name.
     """
@@ -28,7 +27,7 @@ def letters_of(path: str) -> str:
 
 
 def free_device(instance: Mapping[str, Any]) -> str:
-    """Return the first name that an instance has no volume under. Raises UserError where it has all."""
+    """Return the first name that an instance does not use. Raises UserError where all are used."""
     taken = {mapping["DeviceName"] for mapping in instance.get("BlockDeviceMappings", ())}
     free = [device for device in DEVICES if device not in taken]
     if not free:
@@ -42,26 +41,26 @@ VOLUMES = "/etc/ec2-lab/volumes.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VolumeSpec:
-    """How a volume is found, and what is made of it. What is None is left out."""
+    """How a volume is found and mounted. None is left out."""
 
     mount: str
     source: Literal["ebs", "instance-store"] = "ebs"
     device: str | None = None
-    """The name that the volume was asked for with: /dev/sdf."""
+    """The requested device name: /dev/sdf."""
     volume: str | None = None
-    """Its id, where that is known already."""
+    """Its id, if known already."""
     uuid: str | None = None
-    """Its file system's."""
+    """The UUID of its file system."""
     read_only: bool | None = None
     format: str | None = None
-    """The file system that is made on an empty disk; nothing is ever formatted without."""
+    """The file system to create on an empty disk; without it nothing is ever formatted."""
     owner: str | None = None
     mode: str | None = None
     options: Sequence[str] | None = None
-    """How it is mounted, beside nosuid and nodev, which suid and dev among them take back."""
+    """Mount options, besides nosuid and nodev, which suid and dev revoke."""
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what is told."""
+        """Return the entry."""
         return {key: value for key, value in asdict(self).items() if value is not None}
 
     def as_json(self) -> str:

@@ -1,1 +1,1 @@
-"""Following experiments, and telling those whom it concerns."""
+"""Following experiments, and notifying people."""

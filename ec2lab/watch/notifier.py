@@ -19,18 +19,18 @@ from ec2lab.plugins import Plugins
 from ec2lab.printable import shortened
 
 LIMIT = 10.0
-"""Seconds that a notifier may take for one event; then it is told nothing more."""
+"""Seconds a notifier may take for one event; after that it gets no more."""
 
 
 class Notifier(ABC):
-    """Tells somebody, somewhere."""
+    """Delivers events."""
 
     name: ClassVar[str]
     results: ClassVar[Mapping[str, ResultCheck]] = {}
 
     @abstractmethod
     def notify(self, event: Event) -> None:
-        """Tell of an event. It may take its time, and fail in any way: that is said, and the watch goes on."""
+        """Deliver an event. May be slow and may raise anything: that is reported, and the watch goes on."""
 
 
 def notifiers(plugins: Plugins) -> list[Notifier]:
@@ -39,7 +39,7 @@ def notifiers(plugins: Plugins) -> list[Notifier]:
 
 
 class _NotifierWorker:
-    """One notifier, and what it is still to be told, in its order."""
+    """One notifier with its queue."""
 
     def __init__(self, notifier: Notifier) -> None:
         self.notifier = notifier
@@ -49,7 +49,7 @@ class _NotifierWorker:
         self.failures: SimpleQueue[str] = SimpleQueue()
         self._since: float | None = None
         self._idle = threading.Condition()
-        # A daemon: one that hangs must not keep the process from its end.
+        # A daemon: a notifier that hangs must not keep the process alive.
         self._thread = threading.Thread(target=self._deliver, name=f"notifier {notifier.name}", daemon=True)
         self._thread.start()
 
@@ -64,7 +64,7 @@ class _NotifierWorker:
         return since is not None and clock.monotonic() - since > limit
 
     def wait(self, seconds: float) -> bool:
-        """Wait until all is told; False where that took too long."""
+        """Wait until everything is delivered; False on timeout."""
         with self._idle:
             return self._idle.wait_for(lambda: self.unfinished == 0, timeout=seconds)
 
@@ -84,13 +84,13 @@ class _NotifierWorker:
 
 
 def _reason(problem: BaseException) -> str:
-    """Return what went wrong, without the plugin: the notifier is named."""
+    """Return what went wrong, without the notifier's name."""
     cause = problem.__cause__ if isinstance(problem, PluginFailed) else problem
     return f"{type(cause).__name__}: {cause}"
 
 
 class NotificationDispatcher:
-    """What all notifiers are told; `complain` hears, in the caller's own thread, of those that fail or hang."""
+    """All notifiers; `complain` is called, in the caller's thread, about those that fail or hang."""
 
     def __init__(self, notifiers: Iterable[Notifier], complain: Callable[[str], None], limit: float = LIMIT) -> None:
         self._couriers = [_NotifierWorker(notifier) for notifier in notifiers]
@@ -98,13 +98,13 @@ class NotificationDispatcher:
         self._limit = limit
 
     def tell(self, event: Event) -> None:
-        """Tell all of an event; returns at once."""
+        """Queue an event for all notifiers; returns at once."""
         for courier in self._couriers:
             courier.tell(event)
         self.check()
 
     def check(self) -> None:
-        """Complain of what went wrong since."""
+        """Report failures since the last call."""
         for courier in self._couriers:
             self._complain_of_failures(courier)
             if courier.is_slow(self._limit) and not courier.given_up:
@@ -115,7 +115,7 @@ class NotificationDispatcher:
                 )
 
     def close(self) -> None:
-        """Let the last events arrive, for as long as one may take."""
+        """Wait for the last deliveries, at most one timeout."""
         deadline = clock.monotonic() + self._limit
         for courier in self._couriers:
             arrived = courier.given_up or courier.wait(max(0.0, deadline - clock.monotonic()))

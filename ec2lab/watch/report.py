@@ -1,4 +1,4 @@
-"""What the screen, or a program, is told of how a watched experiment stands, between its events."""
+"""The state of a watched experiment on the screen and in JSON, between events."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ec2lab.watch.watcher import Watching
 
 
 class WatchConsole:
-    """A console, and the notifiers."""
+    """A console that also notifies."""
 
     def __init__(self, console: Console, name: str, notifiers: Iterable[Notifier]) -> None:
         self.console = console
@@ -32,22 +32,22 @@ class WatchConsole:
         self._shown: Any = None
 
     def emit(self, event: Event) -> None:
-        """Report an event, to notifiers too if it is for them."""
+        """Report an event, to notifiers as well where it is meant for them."""
         self.console.emit(event)
         if event.notify:
             self.notices.tell(event)
 
     def emit_of_launch(self, event: Event) -> None:
-        """Report an event of a relaunch: that its instances run, the watch sees by itself."""
+        """Report an event of a relaunch, except that instances run, which the watch sees itself."""
         if not isinstance(event, InstanceRunning):
             self.emit(event)
 
     def warn(self, message: str) -> None:
-        """Report why something is not known, or was not done."""
+        """Report what is not known or was not done."""
         self.console.emit(WatchWarning(experiment=self.name, message=message))
 
     def stands(self, watching: Watching) -> None:
-        """Show how it stands: on a terminal in a line of its own, to programs where that has changed."""
+        """Show the state: on a terminal in a line of its own, in JSON where it changed."""
         self.notices.check()
         every = list(watching.instances.values())
         last = [inquiry.last.line for inquiry in watching.inquiries.values() if inquiry.last.line]
@@ -66,7 +66,7 @@ class WatchConsole:
 
 
 def counted(instances: list[Resource]) -> str:
-    """Return `i-… running`, or of several how many are how: `7 running, 1 pending`."""
+    """Return `i-… running`, or the numbers by state: `7 running, 1 pending`."""
     if not instances:
         return "no instance yet"
     if len(instances) == 1:
@@ -76,14 +76,14 @@ def counted(instances: list[Resource]) -> str:
 
 
 def least(shares: list[str]) -> str:
-    """Return the least of some shares: 7%, of 43% and 7%."""
+    """Return the smallest percentage: 7% of 43% and 7%."""
     return min(shares, key=lambda share: int(share.rstrip("%")))
 
 
 def time_left(
     instances: list[Resource], inquiries: dict[str, ProgressPoller], ttl: timedelta | None, now: datetime
 ) -> timedelta | None:
-    """Return in which time the first instance ends itself: by its timer as heard, or its tags, or its ttl."""
+    """Return the time until the first instance expires: by its timer, its tags, or its ttl."""
     ends = []
     for instance in instances:
         heard = inquiries[instance.id].last.ends_at if instance.id in inquiries else None

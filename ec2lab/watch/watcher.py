@@ -1,4 +1,4 @@
-"""Following an experiment: what AWS shows of its instances, what the registry tells of launches, what commands say."""
+"""Following an experiment: its instances in AWS, launches in the registry, and the state of its command."""
 
 from __future__ import annotations
 
@@ -43,42 +43,42 @@ from ec2lab.session import Session
 from ec2lab.units import duration
 
 POLL = 1.0, 15.0
-"""Seconds between looks. Two minutes are what AWS gives a spot instance, so 15 s lose little."""
-"""What another look may change: AWS is too busy, or this computer is off the network for a while."""
+"""Seconds between polls. AWS gives a spot instance two minutes, so 15 s lose little."""
+"""Failures that the next poll may not have: AWS is busy, or this computer is offline."""
 
 
 Relaunch = Callable[[int], bool]
-"""Launches so many instances again, and says whether that was wanted and done."""
+"""Launches that many instances again; returns whether it was wanted and done."""
 
 
 @dataclass
 class Watching:
-    """The watch of one experiment. One description for all its instances of a region, however many they are."""
+    """The watch of one experiment. One description covers all its instances in a region."""
 
     session: Session
     name: str
     between: Callable[[], None] = lambda: None
-    """Called after each look, when all that it found is told."""
+    """Called after each poll, once its findings are reported."""
     instances: dict[str, Resource] = field(default_factory=dict)
-    """By id, those that live, as they were last seen."""
+    """Live instances by id, as last seen."""
     loaded: dict[str, str] = field(default_factory=dict)
-    """By id, how far their blocks have come from their snapshots: 43%."""
+    """By id, how much of their data is loaded: 43%."""
     inquiries: dict[str, ProgressPoller] = field(default_factory=dict)
-    """By id, who asks how the command gets on there; also of instances that are gone."""
+    """By id, the poller of the command's progress; also of instances that are gone."""
     _codes: dict[str, int] = field(default_factory=dict)
     _over: set[str] = field(default_factory=set)
     _taken: list[str] = field(default_factory=list)
     _told: set[Any] = field(default_factory=set)
-    """What was said and is said once."""
+    """What was reported and is reported only once."""
     history: History = field(default_factory=lambda: History(()))
     _saw_all: bool = False
     _began: bool = False
 
     def events(self, put_back: Relaunch) -> Iterator[Event]:
-        """Yield what happens until no instance is left and nobody is launching any. Raises UserError, ClientError."""
+        """Yield events until no instance is left and nobody is launching any. Raises UserError, ClientError."""
         pauses = growing(*POLL)
         while True:
-            acting = self.session.registry.lock_owner(self.name)  # first: what was launched until now is seen then
+            acting = self.session.registry.lock_owner(self.name)  # first, so that everything launched until now is seen
             for happening in self._looked():
                 pauses = growing(*POLL)
                 yield happening
@@ -95,7 +95,7 @@ class Watching:
         yield ExperimentEnded(experiment=self.name, exit_code=self._exit_code())
 
     def _looked(self) -> Iterator[Event]:
-        """Look once; where AWS can't be asked for a while, the watch goes on."""
+        """Poll once; the watch goes on if AWS cannot be reached for a while."""
         self._saw_all = False
         try:
             yield from self._look()
@@ -119,12 +119,12 @@ class Watching:
 
     @property
     def past(self) -> ExperimentHistory:
-        """What was launched, and what came of it."""
+        """The experiment's launches and their outcome."""
         return self.history.of(self.name)
 
     @property
     def ttl(self) -> timedelta | None:
-        """The time to live of the last run on record."""
+        """The ttl of the last recorded run."""
         written = (self.past.run or {}).get("experiment", {}).get("ttl")
         found: timedelta | None = duration(written) if written else None
         return found
@@ -141,7 +141,7 @@ class Watching:
         return WatchWarning(experiment=self.name, message=message)
 
     def _refusals(self) -> Iterator[Event]:
-        """Tell what AWS refused since the last look, whichever process had asked."""
+        """Report AWS's errors since the last poll, whichever process asked."""
         for refused in self.history.errors:
             if self._began:
                 yield from self._once(refused.id, to_event(self.name, refused))
@@ -149,7 +149,7 @@ class Watching:
         self._began = True
 
     def _states(self) -> Iterator[Event]:
-        """Tell which instances are in another state. What the registry has ended is looked at until AWS says how."""
+        """Report instances with a new state. Those ended in the registry are polled until AWS says how."""
         kind = self.session.kinds["instance"]
         known = holdings(self.history.records, self.session.kinds, self.name).live
         wanted = {r.id: r for r in known if r.kind == kind.name and r.id not in self._over} | self.instances
@@ -172,7 +172,7 @@ class Watching:
             yield from self._is(now, ended=now.state == NOT_FOUND or bool(shown and kind.is_deleted(shown)))
 
     def _unseen(self, responses: Responses[list[Mapping[str, Any]]]) -> Iterator[Event]:
-        """Tell once which regions can't be seen; the others are followed. Raises a failure where all fail for good."""
+        """Report regions without a response once; the others are followed. Raises an error that all have for good."""
         failures = {region: problem for (region, _), problem in responses.failures.items()}
         self._saw_all = not failures
         lasting = [problem for problem in failures.values() if not is_passing(problem)]
@@ -184,7 +184,7 @@ class Watching:
             self._told.discard(("no answer", region))
 
     def _is(self, instance: Resource, *, ended: bool) -> Iterator[Event]:
-        """Take note of how an instance is."""
+        """Note an instance's state."""
         before = self.instances.get(instance.id)
         self.instances[instance.id] = instance
         if (before.state if before else NOT_VISIBLE_YET) != instance.state:
@@ -203,10 +203,10 @@ class Watching:
         return InstanceStateChanged(experiment=self.name, instance=instance.id, state=state, state_reason=why)
 
     def _why(self, instance: Resource) -> str:
-        """Return why AWS took an instance: a spot request's status tells more than the instance's own state."""
+        """Return why AWS ended an instance: a spot request's status says more than the instance's state."""
         told: Iterable[tuple[str, str, str]] = ()
         if instance.details.get("market") == MarketType.SPOT and "no notices" not in self._told:
-            with suppress(*AWS_ERRORS):  # nice to know, and no more
+            with suppress(*AWS_ERRORS):  # optional
                 told = list(spot_statuses(self.session.cloud, instance.region, [instance.id]))
         return next((f"{code}: {message}" for _, code, message in told), instance.shown_state)
 
@@ -214,7 +214,7 @@ class Watching:
         return Interrupted(experiment=self.name, instance=instance, stage=stage, reason=why)
 
     def _loading(self) -> Iterator[Event]:
-        """Look how far data has come; no more of those that have all."""
+        """Poll the loading of data, of volumes not complete yet."""
         kind = self.session.kinds["instance"]
         loading = [m for m in self.instances.values() if m.details.get("data") and self.loaded.get(m.id) != "100%"]
         for region, some in by_region(loading):
@@ -231,7 +231,7 @@ class Watching:
                     yield DataLoaded(experiment=self.name, instance=instance.id)
 
     def _check_spot_notices(self) -> Iterator[Event]:
-        """Tell which spot instances are marked, two minutes ahead."""
+        """Report spot instances marked for interruption, two minutes ahead."""
         running = [m for m in self.instances.values() if m.state == InstanceState.RUNNING]
         spot = [m for m in running if m.details.get("market") == MarketType.SPOT]
         for region, some in by_region(spot) if "no notices" not in self._told else ():
@@ -253,7 +253,7 @@ class Watching:
         )
 
     def _commands(self) -> Iterator[Event]:
-        """Have those instances asked that run, and tell what they answered until now."""
+        """Poll the command on running instances, and report the answers so far."""
         self._start_pollers()
         for identity, inquiry in self.inquiries.items():
             if identity in self.instances and self.instances[identity].state == InstanceState.RUNNING:
@@ -262,14 +262,14 @@ class Watching:
         self._put_on_record()
 
     def _start_pollers(self) -> None:
-        """Ask instances of a run with a command, from when its launch has ended."""
+        """Start pollers for a run with a command once its launch has ended."""
         launched = self.past.launched or ()
         if new := [identity for identity in launched if (identity, "run") not in self._told]:
             self._told.update((identity, "run") for identity in new)
             try:
                 runs = last_run_in(self.session, self.history, self.name)
             except UserError:
-                return  # it was launched without a command
+                return  # launched without a command
             self.inquiries |= {run.instance: ProgressPoller(run) for run in runs if run.instance in new}
 
     def _answered(self, identity: str, inquiry: ProgressPoller) -> Iterator[Event]:
@@ -288,13 +288,13 @@ class Watching:
             yield CommandExited(experiment=self.name, instance=identity, exit_code=said.ending.exit_code)
 
     def _put_on_record(self) -> None:
-        """Write down how the command ended on all instances, as `make wait` does, if it has not."""
+        """Record how the command ended on all instances, as `make wait` does, unless it is recorded."""
         if self.inquiries and self._codes.keys() >= self.inquiries.keys() and self.past.exit_code is None:
             self.session.recorder.annotate(**{EXITED: {"exit_code": self._exit_code()}})
             self.history = self._read()
 
     def _last_words(self) -> Iterator[Event]:
-        """Ask the bucket of instances that took themselves away."""
+        """Read the log bucket for instances that ended themselves."""
         for identity, inquiry in self.inquiries.items():
             if identity not in self._codes and inquiry.run.bucket:
                 try:
@@ -310,36 +310,36 @@ class Watching:
         return self.past.exit_code
 
     def _to_put_back(self) -> tuple[str, ...]:
-        """Return which instances AWS took; none where the experiment was torn down meanwhile."""
+        """Return the instances that AWS ended; empty where the experiment was torn down meanwhile."""
         gone, self._taken = tuple(self._taken), []
         return () if self.past.torn_down else gone
 
 
 def by_region(instances: Iterable[Resource]) -> list[tuple[str, list[Resource]]]:
-    """Return instances by their regions."""
+    """Group instances by region."""
     every = list(instances)
     return [(region, [m for m in every if m.region == region]) for region in sorted({m.region for m in every})]
 
 
 def is_passing(problem: Exception) -> bool:
-    """Say whether another look may end otherwise."""
+    """Say whether the next poll may succeed."""
     return isinstance(problem, NoResponse) or (
         isinstance(problem, AWS_ERRORS) and api_error(problem).category in TRANSIENT
     )
 
 
 def as_said(problem: Exception) -> str:
-    """Return in a few words why AWS does not answer, in all of its own where waiting does not help."""
+    """Return in a few words why AWS does not respond; its full message where waiting does not help."""
     return str(api_error(problem)) if isinstance(problem, AWS_ERRORS) and is_passing(problem) else reason(problem)
 
 
 def interrupted_by_aws(instance: Resource) -> bool:
-    """Say whether it was AWS that ended an instance, and not its user."""
+    """Say whether AWS, not the user, ended an instance."""
     return instance.state == InstanceState.TERMINATED and instance.state_reason.is_aws
 
 
-# The instance itself is told the same in its metadata, to the second; and alone it is told of a rebalance
-# recommendation, which else only EventBridge has, and that would need something that listens all the time.
+# The instance itself finds the same in its metadata, to the second, and rebalance recommendations too, which are
+# otherwise only in EventBridge and would need a permanent listener.
 INTERRUPTION_CODES = ("marked-for-termination", "marked-for-stop")
 """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-request-status.html"""
 VALUES = 200
@@ -347,9 +347,7 @@ VALUES = 200
 
 
 def spot_statuses(cloud: Cloud, region: str, instances: Iterable[str]) -> Iterator[tuple[str, str, str]]:
-    """Yield (instance, status code, message) of the spot requests of instances in a region: one call for 200 of
-    them.
-    """  # noqa: D205
+    """Yield (instance, status code, message) of instances' spot requests in a region, 200 per call."""
     rest = iter(sorted(instances))
     while some := list(islice(rest, VALUES)):
         pages = cloud.ec2(region).get_paginator("describe_spot_instance_requests")
@@ -360,7 +358,7 @@ def spot_statuses(cloud: Cloud, region: str, instances: Iterable[str]) -> Iterat
 
 
 def to_event(name: str, refused: LaunchError) -> LaunchRejected:
-    """Return what a refusal on record tells."""
+    """Return the event of a recorded error."""
     return LaunchRejected(
         time=parse_time(refused.at), experiment=name, region=refused.region, zone=None, subnet=None,
         instance_type=refused.type, market=refused.market, instance=" ".join(refused.instances) or None,

@@ -1,1 +1,1 @@
-"""The checks of `make doctor` that come with the lab."""
+"""The built-in checks of `make doctor`."""

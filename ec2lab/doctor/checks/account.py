@@ -49,14 +49,14 @@ CREDENTIALS_EXPIRE_SOON = Diagnosis(
 
 
 class Credentials(Check):
-    """There, taken by AWS, whose, and for how long."""
+    """Whether there are credentials that AWS accepts, whose, and until when."""
 
     name = "credentials"
     order = 40
     needs = Requirement.ANSWER
 
     def look(self, lab: DoctorContext) -> Iterator[Finding]:
-        """Ask AWS who asks."""
+        """Ask AWS for the caller."""
         caller = lab.caller()
         if caller.problem:
             if caller.unreached:
@@ -112,7 +112,7 @@ class Regions(Check):
     needs = Requirement.AWS
 
     def looks(self, lab: DoctorContext) -> Iterator[Look]:
-        """Ask for all facts of all regions, then compare."""
+        """Query all facts of all regions, then compare."""
         begin_types(lab)
         for region in lab.regions:
             for fact in (network_problems, missing_images, offered):
@@ -120,7 +120,7 @@ class Regions(Check):
         yield partial(self.look, lab)
 
     def look(self, lab: DoctorContext) -> Iterator[Finding]:
-        """Say what each lacks; in one line those that lack nothing."""
+        """Return what each lacks; in one line those that lack nothing."""
         found = [*_enabled(lab), *_networks(lab), *_images(lab), *_types(lab)]
         yield from found
         bad = {subject for one in found for subject in one.subjects}
@@ -203,7 +203,7 @@ class Quotas(Check):
     needs = Requirement.AWS
 
     def looks(self, lab: DoctorContext) -> Iterator[Look]:
-        """Ask all regions, then compare."""
+        """Query all regions, then compare."""
         begin_types(lab)
         for region in lab.regions:
             for fact in (quota_values, cpus, in_use):
@@ -238,7 +238,7 @@ def _of_pool(
     name: str, experiment: Experiment, pool: Pool, values: Mapping[str, Mapping[str, float]],
     sizes: Mapping[str, Mapping[str, int]], used: Mapping[str, Mapping[str, float]],
 ) -> Iterator[Finding]:  # fmt: skip
-    """Compare what an experiment wants of one pool with the quota that it counts against."""
+    """Compare an experiment's needs in one pool with its quota."""
     quota = quota_of(pool.instance_type, pool.market.type, values[pool.region])
     each = sizes[pool.region].get(pool.instance_type, 0) * experiment.nodes
     if quota is None or not each:
@@ -265,20 +265,20 @@ MALFORMED = Diagnosis(
 
 
 class Tags(Check):
-    """Those of the things that the lab's tags say most of: instances, volumes, snapshots."""
+    """Those of instances, volumes and snapshots."""
 
     name = "tags"
     order = 66
     needs = Requirement.AWS
 
     def looks(self, lab: DoctorContext) -> Iterator[Look]:
-        """Ask all regions at once."""
+        """Query all regions at once."""
         for region in lab.regions:
             lab.begin(malformed_tags, region)
         yield partial(self.look, lab)
 
     def look(self, lab: DoctorContext) -> Iterator[Finding]:
-        """Name each tag that has another value than the lab writes."""
+        """Return each tag with a value that the lab does not write."""
         told, untold = answers({region: lab.begin(malformed_tags, region) for region in lab.regions})
         yield from untold
         for region, things in told.items():

@@ -31,7 +31,7 @@ CLOCK_SKEW_TOO_LARGE = Diagnosis(
 
 
 class Clock(Check):
-    """Compared by the Date of AWS's answer, which even a refusal has."""
+    """Compared by the Date of AWS's response, which even an error has."""
 
     name = "clock"
     order = 41
@@ -70,13 +70,13 @@ PLUGIN_LOAD_FAILED = Diagnosis(
 
 
 class Files(Check):
-    """lab.toml, every experiment, every member: all that is wrong, not only the first."""
+    """lab.toml, every experiment, every member: all errors, not only the first."""
 
     name = "config-files"
     order = 10
 
     def look(self, lab: DoctorContext) -> Iterator[Finding]:
-        """Say what each file is refused for."""
+        """Return the errors of each file."""
         files = lab.files
         for refused in files.refused.values():
             yield from (CONFIG_INVALID.of(complaint=complaint) for complaint in refused)
@@ -93,7 +93,7 @@ class Files(Check):
 REPOSITORY = Path(__file__).parents[3]
 OLDEST_PYTHON = (3, 11)
 OLDEST_MAKE = (3, 81)
-"""What macOS ships; the Makefile asks for nothing newer."""
+"""The version on macOS; the Makefile needs nothing newer."""
 SHOWN = ("boto3", "botocore", "moto")
 
 VERSIONS = Diagnosis("versions", Severity.OK, "{told}")
@@ -109,13 +109,13 @@ MAKE_OLD = Diagnosis("make-outdated", Severity.WARNING, "make {found} is older t
 
 
 class Versions(Check):
-    """Python, ec2-lab, its packages as requirements.lock pins them, make. The aws-cli is not needed."""
+    """Python, ec2-lab, its packages as pinned in requirements.lock, make. The AWS CLI is not needed."""
 
     name = "versions"
     order = 20
 
     def look(self, lab: DoctorContext) -> Iterator[Finding]:
-        """Compare with what is wanted."""
+        """Compare with what is required."""
         del lab
         if sys.version_info < OLDEST_PYTHON:
             yield PYTHON_OLD.of(found=platform.python_version())
@@ -135,7 +135,7 @@ class Versions(Check):
 
 
 def differing(lock: str) -> list[str]:
-    """Return which packages of a lock file are installed in another version, or not at all."""
+    """Return the packages of a lock file that are missing or have another version."""
     pinned = re.findall(r"^([\w.-]+)==([^\s\\;]+)", lock, re.MULTILINE)
     return [
         f"{name} {_installed(name) or 'is missing'} (not {wanted})"
@@ -145,12 +145,12 @@ def differing(lock: str) -> list[str]:
 
 
 def numbers(told: str) -> tuple[int, ...]:
-    """Return "4.3" as (4, 3)."""
+    """Parse "4.3" into (4, 3)."""
     return tuple(int(number) for number in re.findall(r"\d+", told)[:2])
 
 
 def make_version() -> str:
-    """Return the version of GNU make; nothing where there is none."""
+    """Return the version of GNU make; empty where there is none."""
     if not shutil.which("make"):
         return ""
     told = subprocess.run(["make", "--version"], capture_output=True, text=True, timeout=10, check=False).stdout

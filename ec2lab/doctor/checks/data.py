@@ -28,20 +28,20 @@ DATASET_NOWHERE = Diagnosis(
 
 
 class DataSets(Check):
-    """A dataset is found where a completed snapshot of it is."""
+    """A dataset is available where it has a completed snapshot."""
 
     name = "datasets"
     order = 61
     needs = Requirement.AWS
 
     def looks(self, lab: DoctorContext) -> Iterator[Look]:
-        """Ask all regions, then compare."""
+        """Query all regions, then compare."""
         for region in lab.regions:
             lab.begin(data_sets, region)
         yield partial(self.look, lab)
 
     def look(self, lab: DoctorContext) -> Iterator[Finding]:
-        """Say which region lacks which."""
+        """Return which region lacks which."""
         lab.require_aws()
         told, untold = answers({region: lab.begin(data_sets, region) for region in lab.regions})
         yield from untold
@@ -79,20 +79,20 @@ EXPIRED = Diagnosis(
 
 
 class KeptVolumes(Check):
-    """Each costs until somebody deletes it."""
+    """Each costs money until somebody deletes it."""
 
     name = "retained-volumes"
     order = 64
     needs = Requirement.AWS
 
     def looks(self, lab: DoctorContext) -> Iterator[Look]:
-        """Ask all regions at once."""
+        """Query all regions at once."""
         for region in lab.regions:
             lab.begin(kept_volumes, region)
         yield partial(self.look, lab)
 
     def look(self, lab: DoctorContext) -> Iterator[Finding]:
-        """Report which are past their retention, and why each was kept."""
+        """Return those past their retention, and why each was retained."""
         told, untold = answers({region: lab.begin(kept_volumes, region) for region in lab.regions})
         yield from untold
         today = clock.now().date()

@@ -1,4 +1,4 @@
-"""What AWS lets the lab's caller do: by dry runs where a call has one, else by IAM's simulator, else unknown."""
+"""Permissions: by dry runs where a call has one, else by IAM's policy simulator, else unknown."""
 
 from __future__ import annotations
 
@@ -66,27 +66,27 @@ UNTOLD = Diagnosis(
 )  # fmt: skip
 
 OPTIONAL_ACTIONS = ("cloudtrail:", "pricing:", "servicequotas:", "sts:")
-"""Without these the lab works, and says less."""
+"""The lab works without these, but shows less."""
 ALWAYS_ALLOWED = ("iam:SimulatePrincipalPolicy", "iam:GetRole")
-"""Asked for by this check alone."""
+"""Needed only by this check."""
 
 
 class Permissions(Check):
-    """Every call of the policies of docs/ that this lab comes to make, in each region."""
+    """Every call in the policies of docs/ that this lab may make, in each region."""
 
     name = "permissions"
     order = 50
     needs = Requirement.AWS
 
     def looks(self, lab: DoctorContext) -> Iterator[Look]:
-        """Ask for each call of EC2 in each region by itself; for all others at once."""
+        """Check each EC2 call in each region on its own; all others at once."""
         trials = Trials(lab.opened.cloud, lab.opened.query_one)
         begin_types(lab)
         for region in lab.regions:
             lab.begin(are_dry, region)
             lab.begin(sample_resource_ids, region)
             lab.begin(zone_in, region)
-        # First in the queue, as simulations wait for them, on all threads.
+        # First in the queue, as simulations on all threads wait for it.
         lab.begin(registry_id)
         lab.begin(principal_arn)
         asked = [lab.begin(simulated, statement) for statement in statements()]
@@ -97,7 +97,7 @@ class Permissions(Check):
         yield partial(self._others, lab, asked)
 
     def look(self, lab: DoctorContext) -> Iterable[Finding]:
-        """Look at nothing else."""
+        """Return nothing more."""
         del lab
         return ()
 
@@ -146,7 +146,7 @@ class Permissions(Check):
         except NoResponse as silent:
             raise NoResponse(f"{region}: {silent}") from silent
         except UserError:
-            return  # what the region or the experiment lacks, other checks say
+            return  # other checks report what the region or the experiment lacks
         result = trials.dry_run_request(region, RUN, request)
         if result.answer is Answer.REFUSED:
             yield REFUSED.of(region, action=f"ec2:{RUN}", why=_why(lab, region, result))
@@ -168,7 +168,7 @@ class Permissions(Check):
 
 
 def are_dry(lab: DoctorContext, region: str) -> DryRuns:
-    """Return what a region's endpoint makes of dry runs."""
+    """Return how a region's endpoint treats dry runs."""
     require_enabled(lab, region)
     return dry_runs(lab.opened.cloud.ec2(region))
 

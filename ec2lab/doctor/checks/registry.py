@@ -1,4 +1,4 @@
-"""The registry: that it can be read and written, what in it was never settled, and who died at work."""
+"""The registry: whether it can be read and written, open intents, and processes that died."""
 
 from __future__ import annotations
 
@@ -43,19 +43,19 @@ LOCK_HELD = Diagnosis("lock-held", Severity.OK, "{subjects}: {who} is at work")
 
 
 ENDED_BY_ITSELF = ("teardown", "stop", "start")
-"""What the same command again brings to its end, however far it came. Where a launch has ended well, or nothing is
-left of an experiment, a process that died leaves nothing to be done, and its name is written over by the next."""
+"""Commands that complete their work when repeated. After a successful launch, or with nothing left of an experiment, a
+process that died leaves nothing to do, and the next one replaces its name."""
 
 
 class RegistryHealth(Check):
-    """Wherever it is kept: the registry itself tells what can be the matter with it."""
+    """The registry itself reports its problems, whatever stores it."""
 
     name = "registry"
     order = 70
     needs = Requirement.LAB
 
     def look(self, lab: DoctorContext) -> Iterator[Finding]:
-        """Read it, without writing to it or making it."""
+        """Read it, without writing to it or creating it."""
         try:
             registry = lab.opened.registry
             yield from registry.health_findings()
@@ -86,5 +86,5 @@ class RegistryHealth(Check):
 
 
 def _again(script: str | None) -> str:
-    """Return the command that works for an experiment: what a sweep launched can't be launched by its own name."""
+    """Return the command for an experiment: a sweep's trial cannot be launched by its own name."""
     return script if script in ("launch", *ENDED_BY_ITSELF) else "teardown"

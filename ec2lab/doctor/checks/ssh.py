@@ -29,7 +29,7 @@ from ec2lab.registry.record import local_user
 from ec2lab.session import Session
 
 OLDEST = (7, 6)
-"""The first that knows StrictHostKeyChecking=accept-new (https://www.openssh.com/txt/release-7.6)."""
+"""The first with StrictHostKeyChecking=accept-new (https://www.openssh.com/txt/release-7.6)."""
 OTHERS_WRITE, OTHERS_AT_ALL = stat.S_IWGRP | stat.S_IWOTH, stat.S_IRWXG | stat.S_IRWXO
 
 CLIENT = Diagnosis("ssh-client", Severity.OK, "{told}")
@@ -69,13 +69,13 @@ INCLUDED = Diagnosis(
 
 
 class Ssh(Check):
-    """What `make ssh` would stumble over on this computer."""
+    """What would break `make ssh` on this computer."""
 
     name = "ssh"
     order = 30
 
     def look(self, lab: DoctorContext) -> Iterator[Finding]:
-        """Look at the client, the keys and the files."""
+        """Check the client, the keys and the files."""
         if not shutil.which("ssh"):
             yield NO_CLIENT.of()
             return
@@ -124,7 +124,7 @@ def _client() -> Finding:
 
 
 def _permissions(files: SshConfig) -> Iterator[Finding]:
-    # ssh uses no private key that others may read, and stops at a configuration that others may write (ssh(1), FILES).
+    # ssh uses no private key that others may read, and no configuration that others may write (ssh(1), FILES).
     keys = [path.with_suffix("") for path in sorted(_own().glob("*.pub"))]
     yield from (REFUSED_BY_SSH.of(path=_short(one), may="read") for one in keys if _is_writable_by(one, OTHERS_AT_ALL))
     if _is_writable_by(_own() / "config", OTHERS_WRITE):
@@ -153,7 +153,7 @@ def _own() -> Path:
 
 
 def _short(path: Path) -> str:
-    """Return a path as a shell takes it."""
+    """Return a path as typed in a shell."""
     home = Path.home()
     return f"~/{quote(str(path.relative_to(home)))}" if path.is_relative_to(home) else quote(str(path))
 
@@ -177,14 +177,14 @@ NOT_IN_LIST = Diagnosis(
 
 
 class Address(Check):
-    """Each region's group of the lab."""
+    """The lab's group of each region."""
 
     name = "ssh-ingress"
     order = 63
     needs = Requirement.AWS
 
     def looks(self, lab: DoctorContext) -> Iterator[Look]:
-        """Ask for the address and for the groups, then compare."""
+        """Query the address and the groups, then compare."""
         lab.begin(caller_address)
         for region in lab.regions:
             lab.begin(shared_groups, region)
@@ -192,7 +192,7 @@ class Address(Check):
         yield partial(self.look, lab)
 
     def look(self, lab: DoctorContext) -> Iterator[Finding]:
-        """Say where this computer may come in."""
+        """Return where this computer is allowed."""
         address = lab.begin(caller_address).result()
         ssh_allowed_cidrs = lab.lab.network.ssh_allowed_cidrs
         if not contains_address(ssh_allowed_cidrs, address):
@@ -212,14 +212,14 @@ class Address(Check):
                     yield ADMITTED_ON_NEXT_LAUNCH.of(region, address=bare(address))
 
     def fix(self, session: Session, finding: Finding) -> Iterator[str]:
-        """Admit this computer's address as a launch would."""
+        """Allow this computer's address, as a launch would."""
         if finding.diagnosis is NOT_ADMITTED:
             for region in finding.subjects:
                 yield from (f"ssh is admitted from {added}, {region}" for added in allow_current_ip(session, region))
 
 
 def contains_address(networks: Literal["auto"] | list[str], address: str) -> bool:
-    """Say whether one of some networks holds an address; `auto` is the address itself."""
+    """Say whether a network contains an address; `auto` is the address itself."""
     if networks == "auto":
         return True
     own = ipaddress.ip_network(address)
@@ -230,5 +230,5 @@ def contains_address(networks: Literal["auto"] | list[str], address: str) -> boo
 
 
 def bare(network: str) -> str:
-    """Return the address of a network of one."""
+    """Return the address of a single-address network."""
     return network.partition("/")[0]

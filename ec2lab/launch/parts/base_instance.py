@@ -11,7 +11,7 @@ from ec2lab.templates import text_of
 
 PROGRAM, UNIT = "/opt/ec2-lab/new-instance", "ec2-lab-new-instance.service"
 PRESET = "/etc/systemd/system-preset/00-ec2-lab.preset"
-"""Fedora and its derivatives disable all units without a preset when an instance has no machine id, as after
+"""Fedora and its derivatives disable all units without a preset where there is no /etc/machine-id, as after
 `cloud-init clean --machine-id` (systemd.preset(5)). The unit that resets another instance's state would then not run.
 """
 INCOMPLETE = "/var/lib/ec2-lab/instance/incomplete"
@@ -24,7 +24,7 @@ class Instance(LaunchPart):
     order = 0
 
     def share(self, site: LaunchContext) -> LaunchFragment:
-        """Return metadata options, shutdown behaviour, instance profile, and cloud-init's own settings."""
+        """Return metadata options, shutdown behavior, instance profile, and cloud-init's settings."""
         request: dict[str, Any] = {
             # Two hops, so that containers on the instance reach the metadata service
             # (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html).
@@ -57,7 +57,7 @@ def base_cloud_init() -> dict[str, Any]:
     return {
         "ssh_pwauth": False,
         "disable_root": True,
-        # cloud-init's own default, which an image may have changed.
+        # cloud-init's default, which an image may have changed.
         "ssh_deletekeys": True,
         "bootcmd": [["sh", "-c", program]],
         "write_files": [

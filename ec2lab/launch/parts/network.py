@@ -251,7 +251,7 @@ TAKEN = r"[^A-Za-z0-9 ._:/()#,@\[\]+=&;{}!$*-]"
 
 
 def description_of(who: str) -> str:
-    """Return the description of the rule for a user's own address."""
+    """Return the description of the rule for a user's address."""
     return re.sub(TAKEN, "_", f"{OURS}{who}")[:255]
 
 
