@@ -1,1 +1,1 @@
-"""What was asked of AWS and what it answered: written down, kept, and read as what lives."""
+"""The record of all calls to AWS and their responses, and the state and history that are computed from it."""

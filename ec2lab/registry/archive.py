@@ -1,8 +1,8 @@
-"""The archive beside a registry file: a compressed file for each month, a record on each line.
+"""The archive next to a registry file: a compressed file per month, one record per line.
 
-registry-archive/2026-11.jsonl.gz is added to by writing it again and renaming: it is whole at every moment. A record
-may stand in it twice, where somebody was cut off between writing here and taking it out of the registry. One that a
-disk damaged is not added to, as nothing behind the damage could be read: what comes then is in 2026-11-2.jsonl.gz.
+registry-archive/2026-11.jsonl.gz is extended by rewriting and renaming it, so it is always complete. A record may be in
+it twice if archiving was interrupted before the record was removed from the registry. Nothing can be read after damaged
+data, so a damaged file is not extended: new records are in 2026-11-2.jsonl.gz.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ CORRUPTION_ERRORS = (EOFError, ValueError, gzip.BadGzipFile, zlib.error)
 
 @dataclass(frozen=True, slots=True)
 class FileArchive:
-    """The archive in `directory`, which need not exist yet."""
+    """The archive in `directory`, which may not exist yet."""
 
     directory: Path
     record_in: Callable[[Any, str], Record | None]
-    """What reads a record, and sets aside what is none."""
+    """Reads a record; sets aside what is not one."""
 
     def add(self, records: Sequence[Record]) -> None:
-        """Write records; when this returns, the disk has them. The caller sees to it that nobody else does so."""
+        """Write records and flush them to disk. The caller ensures that nobody else writes."""
         is_new = not exists(self.directory)
         private_directory(self.directory)
         if is_new:
@@ -44,11 +44,11 @@ class FileArchive:
         for month, group in groupby(sorted(records, key=_month), key=_month):
             path, before = self._check_integrity(month)
             lines = b"".join(as_line(record.as_json()) + b"\n" for record in group)
-            # A file of several gzip members reads as one (https://www.rfc-editor.org/rfc/rfc1952, 2.2).
+            # Concatenated gzip members are one file (https://www.rfc-editor.org/rfc/rfc1952, 2.2).
             replace_file(path, before + gzip.compress(lines, compresslevel=6, mtime=0))
 
     def _check_integrity(self, month: str) -> tuple[Path, bytes]:
-        """Return the first file of a month that can be added to, and what is in it."""
+        """Return the first file of a month that can be extended, and its content."""
         for number in count(1):
             path = self.directory / (f"{month}.jsonl.gz" if number == 1 else f"{month}-{number}.jsonl.gz")
             before = path.read_bytes() if exists(path) else b""
@@ -58,7 +58,7 @@ class FileArchive:
         raise AssertionError("numbers do not end")
 
     def records(self) -> Iterator[Record]:
-        """Yield all records, the earliest month first. Raises UserError where a file is damaged, saying which."""
+        """Yield all records, earliest month first. Raises UserError that names a damaged file."""
         for path in sorted(self.directory.glob("*.jsonl.gz")):
             with explained(path):
                 try:
@@ -71,7 +71,7 @@ class FileArchive:
 
 
 def _iter_lines(packed: bytes) -> None:
-    """Unpack all of a file, a piece at a time. Raises what DAMAGE names."""
+    """Decompress a file piece by piece. Raises the errors in DAMAGE."""
     with gzip.open(BytesIO(packed)) as file:
         while file.read(1 << 20):
             pass

@@ -1,4 +1,4 @@
-"""Where a registry can be kept: built in are a file beside lab.toml, and a DynamoDB table."""
+"""Registry backends. Built in are a file next to lab.toml and a DynamoDB table."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from ec2lab.registry.base import Registry
 from ec2lab.registry.record import Record
 
 ClientFactory = Callable[[str, str], Any]
-"""Makes a client of a service in a region whose calls are not recorded: a record of them would make another."""
+"""Creates a client of a service in a region whose calls are not recorded: recording them would create more records."""
 TABLE = r"[A-Za-z0-9_.-]{3,255}"
-"""What a table may be called
+"""Valid table names
 (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html)."""
 LEASE = "60s"
-"""How long who died holds an experiment, where nobody can tell that he did."""
+"""How long a dead process keeps its lock if nobody can tell that it died."""
 SHORTEST, LONGEST = timedelta(seconds=1), timedelta(hours=1)
-"""Of a lease: it is renewed three times in its length."""
+"""Limits of a lease, which is renewed three times in its length."""
 
 
 def _registry(found: Any, guard: Guard, *_: Any) -> Registry:
@@ -39,26 +39,26 @@ def _registry(found: Any, guard: Guard, *_: Any) -> Registry:
 
 
 class RegistryBackend(ABC):
-    """Opens the registries whose address begins with its scheme and `://`; a bare path is a file."""
+    """Opens registries whose address begins with its scheme and `://`. A plain path is a file."""
 
     scheme: ClassVar[str]
     results: ClassVar[Mapping[str, ResultCheck]] = {"open": _registry}
 
     @abstractmethod
     def open(self, address: str, where: str, directory: Path, client: ClientFactory) -> Registry:
-        """Return the registry at `address`, for the lab in `directory`. `client` makes clients of AWS.
+        """Return the registry at `address` for the lab in `directory`; `client` creates AWS clients.
 
-        Raises UserError that begins with `where`, which says who named the address.
+        Raises UserError that begins with `where`, the place that names the address.
         """
 
 
 class File(RegistryBackend):
-    """`registry = "registry.json"`: for one person, or for a team on one instance."""
+    """`registry = "registry.json"`: for one person, or for a team on one computer."""
 
     scheme = "file"
 
     def open(self, address: str, where: str, directory: Path, client: ClientFactory) -> Registry:
-        """Return the registry at a path, seen from the lab's directory. Raises UserError."""
+        """Return the registry at a path relative to the lab's directory. Raises UserError."""
         del client
         from ec2lab.registry.file_registry import FileRegistry
 
@@ -78,12 +78,12 @@ class File(RegistryBackend):
 
 
 class DynamoDbBackend(RegistryBackend):
-    """`registry = "dynamodb://us-east-1/lab"`: for a team; `?lease=5m` after it makes leases longer."""
+    """`registry = "dynamodb://us-east-1/lab"`: for a team. `?lease=5m` sets the length of leases."""
 
     scheme = "dynamodb"
 
     def open(self, address: str, where: str, directory: Path, client: ClientFactory) -> Registry:
-        """Return the registry in a table, which is made when it is first used. Raises UserError."""
+        """Return the registry in a table, which is created on first use. Raises UserError."""
         del directory
         from ec2lab.registry.dynamodb_registry import DynamoDbRegistry
 
@@ -104,5 +104,5 @@ class DynamoDbBackend(RegistryBackend):
 
 
 def registry_backends(plugins: Plugins) -> dict[str, RegistryBackend]:
-    """Return the places where a registry can be kept, by scheme."""
+    """Return the registry backends by scheme."""
     return plugins.named("lab_registry_backends", RegistryBackend, by="scheme")

@@ -1,4 +1,4 @@
-"""What a registry promises, wherever it keeps its records."""
+"""The interface of a registry, and what each implementation guarantees."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ if TYPE_CHECKING:
     from ec2lab.findings import Finding
 
 GROWTH = 1024 * 1024
-"""Bytes by which a registry grows, beyond twice what was kept, before what is over is put away."""
+"""Bytes that a registry may grow beyond twice its live records before it is compacted."""
 
 IDENTITY = "registry"
-"""The note that says by which id the resources of this registry are known."""
+"""The annotation with the registry's id."""
 IDENTITY_FORM = r"[0-9a-f]{32}"
 
 Needed = Callable[[Sequence[Record]], set[str]]
-"""Returns the ids of those records that what lives, or is unsettled, is computed from."""
+"""Returns the ids of the records from which live resources and unresolved intents are computed."""
 
 
 @dataclass(frozen=True, slots=True)
 class LockOwner:
-    """Who acts on an experiment, or did."""
+    """The process that holds an experiment's lock, or held it when it died."""
 
     experiment: str
     who: str
-    """Script, user@host:process, since when."""
+    """Script, user@host:process, and start time."""
     alive: bool
 
     @property
     def script(self) -> str:
-        """The command that took the lock, by which locks begin."""
+        """The script that took the lock."""
         return self.who.partition(" ")[0]
 
 
 @dataclass(frozen=True, slots=True)
 class SetAside:
-    """Something among the records that is none: nothing is computed from it, and it is left as it is."""
+    """An entry that is not a valid record. It is ignored and left in place."""
 
     where: str
     """The line of a file, or the item of a table."""
@@ -56,44 +56,44 @@ class SetAside:
 
 
 class LockHeld(UserError):
-    """Somebody else acts on an experiment now."""
+    """Another process holds the experiment's lock."""
 
 
 class NotARegistry(UserError):
-    """What is at a registry's address is something else, and is to be left alone."""
+    """The address contains something else, which must not be changed."""
 
 
 class Registry(ABC):
-    """An append-only list of records; safe to share between threads and processes.
+    """An append-only list of records, shared safely between threads and processes.
 
-    The records that what lives is computed from are at hand; what is over may lie in an archive, which only `history`
-    reads.
+    `records` returns the current records, from which live resources are computed. Others may be in an archive, which
+    only `history` reads.
     """
 
     @property
     @abstractmethod
     def name(self) -> str:
-        """What a person calls it: a path, or an address."""
+        """Its name for people: a path, or an address."""
 
     @property
     def place(self) -> str:
-        """What no other registry has: two of one place are one and the same, whatever they are called."""
+        """Its identity: two registries with the same place are the same, whatever their names."""
         return self.name
 
     @cached_property
     def set_aside(self) -> dict[str, SetAside]:
-        """What was met until now that is no record, by its place; whoever reads the registry names it."""
+        """Invalid entries found so far, by their location. Whoever reads the registry reports them."""
         return {}
 
     @cached_property
     def checks(self) -> list[Callable[[Record], None]]:
-        """What else a record is held to: each raises ValueError for one that cannot be used."""
+        """Additional checks of a record. Each raises ValueError for an unusable one."""
         return []
 
     def record_in(self, loaded: Any, where: str) -> Record | None:
-        """Return what was read as a record; None where it is none, which is set aside.
+        """Return a loaded value as a record; None if it is not valid, which is then set aside.
 
-        Raises UserError for one of a later version: it is sound, and to leave it out would forget what it says.
+        Raises UserError for a record of a newer version: ignoring it would lose information.
         """
         written = loaded.get("format", FORMAT) if isinstance(loaded, dict) else FORMAT
         check_format(written if isinstance(written, int) else FORMAT, where)
@@ -107,106 +107,106 @@ class Registry(ABC):
         return record
 
     def leave(self, where: str, problem: str) -> None:
-        """Set aside what is no record."""
+        """Set aside an invalid entry."""
         self.set_aside[where] = SetAside(where, problem)
 
     @abstractmethod
     def append(self, record: Record) -> None:
-        """Write a record; when this returns, it survives whatever becomes of this process. Raises UserError."""
+        """Write a record. When this returns, it survives a crash of the process. Raises UserError."""
 
     def append_all(self, records: Sequence[Record]) -> None:
-        """Write records in their order. Raises UserError; what was written until then is written."""
+        """Write records in order. Raises UserError; those written before the error stay."""
         for record in records:
             self.append(record)
 
     @abstractmethod
     def records(self, experiment: str | None = None) -> Iterator[Record]:
-        """Return the records at hand, oldest first; of an experiment at least its own. Raises UserError."""
+        """Return current records, oldest first; with `experiment`, at least its own. Raises UserError."""
 
     @abstractmethod
     def history(self, experiment: str | None = None) -> list[Record]:
-        """Return every record, the archive's too, each once, oldest first; of an experiment at least its own.
+        """Return all records, archived ones too, each once, oldest first; with `experiment`, at least its own.
 
         Raises UserError.
         """
 
     @abstractmethod
     def histories(self, experiments: Collection[str]) -> list[Record]:
-        """Return every record of some experiments, each once, each experiment's own oldest first. Raises UserError."""
+        """Return all records of some experiments, each once, each experiment's oldest first. Raises UserError."""
 
     @abstractmethod
     def archive(self, needed: Needed) -> int:
-        """Put all records but those needed into the archive, and return how many those were. Raises UserError.
+        """Archive all records except the needed ones; return their number. Raises UserError.
 
-        Cut off at any moment, no record is lost.
+        If it is interrupted, no record is lost.
         """
 
     @abstractmethod
     def needs_compaction(self) -> bool:
-        """Say, at little cost, whether there is so much at hand that it is worth putting some into the archive."""
+        """Return whether compaction is worthwhile, at little cost."""
 
     @abstractmethod
     def lock_experiment(self, experiment: str, script: str) -> AbstractContextManager[None]:
-        """Hold an experiment for one script. Raises LockHeld, which names who holds it, where and since when."""
+        """Hold an experiment's lock. Raises LockHeld that names who holds it, where and since when."""
 
     def ids(self) -> Sequence[str]:
-        """Return the ids that this registry answers for, its own first; none where it has tagged nothing yet.
+        """Return the ids that this registry answers for, its own first; an empty list before it has tagged anything.
 
-        It has others' besides where their records were copied into it.
+        It answers for other registries' ids if their records were copied into it.
         """
         return list(dict.fromkeys(identity for record in self.records() if (identity := identity_in(record))))
 
     def id(self) -> str:
-        """Return its own id, by which what it makes is tagged; the first time, one is made. Raises UserError."""
+        """Return its own id, with which it tags resources; the first call creates one. Raises UserError."""
         if not self.ids():
             self.answer_for([new_id()])
-        return self.ids()[0]  # of several who made one at once, all have the first
+        return self.ids()[0]  # if several created one at once, all use the first
 
     def answer_for(self, ids: Iterable[str]) -> None:
-        """Take what carries these ids for this registry's own from now on. Raises UserError."""
+        """Answer for these ids from now on: resources with them belong to this registry. Raises UserError."""
         known = self.ids()
         for identity in ids:
             if identity not in known:
                 self.append(Record(event=Event.ANNOTATION, actor=actor(), annotation={IDENTITY: identity}))
 
     def is_there(self) -> bool:
-        """Say whether it has been made; to read one that is not may make it. Raises UserError."""
+        """Return whether it exists; reading one that does not may create it. Raises UserError."""
         return True
 
     def health_findings(self) -> Iterable[Finding]:
-        """Return what is the matter with it besides what reading it shows, writing nothing. Raises UserError."""
+        """Return problems that reading it does not show, without writing anything. Raises UserError."""
         return ()
 
     def lock_owners(self) -> Sequence[LockOwner]:
-        """Return who holds experiments, or died while holding one. Raises UserError."""
+        """Return the owners of all locks, including processes that died. Raises UserError."""
         return ()
 
     def lock_owner(self, experiment: str) -> str:
-        """Return who holds an experiment now, in words; nothing where nobody does, or where that is not told."""
+        """Return who holds an experiment's lock, in words; an empty string if nobody does, or it is unknown."""
         del experiment
         return ""
 
     def close(self) -> None:  # noqa: B027 - a file holds nothing
-        """Let go of what it holds."""
+        """Release what it holds."""
 
 
 def identity_in(record: Record) -> str | None:
-    """Return the registry's id that a record tells; None where it tells none."""
+    """Return the registry's id that a record contains; None if it contains none."""
     told = (record.annotation or {}).get(IDENTITY)
     return told if isinstance(told, str) and re.fullmatch(IDENTITY_FORM, told) else None
 
 
 def check_format(written: int, where: str) -> None:
-    """Raise UserError where a record has the layout of a later version."""
+    """Raise UserError if a record has the format of a newer version."""
     if written > FORMAT:
         raise UserError(f"{where} has format {written}, this ec2-lab reads up to {FORMAT}; upgrade ec2-lab")
 
 
 class NullRegistry(Registry):
-    """Forgets every record, so no call that changes something may be made with it (a dry run changes nothing)."""
+    """Discards every record, so only calls that change nothing are allowed, such as dry runs."""
 
     def __init__(self, stands_for: Callable[[], Registry] | None = None) -> None:
-        """`stands_for` opens the registry that is only looked at."""
+        """`stands_for` opens the registry that it replaces."""
         super().__init__()
         self.stands_for = stands_for
 
@@ -216,7 +216,7 @@ class NullRegistry(Registry):
         return "nowhere"
 
     def append(self, record: Record) -> None:
-        """Forget a record; an intent of what is no dry run is refused."""
+        """Discard a record. Refuses an intent that is not a dry run."""
         if record.event is Event.INTENT and not (record.request or {}).get("DryRun"):
             raise UserError(f"{record.operation} would change something, and nothing is written down here")
 
@@ -225,7 +225,7 @@ class NullRegistry(Registry):
         return ()
 
     def id(self) -> str:
-        """Return that of the registry that is looked at, for the tags of dry runs; where it has none, a new one."""
+        """Return the id of the registry that it replaces, or a new one, for the tags of dry runs."""
         with suppress(UserError):
             registry = self.stands_for() if self.stands_for else None
             if registry and registry.is_there() and (ids := registry.ids()):
@@ -248,7 +248,7 @@ class NullRegistry(Registry):
         return []
 
     def archive(self, needed: Needed) -> int:
-        """Put nothing away."""
+        """Do nothing."""
         del needed
         return 0
 
@@ -257,5 +257,5 @@ class NullRegistry(Registry):
         return False
 
     def lock_experiment(self, experiment: str, script: str) -> AbstractContextManager[None]:
-        """Refuse: nobody acts here."""
+        """Refuse: nothing is locked here."""
         raise UserError(f"{experiment}: {script} only looks")

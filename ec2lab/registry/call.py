@@ -1,4 +1,4 @@
-"""A call by which something was asked for, with all tries of it, as far as the records tell."""
+"""A call that created resources, with all its attempts, as far as they are recorded."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from typing import Any
 from ec2lab.registry.record import parse_time
 
 EARLIER = timedelta(minutes=6)
-"""By how much AWS's clock may be behind this computer's: it takes no request whose time differs by more than five
-minutes (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html)."""
+"""How far AWS's clock may be behind this computer's: it rejects requests that differ by more than five minutes
+(https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html)."""
 LATER = timedelta(minutes=20)
-"""Until when what was asked for is made at the latest: a request's signature ends after five minutes, botocore sends it
-up to five times and waits for a minute each time, and the clocks may differ."""
+"""Latest creation after a request: its signature expires after five minutes, botocore sends it up to five times with
+waits of up to a minute, and the clocks may differ."""
 
 
 @dataclass(slots=True)
 class Call:
-    """One call, known by the tag that it puts on what it makes."""
+    """A call, identified by the tag that it puts on what it creates."""
 
     token: str
-    """That tag: its ClientToken, or its intent's id where the call takes none."""
+    """That tag: the ClientToken, or the intent's id if the call takes none."""
     operation: str = ""
     request: Mapping[str, Any] = field(default_factory=dict)
     times: list[str] = field(default_factory=list)
-    """When each try was sent, or answered."""
+    """When each attempt was sent, or its response arrived."""
     answered: bool = False
-    """Whether a response is on record, which names what was made."""
+    """Whether a response is recorded, which names what was created."""
     made: set[tuple[str, str]] = field(default_factory=set)
-    """(kind, id) of what the response named, or of what was found to be made by the call and put on record."""
+    """(resource type, id) of what the response names, or of what was found and recorded later."""
 
     def may_have_made(self, since: str) -> bool:
-        """Say whether something can come from the call by the time at which AWS says that it was made."""
+        """Return whether the call may have created a resource, by AWS's creation time."""
         if not self.times:
             return False
         first, last = min(map(parse_time, self.times)), max(map(parse_time, self.times))

@@ -1,4 +1,4 @@
-"""Which records what lives is computed from; all others are history. Pure."""
+"""Which records live resources are computed from. All others can be archived. Pure."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from ec2lab.registry.storage_timeline import is_retention
 from ec2lab.resource import ResourceType
 
 BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
-"""No instance has ended by its ttl by then: whether a kept volume is there does not follow from that."""
+"""No instance has reached its ttl at this time: that does not decide whether a retained volume exists."""
 
 
 def needed_records(records: Sequence[Record], kinds: Mapping[str, ResourceType]) -> set[str]:
-    """Return the ids of the records that are needed: of each account those that tell what lives there, or may."""
+    """Return the ids of the records to keep: those that show what is live, or may be, in each account."""
     of_accounts = [_needed(of_one, kinds) for of_one in by_account(records).values()]
     return {record.id for record in records if identity_in(record)}.union(*of_accounts)
 
 
 def _needed(records: Sequence[Record], kinds: Mapping[str, ResourceType]) -> set[str]:
-    """Return the ids of the records of one account that are needed.
+    """Return the ids of the records of one account to keep.
 
-    All of an experiment that is not over; of the rest, those that tell of something that lives (a dataset's
-    snapshot, the lab's security group), or of a call that nobody knows the outcome of.
+    Those are all records of experiments that may be live; of others, records of resources that are live (a dataset's
+    snapshot, the lab's security group), and calls with an unknown result.
     """
     known = holdings(records, kinds)
     there = [*known.live, *known.unknown]
@@ -47,27 +47,27 @@ def _needed(records: Sequence[Record], kinds: Mapping[str, ResourceType]) -> set
 
 
 def _with_retained_volumes(records: Sequence[Record]) -> set[str | None]:
-    """Return the experiments of which volumes were kept that are there yet: they cost."""
+    """Return the experiments with retained volumes that still exist, because they cost money."""
     volumes = History(records).volumes(BEFORE_ALL)
     return {volume.experiment for volume in volumes if volume.kept and volume.ended is None}
 
 
 def _with_all_that(needed: set[str], brought: Mapping[str, set[str]]) -> set[str]:
-    """Return the ids, and all that they bring along, and what that brings along in its turn."""
+    """Return the ids with everything that they require, transitively."""
     found, more = set(needed), list(needed)
     while more:
-        further = brought.get(more.pop(), set()) - found  # what a record answers may be in a file that was lost
+        further = brought.get(more.pop(), set()) - found  # the record that this one closes may be in a lost file
         found |= further
         more += further
     return found
 
 
 def _ended_by(records: Sequence[Record], kinds: Mapping[str, ResourceType]) -> Mapping[str, set[str]]:
-    """Return by each record's id those records, whoever's, without which it would tell of something that is over.
+    """Return, by record id, the records without which it would show something as live that is not.
 
-    A record made something: those that say its end, as `make audit` ends others'. An intent is open: what resolves
-    it, for one response resolves all of one ClientToken. An experiment was asked for: the last look for what is left
-    of it, or it would never be archived.
+    For a record that created something: those of its deletion, also by others' `make audit`. For an intent: what
+    resolves it, because one response resolves all intents with its ClientToken. For an experiment: the last check for
+    remaining resources, or it would never be archived.
     """
     creating = {operation for kind in kinds.values() for operation in kind.created_by}
     resolved, looks, ends = _resolved(records, kinds), _last_looks(records), _ends(records, kinds.values())
@@ -80,14 +80,14 @@ def _ended_by(records: Sequence[Record], kinds: Mapping[str, ResourceType]) -> M
 
 
 def _last_looks(records: Iterable[Record]) -> dict[str | None, str]:
-    """Return by experiment the record that said last what is left of it."""
+    """Return, by experiment, the record of the last check for its remaining resources."""
     return {
         record.experiment: record.id for record in records if record.experiment and DELETED in (record.annotation or {})
     }
 
 
 def _ends(records: Iterable[Record], kinds: Collection[ResourceType]) -> Mapping[str, set[str]]:
-    """Return by id of what was made, or of an intent, the records that say that it is over."""
+    """Return, by id of a resource or an intent, the records that end it."""
     found: dict[str, set[str]] = defaultdict(set)
     for record in records:
         note = record.annotation or {}
@@ -98,16 +98,16 @@ def _ends(records: Iterable[Record], kinds: Collection[ResourceType]) -> Mapping
 
 
 def _told_of(record: Record, kinds: Iterable[ResourceType]) -> list[str]:
-    """Return the ids of what a record says was made or found."""
+    """Return the ids of resources that a record shows as created or found."""
     born = [resource.id for kind in kinds for resource in kind.created_resources(record)]
     kept = (record.request or {}).get("Resources", ()) if is_retention(record) else ()
     return [*born, *kept, *(str(told["id"]) for told in (record.annotation or {}).get(DISCOVERED, ()))]
 
 
 def _not_looked_for(records: Iterable[Record], kinds: Mapping[str, ResourceType]) -> set[str]:
-    """Return the experiments for which AWS was asked for something, and was not asked since what is left of it.
+    """Return the experiments whose remaining resources were not checked since their last request.
 
-    Volumes come with instances and are told of by no record: only a look proves that nothing is left.
+    Volumes are created with instances, and no record names them: only a check proves that nothing is left.
     """
     creating = {operation for kind in kinds.values() for operation in kind.created_by}
     found: set[str] = set()
@@ -122,12 +122,12 @@ def _not_looked_for(records: Iterable[Record], kinds: Mapping[str, ResourceType]
 
 
 def _without_outcome(records: Iterable[Record], kinds: Mapping[str, ResourceType]) -> set[str]:
-    """Return the intents to create that no response or error resolves."""
+    """Return the intents to create without a response or an error that resolves them."""
     return {intent for intent, by in _resolved(records, kinds).items() if by is None}
 
 
 def _resolved(records: Iterable[Record], kinds: Mapping[str, ResourceType]) -> dict[str, str | None]:
-    """Return by the intents to create the response or error that resolves each; None where nothing does."""
+    """Return, by intent to create, the response or error that resolves it; None if nothing does."""
     creating = {operation for kind in kinds.values() for operation in kind.created_by}
     still_open: dict[str, Record] = {}
     found: dict[str, str | None] = {}

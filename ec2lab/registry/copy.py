@@ -1,4 +1,4 @@
-"""From one registry into another, without loss and without doubling anything."""
+"""Copies one registry into another, without loss or duplicates."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from ec2lab.resource import ResourceType
 
 
 def copy_records(source: Registry, target: Registry, kinds: Mapping[str, ResourceType]) -> tuple[int, int]:
-    """Write what `target` has not of `source`, the archive too; return how many records that were, and how many not.
+    """Write what `target` lacks of `source`, archive included; return the numbers of copied and skipped records.
 
-    What the source made is the target's own from then on. May be cut off and run again at any time. Raises UserError
-    where both are one.
+    The target answers for the source's resources from then on. If it is interrupted, run it again. Raises UserError if
+    both are the same.
     """
     if source.place == target.place:
         raise UserError(f"{source.name}: is the registry of this lab itself")

@@ -1,8 +1,8 @@
-"""Records as a table holds them, and back. Pure.
+"""Converts records to items of a table and back. Pure.
 
-An item's partition is `live` or, once it is over, `history/EXPERIMENT`; within it, items stand by experiment, then in
-the order in which they were written. The record itself is compressed JSON; one that is larger than an item may be lies
-in parts, in a partition of its own.
+An item's partition is `live`, or `history/EXPERIMENT` once it is archived. In it, items are sorted by experiment, then
+in the order of writing. A record's body is compressed JSON; one that is too large for an item is split into parts, in a
+partition of their own.
 """
 
 from __future__ import annotations
@@ -22,41 +22,41 @@ from ec2lab.registry.shapes import BYTES as RAW
 from ec2lab.registry.shapes import RECORD_ID, members, optional, pattern, whole
 
 PART_BYTES = 350_000
-"""An item may have 400 KB, its attributes' names included
+"""An item is limited to 400 KB, attribute names included
 (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ServiceQuotas.html)."""
 MOST_BYTES = 256 * 1024 * 1024
-"""That a body may be when it is unpacked: more is no response of AWS."""
+"""Limit for a decompressed body: no response of AWS is larger."""
 SHOWN = 150
-"""Characters of a key that are quoted where its item is none of ours."""
+"""Characters of an unknown item's key that an error repeats."""
 CURRENT_PARTITION = "live"
 BYTES = "body_bytes"
-"""The attribute that says how long a record's body is."""
+"""The attribute with the length of a record's body."""
 NOBODY = "-"
-"""Stands for no experiment: no name begins so."""
+"""Stands for no experiment: no name begins with it."""
 
 Attributes = Mapping[str, Any]
 
 IDS = members(first_id=optional(RECORD_ID), answers_for=optional(core_schema.set_schema(RECORD_ID)))
-"""The item that says by which ids a registry's resources are known: those form tags, by which it knows its own."""
+"""The item with the registry's ids, which are used in tags."""
 PART = members(body=RAW)
 ITEM = members(
     place=pattern(r"live|history/.+"), id=pattern(r"[^/]+/[0-8][0-9]{16}/[^/]+"), record=RECORD_ID,
     format=whole(0, 999), body=optional(RAW), parts=optional(whole(0, 9999)),
 )  # fmt: skip
-"""What each record's item has. Times beyond the year 4800 are none: the next one would have a digit more."""
+"""The attributes of a record's item. Times after the year 4800 are invalid: the next would have another digit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A record, and where it stands."""
+    """A record and its location."""
 
     place: str
     at: int
-    """Microseconds of a clock that never goes back behind what its writer has read: the order of writing."""
+    """Order of writing: microseconds of a clock that never goes back behind what its writer has read."""
     record: Record
     body: bytes
     parts: int = 0
-    """In how many items the body lies; 0 where it is here."""
+    """Number of items that the body is split into; 0 if it is in this one."""
 
     @property
     def key(self) -> dict[str, Any]:
@@ -64,7 +64,7 @@ class Item:
         return {"place": self.place, "id": sort_key(self.record, self.at)}
 
     def attributes(self) -> dict[str, Any]:
-        """Return the item; what a person looks for in the console stands in plain text."""
+        """Return the item. Attributes that are useful in AWS's console are plain text."""
         told = {
             name: str(value)
             for name in ("event", "time", "script", "actor", "operation", "region")
@@ -74,29 +74,29 @@ class Item:
         return {**self.key, "record": self.record.id, "format": FORMAT, BYTES: len(self.body), **told, **body}
 
     def in_history(self) -> Item:
-        """Return the same record where it stands once it is over."""
+        """Return the record at its location in the archive."""
         return replace(self, place=history_of(self.record.experiment))
 
     def part_items(self) -> list[dict[str, Any]]:
-        """Return the items that hold the body, where it is too large for one."""
+        """Return the items that hold the body, if it is too large for one."""
         chunks = [self.body[start : start + PART_BYTES] for start in range(0, len(self.body), PART_BYTES)]
         return [{**part_key(self.record.id, n), "body": chunk} for n, chunk in enumerate(chunks)]
 
 
 def packed(record: Record, at: int) -> Item:
-    """Return the item of a record that is to be written."""
+    """Return the item of a new record."""
     body = zlib.compress(json.dumps(record.as_json(), separators=(",", ":")).encode(), 6)
     return Item(CURRENT_PARTITION, at, record, body, 0 if len(body) <= PART_BYTES else -(-len(body) // PART_BYTES))
 
 
 def parts_of(attributes: Attributes) -> tuple[str, int]:
-    """Return under which record's id the parts of an item's body lie, and how many. Raises BadRecord."""
+    """Return the record id under which the parts of a body are stored, and their number. Raises BadRecord."""
     held_to(ITEM, attributes)
     return str(attributes["record"]), attributes.get("parts", 0)
 
 
 def body_of(attributes: Attributes, parts: Sequence[Attributes]) -> bytes:
-    """Return the body of an item that `parts_of` was content with. Raises BadRecord where it is not whole."""
+    """Return the body of an item that `parts_of` accepted. Raises BadRecord if it is incomplete."""
     if "body" in attributes:
         return bytes(attributes["body"])
     if len(parts) != attributes.get("parts", 0) or not parts:
@@ -105,7 +105,7 @@ def body_of(attributes: Attributes, parts: Sequence[Attributes]) -> bytes:
 
 
 def unpacked(body: bytes) -> Any:
-    """Return the JSON that a body holds. Raises BadRecord."""
+    """Return the JSON in a body. Raises BadRecord."""
     unpacking = zlib.decompressobj()
     try:
         text = unpacking.decompress(body, MOST_BYTES)
@@ -117,9 +117,7 @@ def unpacked(body: bytes) -> Any:
 
 
 def item_of(attributes: Attributes, record: Record, body: bytes, parts: int) -> Item:
-    """Return the item that a record was read from. Raises BadRecord where it is not its own: a key and what lies under
-    it must say the same, as some are looked for by the one and some by the other.
-    """  # noqa: D205
+    """Return the item that a record was read from. Raises BadRecord if key and body differ: both are searched for."""
     place, key = attributes["place"], attributes["id"]
     item = Item(place, int(key.rpartition("/")[0].rpartition("/")[2]), record, body, parts)
     if item.key["id"] != key or attributes["record"] != record.id:
@@ -130,28 +128,28 @@ def item_of(attributes: Attributes, record: Record, body: bytes, parts: int) -> 
 
 
 def number_in(attributes: Attributes, name: str) -> int:
-    """Return a whole number that an item has; 0 where it has none."""
+    """Return a whole number in an item; 0 if it has none."""
     found = attributes.get(name)
     return max(0, found) if isinstance(found, int) else 0
 
 
 def where_is(attributes: Attributes) -> str:
-    """Return what tells an item to a person who looks for it in AWS's console."""
+    """Return the location of an item, for a person who looks for it in AWS's console."""
     return "item " + " ".join(json.dumps(attributes.get(name), default=repr)[:SHOWN] for name in ("place", "id"))
 
 
 def history_of(experiment: str | None) -> str:
-    """Return the partition of what is over of an experiment."""
+    """Return the partition of an experiment's archived records."""
     return f"history/{experiment or NOBODY}"
 
 
 def sort_key(record: Record, at: int) -> str:
-    """Return where a record stands in its partition."""
+    """Return a record's sort key in its partition."""
     return f"{prefix_of(record.experiment)}{at:017d}/{record.id}"
 
 
 def prefix_of(experiment: str | None) -> str:
-    """Return how the sort keys of an experiment's records begin."""
+    """Return the prefix of the sort keys of an experiment's records."""
     return f"{experiment or NOBODY}/"
 
 

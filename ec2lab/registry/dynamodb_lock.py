@@ -1,8 +1,8 @@
-"""Leases: one experiment, one actor, wherever the actors are.
+"""Leases: one process per experiment, on any computer.
 
-A lease ends by itself by AWS's clock, which the Date of its answers tells, so that nobody's own clock matters. Whoever
-lost one can write no intent and no decision any more: each is written together with the condition that the lease is
-still his.
+A lease expires by AWS's clock, which is read from the Date of its responses, so local clocks do not matter. A process
+that lost its lease can write no more intents or decisions: each is written on the condition that it still holds the
+lease.
 """
 
 from __future__ import annotations
@@ -28,36 +28,36 @@ from ec2lab.registry.record_model import BadRecord, held_to
 from ec2lab.registry.shapes import LINE, RECORD_ID, TEXT, members, pattern, whole
 
 CLOCK_RESOLUTION = 1.0
-"""Seconds: the Date of an answer has no fractions."""
+"""Seconds: the Date of a response has no fractions."""
 TRIES = 5
 LEASE = "lease"
-"""The partition that leases stand in."""
+"""The partition of leases."""
 FORM = members(
     place=TEXT, id=LINE, holder=LINE, token=RECORD_ID, process=pattern(r"(.+ [1-9][0-9]{0,8} [0-9]{1,20})?", 500),
     until=core_schema.union_schema([whole(0, 10**12), core_schema.decimal_schema(ge=Decimal(0), strict=True)]),
 )  # fmt: skip
-"""What each lease has."""
+"""The attributes of a lease."""
 MINE = "#token = :mine"
 STATE, BEGAN = 0, 19
-"""Where the fields of /proc/PID/stat behind the name tell a process's state, and the clock tick in which it began."""
+"""The fields of /proc/PID/stat after the name that contain a process's state and its start in clock ticks."""
 OVER = ("Z", "X")
-"""States of a process that has ended, and that nobody has asked after yet."""
+"""States of a process that has exited but was not waited for."""
 
 
 @dataclass
 class LeaseManager:
-    """The leases that this process holds in a table."""
+    """The leases of this process in a table."""
 
     table: Table
     seconds: float
     held: dict[str, str] = field(default_factory=dict)
-    """Experiment -> the token by which its lease is ours."""
+    """By experiment, the token with which its lease is ours."""
     _over: threading.Event = field(default_factory=threading.Event)
     _renewing: threading.Thread | None = None
 
     @contextmanager
     def holding(self, experiment: str, script: str) -> Iterator[None]:
-        """Hold an experiment. Raises LockHeld, which names who holds it, where and since when."""
+        """Hold an experiment's lease. Raises LockHeld that names who holds it, where and since when."""
         token = self._take(experiment, script)
         self.held[experiment] = token
         self._renew_in_time()
@@ -65,26 +65,26 @@ class LeaseManager:
             yield
         finally:
             del self.held[experiment]
-            with suppress(ConditionFailed, UserError):  # it is another's by now, or ends by itself
+            with suppress(ConditionFailed, UserError):  # it is somebody else's by now, or expires
                 self.table.delete(lease_key(experiment), **_condition(MINE, mine=token))
 
     def holder(self, experiment: str) -> str:
-        """Return who holds an experiment, in words; nothing where nobody does."""
+        """Return who holds an experiment, in words; an empty string if nobody does."""
         found = self._found(experiment)
         return str(found["holder"]) if found and not self._is_over(found) else ""
 
     def condition_check(self, experiment: str) -> tuple[str, dict[str, Any]]:
-        """Return what a transaction is conditioned on, so that it is done only while an experiment is held."""
+        """Return the condition for a transaction that must only succeed while an experiment is held."""
         return "ConditionCheck", {"Key": lease_key(experiment), **_condition(MINE, mine=self.held[experiment])}
 
     def close(self) -> None:
-        """End the renewing."""
+        """Stop renewing."""
         self._over.set()
         if self._renewing:
             self._renewing.join()
 
     def lock_owners(self) -> list[LockOwner]:
-        """Return who has a lease, and who let one run out or died with it. Raises UserError where one can't be read."""
+        """Return the owners of current, expired and orphaned leases. Raises UserError if one cannot be read."""
         leases = map(self._checked, self.table.query(LEASE))
         return [LockOwner(one["id"], one["holder"], alive=not self._is_over(one)) for one in leases]
 
@@ -93,7 +93,7 @@ class LeaseManager:
         return self._checked(found) if found else None
 
     def _checked(self, lease: dict[str, Any]) -> dict[str, Any]:
-        """Return a lease that was read. Raises UserError where it is none: who holds what is not to be guessed."""
+        """Return a lease that was read. Raises UserError if it is invalid: an owner must not be guessed."""
         try:
             held_to(FORM, lease)
         except BadRecord as problem:
@@ -107,7 +107,7 @@ class LeaseManager:
         for _ in range(TRIES):
             found = self._found(experiment)
             if found and found["token"] == token:
-                return token  # the answer to an earlier try was lost
+                return token  # the response to an earlier attempt was lost
             if found and not self._is_over(found):
                 raise _held(experiment, found)
             item = {
@@ -125,7 +125,7 @@ class LeaseManager:
             try:
                 self.table.put(item, **unchanged)
             except ConditionFailed:
-                continue  # somebody was faster, or it lives after all: look again
+                continue  # somebody was faster, or the owner is alive after all: check again
             return token
         raise LockHeld(f"{experiment} is wanted by many at once; try again")
 
@@ -143,7 +143,7 @@ class LeaseManager:
     def _renew(self) -> None:
         while not self._over.wait(self.seconds / 3):
             for experiment, token in list(self.held.items()):
-                # Where a lease is lost or can't be renewed now, the next intent says so.
+                # If a lease is lost or cannot be renewed now, the next intent reports it.
                 with suppress(ConditionFailed, UserError):
                     self.table.update(
                         lease_key(experiment), UpdateExpression="SET #until = :until",
@@ -152,12 +152,12 @@ class LeaseManager:
 
 
 def lease_key(experiment: str) -> dict[str, Any]:
-    """Return where the lease of an experiment stands."""
+    """Return the key of an experiment's lease."""
     return {"place": LEASE, "id": experiment}
 
 
 def _condition(expression: str, *, mine: str, until: Decimal | None = None, names: tuple[str, ...] = ()) -> Any:
-    """Return a condition with its values and the names in it; `token` and `until` are no words of ours alone."""
+    """Return a condition with its values and names, because `token` and `until` are reserved words."""
     values = {":mine": mine, **({":until": until} if until is not None else {})}
     used = {name: name[1:] for name in ("#token", "#until") if name in expression or name in names}
     return {
@@ -172,18 +172,18 @@ def _held(experiment: str, found: dict[str, Any]) -> LockHeld:
 
 
 def process_identity() -> str:
-    """Return what names this process and no other on any instance, or nothing where the system does not tell.
+    """Return the identity of this process among all computers; an empty string if the system does not provide it.
 
-    The boot's id, the namespace of process numbers, the number, and when it began (man 5 proc).
+    It consists of the boot id, the PID namespace, the PID and the start time (man 5 proc).
     """
     place, told = _place(), _told_of(os.getpid())
     return f"{place} {os.getpid()} {told[BEGAN]}" if place and told else ""
 
 
 def is_dead(identity: str) -> bool:
-    """Say whether a process is surely over: it was of this boot and namespace, and is not there any more.
+    """Return whether a process has certainly exited: it ran in this boot and namespace, and no longer exists.
 
-    Where /proc hides other people's processes (hidepid, man 5 proc), only that there is none of its number is sure.
+    If /proc hides other users' processes (hidepid, man 5 proc), only a missing PID is certain.
     """
     place, _, process = identity.rpartition(" ")[0].rpartition(" ")
     if not place or place != _place():
@@ -193,13 +193,13 @@ def is_dead(identity: str) -> bool:
     except ProcessLookupError:
         return True
     except PermissionError:
-        pass  # it is somebody else's, and there
+        pass  # it belongs to somebody else, and exists
     told = _told_of(int(process))
     return bool(told) and (told[STATE] in OVER or told[BEGAN] != identity.rpartition(" ")[2])
 
 
 def _place() -> str:
-    """Return which boot of which instance this is, and which namespace; nothing where the system does not tell."""
+    """Return this computer's boot and PID namespace; an empty string if the system does not provide them."""
     if sys.platform != "linux":
         return ""
     try:
@@ -210,7 +210,7 @@ def _place() -> str:
 
 
 def _told_of(process: int) -> list[str]:
-    """Return the fields of a process behind its name; nothing where there is none, or where it is hidden."""
+    """Return the fields of a process after its name; an empty list if it does not exist or is hidden."""
     try:
         told = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:

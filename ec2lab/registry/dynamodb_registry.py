@@ -1,7 +1,7 @@
 """A registry in a DynamoDB table, for a team.
 
-The promises are those of the file. An append is one write; what is at hand is one partition, read as it is now; what is
-over is moved out of it by transactions, so that a record is in one place at every moment.
+It guarantees the same as the file. An append is one write. Current records are in one partition, which is read
+consistently; transactions move records to the archive, so each is in exactly one place at any time.
 """
 
 from __future__ import annotations
@@ -42,29 +42,28 @@ if TYPE_CHECKING:
     from ec2lab.findings import Finding
 
 MOVES, MOVED_BYTES = 50, 2_000_000
-"""What one transaction moves at most: AWS takes 100 actions and 4 MB
+"""Limits of one transaction: AWS allows 100 actions and 4 MB
 (https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html)."""
 GROWTH = 64 * 1024
-"""Bytes, compressed, by which what is at hand grows, beyond twice what was kept, before what is over is put away.
+"""Compressed bytes that the current records may grow beyond twice the live ones before the registry is compacted.
 
-About a hundred records: all of it is read by each command, over a network, and moving it is two transactions.
-"""
+About a hundred records: each command reads all of them over the network, and moving them takes two transactions."""
 MAX_CONCURRENCY = 16
 IDENTITY = {"place": "about", "id": "registry"}
-"""The item that says by which id the resources of this registry are known, and whose it answers for besides."""
+"""The item with the registry's ids."""
 KEPT = {"place": "about", "id": "archive"}
-"""The item that says how many bytes were kept when something was last put away."""
+"""The item with the size after the last compaction."""
 
 
 class DynamoDbRegistry(Registry):
-    """The registry in a table, which need not exist yet."""
+    """The registry in a table, which may not exist yet."""
 
     def __init__(self, client: Any, address: str, table: str, lease: float) -> None:
         self.table = Table(client, address, table)
         self._leases = LeaseManager(self.table, lease)
         self._at = 0
         self._bytes_at_hand: int | None = None
-        """What all that is at hand came to when it was last read."""
+        """Size of all current records when they were last read."""
         self._has_ended_something = False
         self._lock = threading.Lock()
 
@@ -75,7 +74,7 @@ class DynamoDbRegistry(Registry):
 
     @property
     def place(self) -> str:
-        """The table's address without what is said of leases."""
+        """The table's address without the settings of leases."""
         return self.table.address.partition("?")[0]
 
     def append(self, record: Record) -> None:
@@ -89,7 +88,7 @@ class DynamoDbRegistry(Registry):
             self._put(item)
 
     def append_all(self, records: Sequence[Record]) -> None:
-        """Write records in their order, many at the same time. Raises UserError."""
+        """Write records in order, many at the same time. Raises UserError."""
         items = (packed(record, self._next()) for record in records)
         with ThreadPoolExecutor(MAX_CONCURRENCY) as writers:
             for _ in writers.map(self._put, items):
@@ -100,7 +99,7 @@ class DynamoDbRegistry(Registry):
         self.table.put(item.attributes())
 
     def _put_parts(self, item: Item) -> None:
-        """Write the parts of a large record before the record itself: one that is there is whole."""
+        """Write the parts of a large record before the record itself, so an existing record is complete."""
         for part in item.part_items() if item.parts else ():
             self.table.put(part)
 
@@ -113,26 +112,26 @@ class DynamoDbRegistry(Registry):
             ) from lost
 
     def records(self, experiment: str | None = None) -> Iterator[Record]:
-        """Return the records at hand, or those of one experiment alone, in the order of their writing."""
+        """Return the current records, or those of one experiment, in the order of writing."""
         items = self._items(self.table.query(CURRENT_PARTITION, prefix_of(experiment) if experiment else ""))
         if experiment is None:
             self._bytes_at_hand = sum(len(item.body) for item in items)
         return iter([item.record for item in items])
 
     def history(self, experiment: str | None = None) -> list[Record]:
-        """Return what is at hand and what is over, of all experiments or of one, in the order of writing."""
-        # First what is at hand: what is moved meanwhile is then met twice, and not missed.
+        """Return current and archived records, of all experiments or of one, in the order of writing."""
+        # Current records first: a record that is moved in between is then read twice, not missed.
         at_hand = list(self.table.query(CURRENT_PARTITION, prefix_of(experiment) if experiment else ""))
         over = self.table.query(history_of(experiment)) if experiment else self.table.scan("history/")
         return list({item.record.id: item.record for item in self._items([*at_hand, *over])}.values())
 
     def histories(self, experiments: Collection[str]) -> list[Record]:
-        """Return the records of some experiments: each partition is asked for, many at the same time."""
+        """Return the records of some experiments, querying their partitions in parallel."""
         with ThreadPoolExecutor(MAX_CONCURRENCY) as readers:
             return [record for found in readers.map(self.history, experiments) for record in found]
 
     def archive(self, needed: Needed) -> int:
-        """Move what is over, some records at a time; who does so at the same time does no harm."""
+        """Move records to the archive, some at a time. Several processes may do so at once."""
         self.table.ensure_backups()
         items = self._items(self.table.query(CURRENT_PARTITION))
         stays = needed([item.record for item in items])
@@ -144,21 +143,21 @@ class DynamoDbRegistry(Registry):
         return len(over)
 
     def needs_compaction(self) -> bool:
-        """Compare what is at hand with what was kept when something was last put away."""
+        """Compare the size of the current records with that after the last compaction."""
         if self._bytes_at_hand is None and not self._has_ended_something:
-            return False  # a launch makes nothing that could be put away, and to measure is to read all that is at hand
+            return False  # a launch creates nothing to archive, and measuring means reading all current records
         try:
             if self._bytes_at_hand is None:
                 self._bytes_at_hand = self._live_bytes()
             if self._bytes_at_hand <= GROWTH:
                 return False
             kept = self.table.get(KEPT) or {}
-        except UserError:  # whoever reads or writes it next says what is wrong with it
+        except UserError:  # the next read or write reports the error
             return False
         return self._bytes_at_hand > GROWTH + 2 * number_in(kept, "bytes")
 
     def ids(self) -> Sequence[str]:
-        """Read the item that has them."""
+        """Read the item that contains them."""
         found = self.table.get(IDENTITY) or {}
         try:
             held_to(IDS, found)
@@ -168,7 +167,7 @@ class DynamoDbRegistry(Registry):
         return list(dict.fromkeys([*own, *sorted(found.get("answers_for", ()))]))
 
     def answer_for(self, ids: Iterable[str]) -> None:
-        """Add to that item; whoever is first gives the registry its own id."""
+        """Add to that item; the first process sets the registry's own id."""
         for identity in ids:
             self.table.update(
                 IDENTITY,
@@ -181,33 +180,33 @@ class DynamoDbRegistry(Registry):
         return sum(number_in(item, BYTES) for item in sizes)
 
     def is_there(self) -> bool:
-        """Ask DynamoDB for the table, and make none."""
+        """Check whether the table exists, without creating it."""
         return self.table.description() is not None
 
     def health_findings(self) -> Iterable[Finding]:
-        """Look at the table's own settings."""
+        """Check the table's settings."""
         from ec2lab.registry.health import table_findings
 
         return table_findings(self.table)
 
     def lock_owners(self) -> Sequence[LockOwner]:
-        """Look at the leases."""
+        """Read the leases."""
         return self._leases.lock_owners() if self.is_there() else ()
 
     def lock_experiment(self, experiment: str, script: str) -> AbstractContextManager[None]:
-        """Hold an experiment by a lease that is renewed."""
+        """Hold an experiment's lease, and renew it."""
         return self._leases.holding(experiment, script)
 
     def lock_owner(self, experiment: str) -> str:
-        """Ask for the lease."""
+        """Read the lease."""
         return self._leases.holder(experiment)
 
     def close(self) -> None:
-        """End the renewing of leases."""
+        """Stop renewing leases."""
         self._leases.close()
 
     def _next(self) -> int:
-        """Return where the next record stands: behind all that was read, whatever this computer's clock says."""
+        """Return the position of the next record, after everything that was read, whatever the local clock says."""
         with self._lock:
             self._at = max(self._at + 1, int(clock.now().timestamp() * 1e6))
             return self._at
@@ -219,7 +218,7 @@ class DynamoDbRegistry(Registry):
         return sorted(items, key=lambda item: item.at)
 
     def _item(self, attributes: Attributes) -> Item | None:
-        """Return what was read as the item of a record; None where it is none, which is set aside."""
+        """Return what was read as the item of a record; None if it is invalid, which is then set aside."""
         where = f"{self.name}: {where_is(attributes)}"
         try:
             identity, number = parts_of(attributes)
@@ -234,7 +233,7 @@ class DynamoDbRegistry(Registry):
 
 
 def _in_transactions(items: Iterable[Item]) -> Iterator[list[Item]]:
-    """Yield as many items at a time as one transaction takes."""
+    """Yield groups of items that fit into one transaction."""
     some: list[Item] = []
     for item in items:
         if some and (len(some) == MOVES or sum(len(one.body) for one in some) + len(item.body) > MOVED_BYTES):

@@ -1,4 +1,4 @@
-"""The DynamoDB table under a registry: made when it is first used, its refusals explained, its clock read."""
+"""The DynamoDB table of a registry: created on first use, with errors explained and its clock read."""
 
 from __future__ import annotations
 
@@ -20,36 +20,36 @@ from ec2lab.polling import attempts, jittered
 from ec2lab.registry.base import NotARegistry
 
 TRIES = 10
-"""How often what collides with somebody else's transaction is tried."""
+"""Attempts for a write that collides with another transaction."""
 PASSING = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
-"""Why a transaction may be cancelled now and not the next time; botocore does not ask again by itself
+"""Transient reasons of a cancelled transaction, which botocore does not retry
 (https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html)."""
 PASSING_CODES = {"TransactionConflictException", "TransactionInProgressException"}
 FIRST_PAUSE, LONGEST_PAUSE = 0.02, 1.0
 KEYS = {"place": "HASH", "id": "RANGE"}
 """The keys of a registry's table."""
 KNOWN_AFTER = 120.0
-"""Seconds in which calls may not know a new table yet, though it is described as active."""
+"""Seconds during which calls may not know a new table yet, although it is described as active."""
 BACKUP_MARKER = {"place": "about", "id": "backups"}
-"""The item that says that backups were seen to."""
+"""The item that records that backups were enabled."""
 NO_BACKUPS_YET = ("ContinuousBackupsUnavailableException", "TableNotFoundException", "ResourceNotFoundException")
-"""What a table says to that which was made a moment ago."""
+"""Errors about a table that was just created."""
 BACKUP_PATIENCE, BACKUP_POLL = 120, (2.0, 2.0)
-"""Seconds after which a new table can be backed up at the latest, and between the tries."""
+"""Timeout and interval, in seconds, until backups can be enabled on a new table."""
 
 Answer = dict[str, Any]
 WITH_VALUES = {"Key", "Item", "ExpressionAttributeValues"}
-"""Members of requests that are typed on the wire: {"place": {"S": "live"}, …}."""
+"""Members of requests whose values are typed in DynamoDB's protocol: {"place": {"S": "live"}, …}."""
 
 
 def typed(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return values as DynamoDB's protocol has them."""
+    """Return values in DynamoDB's protocol."""
     serialize = TypeSerializer().serialize
     return {name: serialize(value) for name, value in values.items()}
 
 
 def plain(item: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an item as Python has it: whole numbers are int, others Decimal."""
+    """Return an item as Python values: whole numbers as int, others as Decimal."""
     deserialize = TypeDeserializer().deserialize
     return {name: _plain(deserialize(value)) for name, value in item.items()}
 
@@ -65,27 +65,27 @@ def _as_sent(request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class ConditionFailed(Exception):
-    """What a write was conditioned on is not so."""
+    """The condition of a write was not met."""
 
 
 class Table:
-    """One table, with a partition key `place` and a sort key `id`."""
+    """One table, with the partition key `place` and the sort key `id`."""
 
     def __init__(self, client: Any, address: str, name: str) -> None:
         self.client = client
         self.address = address
         self.name = name
         self._made: float | None = None
-        """When it was made by this process, or by another at the same time."""
+        """When it was created by this process, or by another at the same time."""
         self._ahead = 0.0
         """Seconds by which AWS's clock is ahead of this computer's monotonic one."""
 
     def server_time(self) -> float:
-        """Return the time by AWS's clock, which all lock_owners of leases share; at most a second early, never late."""
+        """Return the time by AWS's clock, which all owners of leases share; at most a second early, never late."""
         return clock.monotonic() + self._ahead
 
     def get(self, key: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Return an item as it is now."""
+        """Return an item, read consistently."""
         found = self._call("get_item", Key=key, ConsistentRead=True).get("Item")
         return plain(found) if found else None
 
@@ -102,26 +102,26 @@ class Table:
         self._call("delete_item", Key=key, **condition)
 
     def transact(self, writes: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
-        """Do all of some writes or none: by each one's action (Put, Delete, …) and request. Raises ConditionFailed."""
+        """Make several writes or none, given as action (Put, Delete, …) and request. Raises ConditionFailed."""
         sent = [{action: {"TableName": self.name, **_as_sent(request)}} for action, request in writes]
         self._call("transact_write_items", named=False, TransactItems=sent)
 
     def description(self) -> dict[str, Any] | None:
-        """Return what DynamoDB says of the table; None where there is none. Raises UserError."""
+        """Return DynamoDB's description of the table; None if it does not exist. Raises UserError."""
         with self._explained(), _unless("ResourceNotFoundException"):
             described: dict[str, Any] = self.client.describe_table(TableName=self.name)["Table"]
             return described
         return None
 
     def is_backed_up(self) -> bool:
-        """Say whether the table can be put back to any moment of the last weeks. Raises UserError."""
+        """Return whether point-in-time recovery is enabled. Raises UserError."""
         with self._explained():
             told = self.client.describe_continuous_backups(TableName=self.name)["ContinuousBackupsDescription"]
         recovery = told.get("PointInTimeRecoveryDescription", {})
         return bool(recovery.get("PointInTimeRecoveryStatus") == "ENABLED")
 
     def query(self, place: str, prefix: str = "", **more: Any) -> Iterator[dict[str, Any]]:
-        """Yield the items of a partition whose sort key begins with `prefix`, in its order, as they are now."""
+        """Yield the items of a partition whose sort key begins with `prefix`, in order, read consistently."""
         condition, values = "place = :place", {":place": place}
         if prefix:
             condition, values = f"{condition} AND begins_with(id, :prefix)", {**values, ":prefix": prefix}
@@ -130,7 +130,7 @@ class Table:
         )
 
     def scan(self, prefix: str) -> Iterator[dict[str, Any]]:
-        """Yield the items of all partitions whose name begins with `prefix`, as they are now."""
+        """Yield the items of all partitions whose name begins with `prefix`, read consistently."""
         yield from self._pages(
             "scan", FilterExpression="begins_with(place, :prefix)",
             ExpressionAttributeValues={":prefix": prefix}, ConsistentRead=True,
@@ -146,7 +146,7 @@ class Table:
             start = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
 
     def _call(self, operation: str, *, named: bool = True, **request: Any) -> Answer:
-        """Make a call, with the table's name where it takes one. Raises ConditionFailed, UserError."""
+        """Make a call, with the table's name if the operation takes one. Raises ConditionFailed, UserError."""
         call: Callable[..., Answer] = getattr(self.client, operation)
         table, request = ({"TableName": self.name} if named else {}), _as_sent(request)
         with self._explained():
@@ -162,11 +162,11 @@ class Table:
         raise AssertionError("the tries never end")
 
     def _is_young(self) -> bool:
-        """Say whether the table was made a moment ago, so that AWS may not know it yet."""
+        """Return whether the table was created so recently that AWS may not know it yet."""
         return self._made is not None and clock.monotonic() - self._made < KNOWN_AFTER
 
     def _handle_error(self, refusal: ClientError, *, last: bool) -> None:
-        """Fix what a refusal tells of, so that the call may be made again; raise where it may not."""
+        """Fix what an error reports, so that the call can be repeated; raise if it must not be."""
         self._read_clock(refusal.response)
         code = refusal.response["Error"]["Code"]
         reasons = {str(reason.get("Code")) for reason in refusal.response.get("CancellationReasons", ())}
@@ -183,14 +183,14 @@ class Table:
     def _read_clock(self, answer: Mapping[str, Any]) -> None:
         date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
         if date:
-            # A Date has no fractions and was told before it arrived: each is early, and the least early is the best.
-            # Were the last one taken, a lease could be renewed to an earlier end than it had.
+            # A Date has no fractions and is sent before it arrives, so each is early; the least early is the best.
+            # With the last one instead, a lease might be renewed to an earlier expiry than it had.
             told = parsedate_to_datetime(date).replace(tzinfo=UTC).timestamp() - clock.monotonic()
             self._ahead = max(self._ahead, told)
 
     def _make(self) -> None:
-        """Make the table: paid by the request, encrypted by a key of the account, with backups of every second."""
-        with _unless("ResourceInUseException"):  # somebody else makes it
+        """Create the table: on-demand billing, encrypted with the account's key, point-in-time recovery."""
+        with _unless("ResourceInUseException"):  # somebody else creates it
             self.client.create_table(
                 TableName=self.name,
                 AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in KEYS],
@@ -205,12 +205,12 @@ class Table:
         self._back_up()
 
     def _expect_own_keys(self) -> None:
-        """Raise NotARegistry where the table is somebody's, for something else."""
+        """Raise NotARegistry if the table belongs to something else."""
         if described := self.description():
             self.expect_keys_of(described)
 
     def expect_keys_of(self, described: Mapping[str, Any]) -> None:
-        """Raise NotARegistry where a described table has other keys than a registry's."""
+        """Raise NotARegistry if a described table has other keys than a registry's."""
         keys = [(key["AttributeName"], key["KeyType"]) for key in described["KeySchema"]]
         if sorted(keys) != sorted(KEYS.items()):
             told = ", ".join(f"{name} ({kind})" for name, kind in keys)
@@ -220,15 +220,15 @@ class Table:
             )
 
     def ensure_backups(self) -> None:
-        """Turn backups on, once, for a table whose maker was cut off before he did. Raises UserError."""
+        """Enable backups of a table whose creator was interrupted before it did. Raises UserError."""
         if self.get(BACKUP_MARKER) is None:
-            # Who may not is in a team in which somebody else sees to it.
+            # Without the permission, a teammate can do it.
             with self._explained(), _unless("AccessDeniedException"):
                 self._back_up()
                 self.put(BACKUP_MARKER)
 
     def _back_up(self) -> None:
-        """Turn point-in-time recovery on, as soon as AWS lets a new table have it."""
+        """Enable point-in-time recovery as soon as AWS allows it for a new table."""
         for last in attempts(clock.sleep, BACKUP_POLL, BACKUP_PATIENCE):
             with nullcontext() if last else _unless(*NO_BACKUPS_YET):
                 self.client.update_continuous_backups(
@@ -238,7 +238,7 @@ class Table:
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
-        """Turn AWS's refusals into a line of our own: what recorded call they befell must not take them for its own."""
+        """Convert AWS's errors to UserError, so that a recorded call does not mistake them for its own."""
         try:
             yield
         except AWS_ERRORS as problem:
@@ -248,7 +248,7 @@ class Table:
 
 @contextmanager
 def _unless(*codes: str) -> Iterator[None]:
-    """Let a call be refused with one of some codes."""
+    """Ignore some error codes."""
     try:
         yield
     except ClientError as refusal:

@@ -1,6 +1,6 @@
-"""What lives in another account than the one that is used: named, and left alone.
+"""Live resources in other accounts than the current one: named, and left alone.
 
-"Not found" says nothing of it: it was not looked for where it is.
+"Not found" proves nothing about them, because they are in another account.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from ec2lab.registry.state import ResourceState
 
 @dataclass(frozen=True, slots=True)
 class Elsewhere:
-    """The experiments that live in another account, or may."""
+    """The experiments that are live in another account, or may be."""
 
     account: Account | None
-    """None where their records do not say which it is."""
+    """None if their records do not name it."""
     known: ResourceState
-    """What the registry says of it."""
+    """The registry's state of that account."""
 
     @property
     def names(self) -> list[str]:
-        """The experiments, in order."""
+        """The experiments, sorted."""
         return sorted(self.known.names)
 
     @property
     def may_be_over(self) -> bool:
-        """Whether it may be gone with its cloud, which nobody can ask any more: a local one, or an unknown one."""
+        """Whether its cloud may no longer exist: a local one, or an unknown one."""
         return self.account is None or self.account.is_local
 
     def told(self, used: Account) -> str:
-        """Return in one line what lives where, and how one gets there."""
+        """Return, in one line, what is live where, and how to reach it."""
         lives = f"{', '.join(self.names)} {'are' if len(self.names) > 1 else 'is'} live in"
         if self.account is None:
             return f"{lives} an account that the records do not name, you are using {used}; {self._end}"
@@ -53,7 +53,7 @@ class Elsewhere:
 
 
 def other_accounts(others: Iterable[Elsewhere], used: Account, pattern: str = "*") -> list[OtherAccount]:
-    """Return an event for each other account in which an experiment lives whose name matches a pattern."""
+    """Return an event for each other account in which an experiment is live whose name matches a pattern."""
     return [
         OtherAccount(
             experiments=one.names, partition=one.account.partition if one.account else None,

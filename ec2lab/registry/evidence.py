@@ -1,13 +1,13 @@
-"""What proves what came of a call whose response is lost: one table for errors, one rule for resources. Pure.
+"""What proves the result of a call whose response was lost: one table for errors, one rule for resources. Pure.
 
-An intent to create is resolved by nothing but
+An intent to create is resolved only by
 
 - its response, or the response to the same request sent again with its ClientToken;
-- an error from which it follows that nothing was made (SAYS);
-- every resource that it asked for, seen in AWS with its token: of a type that the call itself creates. The volumes of
-  an instance carry the token of RunInstances too, and AWS may show them first. They prove that it was carried out,
-  not that all it made can be seen;
-- time: AWS shows by now whatever there is.
+- an error that implies that nothing was created (SAYS);
+- all resources that it requested, seen in AWS with its token, of a type that the call creates directly. An instance's
+  volumes carry the token of RunInstances too, and AWS may show them first. They prove that the call was carried out,
+  but not that everything it created is visible;
+- time: AWS has had long enough to show whatever exists.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ec2lab.resource import Resource, ResourceType
 
 
 class Says(Enum):
-    """What the end of a call proves."""
+    """What the result of a call proves."""
 
     DONE = "it was carried out, and so was every earlier one with its ClientToken: they are one request"
     NOTHING_MADE = "it made nothing, nor did any earlier one with its ClientToken"
@@ -33,22 +33,22 @@ NOT_NOW = frozenset(
     {
         *NEVER_SENT,
         *ACCESS_DENIED_CODES,
-        # Who asks is looked at before what is asked, and the token is part of that.
+        # The caller is checked before the request, and the token is part of the request.
         "AuthFailure", "Blocked", "ExpiredToken", "ExpiredTokenException", "IncompleteSignature",
         "InvalidClientTokenId", "InvalidSignatureException", "MissingAuthenticationToken", "OptInRequired",
         "PendingVerification", "RequestExpired", "SignatureDoesNotMatch", "UnrecognizedClientException",
-        # The token is taken, by a request with other parameters.
+        # The token was used by a request with other parameters.
         "IdempotentParameterMismatch",
     }
 )  # fmt: skip
-"""Errors that say nothing of an earlier request; being throttled is another."""
+"""Errors that prove nothing about an earlier request. Throttling is another."""
 
 
 def what_it_says(record: Record) -> Says:
-    """Return what a record proves of its intent: a response, or an error.
+    """Return what a response or an error proves about its intent.
 
-    An error that botocore got after it had sent the request more than once proves nothing: the first may have been
-    carried out, and its response lost.
+    An error proves nothing if botocore sent the request more than once: the first may have succeeded, and its response
+    may be lost.
     """
     if record.event is Event.RESPONSE:
         return Says.DONE
@@ -65,7 +65,7 @@ def what_it_says(record: Record) -> Says:
 
 
 def token_of(record: Record) -> str:
-    """Return what a call's resources are tagged with: its ClientToken, or its intent's id where the call has none."""
+    """Return the tag of a call's resources: its ClientToken, or its intent's id if it has none."""
     return str((record.request or {}).get("ClientToken", record.parent_id or record.id))
 
 
@@ -81,17 +81,17 @@ def closed_by(record: Record, open_intents: Mapping[str, Record]) -> set[str]:
 
 
 def makes(intent: Record, kinds: Mapping[str, ResourceType]) -> list[str]:
-    """Return the names of the resource types that an intent's operation creates by itself."""
+    """Return the resource types that an intent's operation creates directly."""
     return [kind.name for kind in kinds.values() if intent.operation in kind.created_by]
 
 
 def wanted_by(intent: Record) -> int:
-    """Return how many resources an intent asked for, at the most."""
+    """Return the maximum number of resources that an intent requested."""
     return int((intent.request or {}).get("MaxCount", 1))
 
 
 def is_shown(intent: Record, seen: Iterable[Resource], kinds: Mapping[str, ResourceType]) -> bool:
-    """Say whether all that an intent can have made is among the resources that AWS shows, or has shown."""
+    """Return whether everything that an intent can have created is among the resources that AWS shows, or has shown."""
     makers = makes(intent, kinds)
     own = {r.id for r in seen if r.record == token_of(intent) and r.kind in makers}
     return len(own) >= wanted_by(intent)
@@ -106,6 +106,6 @@ def unresolved(intents: Iterable[Record], seen: Iterable[Resource], kinds: Mappi
 def stand_alone(
     resources: Iterable[Resource], intents: Iterable[Record], kinds: Mapping[str, ResourceType]
 ) -> list[Resource]:
-    """Return the resources that intents ask for by themselves; not what came with another, as an instance's volumes."""
+    """Return the resources that intents request directly, not an instance's volumes, which come with it."""
     made = {(token_of(intent), name) for intent in intents for name in makes(intent, kinds)}
     return [resource for resource in resources if (resource.record, resource.kind) in made]

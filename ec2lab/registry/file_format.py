@@ -1,6 +1,6 @@
-"""The form of registry.json, and what can be kept of a file that lost it.
+"""The format of registry.json, and the recovery of a damaged file. Pure functions over bytes.
 
-The form is `[`, one record per line, `]`. These are pure functions over the file's bytes; `registry` reads and writes.
+The format is `[`, one record per line, `]`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ec2lab.registry.base import SetAside
 TRAILER = b"\n]\n"
 EMPTY = b"[" + TRAILER
 FIRST_BYTES = b'[\n{"'
-"""How every registry with a record begins, and no indented or one-line array does."""
+"""The first bytes of every registry with a record. No indented or one-line array begins like this."""
 
 _FIRST_RECORD_BEGINS = b'[\n{"event":"'
 _PUNCTUATION = b",] \t\r\n"
@@ -27,32 +27,32 @@ _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 
 
 def as_line(fields: dict[str, Any]) -> bytes:
-    r"""Return a record as one line of ASCII, without its newline.
+    r"""Return a record as one line of ASCII, without a newline.
 
-    Everything else is escaped (`\u00fc`), so any str can be written, even a lone surrogate out of a file name, and no
-    tool finds a line separator inside a record. Raises ValueError for NaN and TypeError for what JSON has no word for.
+    Everything else is escaped (`\u00fc`), so any str can be written, even a lone surrogate from a file name, and no
+    tool finds a line separator in a record. Raises ValueError for NaN, and TypeError for what JSON cannot represent.
     """
     return json.dumps(fields, separators=(",", ":"), allow_nan=False).encode("ascii")
 
 
 def is_blank(document: bytes) -> bool:
-    """Tell whether this is a registry without a record, finished or not: nothing, `[` or `[]`."""
+    """Return whether the document is a registry without records, complete or not: nothing, `[` or `[]`."""
     return b"".join(document.split()) in (b"", b"[", b"[]")
 
 
 def parsed(text: bytes) -> Any:
-    """Return what the JSON says. Raises ValueError if it is not whole, not UTF-8, not JSON, or nested too deeply."""
+    """Return the parsed JSON. Raises ValueError if it is incomplete, not UTF-8, not JSON, or nested too deeply."""
     try:
         loaded = from_json(text, allow_inf_nan=False)
     except ValueError:
         loaded = _with_surrogates(text)
     if _PERHAPS_INFINITE.search(text):
-        json.dumps(loaded, allow_nan=False)  # 1e999 is JSON, and no number that could be written down again
+        json.dumps(loaded, allow_nan=False)  # 1e999 is valid JSON, but cannot be written again
     return loaded
 
 
 def _with_surrogates(text: bytes) -> Any:
-    """Parse JSON with lone surrogates, which a file's name may have; the errors name their line."""
+    """Parse JSON with lone surrogates, which file names may contain. Errors name their line."""
     try:
         loaded = json.loads(text.decode())
     except RecursionError as problem:
@@ -62,7 +62,7 @@ def _with_surrogates(text: bytes) -> Any:
 
 
 def is_json(text: bytes) -> bool:
-    """Tell whether this is one whole JSON document."""
+    """Return whether this is one complete JSON document."""
     try:
         parsed(text)
     except ValueError:
@@ -71,9 +71,9 @@ def is_json(text: bytes) -> bool:
 
 
 def records_in(document: bytes, path: Path) -> list[Any]:
-    """Return every whole record as plain JSON, in any layout, without a torn last line.
+    """Return all complete records as plain JSON, in any layout, without a torn last line.
 
-    Raises UserError if the file is not a registry, or damaged elsewhere.
+    Raises UserError if the file is not a registry, or is damaged elsewhere.
     """
     if is_blank(document):
         return []
@@ -87,21 +87,21 @@ def records_in(document: bytes, path: Path) -> list[Any]:
 
 
 def has_lines(document: bytes, records: int) -> bool:
-    """Tell whether each of so many records has a line of its own, the first below the `[`."""
+    """Return whether each of `records` records has its own line, the first after the `[`."""
     return document.startswith(FIRST_BYTES) and document.count(b"\n") == records + 2
 
 
 def normalize(document: bytes, path: Path) -> bytes:
-    """Return the same records, at least one, a line each. Raises UserError if the document is no registry."""
+    """Return the same records, at least one, one per line. Raises UserError if the document is not a registry."""
     return b"[\n" + b",\n".join(map(as_line, records_in(document, path))) + TRAILER
 
 
 def valid_prefix_length(document: bytes, path: Path) -> int:
-    """Return how many bytes of a document that is not JSON reach to the end of its last whole record (1: to the `[`).
+    """Return the length of a damaged document up to the end of its last complete record (1: up to the `[`).
 
-    What follows was torn by a kill (it is unfinished) or by a power loss (it has zeros where blocks are missing), and
-    its append never returned. Anything else, such as a slip in an editor, raises UserError: it may hide a record that
-    counts, and cutting it off would forget an instance that runs.
+    The rest was torn by a kill (it is incomplete) or a power failure (it has zeros where blocks are missing), and its
+    append never returned. Anything else, such as an error in an editor, raises UserError: it may hide a valid record,
+    and truncating it could lose a running instance.
     """
     end = _end_of_last_record(document)
     if not _begins_as_ours(document, end):
@@ -117,7 +117,7 @@ def valid_prefix_length(document: bytes, path: Path) -> int:
 
 
 def _end_of_last_record(document: bytes) -> int:
-    """Return where the last whole record that begins a line ends, before its comma; 0 if there is none."""
+    """Return the end of the last complete record that begins a line, before its comma; 0 if there is none."""
     stop = len(document)
     while stop > 0:
         start = document.rfind(b"\n", 0, stop) + 1
@@ -128,9 +128,9 @@ def _end_of_last_record(document: bytes) -> int:
 
 
 def _length_of_record(line: bytes) -> int:
-    """Return how many bytes of the line are a whole record; 0 if it begins with none.
+    """Return the length of the complete record at the start of a line; 0 if there is none.
 
-    Zeros or other bytes may follow where an append was torn. Latin-1 makes each byte a character, which JSON bears.
+    Zeros or other bytes may follow in a torn append. Latin-1 decodes any byte, and JSON accepts the result.
     """
     try:
         fields, length = json.JSONDecoder().raw_decode(line.decode("latin-1"))
@@ -140,7 +140,7 @@ def _length_of_record(line: bytes) -> int:
 
 
 def _begins_as_ours(document: bytes, end: int) -> bool:
-    """Tell whether we wrote this: an array with a whole record in it, or the first bytes of a torn first one."""
+    """Return whether the lab wrote this: an array with a complete record, or the start of a torn first one."""
     if end:
         return document.startswith(b"[")
     begun = document.split(b"\0", 1)[0].rstrip(b"\n")[: len(_FIRST_RECORD_BEGINS)]
@@ -148,7 +148,7 @@ def _begins_as_ours(document: bytes, end: int) -> bool:
 
 
 def _hand_edited(rest: bytes) -> bool:
-    """Tell whether the rest is a damaged record in a finished document without zeros, which no torn append leaves."""
+    """Return whether the rest is damage in a finished document without zeros, which no torn append leaves."""
     return rest.strip(_PUNCTUATION) != b"" and rest.rstrip().endswith(b"\n]") and b"\0" not in rest
 
 
@@ -163,7 +163,7 @@ def _damaged(path: Path, line: int) -> UserError:
 
 
 def no_record(path: Path, first: SetAside) -> UserError:
-    """Return what is said of an array in which nothing is a record of ours."""
+    """Return the error for an array without any valid record."""
     return UserError(
         f"{path}: nothing in it is a registry record ({first.where.rpartition(': ')[2]}: {first.problem}); nothing was "
         "changed; fix it by hand, or restore a copy"

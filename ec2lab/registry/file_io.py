@@ -1,4 +1,4 @@
-"""The system calls under the registry: open, lock, write, wait for the disk, and say what went wrong."""
+"""The registry's system calls: open, lock, write, flush to disk, and errors that say what to do."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _HINTS = {
 
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Turn an OSError about the file into a UserError that says how to fix it."""
+    """Convert an OSError to a UserError that says how to fix it."""
     try:
         yield
     except OSError as error:
@@ -45,7 +45,7 @@ def explained(path: Path) -> Iterator[None]:
 
 @contextmanager
 def locked(path: Path, flags: int, operation: int) -> Iterator[int]:
-    """Give a descriptor of the file that stands at `path` once the flock is held: another may have replaced it."""
+    """Yield a locked descriptor of the file at `path`, also if it was replaced before the lock was acquired."""
     while True:
         with opened(path, flags) as descriptor, _flock(descriptor, operation):
             if _is_still_at(path, descriptor):
@@ -55,7 +55,7 @@ def locked(path: Path, flags: int, operation: int) -> Iterator[int]:
 
 @contextmanager
 def opened(path: Path, flags: int) -> Iterator[int]:
-    """Give a descriptor of the file; one that has to be made is private. A pipe or a device is refused."""
+    """Yield a descriptor of the file, created private if needed. Pipes and devices are refused."""
     descriptor = open_file(path, flags, _PRIVATE)
     try:
         yield descriptor
@@ -69,7 +69,7 @@ def _flock(descriptor: int, operation: int) -> Iterator[None]:
     try:
         yield
     finally:
-        # Closing is not enough: a child that another thread forked meanwhile would keep the lock (flock(2)).
+        # Closing is not enough: a child that another thread forked would keep the lock (flock(2)).
         fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
@@ -81,20 +81,20 @@ def _is_still_at(path: Path, descriptor: int) -> bool:
 
 
 def check_can_be_private(descriptor: int) -> None:
-    """Raise OSError for another's file that is open to more than its owner."""
+    """Raise OSError for another user's file that others can access."""
     status = os.fstat(descriptor)
     if stat.S_IMODE(status.st_mode) & ~_PRIVATE and os.geteuid() not in (0, status.st_uid):
         raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
 
 
 def make_private(descriptor: int) -> None:
-    """Take the file's access away from all but its owner."""
+    """Remove everybody's access except the owner's."""
     if stat.S_IMODE(os.fstat(descriptor).st_mode) & ~_PRIVATE:
         os.fchmod(descriptor, _PRIVATE)
 
 
 def append_record(descriptor: int, end: int, line: bytes) -> None:
-    """Write the line and a closing over the closing at `end`, and wait for the disk; undo it if either fails."""
+    """Write a line and the closing bracket over the bracket at `end`, and flush; undo both if either fails."""
     separator = b"\n" if end == len(b"[") else b",\n"
     whole = False
     try:
@@ -102,34 +102,34 @@ def append_record(descriptor: int, end: int, line: bytes) -> None:
         whole = True
         flush(descriptor)
     except BaseException as error:
-        # An interrupt that comes once the record is whole takes nothing away; an error of the disk does.
+        # An interrupt after the complete record undoes nothing; a disk error does.
         if not whole or isinstance(error, OSError):
-            with suppress(OSError):  # what could not be undone is a torn line, fixed by the next append
+            with suppress(OSError):  # what cannot be undone is a torn line, which the next append repairs
                 truncate_and_close(descriptor, end)
         raise
 
 
 def truncate_and_close(descriptor: int, end: int) -> None:
-    """Cut the file off at `end` and close it there (0: as an empty registry).
+    """Truncate the file at `end` and write the closing bracket (0: an empty registry).
 
-    Cut first: killed between the two, the file ends with a whole record and not with a closing in its midst.
+    Truncate first: if killed in between, the file ends with a complete record and not with a bracket in its middle.
     """
     os.ftruncate(descriptor, end)
     write_whole(descriptor, TRAILER if end else EMPTY, end)
 
 
 def write_whole(descriptor: int, content: bytes, offset: int) -> None:
-    """Write in one pwrite; where a disk fills up and takes a part only, asking for the rest tells the reason."""
+    """Write in one pwrite. If a full disk accepts only a part, the next write reports the reason."""
     while content:
         written = os.pwrite(descriptor, content, offset)
         content, offset = content[written:], offset + written
 
 
 def flush(descriptor: int) -> None:
-    """Wait until the disk has the content and the size of the file.
+    """Flush the content and the size of the file to disk.
 
-    fdatasync(2) on Linux. On macOS fsync(2) stops at the drive's cache, only F_FULLFSYNC goes through it (man 2 fsync
-    there); some network file systems refuse that one.
+    fdatasync(2) on Linux. On macOS, fsync(2) only reaches the drive's cache and F_FULLFSYNC goes further (man 2 fsync
+    there); some network file systems do not support it.
     """
     if sys.platform != "darwin":
         os.fdatasync(descriptor)
@@ -141,7 +141,7 @@ def flush(descriptor: int) -> None:
 
 
 def flush_directory(path: Path) -> None:
-    """Wait until the disk has the name of the file (fsync(2): syncing a file does not sync its directory entry)."""
+    """Flush the file's name to disk (fsync(2): syncing a file does not sync its directory entry)."""
     descriptor = os.open(path.resolve().parent, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -150,9 +150,9 @@ def flush_directory(path: Path) -> None:
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Put a new private file in the place of the one at `path`, at once as a whole."""
+    """Replace the file at `path` atomically by a new private one."""
     draft = path.with_name(f"{path.name}.mending")
-    draft.unlink(missing_ok=True)  # of one who died; another user may have laid a link there
+    draft.unlink(missing_ok=True)  # of a process that died; another user may have placed a link there
     with opened(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL) as descriptor:
         write_whole(descriptor, content, 0)
         flush(descriptor)
@@ -161,13 +161,13 @@ def replace_file(path: Path, content: bytes) -> None:
 
 
 def read_whole(descriptor: int) -> bytes:
-    """Return the whole content of a file that nothing was read from yet."""
+    """Return the whole content of a newly opened file."""
     with open(descriptor, "rb", closefd=False) as file:
         return file.read()
 
 
 def last_line(descriptor: int, size: int) -> bytes:
-    """Return the last record with the closing after it, or whatever else stands there."""
+    """Return the last record with the closing bracket, or whatever else is there."""
     length = 4096
     while True:
         start = max(0, size - length)

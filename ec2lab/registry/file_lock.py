@@ -1,4 +1,4 @@
-"""One experiment, one actor at a time on this computer."""
+"""Locks for experiments on one computer."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from ec2lab.registry.file_io import explained
 from ec2lab.registry.record import actor, now
 
 LOOKS, LOOK = 20, 0.05
-"""How often, and after how many seconds again, a lock is looked at whose holder has not yet written who he is."""
+"""Attempts, and seconds between them, to read the owner of a lock that has not written its name yet."""
 
 
 @contextmanager
 def lock_experiment(registry: Path, experiment: str, script: str) -> Iterator[None]:
-    """Hold an experiment for one script, or raise LockHeld, which names who holds it, where and since when.
+    """Hold an experiment's lock. Raises LockHeld that names who holds it, where and since when.
 
-    The lock is the operating system's: whoever dies lets go of it, and what he left written is overwritten. A file
-    system without locks is refused by name, as two could act there at once.
+    It is a lock of the operating system: a process that dies releases it, and its text is overwritten. A file system
+    without locks is refused, because two processes could act at once.
     """
     directory = _directory(registry)
     with explained(directory):
@@ -39,13 +39,13 @@ def lock_experiment(registry: Path, experiment: str, script: str) -> Iterator[No
                 file.truncate(0)
                 file.write(f"{script} ({actor()}, since {now()})".encode())
             yield
-        finally:  # also after an error or an interrupt: only who is killed leaves his name there
+        finally:  # also after an error or an interrupt: only a killed process leaves its name
             with explained(directory):
                 file.truncate(0)
 
 
 def lock_owners(registry: Path) -> list[LockOwner]:
-    """Return who holds experiments of a registry, and who died while holding one."""
+    """Return the owners of a registry's locks, including processes that died."""
     found = []
     for path in sorted(_directory(registry).glob("*")):
         with explained(path), os.fdopen(open_file(path, os.O_RDONLY), "rb") as file:
@@ -55,7 +55,7 @@ def lock_owners(registry: Path) -> list[LockOwner]:
 
 
 def _is_held(descriptor: int) -> bool:
-    """Try the lock, and let go of it at once: who wants it in that moment looks again (LOOKS)."""
+    """Try to lock, and release at once. A process that wants the lock at this moment tries again (LOOKS)."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -65,7 +65,7 @@ def _is_held(descriptor: int) -> bool:
 
 
 def lock_owner(registry: Path, experiment: str) -> str:
-    """Return what the holder of an experiment wrote of himself; nothing where nobody holds it."""
+    """Return what the owner of an experiment's lock wrote; an empty string if nobody holds it."""
     path = _directory(registry) / experiment
     try:
         file = path.open("r+b", buffering=0)
@@ -73,18 +73,18 @@ def lock_owner(registry: Path, experiment: str) -> str:
         return ""
     with file, explained(path):
         try:
-            # Shared, and for a moment: others may look too, and one who comes to hold it looks again.
+            # Shared and brief: others may check too, and a process that takes the lock tries again.
             fcntl.flock(file.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return os.pread(file.fileno(), 1000, 0).decode(errors="replace").strip() or "another process"
-        file.truncate(0)  # of one who died; whoever meets our look is not to take it for him
+        file.truncate(0)  # of a process that died; others must not mistake it for the owner
     return ""
 
 
 def _directory(registry: Path) -> Path:
-    """Return where the locks lie: beside the file itself, so that all who reach it over links meet the same ones.
+    """Return the directory of the locks: next to the file itself, so that labs with links to it share them.
 
-    Raises UserError where that is a link, as git may bring one: locks are emptied, and files elsewhere are no locks.
+    Raises UserError if it is a link, which git may create: lock files are truncated, and must not be other files.
     """
     file = registry.resolve()
     directory = file.with_name(f"{file.name}.locks")

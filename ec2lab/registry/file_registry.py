@@ -1,26 +1,26 @@
-"""registry.json: an append-only list of records, at rest always one valid JSON document with a record per line.
+"""registry.json: an append-only list of records, always one valid JSON document with a record per line.
 
     [
     {"event":"intent",...},
     {"event":"response",...}
     ]
 
-An append costs the same whatever the size of the file: under an exclusive flock(2) on the file itself, one pwrite(2)
-puts `,`, the record and a new `]` in the place of the old `]`, and the disk has it before `append` returns.
+An append takes the same time whatever the size of the file: under an exclusive flock(2) on the file itself, one
+pwrite(2) replaces the closing `]` with `,`, the record and a new `]`, and flushes it to disk before `append` returns.
 
-A process killed half way leaves a torn last line. `records` leaves it out, the next `append` or `lock_experiment` cuts
-it off; no record whose append returned is ever lost. A file that was laid out again by hand (`jq .`) is read as it is,
-and the next `append` puts it back to a record per line in a new file that takes its place. Anything else is refused,
+A process that is killed in between leaves a torn last line. `records` skips it, and the next `append` or
+`lock_experiment` truncates it; no record whose append returned is ever lost. A file in another layout (`jq .`) is
+read as it is, and the next `append` replaces it by a new file with one record per line. Anything else is refused and
 never changed.
 
-Readers that take no lock (jq, less) find valid JSON unless they read while the one pwrite copies its bytes, or after a
-kill that no append followed. With a reader and a writer both in a tight loop on ext4, 5 of 1,000 reads met a half
-copied record of 300 bytes, 19 one of 8 kB; `flock -s registry.json jq . registry.json` waits for the writer instead.
+Readers without a lock (jq, less) find valid JSON unless they read during the pwrite, or after a kill that no append
+followed. With a reader and a writer both in a tight loop on ext4, 5 of 1,000 reads met a partial record of 300 bytes,
+19 one of 8 kB; `flock -s registry.json jq . registry.json` waits for the writer.
 
-A program that replaces the file (an archiver) holds its exclusive flock until the new one is renamed over it.
+A program that replaces the file (compaction) holds its exclusive flock until the new one is renamed over it.
 
-What is over is put into an archive beside the file (`file_archive`) when the file has grown by a MiB; the first record
-then says how large the file was after that.
+Records that are not needed are moved to an archive next to the file (`archive.py`) once the file has grown by a MiB;
+the first record then has the size of the file after that.
 """
 
 from __future__ import annotations
@@ -73,25 +73,25 @@ if TYPE_CHECKING:
     from ec2lab.findings import Finding
 
 KEPT = "kept_bytes"
-"""The note, first in the file, that says how much was kept when something was last put away."""
+"""The annotation, first in the file, with the size after the last compaction."""
 
 
 @dataclass
 class Known:
-    """What was read of a file: a reader that comes again reads only what was added since."""
+    """What was already read from a file, so that the next read continues there."""
 
     inode: int = -1
     end: int = 0
-    """Where the last record that is known ends."""
+    """The end of the last known record."""
     last: bytes = b""
-    """Its line."""
+    """The line of that record."""
     count: int = 0
-    """How many entries it has until there, those that were set aside among them."""
+    """Number of entries up to there, invalid ones included."""
     records: list[Record] = field(default_factory=list)
 
 
 class FileRegistry(Registry):
-    """The registry at `path`, which need not exist yet."""
+    """The registry at `path`, which may not exist yet."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -105,20 +105,20 @@ class FileRegistry(Registry):
 
     @property
     def place(self) -> str:
-        """The file's path, whichever links lead to it."""
+        """The file's path, with links resolved."""
         return str(self.path.resolve())
 
     @property
     def _archive(self) -> FileArchive:
-        file = self.path.resolve()  # beside the file itself, whichever links lead to it
+        file = self.path.resolve()  # next to the file itself, with links resolved
         return FileArchive(file.with_name(f"{file.stem}-archive"), self.record_in)
 
     def append(self, record: Record) -> None:
-        """Write the record; when this returns, it survives a kill and a power loss.
+        """Write the record. When this returns, it survives a kill and a power failure.
 
-        Makes the file (mode 0600) if there is none. One that others may read, as a copy or a checkout leaves it, is
-        made 0600 again without a word. Raises UserError if the record cannot be written, the file then being as it was;
-        an interrupt leaves the record there whole or not at all. Damage further up is not looked for, `records` does.
+        Creates the file (mode 0600) if needed. A file that others may read, for example after a copy or a checkout, is
+        made 0600 again. Raises UserError if the record cannot be written, with the file unchanged. After an interrupt,
+        the record is there completely or not at all. Damage further up is not detected here, but in `records`.
         """
         line = as_line(record.as_json())
         appended = False
@@ -127,18 +127,18 @@ class FileRegistry(Registry):
                 with locked(self.path, os.O_RDWR | os.O_CREAT, fcntl.LOCK_EX) as descriptor:
                     check_can_be_private(descriptor)
                     end = self._end_of_records(descriptor) or self._repair_tail(descriptor)
-                    make_private(descriptor)  # once it is known to be a registry, and no file of something else
+                    make_private(descriptor)  # once it is known to be a registry, and not another file
                     if end:
                         append_record(descriptor, end, line)
                         appended = True
 
     def records(self, experiment: str | None = None) -> Iterator[Record]:
-        """Return all records that the registry holds now, oldest first; none if there is no file.
+        """Return all current records, oldest first; none if there is no file.
 
-        Writes nothing and holds no lock once it has returned. What this object has read before is not read again.
-        Raises UserError if the file is not a registry, is damaged, or was written by a newer version.
+        Writes nothing, and holds no lock after it has returned. Known records are not read again. Raises UserError if
+        the file is not a registry, is damaged, or was written by a newer version.
         """
-        del experiment  # it costs the same to return all
+        del experiment  # returning all costs the same
         with explained(self.path), self._reading:
             try:
                 with locked(self.path, os.O_RDONLY, fcntl.LOCK_SH) as descriptor:
@@ -151,9 +151,9 @@ class FileRegistry(Registry):
             return iter(found)
 
     def _entries(self, document: bytes, before: int = 0) -> list[tuple[Any, Record | None]]:
-        """Return what stands in a document, each with the record that it is, behind so many others.
+        """Return the entries of a document that `before` others precede, each with its record if it is valid.
 
-        Raises UserError where all of a file is something else.
+        Raises UserError if nothing in a file is valid.
         """
         loaded = records_in(document, self.path)
         line = 1 if has_lines(document, len(loaded)) else 0
@@ -167,7 +167,7 @@ class FileRegistry(Registry):
         return entries
 
     def _read(self, descriptor: int) -> tuple[int, bytes, Known]:
-        """Return the file's inode, a document of the records that are not known yet, and what is known."""
+        """Return the file's inode, a document with the unknown records, and the known ones."""
         status, known = os.fstat(descriptor), self._known
         at = known.end - len(known.last)
         if status.st_ino == known.inode and os.pread(descriptor, len(known.last), at) == known.last:
@@ -177,7 +177,7 @@ class FileRegistry(Registry):
         return status.st_ino, read_whole(descriptor), Known()
 
     def _remember(self, inode: int, document: bytes, known: Known, found: list[Record], count: int) -> None:
-        """Keep what was read, where it has the form in which it will be added to."""
+        """Remember what was read, if it is in the format to which records are appended."""
         if not document.endswith(b"}" + TRAILER) or not document.startswith(FIRST_BYTES):
             if known.end == 0:
                 self._known = Known()
@@ -187,12 +187,12 @@ class FileRegistry(Registry):
         self._known = Known(inode, end, line, count, found)
 
     def history(self, experiment: str | None = None) -> list[Record]:
-        """Return all records of the file and its archive, by their time: all are of one instance's clock."""
+        """Return all records of the file and its archive by time; all are from the clock of one computer."""
         return self.histories(None if experiment is None else (experiment,))
 
     def histories(self, experiments: Collection[str] | None) -> list[Record]:
-        """Return the records of some experiments, or of all, by their time; no others are kept in memory."""
-        # First those of the file: what is moved meanwhile is then met twice, and not missed.
+        """Return the records of some experiments, or of all, by time. Others are not kept in memory."""
+        # The file's first: a record that is moved in between is then read twice, not missed.
         at_hand = list(self.records())
         wanted = (
             record
@@ -202,9 +202,10 @@ class FileRegistry(Registry):
         return sorted({record.id: record for record in wanted}.values(), key=lambda record: record.time)
 
     def archive(self, needed: Needed) -> int:
-        """Put all but what is needed into the archive, and leave a file with what is; its lock is held throughout.
+        """Archive all records except the needed ones, and rewrite the file with those, under its lock.
 
-        The archive has it before the file loses it: cut off in between, both have it, and `history` counts it once.
+        Records are in the archive before they leave the file: if interrupted, both have them, and `history` counts them
+        once.
         """
         with explained(self.path):
             if not exists(self.path):
@@ -221,17 +222,17 @@ class FileRegistry(Registry):
             return len(over)
 
     def needs_compaction(self) -> bool:
-        """Compare the file's size with what it was after something was last put away."""
+        """Compare the file's size with that after the last compaction."""
         try:
             with opened(self.path, os.O_RDONLY) as descriptor:
                 size = os.fstat(descriptor).st_size
                 return size > GROWTH and size > GROWTH + 2 * _kept_bytes(os.pread(descriptor, 1000, 0))
-        except OSError:  # whoever reads or writes it next says what is wrong with it
+        except OSError:  # the next read or write reports the error
             return False
 
     @contextmanager
     def lock_experiment(self, experiment: str, script: str) -> Iterator[None]:
-        """Hold an experiment by a lock of the operating system; a record that a kill tore is cut off first."""
+        """Hold an experiment's lock of the operating system, after truncating a torn record."""
         with lock_experiment(self.path, experiment, script):
             self._fix()
             yield
@@ -244,29 +245,29 @@ class FileRegistry(Registry):
                         self._repair_tail(descriptor)
 
     def is_there(self) -> bool:
-        """Look for the file."""
+        """Check for the file."""
         return exists(self.path)
 
     def health_findings(self) -> Iterable[Finding]:
-        """Look at the file, its directory and its disk."""
+        """Check the file, its directory and its disk."""
         from ec2lab.registry.health import file_findings
 
         return file_findings(self.path)
 
     def lock_owners(self) -> Sequence[LockOwner]:
-        """Look at the locks."""
+        """Read the locks."""
         with explained(self.path):
             return lock_owners(self.path)
 
     def lock_owner(self, experiment: str) -> str:
-        """Ask the operating system's lock."""
+        """Query the operating system's lock."""
         return lock_owner(self.path, experiment)
 
     def _end_of_records(self, descriptor: int) -> int | None:
-        """Return where the next record goes; None if the file needs mending.
+        """Return where the next record goes; None if the file needs repair.
 
-        Reads the first bytes and the last record, however many there are. A power loss can leave zeros in that record
-        before a perfect end of file, so it is parsed.
+        Reads only the first bytes and the last record. A power failure can leave zeros in that record before an intact
+        end of the file, so it is parsed.
         """
         size = os.fstat(descriptor).st_size
         if size == len(EMPTY) and os.pread(descriptor, size, 0) == EMPTY:
@@ -281,11 +282,11 @@ class FileRegistry(Registry):
         last_record = f"{self.path}: the last record"
         if self.record_in(fields, last_record) is None:
             del self.set_aside[last_record]
-            self._entries(read_whole(descriptor))  # which raises where it is not alone in being none
+            self._entries(read_whole(descriptor))  # raises if it is not the only invalid one
         return size - len(TRAILER)
 
     def _repair_tail(self, descriptor: int) -> int | None:
-        """Fix the file and return where the next record goes; None if a new file took its place."""
+        """Repair the file and return where the next record goes; None if a new file replaced it."""
         document = read_whole(descriptor)
         if is_blank(document):
             truncate_and_close(descriptor, 0)
@@ -300,9 +301,10 @@ class FileRegistry(Registry):
         return end
 
     def _laid_out(self, document: bytes) -> int | None:
-        """Put a valid array in another layout back to a record per line, by a new file renamed over it; return where
-        the next record goes if it has that layout, and only its last entry is no record.
-        """  # noqa: D205
+        """Rewrite a valid array in another layout with one record per line. Returns None once the file is replaced.
+
+        If the layout is right and only its last entry is invalid, returns where the next record goes.
+        """
         lines = normalize(document, self.path)
         if lines == document:
             return len(document) - len(TRAILER)
@@ -311,13 +313,13 @@ class FileRegistry(Registry):
 
 
 def _with_size(kept: list[bytes]) -> bytes:
-    """Return a registry of lines, behind a first one that says how long they are."""
+    """Return a registry of lines, with a first one that records their size."""
     size = Record(event=Event.ANNOTATION, annotation={KEPT: sum(map(len, kept))})
     return b"[\n" + b",\n".join([as_line(size.as_json()), *kept]) + TRAILER
 
 
 def _kept_bytes(beginning: bytes) -> int:
-    """Return what the first record says was kept; 0 where it says nothing."""
+    """Return the size in the first record; 0 if there is none."""
     first = beginning.removeprefix(b"[\n").partition(b"\n")[0].removesuffix(b",")
     try:
         return int(parsed(first)["annotation"][KEPT])

@@ -1,4 +1,4 @@
-"""What can be the matter with a registry besides its records: with registry.json, or with its DynamoDB table."""
+"""Problems of a registry other than its records: of the file, or of the DynamoDB table."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ec2lab.registry.file_format import is_blank, is_json
 from ec2lab.registry.file_io import locked, read_whole
 
 LITTLE, TOO_LITTLE = 256 * 1024 * 1024, 16 * 1024 * 1024
-"""Bytes free on its disk: a launch writes less than one MiB, and its code and datasets lie beside it."""
+"""Free bytes on the disk. A launch writes less than one MiB, but code and datasets may be on the same disk."""
 
 TORN = Diagnosis(
     "registry-torn", Severity.WARNING, "{name}: a kill or a power cut tore its last record, whose call was never made",
@@ -36,7 +36,7 @@ DISK_FULL = Diagnosis("disk-full", Severity.WRONG, "{free} MiB are free on the d
 
 
 def file_findings(path: Path) -> Iterator[Finding]:
-    """Look at the file, its directory and its disk; writes nothing."""
+    """Check the file, its directory and its disk, without writing."""
     name, free = path.name, shutil.disk_usage(path.resolve().parent).free
     if free < LITTLE:
         yield (DISK_FULL if free < TOO_LITTLE else DISK_LOW).of(name=name, free=free // 2**20)
@@ -54,7 +54,7 @@ def file_findings(path: Path) -> Iterator[Finding]:
 
 
 def _is_torn(path: Path) -> bool:
-    """Say whether it is no whole JSON; where it is none at all, reading it says so."""
+    """Return whether the file is incomplete JSON; a file that is no JSON at all is reported when it is read."""
     with locked(path, os.O_RDONLY, fcntl.LOCK_SH) as descriptor:
         document = read_whole(descriptor)
     return not is_blank(document) and not is_json(document)
@@ -75,7 +75,7 @@ NOT_ACTIVE = Diagnosis(
 
 
 def table_findings(table: Table) -> Iterator[Finding]:
-    """Look at the table's settings. Raises UserError where it is not reached."""
+    """Check the table's settings. Raises UserError if it cannot be reached."""
     described = table.description()
     if described is None:
         return

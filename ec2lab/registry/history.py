@@ -1,7 +1,7 @@
-"""What happened, folded from the registry's records: launches, errors, instances, volumes, snapshots. Pure.
+"""What happened, computed from the registry's records: launches, errors, instances, volumes, snapshots. Pure.
 
-`state.py` computes what lives. Each timeline is computed when it is first asked for, from the records in one order,
-whatever order they were read in.
+`state.py` computes what is live. Each timeline is computed on first use, from the records in one order, whatever order
+they were read in.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from ec2lab.registry.recorder import changes_something
 from ec2lab.registry.storage_timeline import SnapshotTimeline, SnapshotTimelines, VolumeTimeline, VolumeTimelines
 
 LAUNCH_OPERATIONS = ("RunInstances", "StartInstances")
-"""What capacity may refuse."""
+"""Operations that may fail for insufficient capacity."""
 TEARDOWN = "teardown"
-"""The script whose records say that an experiment is being torn down."""
+"""The script whose records show that a teardown has started."""
 
 
 def in_order(records: Iterable[Record]) -> list[Record]:
-    """Return records by their time, each writer's in the order in which it wrote them, whoever's came first."""
+    """Return records by time, each writer's in the order of writing, independent of the input's order."""
     latest: dict[str, datetime] = {}
     keyed = []
     for number, record in enumerate(records):
@@ -39,55 +39,55 @@ def in_order(records: Iterable[Record]) -> list[Record]:
 
 @dataclass(frozen=True, slots=True)
 class LaunchError:
-    """By what AWS refused to make or start an instance."""
+    """AWS's error in response to a request to create or start an instance."""
 
     id: str
-    """The record's."""
+    """The id of its record."""
     at: str
-    """RFC 3339."""
+    """Its time, RFC 3339."""
     experiment: str
     region: str
     zone: str
     type: str
     market: str
     instances: tuple[str, ...]
-    """Which were to be started; none where one was to be made."""
+    """The instances to start; empty if one was to be created."""
     error: ApiError
 
     @property
     def time(self) -> datetime:
-        """When."""
+        """Its time."""
         return parse_time(self.at)
 
 
 @dataclass(slots=True)
 class ExperimentHistory:
-    """What was launched under one name, and what came of it."""
+    """What was launched under one name, and its outcome."""
 
     run: Mapping[str, Any] | None = None
-    """What its last launch was to run."""
+    """The run of its last launch."""
     ran: tuple[Mapping[str, Any], Mapping[str, Any]] | None = None
-    """What its last launch that ended well ran, and its annotation; one that failed since ran nothing."""
+    """The run of its last successful launch, and its annotation."""
     launched: Sequence[str] | None = None
-    """The instances of its last launch that ended well."""
+    """The instances of its last successful launch."""
     interrupted: bool = False
-    """Whether its last launch began and never came to its end."""
+    """Whether its last launch was interrupted."""
     failed: bool = False
-    """Whether its last launch failed, or was refused."""
+    """Whether its last launch failed or was refused."""
     torn_down: bool = False
-    """Whether somebody has begun to tear it down since it was last launched."""
+    """Whether a teardown has started since its last launch."""
     exit_code: int | None = None
-    """How the command of its last launch ended."""
+    """The exit status of its last launch's command."""
     pulls: str | None = None
-    """What its last launch was to pull; None where it was an experiment's."""
+    """What its last launch was to download; None for a launch of an experiment."""
 
     @property
     def is_launched(self) -> bool:
-        """Whether its last launch ended well."""
+        """Whether its last launch succeeded."""
         return self.launched is not None and not self.interrupted and not self.failed
 
     def add(self, record: Record) -> None:
-        """Take the next record in."""
+        """Add the next record."""
         if record.operation == "RunInstances" and record.event is Event.INTENT:
             self.interrupted |= not (record.request or {}).get("DryRun")  # a plan launches nothing
         self.torn_down |= record.script == TEARDOWN
@@ -96,7 +96,7 @@ class ExperimentHistory:
 
     def _add_note(self, note: Mapping[str, Any]) -> None:
         if RUN in note:
-            # What nodes need for themselves is made before the first instance is asked for.
+            # The groups of nodes are created before their instances are requested.
             self.run, self.interrupted, self.exit_code = note[RUN], True, None
         if FAILED in note:
             self.failed = True
@@ -110,7 +110,7 @@ class ExperimentHistory:
 
 
 class History:
-    """What records tell of the past."""
+    """What the records show about the past."""
 
     def __init__(self, records: Iterable[Record]) -> None:
         self.records = in_order(records)
@@ -125,37 +125,37 @@ class History:
         return found
 
     def of(self, experiment: str) -> ExperimentHistory:
-        """Return what was launched under a name, which may be nothing."""
+        """Return what was launched under a name, possibly nothing."""
         return self.experiments.get(experiment) or ExperimentHistory()
 
     def base(self, experiment: str) -> str:
-        """Return the name of the file that an experiment was launched from: a sweep's trials all have the sweep's."""
+        """Return the experiment whose file another was launched from; all trials of a sweep share one."""
         return str((self.of(experiment).run or {}).get("from", experiment))
 
     @cached_property
     def errors(self) -> Sequence[LaunchError]:
-        """Each refusal to make or start an instance."""
+        """All errors in response to requests to create or start instances."""
         return [error for record in self.records if (error := launch_error_in(record))]
 
     @cached_property
     def requests(self) -> Mapping[str, Record]:
-        """By its token, each intent to make instances."""
+        """By token, the intents to create instances."""
         intents = (r for r in self.records if r.operation == "RunInstances" and r.event is Event.INTENT)
         return {token_of(intent): intent for intent in intents}
 
     @cached_property
     def instances(self) -> Mapping[str, InstanceTimeline]:
-        """By its id, each instance."""
+        """By id, all instances."""
         return InstanceTimelines(self.records, self.requests, self.looks).known
 
     @cached_property
     def snapshots(self) -> Mapping[str, SnapshotTimeline]:
-        """By its id, each snapshot that was made or described."""
+        """By id, all snapshots that were created or described."""
         return SnapshotTimelines(self.records, self.looks).known
 
     @cached_property
     def looks(self) -> Looks:
-        """What AWS, asked for it, did not show any more."""
+        """What AWS no longer showed when it was queried."""
         return Looks(self.records)
 
     @cached_property
@@ -163,12 +163,12 @@ class History:
         return VolumeTimelines(self.records, self.requests, self.snapshots, self.looks)
 
     def volumes(self, now: datetime) -> Sequence[VolumeTimeline]:
-        """Return each volume, where instances end by themselves until now and take theirs with them."""
+        """Return all volumes. Instances that expire by `now` delete theirs."""
         return list(self._volumes.of(instance.as_of(now) for instance in self.instances.values()))
 
 
 def launch_error_in(record: Record) -> LaunchError | None:
-    """Return by what AWS refused to make or start an instance; None where a record tells of none, or of a dry run's."""
+    """Return the error in response to a request for instances; None if a record has none, or is of a dry run."""
     request, error = record.request or {}, record.error or {}
     if record.event is not Event.ERROR or record.operation not in LAUNCH_OPERATIONS or request.get("DryRun"):
         return None
@@ -182,7 +182,7 @@ def launch_error_in(record: Record) -> LaunchError | None:
 
 
 def told(records: Sequence[Record]) -> list[Record]:
-    """Return decisions, the outcomes of calls that change something, and intents without one."""
+    """Return decisions, the results of mutating calls, and intents without a result."""
     closed = {record.parent_id for record in records if record.parent_id}
     return [
         record
@@ -194,7 +194,7 @@ def told(records: Sequence[Record]) -> list[Record]:
 
 
 def outcome(record: Record) -> str:
-    """Return what came of it, in a few words."""
+    """Return a record's outcome in a few words."""
     match record.event:
         case Event.INTENT:
             return "no answer is on record"

@@ -1,4 +1,4 @@
-"""When instances ran, with which volumes and addresses, and how they ended: all that records tell of each. Pure."""
+"""When instances ran, with which volumes and addresses, and how they ended, from the records. Pure."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from ec2lab.registry.state import DELETED, DISCOVERED
 from ec2lab.units import duration
 
 USER_SHUTDOWN = "Client.UserInitiatedShutdown"
-"""AWS's word for an instance that a call ended
+"""AWS's code for an instance that a call terminated
 (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_StateReason.html)."""
 RAN_THEN_ENDED_CODES = (
     USER_SHUTDOWN, "Client.InstanceInitiatedShutdown", "Server.SpotInstanceTermination", "Server.SpotInstanceShutdown",
 )  # fmt: skip
-"""StateReason codes of instances that ran before they ended; all others are of those that never came to run."""
+"""StateReason codes of instances that ran before they ended. With any other code, an instance never ran."""
 CONSISTENCY_WINDOW = timedelta(minutes=1)
-"""For how long after a stop a description may still show what was before."""
+"""How long after a stop a description may still show the previous state."""
 TORN_DOWN, EXPIRED, GONE_WHEN_LOOKED = "taken down", "its time to live was over", "gone when the lab looked"
-"""How an instance ended, where that is not AWS's own word."""
+"""How an instance ended, if AWS reports no reason."""
 TRANSITION = re.compile(r"\((\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) (?:GMT|UTC)\)")
-"""In StateTransitionReason, `User initiated (2026-11-24 10:00:00 GMT)`: when it was stopped or terminated
+"""The time in StateTransitionReason, `User initiated (2026-11-24 10:00:00 GMT)`: when it was stopped or terminated
 (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_Instance.html)."""
 
 
 def market_of(request: Mapping[str, Any]) -> str:
-    """Return the market that a request for instances names."""
+    """Return the market of a RunInstances request."""
     return str(request.get("InstanceMarketOptions", {}).get("MarketType", "on-demand"))
 
 
@@ -46,7 +46,7 @@ def instances_in(response: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 @dataclass(slots=True)
 class Run:
-    """A time from a start to a stop."""
+    """The time between a start and a stop."""
 
     began: datetime
     ended: datetime | None = None
@@ -62,35 +62,35 @@ class InstanceTimeline:
     region: str
     experiment: str | None
     by: str
-    """Who asked for it: user@host."""
+    """The caller: user@host."""
     whose: Account | None
-    """The account that it is in, where that is known."""
+    """Its account, if known."""
     type: str
     market: str
     zone: str
     began: datetime
     request: Mapping[str, Any]
-    """That of RunInstances."""
+    """The RunInstances request."""
     ttl: timedelta | None
     runs: list[Run]
-    """When it ran; between them it was stopped."""
+    """The times when it ran; it was stopped in between."""
     ended: datetime | None = None
     fate: str = ""
-    """How it ended, in AWS's or the lab's word; empty while it lives."""
+    """How it ended, in AWS's or the lab's words; empty while it is live."""
     ends: str = ""
-    """Its lab:expires-at tag, where its end was set again: a moment, or "never"."""
+    """Its lab:expires-at tag, if its expiry was changed: a time, or "never"."""
     address: str = ""
-    """A public address that came with it, if it was ever seen with one."""
+    """Its public address, if it was ever seen with one."""
     volumes: dict[str, Mapping[str, Any]] = field(default_factory=dict)
-    """By device name, what descriptions of the instance tell: VolumeId, DeleteOnTermination."""
+    """By device name, the VolumeId and DeleteOnTermination of its volumes, as described."""
 
     def start(self, moment: datetime) -> None:
-        """Begin another run, where it does not run."""
+        """Begin a run, unless it runs."""
         if self.ended is None and self._run is None:
             self.runs.append(Run(moment))
 
     def stop(self, moment: datetime) -> None:
-        """End its run, where it runs."""
+        """End its run, if it runs."""
         if run := self._run:
             run.ended = max(moment, run.began)
 
@@ -99,17 +99,17 @@ class InstanceTimeline:
         self.end(moment, TORN_DOWN)
 
     def end(self, moment: datetime, fate: str) -> None:
-        """Note its end; the first that is heard of is the true one."""
+        """Note its end. The first one noted counts."""
         self.stop(moment)
         if self.ended is None:
             self.ended, self.fate = max(moment, self.began), fate
 
     def gone_by(self, moment: datetime) -> None:
-        """Note that AWS did not know it any more at a moment."""
+        """Note that AWS no longer knew it at a time."""
         self.end(self._overdue(moment) or moment, GONE_WHEN_LOOKED)
 
     def as_of(self, now: datetime) -> InstanceTimeline:
-        """Return the same, ended where it must have ended by itself: its ttl is over, and nobody has seen it since."""
+        """Return the timeline, ended at its expiry if that has passed and it was not seen since."""
         if (over := self._overdue(now)) is None:
             return self
         return replace(self, runs=[*self.runs[:-1], Run(self.runs[-1].began, over)], ended=over, fate=EXPIRED)
@@ -123,18 +123,18 @@ class InstanceTimeline:
 
     @property
     def due(self) -> datetime | None:
-        """When it ends by itself, as far as it runs and that is known."""
+        """When it expires, if it runs and that is known."""
         if self.ends:
             return None if self.ends == NEVER else parse_time(self.ends)
         return self._run.began + self.ttl if self._run and self.ttl else None
 
     @property
     def stopped(self) -> bool:
-        """Whether it was, when last heard of."""
+        """Whether it was stopped when last seen."""
         return self.ended is None and self._run is None
 
     def saw(self, found: Mapping[str, Any], at: datetime) -> None:
-        """Note what a description tells of its state."""
+        """Note the state in a description."""
         state = found["State"]["Name"]
         if state in UP:
             if (self.runs and at - (self.runs[-1].ended or at) > CONSISTENCY_WINDOW) or not self.runs:
@@ -144,14 +144,14 @@ class InstanceTimeline:
             return
         code, moment = state_reason_of(found).code, self._transition(found, at)
         if code and code not in RAN_THEN_ENDED_CODES and self._run and self._run.seen is None:
-            self.runs.pop()  # it never came to run
+            self.runs.pop()  # it never ran
         moment = moment or self._overdue(at) or at
         self.stop(moment)
         if state not in DOWN:
             self.end(moment, TORN_DOWN if code == USER_SHUTDOWN else code or "ended")
 
     def _transition(self, found: Mapping[str, Any], at: datetime) -> datetime | None:
-        """Return when AWS says that it stopped or ended, where that can be of its present run."""
+        """Return AWS's time of its stop or end, if that can belong to its current run."""
         told = TRANSITION.search(str(found.get("StateTransitionReason", "")))
         moment = datetime.fromisoformat(told[1]).replace(tzinfo=UTC) if told else None
         return moment if moment and self.runs and self.runs[-1].began <= moment <= at else None
@@ -169,9 +169,9 @@ TRANSITIONS = {
 
 
 class InstanceTimelines:
-    """All instances that records tell of.
+    """All instances in the records.
 
-    What was made is noted before what became of it: of two writers, one's clock may be ahead of the other's.
+    Creations are noted before later events, because the clocks of two writers may differ.
     """
 
     def __init__(self, records: Iterable[Record], requests: Mapping[str, Record], looks: Looks) -> None:
@@ -251,6 +251,6 @@ class InstanceTimelines:
 
 
 def ephemeral_ip(found: Mapping[str, Any]) -> str:
-    """Return the public IPv4 address that came with an instance; an elastic one is a thing of its own."""
+    """Return the public IPv4 address that came with an instance. An elastic IP is a resource of its own."""
     owners = {i["Association"].get("IpOwnerId") for i in found.get("NetworkInterfaces", ()) if "Association" in i}
     return "" if any(str(owner).isdigit() for owner in owners) else str(found.get("PublicIpAddress", ""))

@@ -1,9 +1,8 @@
-"""A call that names what was made a moment ago: AWS may not know it yet, and is asked again until it does.
+"""Retries calls that name a resource which was created so recently that AWS may not know it yet.
 
-What Describe shows may still be unknown to the next call, for up to two minutes as others have seen it; the error then
-is the one for what does not exist (https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html). What is
-young is decided by the registry, so it holds across processes. Only after the two minutes does the error mean what it
-says.
+What Describe shows may be unknown to the next call for up to two minutes; the error is then that of a resource that
+does not exist (https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html). The registry decides what is
+recent, so it holds across processes. After two minutes, the error is final.
 """
 
 from __future__ import annotations
@@ -24,35 +23,35 @@ if TYPE_CHECKING:
     from botocore.model import OperationModel
 
 SERVICES = ("ec2", "iam", "ebs")
-"""Those that are asked again, as botocore's events have their names."""
+"""Services whose calls are retried, as botocore's events name them."""
 WINDOW = timedelta(minutes=2)
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 2.0
 ENDING = ("Delete", "Terminate", "Release", "Detach")
-"""Operations after which it would be gone anyway: who deletes asks again himself, and says so."""
+"""Operations after which the resource would not exist anyway. Deletions have their own retries and messages."""
 DELETING = ("Delete", "Terminate", "Release")
 LOOKING = ("Get", "List")
-"""In IAM and the EBS direct APIs those look whether something is there: no is a response."""
+"""In IAM and the EBS direct APIs, these check whether something exists: no is a valid response."""
 INVALID_PROFILE = "iaminstanceprofile"
-"""What the message of an InvalidParameterValue has in it where EC2 does not know an instance profile: `Value (NAME) for
-parameter iamInstanceProfile.name is invalid. Invalid IAM Instance Profile name`."""
+"""Part of the message of an InvalidParameterValue if EC2 does not know an instance profile: `Value (NAME) for parameter
+iamInstanceProfile.name is invalid. Invalid IAM Instance Profile name`."""
 
 WAITED = "ec2_lab_waited"
-"""Where botocore's dictionary for one call counts how often it was sent again for this reason."""
+"""Where botocore's dictionary for a call counts these retries."""
 PAUSES = "ec2_lab_pauses"
 
 
 @dataclass(frozen=True, slots=True)
 class KnownSoon:
-    """Decides which refusals are to be met with the same call again."""
+    """Decides which errors lead to a retry."""
 
     registry: Registry
     codes: Collection[str]
-    """The errors that say that something does not exist."""
+    """The errors for something that does not exist."""
     _heard: dict[str, datetime] = field(default_factory=dict)
-    """Of what was found to be young: when AWS first told of it."""
+    """When AWS first named each recent resource."""
 
     def wait(self, response: Any, operation: OperationModel, request_dict: Any, **_: Any) -> float | None:
-        """Wait, as a handler of botocore's `needs-retry`, and return 0 to have the call sent again; else None."""
+        """Wait as a handler of botocore's `needs-retry`, and return 0 to retry the call; else None."""
         error = response[1].get("Error", {}) if response else {}
         if not self._is_unknown(error, operation):
             return None
@@ -65,7 +64,7 @@ class KnownSoon:
         return 0.0
 
     def _is_unknown(self, error: Mapping[str, Any], operation: OperationModel) -> bool:
-        """Say whether an error is about something that does not exist, and the call needs it to."""
+        """Return whether an error is about something that does not exist, although the call needs it."""
         code, message = error.get("Code"), str(error.get("Message", ""))
         if operation.name.startswith(ENDING):
             return False
@@ -79,7 +78,7 @@ class KnownSoon:
         return code in self.codes and not operation.name.startswith(LOOKING)
 
     def _young(self, named: Collection[str]) -> datetime | None:
-        """Return when AWS first told of the youngest of some names; looked up once for all calls that name the same."""
+        """Return when AWS first named the most recent of some names. Cached for calls that name the same."""
         if set(named) - self._heard.keys():
             heard = first_heard(self.registry.records(), named)
             self._heard.update({one: heard[one] for one in named if one in heard})
@@ -87,8 +86,8 @@ class KnownSoon:
 
 
 def named_in(request: Mapping[str, Any], message: str, service: str) -> set[str]:
-    """Return what an error is about: of the names in a request, those in its message, as much else there is old."""
-    if service == "ebs":  # the path has the snapshot, and the message may not
+    """Return the names that an error is about: those of the request that its message contains."""
+    if service == "ebs":  # the path contains the snapshot, and the message may not
         return {part for part in str(request.get("url_path", "")).split("/") if part.startswith("snap-")}
     body = request["body"] if isinstance(request["body"], dict) else {}
     asked = {value for value in body.values() if isinstance(value, str)}
@@ -96,7 +95,7 @@ def named_in(request: Mapping[str, Any], message: str, service: str) -> set[str]
 
 
 def first_heard(records: Iterable[Record], named: Collection[str]) -> dict[str, datetime]:
-    """Return when AWS first told of each of some names; nothing of those that it never did, or that were deleted."""
+    """Return when AWS first named each of some names, without those that it never named or that were deleted."""
     first: dict[str, str] = {}
     gone: set[str] = set()
     for record in records:

@@ -1,4 +1,4 @@
-"""What looks at AWS did not show any more: by its id, or in a whole listing of its region. Pure."""
+"""What AWS no longer showed when it was queried: by id, or in a full listing of a region. Pure."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ from ec2lab.aws.account import Account
 from ec2lab.registry.record import Event, Record, parse_time
 
 CONSISTENCY_WINDOW = timedelta(minutes=2)
-"""How young a thing may be, or how long ago it was shown, that AWS does not show although it lives."""
+"""For how long after its creation, or after it was shown, AWS may not show a live resource."""
 LOOKS = {
     "DescribeInstances": ("instance-id", "Instances", "InstanceId"),
     "DescribeVolumes": ("volume-id", "Volumes", "VolumeId"),
     "DescribeSnapshots": ("snapshot-id", "Snapshots", "SnapshotId"),
     "DescribeAddresses": ("allocation-id", "Addresses", "AllocationId"),
 }
-"""Of what costs something: the filter that names one by its id, the member of the response, and that of the id."""
+"""For each describe operation: the filter for ids, the member of the response, and the member with the id."""
 PAGED = {"Filters", "OwnerIds", "MaxResults", "NextToken"}
-"""Members of a request that leave out nothing but what the filters do."""
+"""Members of requests that limit results to nothing but what the filters select."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """All volumes of a region."""
+    """A full listing of a region's volumes."""
 
     at: datetime
     shown: frozenset[str]
 
 
 class Looks:
-    """When AWS, asked for it, did not show a thing."""
+    """When AWS did not show a resource although it was queried for it."""
 
     def __init__(self, records: Iterable[Record]) -> None:
         self._missed: dict[str, list[datetime]] = defaultdict(list)
         self._shown: dict[str, datetime] = {}
-        """By id, when it was shown last."""
+        """By id, when it was last shown."""
         self._listings: dict[tuple[Account | None, str], list[Listing]] = defaultdict(list)
         self._pages: dict[tuple[Account | None, str], frozenset[str]] = {}
         looks: dict[str | None, tuple[frozenset[str], list[str]]] = {}
@@ -66,19 +66,19 @@ class Looks:
             self._listings[place].append(Listing(parse_time(record.time), self._pages[place]))
 
     def gone_by(self, identity: str, began: datetime) -> datetime | None:
-        """Return when AWS, asked for a thing by its id, first did not know it any more."""
+        """Return when AWS, queried for an id, first did not know it."""
         since = max(began, self._shown.get(identity, began))
         return next((at for at in self._missed.get(identity, ()) if at - since > CONSISTENCY_WINDOW), None)
 
     def unlisted_by(self, identity: str, whose: Account | None, region: str, began: datetime) -> datetime | None:
-        """Return the same of a volume; `make audit` lists all of a region's."""
+        """Return the same for a volume, also from full listings of its region, which `make audit` makes."""
         listings, since = self._listings.get((whose, region), ()), max(began, self._shown.get(identity, began))
         unlisted = (one.at for one in listings if one.at - since > CONSISTENCY_WINDOW and identity not in one.shown)
         return min(filter(None, (self.gone_by(identity, began), next(unlisted, None))), default=None)
 
 
 def shown_in(record: Record) -> Iterator[str]:
-    """Yield the ids that the response to a description shows."""
+    """Yield the ids in the response to a describe call."""
     _, member, name = LOOKS[str(record.operation)]
     response: dict[str, Any] = record.response or {}
     groups = response.get("Reservations", ()) if member == "Instances" else (response,)
@@ -86,7 +86,7 @@ def shown_in(record: Record) -> Iterator[str]:
 
 
 def asked_in(record: Record) -> Iterator[str]:
-    """Yield the ids that a description was asked for whole, and by nothing else."""
+    """Yield the ids that a describe call asked for, if it was limited by nothing else."""
     request, response = record.request or {}, record.response or {}
     if "NextToken" in request or response.get("NextToken") or request.keys() - PAGED:
         return

@@ -1,8 +1,8 @@
-"""Whose a thing is, by proof: tags alone are copied by other tools, and written by other people.
+"""Proves whose a resource is. Tags alone are copied by other tools, and written by other people.
 
-The console's "Launch more like this", launch templates, AWS Backup and snapshot policies copy them all. What is ours
-carries our tags, and is besides what a response on record names; or, where no response is, what AWS itself says that
-our request made.
+The console's "Launch more like this", launch templates, AWS Backup and snapshot policies copy all tags. A resource is
+ours if it has our tags and a recorded response names it, or, without a response, if AWS itself shows that our request
+created it.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from ec2lab.validators import NAME
 
 PREFIX = "lab:"
 CALL_FORM = r"[!-~]{1,64}"
-"""What a ClientToken may be (https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html)."""
+"""Valid ClientTokens (https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """What our tags on a thing say, where the set of them is whole."""
+    """The lab's tags of a resource, if the set is complete."""
 
     record: str
-    """Which call made it."""
+    """The call that created it."""
     registry: str
-    """Which registry that call is written into."""
+    """The registry that recorded the call."""
     by: str
-    """Who made it: user@host."""
+    """The caller: user@host."""
     experiment: str | None
 
     @classmethod
     def read(cls, tags: Mapping[str, str]) -> Marks | None:
-        """Read a thing's tags; None where they are not such as the lab writes them."""
+        """Read a resource's tags; None if they are not as the lab writes them."""
         found = cls(tags.get(RECORD, ""), tags.get(REGISTRY, ""), tags.get(BY, ""), tags.get(EXPERIMENT))
         whole = (
             re.fullmatch(CALL_FORM, found.record)
@@ -50,14 +50,14 @@ class Marks:
 
 @dataclass(frozen=True, slots=True)
 class Ownership:
-    """What one registry can prove of what it holds in an account."""
+    """What one registry can prove about resources in an account."""
 
     known: ResourceState
     registries: Collection[str]
     """The ids that the registry answers for."""
 
     def proves(self, kind: ResourceType, found: Mapping[str, Any], experiment: str | None = None) -> bool:
-        """Say whether a described thing is what a call of this registry made; and, if one is named, an experiment's."""
+        """Return whether a call of this registry created a described resource, for `experiment` if given."""
         marks = Marks.read(from_aws(found.get("Tags")))
         if marks is None or marks.registry not in self.registries or experiment not in (None, marks.experiment):
             return False

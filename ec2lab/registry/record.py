@@ -1,4 +1,4 @@
-"""A line of the registry: what was asked of AWS, what it answered, or what the lab noted, a launch for one."""
+"""A record: a call to AWS, its response, or an annotation of the lab."""
 
 from __future__ import annotations
 
@@ -19,44 +19,44 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 FORMAT = 1
-"""The version of this layout, written into every record; a reader refuses a newer one."""
+"""The version of this format, in every record. Newer ones are refused."""
 
 
 class Event(StrEnum):
-    """What a record says of its call."""
+    """The type of a record."""
 
     INTENT = "intent"
-    """About to be sent; on disk before the call leaves."""
+    """About to be sent; on disk before the call is sent."""
     RESPONSE = "response"
-    """AWS answered with success."""
+    """AWS responded with success."""
     ERROR = "error"
-    """AWS refused, or no answer came."""
+    """AWS returned an error, or there was no response."""
     REPEATED = "repeated"
-    """A poll gave the answer of the record named in `parent_id` another `times` times, last at `time`."""
+    """A poll returned the response in `parent_id` another `times` times, last at `time`."""
     ANNOTATION = "annotation"
-    """The lab's own word on what it decided, for the reader."""
+    """A decision of the lab, for the reader."""
 
 
 EVENTS = {event.value: event for event in Event}
 
 
 def new_id() -> str:
-    """Return a fresh record id: 32 hexadecimal digits, also fit to be a ClientToken (at most 64 ASCII characters)."""
+    """Return a new record id: 32 hexadecimal digits, also valid as a ClientToken (at most 64 ASCII characters)."""
     return uuid.uuid4().hex
 
 
 def now() -> str:
-    """Return the time as the registry writes it: RFC 3339, UTC, milliseconds."""
+    """Return the current time in the registry's format: RFC 3339, UTC, milliseconds."""
     return clock.now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def parse_time(text: str) -> datetime:
-    """Return the time, in UTC, that RFC 3339 text tells: a record's, or AWS's in one."""
+    """Return an RFC 3339 time, of a record or of AWS, in UTC."""
     return datetime.fromisoformat(text).astimezone(UTC)
 
 
 def local_user() -> str:
-    """Return the local user's name. In a container it may have none but a number."""
+    """Return the local user's name; in a container it may be a number."""
     try:
         return _in_unicode(getpass.getuser())
     except (KeyError, OSError):
@@ -64,32 +64,32 @@ def local_user() -> str:
 
 
 def person() -> str:
-    """Return who is at work: user@host."""
+    """Return the current user: user@host."""
     return f"{local_user()}@{_in_unicode(socket.gethostname())}"
 
 
 def _in_unicode(name: str) -> str:
-    """Return a name that the system gave, with a question mark for each byte that is no UTF-8: records hold none."""
+    """Return a name from the system, with a question mark for each byte that is not UTF-8: records contain none."""
     return name.encode(errors="replace").decode()
 
 
 def actor() -> str:
-    """Return who acts: user@host:process."""
+    """Return the current process: user@host:process."""
     return f"{person()}:{os.getpid()}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """One registry record. Fields that do not apply are None and are left out of the file."""
+    """A record. Fields that do not apply are None and are not stored."""
 
     event: Event
     id: str = field(default_factory=new_id)
     time: str = field(default_factory=now)
     partition: str | None = None
     account: str | None = None
-    """The account that was asked, with its partition; "local" is the partition of local clouds."""
+    """The account that was called, in its partition; "local" is the partition of local clouds."""
     parent_id: str | None = None
-    """The id of the intent that an answer or error closes, or of the answer that a repeat counts."""
+    """The id of the intent that a response or error closes, or of the response that a repeat counts."""
     experiment: str | None = None
     script: str | None = None
     actor: str | None = None
@@ -99,7 +99,7 @@ class Record:
     request: dict[str, Any] | None = None
     response: dict[str, Any] | None = None
     error: dict[str, Any] | None = None
-    """`code`, `message` and `http_status` (None where no answer came)."""
+    """`code`, `message` and `http_status` (None without a response)."""
     request_id: str | None = None
     times: int | None = None
     annotation: dict[str, Any] | None = None
@@ -107,21 +107,21 @@ class Record:
 
     @property
     def by(self) -> str:
-        """Who made it: user@host, without the process."""
+        """The caller: user@host, without the process."""
         return (self.actor or "").rpartition(":")[0]
 
     @property
     def whose(self) -> Account | None:
-        """The account that it speaks of; None where that was not known."""
+        """The account that it concerns; None if unknown."""
         return Account(self.partition, self.account) if self.partition and self.account else None
 
     def as_json(self) -> dict[str, Any]:
-        """Return the record as it stands in the file, without empty fields."""
+        """Return the record as stored, without empty fields."""
         return {f.name: value for f in fields(self) if (value := getattr(self, f.name)) is not None}
 
     @classmethod
     def from_json(cls, loaded: Any) -> Record:
-        """Read a record back; fields of later versions are ignored. Raises BadRecord, which says what is wrong."""
+        """Return a record from JSON, without fields of later versions. Raises BadRecord."""
         from ec2lab.registry.record_model import validated
 
         known = validated(loaded)
@@ -129,7 +129,7 @@ class Record:
 
 
 def by_account(records: Iterable[Record]) -> dict[Account | None, list[Record]]:
-    """Return records by the account that they speak of, each account's in their order."""
+    """Return records by the account that they concern, in their order."""
     found: dict[Account | None, list[Record]] = {}
     for record in records:
         found.setdefault(record.whose, []).append(record)
@@ -137,25 +137,23 @@ def by_account(records: Iterable[Record]) -> dict[Account | None, list[Record]]:
 
 
 RUN = "run"
-"""The annotation by which a launch says what it is about to run."""
+"""The annotation of a launch: what it is about to run."""
 LAUNCHED = "launched"
-"""The annotation by which a launch says that it ended well, with these instances."""
+"""The annotation of a successful launch: its instances."""
 PROVENANCE = "provenance"
-"""Beside it: what each instance was made from."""
+"""With it: the provenance of each instance."""
 FAILED = "failed"
-"""The annotation by which a launch says why it failed, or was refused before AWS was asked for anything."""
+"""The annotation of a failed or refused launch: the reason."""
 NOT_REACHED = "not_reached"
-"""The annotation by which a launch that ended well says why nobody could log in to see to its set-up."""
+"""The annotation of a successful launch whose set-up could not be checked: the reason."""
 EXITED = "exited"
-"""The annotation by which the lab says how an experiment's command ended: `exit_code`."""
+"""The annotation of an experiment's command that exited: its `exit_code`."""
 PULLS = "pulls"
-"""The annotation by which `make dataset-build` says from where the next launch pulls."""
+"""The annotation of `make dataset-build`: what the next launch downloads."""
 
 
 def origin(region: str, instance: Mapping[str, Any], request: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what an instance was made from: its region, type and image, and the snapshot of each device that had
-    one.
-    """  # noqa: D205
+    """Return an instance's provenance: region, type, image, and the snapshots of its devices."""
     return {
         "instance": instance["InstanceId"],
         "region": region,

@@ -1,7 +1,7 @@
-"""A record is validated when it is read: what it holds is used as names, paths, regions, ids and sums.
+"""Validates records when they are read: their content is used in names, paths, regions, ids and sums.
 
-Records come out of a file that a person may edit and out of a table that a team writes to. What is not read anywhere
-(members that AWS adds to its responses, fields of later versions) is let through.
+Records come from a file that people may edit, and from a table that a team writes. Unused content is not validated:
+members that AWS adds to its responses, and fields of later versions.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ RECORD = members(
     request_id=optional(LINE), times=optional(whole(0, 2**53)), annotation=optional(ANNOTATION), others="ignore",
 )  # fmt: skip
 SHOWN = 60
-"""Characters of a value that are quoted where it is refused."""
+"""Characters of a refused value that an error repeats."""
 
 
 class BadRecord(ValueError):
-    """Why something is no record: `response.Instances[0].InstanceId: is missing`."""
+    """Why something is not a valid record: `response.Instances[0].InstanceId: is missing`."""
 
 
 def validated(loaded: Any) -> dict[str, Any]:
-    """Return the fields of a record that was read, without those that this version does not know. Raises BadRecord."""
+    """Return the known fields of a record that was read. Raises BadRecord."""
     fields: dict[str, Any] = held_to(RECORD, loaded)
     operation = fields.get("operation")
     if operation in RESPONSES and (fields["event"] == "response" or "response" in fields):
@@ -58,7 +58,7 @@ def validated(loaded: Any) -> dict[str, Any]:
 
 
 def held_to(schema: CoreSchema, value: Any, within: str = "") -> Any:
-    """Return a value that a schema of this module's lets through. Raises BadRecord, which names the member."""
+    """Return a value that matches a schema of this module. Raises BadRecord that names the member."""
     try:
         return (_compiled.get(id(schema)) or _compile(schema)).validate_python(value)
     except ValidationError as problem:
@@ -66,7 +66,7 @@ def held_to(schema: CoreSchema, value: Any, within: str = "") -> Any:
 
 
 _compiled: dict[int, SchemaValidator] = {}
-"""By the schema, which lives as long as its module; each when it is first met, as a command meets few."""
+"""By schema, which is never freed; compiled on first use, because a command needs few."""
 
 
 def _compile(schema: CoreSchema) -> SchemaValidator:

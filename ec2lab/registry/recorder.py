@@ -1,6 +1,6 @@
-"""The botocore hook that writes every call into the registry: its intent before, its answer or error after.
+"""The botocore hook that records every call: its intent before it is sent, its response or error after.
 
-It sits on each client's event system, so a script that calls boto3 plainly is recorded without knowing.
+It uses each client's event system, so a script that calls boto3 is recorded without further code.
 """
 
 from __future__ import annotations
@@ -25,31 +25,31 @@ if TYPE_CHECKING:
 
 READING = ("Describe", "Get", "List", "Head", "Search", "Lookup", "Decode", "Query", "Scan", "BatchGet", "Filter",
            "Simulate")  # fmt: skip
-"""Operations that change nothing begin so; any other is taken to change something."""
+"""Prefixes of operations that change nothing. Any other is assumed to change something."""
 
 UNRECORDED_DATA_CALLS = ("PutSnapshotBlock", "GetSnapshotBlock")
-"""Not recorded: there are thousands of them, their bodies are data, and what they belong to is on record itself."""
+"""Not recorded: there are thousands, their bodies are data, and their snapshot is recorded."""
 
 PLAIN_TAG_SERVICES = ("ebs", "iam")
-"""Services whose creating calls take the tags of the one thing that they create, without TagSpecifications."""
+"""Services whose creating calls take the tags of their one resource, without TagSpecifications."""
 
 WHO_ASKS = "GetCallerIdentity"
-"""The call by which an account is found out: its own record can't carry it, its response does."""
+"""The call that returns the account. Its own record cannot contain the account; its response does."""
 
 Context = dict[str, Any]
-"""botocore's own dictionary for one call; what we keep there lies under ID and KEY."""
+"""botocore's dictionary for one call. Ours is under ID and KEY."""
 ID = "ec2_lab_record_id"
 KEY = "ec2_lab_record"
 
 
 def changes_something(operation: str) -> bool:
-    """Say whether an operation creates, changes or deletes, and so needs its intent on disk first."""
+    """Return whether an operation creates, changes or deletes, so its intent must be on disk first."""
     return not operation.startswith(READING)
 
 
 @dataclass(slots=True)
 class _Poll:
-    """The answer last given to one and the same question, and how often it came again."""
+    """The last response to a repeated query, and how often it came again."""
 
     answer: str
     record: Record
@@ -58,16 +58,16 @@ class _Poll:
 
 @dataclass
 class Recorder:
-    """Writes the calls of one script, each for the experiment that is worked on."""
+    """Records the calls of one script for the current experiment."""
 
     registry: Registry
     script: str
     tags_of: Callable[[str, dict[str, Any], str], list[dict[str, Any]]] = field(default=lambda *_: [])
     """(operation, request, record id) -> TagSpecifications for what the call creates."""
     not_found_codes: Collection[str] = ()
-    """The errors by which AWS says that something does not exist, also of what it made a moment ago."""
+    """AWS's errors for something that does not exist, which includes what was just created."""
     whose: Callable[[], Account | None] = field(default=lambda: None)
-    """Returns the account that calls are made in. Raises UserError where that can't be known."""
+    """Returns the account of the calls. Raises UserError if it cannot be determined."""
 
     def __post_init__(self) -> None:
         self._known_soon = KnownSoon(self.registry, self.not_found_codes)
@@ -75,8 +75,8 @@ class Recorder:
         self._lock = threading.Lock()
 
     def attach(self, events: Any) -> None:
-        """Record every call of the client whose events these are."""
-        # First, so that botocore's own random ClientToken finds ours already there.
+        """Record every call of the client with these events."""
+        # First, so that botocore's own random ClientToken does not replace ours.
         events.register_first("before-parameter-build", self._skip_data_calls(self._inject_token_and_tags))
         events.register_last("before-parameter-build", self._skip_data_calls(self._keep_request))
         events.register_last("before-call", self._skip_data_calls(self._write_intent))
@@ -94,18 +94,18 @@ class Recorder:
         return hooked
 
     def annotate(self, **note: Any) -> None:
-        """Write the lab's own word into the registry."""
+        """Write an annotation."""
         self.registry.append(self._stamped(self._record(Event.ANNOTATION, annotation=note)))
 
     def note_of(self, account: Account | None, **note: Any) -> None:
-        """Write the lab's own word on another account than the one that is used."""
+        """Write an annotation about another account than the current one."""
         record = self._record(Event.ANNOTATION, annotation=note)
         if account:
             record = replace(record, partition=account.partition, account=account.id)
         self.registry.append(record)
 
     def close(self) -> None:
-        """Write the counts of polls that are still open."""
+        """Write the counts of open polls."""
         with self._lock:
             for question in list(self._polls):
                 self._count(self._polls.pop(question))
@@ -118,7 +118,7 @@ class Recorder:
         return replace(record, partition=whose.partition, account=whose.id) if whose else record
 
     def _stamped_if_known(self, record: Record) -> Record:
-        """Return a record with its account. Why that is not known is said where somebody wants to know it."""
+        """Return a record with its account, if known. Whoever needs the account reports why it is not."""
         if record.whose or record.operation == WHO_ASKS:
             return record
         try:
@@ -127,13 +127,13 @@ class Recorder:
             return record
 
     def _inject_token_and_tags(self, params: dict[str, Any], model: OperationModel, context: Context, **_: Any) -> None:
-        """Give a creating call our record's id as its ClientToken and as a tag of what it creates."""
+        """Add the record's id to a creating call, as its ClientToken and as a tag of what it creates."""
         if not changes_something(model.name) or model.input_shape is None:
             return
         context[ID] = record_id = new_id()
         members = model.input_shape.members
         if "ClientToken" in members and members["ClientToken"].metadata.get("idempotencyToken"):
-            # A token that came with the call is an earlier attempt's, asked again; so is its tag.
+            # A token that came with the call is that of an earlier attempt, and so is its tag.
             record_id = params.setdefault("ClientToken", record_id)
         if "TagSpecifications" in members and (tags := self.tags_of(model.name, params, record_id)):
             params["TagSpecifications"] = tags
@@ -158,7 +158,7 @@ class Recorder:
         try:
             context[KEY] = intent = self._stamped(intent)
             written = replace(intent, time=now())
-            Record.from_json(written.as_json())  # what could not be read again would be forgotten
+            Record.from_json(written.as_json())  # a record that cannot be read back would be lost
             self.registry.append(written)
         except (UserError, BadRecord) as problem:
             raise UserError(f"{problem} ({intent.operation} was not sent)") from problem
@@ -171,13 +171,13 @@ class Recorder:
             found = parsed.get("Error", {})
             code, message = found.get("Code", "Unknown"), found.get("Message", "")
             error = {"code": code, "message": text_without_secrets(message), "http_status": http_response.status_code}
-            # What was sent again because it was refused as unknown was refused for sure each time.
+            # Attempts that were retried because AWS did not know a resource were rejected for certain.
             retries = metadata.get("RetryAttempts", 0) - context.get(WAITED, 0)
             outcome = {"event": Event.ERROR, "error": error | {"retries": retries}}
         self._write_outcome(context[KEY], request_id=metadata.get("RequestId"), **outcome)
 
     def _write_failure(self, exception: Exception, context: Context, **_: Any) -> None:
-        # Only the first line: behind it botocore quotes the answer that it could not read, secrets and all.
+        # Only the first line: after it, botocore quotes the unreadable response, which may contain secrets.
         message = text_without_secrets(str(exception).partition("\n")[0])
         error = {"code": type(exception).__name__, "message": message, "http_status": None}
         self._write_outcome(context[KEY], event=Event.ERROR, error=error)
@@ -190,7 +190,7 @@ class Recorder:
             self._write_unless_repeated(replace(record, id=intent.id, parent_id=None))
 
     def _write_unless_repeated(self, record: Record) -> None:
-        """Append a reading call's record, unless the same question just had the same answer: then count it."""
+        """Append the record of a read-only call, or count it if the last response to the same query was the same."""
         question = json.dumps([record.service, record.region, record.operation, record.request], sort_keys=True)
         answer = _without_metadata(record)
         with self._lock:
@@ -212,6 +212,6 @@ class Recorder:
 
 
 def _without_metadata(record: Record) -> str:
-    """Return an answer without what differs each time: the request id and the date in its headers."""
+    """Return a response without what differs each time: request id and date."""
     response = {key: value for key, value in (record.response or {}).items() if key != "ResponseMetadata"}
     return json.dumps([record.event, response, record.error], sort_keys=True)

@@ -1,8 +1,8 @@
-"""What of a call may be written down: everything but secrets, and but bodies that may hold some.
+"""Removes secrets, and bodies that may contain some, from what is recorded.
 
-A member is secret because botocore's model of the service says so
-(https://smithy.io/2.0/spec/documentation-traits.html#sensitive-trait), or by its name, or by what is in it: the models
-mark by far not all, and a plugin may call any service.
+A member is secret if botocore's model of the service says so
+(https://smithy.io/2.0/spec/documentation-traits.html#sensitive-trait), or by its name or content: the models mark only
+some, and plugins may call any service.
 """
 
 from __future__ import annotations
@@ -24,27 +24,27 @@ SECRET = re.compile(
     r"accesskeyid|apikey|authorization|cookie|(?<!public)keymaterial|passphrase|passwd|password|presigned\w*url|"
     r"privatekey|secret"
 )
-"""In a member's name, in lower case and without - and _."""
+"""Parts of member names, in lower case and without - and _."""
 PUBLIC = re.compile(r".*arns?|.*secret(id|name|status)|.*(policy|type)")
-"""Names of things that are no secret, though the thing may be one."""
+"""Names of members that are not secret, although what they refer to may be."""
 TOKEN = re.compile(r".*tokens?")
 PLAIN_TOKEN = re.compile(
     r"http.*|.*(change|client|continuation|creation|idempotency|lock|next\w*|page|pagination|request|sequence|starting|"
     r"update|version)tokens?"
 )
-"""Tokens that tell one call from another, or where a list goes on; any other lets its bearer in."""
+"""Tokens that identify a call or a page of results. Any other token grants access."""
 NAMES, VALUES = ("name", "key", "parametername", "parameterkey"), ("value", "parametervalue")
-"""What a pair calls its two halves: {"Name": "DB_PASSWORD", "Value": "…"}."""
+"""Names of the two members of a name-value pair: {"Name": "DB_PASSWORD", "Value": "…"}."""
 SIGNED = re.compile(r"((?:X-Amz-(?:Signature|Security-Token|Credential)|Signature|AWSAccessKeyId)=)[^&\s\"']+")
-"""The parts of a signed address that let its bearer in."""
+"""The parts of a signed URL that grant access."""
 PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----.*?(?:-----END [A-Z0-9 ]*KEY-----|\Z)", re.DOTALL)
 USER_DATA = "userdata"
 CONSOLE = {"GetConsoleOutputResult": "Output", "GetConsoleScreenshotResult": "ImageData"}
-"""What an instance shows on its console, whatever that is: its boot scripts may print a secret."""
+"""An instance's console output, which may contain secrets that its boot scripts print."""
 
 
 def redact(value: Any, shape: Shape | None = None) -> Any:
-    """Return `value` as plain JSON with every secret replaced by a mark, user data and console by hash and size."""
+    """Return `value` as plain JSON, with secrets replaced by a mark, user data and console by size and hash."""
     if value is not None and _is_sensitive(shape):
         return REDACTED
     match value:
@@ -66,7 +66,7 @@ def _plain(value: Any) -> Any:
 
 
 def text_without_secrets(text: str) -> str:
-    """Return a text without private keys, and without what makes an address in it a signed one."""
+    """Return a text without private keys and without the signatures of URLs."""
     return PRIVATE_KEY.sub(REDACTED, SIGNED.sub(rf"\1{REDACTED}", text)) if "=" in text or "-----" in text else text
 
 
@@ -83,7 +83,7 @@ def _member(key: Any, value: Any, shape: Shape | None, *, secret: bool) -> Any:
 
 
 def is_secret(name: str, value: Any = "") -> bool:
-    """Say whether a member holds a secret, by its name; yes or no is none, nor is a number of tokens."""
+    """Return whether a member is secret by its name. Booleans and numbers of tokens are not."""
     sounds = _sounds(str(name))
     if isinstance(value, bool) or sounds == "plain":
         return False
@@ -97,7 +97,7 @@ def _bare(name: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _sounds(name: str) -> Literal["plain", "secret", "token"]:
-    """Return what a member is by its name; a response has some hundred names, thousands of times."""
+    """Return what a member is by its name. Cached: a response has some hundred names."""
     bare = _bare(name)
     if PUBLIC.fullmatch(bare):
         return "plain"
@@ -107,7 +107,7 @@ def _sounds(name: str) -> Literal["plain", "secret", "token"]:
 
 
 def _names_a_secret(pair: Mapping[Any, Any]) -> bool:
-    """Say whether an object is a secret's name with its value, or a parameter that is kept encrypted."""
+    """Return whether an object is a secret's name with its value, or an encrypted parameter."""
     told = (value for key, value in pair.items() if _bare(str(key)) in NAMES)
     return pair.get("Type") == "SecureString" or any(isinstance(name, str) and is_secret(name) for name in told)
 
@@ -117,12 +117,12 @@ def _is_sensitive(shape: Shape | None) -> bool:
 
 
 def _user_data(value: Any) -> Any:
-    """Return the hash of user data, which travels as bytes, as base64, or wrapped in {"Value": base64}."""
+    """Return the hash of user data, which may be bytes, base64, or {"Value": base64}."""
     return {key: _body(inner) for key, inner in value.items()} if isinstance(value, Mapping) else _body(value)
 
 
 def _body(value: Any) -> Any:
-    """Return the hash of a text or of what it is the base64 of; of anything else, that there is something."""
+    """Return the hash of a text, base64-decoded if possible; for anything else, a mark."""
     match value:
         case None:
             return None
@@ -137,5 +137,5 @@ def _body(value: Any) -> Any:
 
 
 def fingerprint(body: bytes) -> dict[str, Any]:
-    """Return the size and SHA-256 that stand for a body that is not written down."""
+    """Return the size and SHA-256 that replace a body."""
     return {"bytes": len(body), "sha256": hashlib.sha256(body).hexdigest()}

@@ -1,7 +1,6 @@
-"""The values that records are made of, each as tight as whoever reads it needs, and no tighter.
+"""Schemas for the values in records, each as strict as its readers need, and no stricter.
 
-These are pydantic's own schemas, written as it compiles them: to derive them from classes takes 30 ms, and each command
-reads records.
+They are pydantic's own schemas, written out: deriving them from classes takes 30 ms, and every command reads records.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from ec2lab.validators import NAME
 
 
 def members(*, others: Literal["allow", "ignore"] = "allow", **fields: CoreSchema | TypedDictField) -> CoreSchema:
-    """Return an object with these members. Any others may be anything: AWS adds some, and so do later versions."""
+    """Return the schema of an object with these members. Others may be anything: AWS and later versions add some."""
     return core_schema.typed_dict_schema(
         {name.rstrip("_"): _field(given) for name, given in fields.items()},
         extra_behavior=others,
@@ -32,17 +31,17 @@ def _field(given: Any) -> TypedDictField:
 
 
 def optional(schema: CoreSchema) -> TypedDictField:
-    """Return a member that may be left out."""
+    """Return an optional member."""
     return core_schema.typed_dict_field(schema, required=False)
 
 
 def pattern(expression: str, longest: int | None = None) -> CoreSchema:
-    """Return a text that an expression matches as a whole."""
+    """Return the schema of a text that an expression matches completely."""
     return core_schema.str_schema(pattern=f"^(?:{expression})$", max_length=longest, strict=True)
 
 
 def checked(check: Callable[[str], Any], schema: CoreSchema) -> CoreSchema:
-    """Return a text that `check` raises no ValueError for; it stays as it was."""
+    """Return the schema of a text for which `check` raises no ValueError."""
 
     def unchanged(text: str) -> str:
         check(text)
@@ -52,22 +51,22 @@ def checked(check: Callable[[str], Any], schema: CoreSchema) -> CoreSchema:
 
 
 def nullable(schema: CoreSchema) -> CoreSchema:
-    """Return what may be null."""
+    """Return the schema of a value that may be null."""
     return core_schema.nullable_schema(schema)
 
 
 def several(schema: CoreSchema) -> CoreSchema:
-    """Return an array."""
+    """Return the schema of an array."""
     return core_schema.list_schema(schema, strict=True)
 
 
 def mapping(schema: CoreSchema) -> CoreSchema:
-    """Return an object whose values are all of one kind."""
+    """Return the schema of an object whose values all match one schema."""
     return core_schema.dict_schema(values_schema=schema, strict=True)
 
 
 def whole(least: int, most: int) -> CoreSchema:
-    """Return a whole number."""
+    """Return the schema of a whole number."""
     return core_schema.int_schema(ge=least, le=most, strict=True)
 
 
@@ -77,28 +76,28 @@ BYTES = core_schema.bytes_schema(strict=True)
 YES_OR_NO = core_schema.bool_schema(strict=True)
 LINE = core_schema.str_schema(max_length=500, strict=True)
 COUNT = whole(0, 10**6)
-"""How many instances are asked for; AWS gives a thousand in a request."""
+"""Number of requested instances; AWS allows a thousand per request."""
 AMOUNT = core_schema.float_schema(ge=0, le=2**63, allow_inf_nan=False)
-"""A size, a rate, a number of things: what can be reckoned with."""
+"""A size, rate or count."""
 MOMENT = checked(
     datetime.fromisoformat,
     pattern(r"(19|2[01])[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9:]{8}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})"),
 )
-"""RFC 3339 with its offset: without one, Python takes a time for this computer's own. Of years that can be added to."""
+"""RFC 3339 with offset: without one, Python assumes this computer's time zone. The years leave room for additions."""
 NAME_OF_FILE = pattern(NAME)
 EXPERIMENT = pattern(r"[a-z0-9][a-z0-9_-]*", 128)
-"""Longer than a name may be by what the lab puts before one: build-speech pulls the dataset speech."""
+"""Longer than a name may be, for the prefixes that the lab adds: build-speech builds the dataset speech."""
 TYPE_NAME = pattern(r"[a-z0-9][a-z0-9-]*", 63)
-"""A resource type's, which may be one of a plugin that is not installed here."""
+"""A resource type, possibly of a plugin that is not installed here."""
 AREA = pattern(r"|[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
-"""A region becomes a part of a host's name, and botocore takes what may be one (RFC 1123); `global`, or nothing."""
+"""A region becomes a part of a host name, and botocore accepts valid ones (RFC 1123); or `global`, or empty."""
 INSTANCE_ID = pattern(r"i-[0-9a-z]+", 40)
 RESOURCE_ID = pattern(r"[A-Za-z0-9][!-)+->@-~]*", 1024)
-"""An id, or the name or ARN of what has none; in a filter of AWS's, * and ? would stand for others."""
+"""An id, or the name or ARN of a resource without one. In AWS's filters, * and ? would match others."""
 RECORD_ID = pattern(r"[0-9a-f]{32}")
 DIGEST = pattern(r"[0-9a-f]{64}")
 COMMIT = pattern(r"[0-9a-f]{40}([0-9a-f]{24})?")
-"""An argument of git: nothing that could be taken for an option."""
+"""An argument of git; it must not look like an option."""
 
 
 TAGS = several(members(Key=TEXT, Value=optional(TEXT)))
@@ -125,7 +124,7 @@ REQUEST = members(
     VolumeInitializationRate=optional(AMOUNT), GroupId=optional(TEXT), GroupName=optional(TEXT),
     KeyPairId=optional(TEXT), AllocationId=optional(TEXT), RoleName=optional(TEXT), InstanceProfileName=optional(TEXT),
 )  # fmt: skip
-"""What any of the operations below may be asked with."""
+"""Members of the requests of all operations below."""
 
 INTERFACE = members(
     Association=optional(members(IpOwnerId=optional(TEXT))), Attachment=optional(members(AttachTime=optional(MOMENT)))
@@ -147,7 +146,7 @@ STARTED_SNAPSHOT = members(
     SnapshotId=RESOURCE_ID, VolumeSize=optional(AMOUNT), FullSnapshotSizeInBytes=optional(AMOUNT),
     StartTime=optional(MOMENT), Tags=optional(TAGS),
 )  # fmt: skip
-"""CopySnapshot tells no more than the id, CreateSnapshot and StartSnapshot the rest."""
+"""CopySnapshot returns only the id, CreateSnapshot and StartSnapshot the rest."""
 SNAPSHOT = members(
     SnapshotId=RESOURCE_ID, State=TEXT, VolumeSize=AMOUNT, StartTime=MOMENT, Encrypted=YES_OR_NO,
     Progress=optional(TEXT), StateMessage=optional(TEXT), FullSnapshotSizeInBytes=optional(AMOUNT), Tags=optional(TAGS),
@@ -194,19 +193,19 @@ FOUND = members(
     kind=TYPE_NAME, id=RESOURCE_ID, region=AREA, record=nullable(LINE), experiment=optional(nullable(EXPERIMENT)),
     since=core_schema.union_schema([core_schema.literal_schema([""]), MOMENT]), others="ignore",
 )  # fmt: skip
-"""A resource that AWS was found to have."""
+"""A resource that was found in AWS."""
 CODE = members(commit=COMMIT, pack_sha256=DIGEST, diff_sha256=optional(DIGEST))
-"""The code of a run: `commit` becomes an argument of git, the digest a file's name."""
+"""The code of a run. `commit` becomes an argument of git, the digest a file's name."""
 EXPERIMENT_FILE = members(
     ttl=optional(checked(duration, TEXT)), code=optional(members(path=optional(TEXT))),
     parameters=optional(mapping(ANYTHING)), data=optional(several(mapping(ANYTHING))),
 )  # fmt: skip
-"""An experiment's file; the rest of it is validated as any such file is where it is launched again."""
+"""An experiment's file. The rest is validated like any such file when it is launched again."""
 RUN = members(
     from_=NAME_OF_FILE, experiment=EXPERIMENT_FILE, command_sha256=optional(DIGEST), code=optional(CODE),
 )  # fmt: skip
 ORIGIN = members(instance=INSTANCE_ID, region=AREA, type=LINE, image=LINE, snapshots=mapping(TEXT))
-"""What an instance was made from."""
+"""The provenance of an instance."""
 
 ANNOTATION = members(
     deleted=optional(several(RESOURCE_ID)),
@@ -221,7 +220,7 @@ ANNOTATION = members(
     not_reached=optional(TEXT),
     kept_bytes=optional(whole(0, 2**53)),
 )
-"""A note of a later version, or of a plugin, may say what it likes under other names."""
+"""Annotations of later versions and of plugins may have any other names."""
 ERROR = members(
     code=TEXT, message=optional(nullable(TEXT)), http_status=optional(nullable(whole(0, 999))),
     retries=optional(whole(-(10**6), 10**6)),

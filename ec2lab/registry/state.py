@@ -1,4 +1,4 @@
-"""From the registry's records to what lives: computed each time, never stored."""
+"""Computes live resources from the registry's records, each time they are needed."""
 
 from __future__ import annotations
 
@@ -12,45 +12,45 @@ from ec2lab.registry.record import Event, Record
 from ec2lab.resource import Resource, ResourceType
 
 DELETED = "deleted"
-"""The note by which the lab says that AWS was asked, and these ids are no more."""
+"""The annotation that AWS no longer has these ids."""
 DISCOVERED = "discovered"
-"""The note by which the lab says that AWS was asked, and these resources are what intents without an answer made."""
+"""The annotation that intents without a response created these resources."""
 RESOLVED = "resolved"
-"""The note by which the lab says that what these intents may have made has been looked for."""
+"""The annotation that these intents were checked for what they may have created."""
 
 
 @dataclass
 class ResourceState:
-    """What the registry says of one experiment, or of all."""
+    """The state of one experiment, or of all, according to the registry."""
 
     live: list[Resource] = field(default_factory=list)
     unresolved: list[Record] = field(default_factory=list)
-    """Intents to create whose outcome nobody knows: the process died, or the answer was lost."""
+    """Intents to create with an unknown result: the process died, or the response was lost."""
     regions: set[str] = field(default_factory=set)
-    """Where anything was ever asked to be created."""
+    """Regions in which anything was ever requested."""
     calls: dict[str, Call] = field(default_factory=dict)
-    """By the lab:request-id tag of what it makes, each call that ever asked for something to be created."""
+    """By lab:request-id tag, each call that ever requested a resource."""
     kinds: set[str] = field(default_factory=set)
-    """The names of the kinds that were ever asked for: of others nothing can live."""
+    """The resource types that were ever requested. Nothing of other types can be live."""
     of_experiments: set[str] = field(default_factory=set)
-    """Those of them that were ever asked for, or found, for an experiment: the lab's own are no experiment's."""
+    """Those of them that were requested or found for an experiment, not for the whole lab."""
     unknown: list[Resource] = field(default_factory=list)
-    """What was found of a resource type that no plugin here knows: it is shown, and left alone."""
+    """Resources of types that no plugin here defines: they are shown, and left alone."""
 
     @property
     def tokens(self) -> Collection[str]:
-        """The lab:request-id tags of all that was ever asked to be created."""
+        """The lab:request-id tags of everything that was ever requested."""
         return self.calls.keys()
 
     @property
     def names(self) -> set[str]:
-        """The experiments that live, or of which that is not known."""
+        """The experiments that are live, or may be."""
         there = [*self.live, *self.unknown]
         found = {resource.experiment for resource in there} | {intent.experiment for intent in self.unresolved}
         return {name for name in found if name}
 
     def without(self, regions: Collection[str]) -> ResourceState:
-        """Return the same as if nothing were known of some regions."""
+        """Return the state without some regions."""
         return replace(
             self,
             live=[resource for resource in self.live if resource.region not in regions],
@@ -60,18 +60,18 @@ class ResourceState:
 
     @property
     def seen(self) -> bool:
-        """Whether anything was ever asked to be created."""
+        """Whether anything was ever requested."""
         return bool(self.calls)
 
 
 Born = dict[tuple[str, str], Resource]
-"""By kind and id, what was made and has not ended yet."""
+"""By resource type and id, what was created and has not been deleted."""
 
 
 def holdings(
     records: Iterable[Record], kinds: Mapping[str, ResourceType], experiment: str | None = None
 ) -> ResourceState:
-    """Fold records into what lives, for one experiment or for all."""
+    """Compute the state of one experiment, or of all, from the records."""
     born: Born = {}
     open_intents: dict[str, Record] = {}
     creating = {operation for kind in kinds.values() for operation in kind.created_by}
@@ -92,7 +92,7 @@ def holdings(
 
 
 def _note_response(record: Record, born: Born, found: ResourceState, kinds: Mapping[str, ResourceType]) -> None:
-    """Note what a response says was made, and what has ended."""
+    """Note what a response created and deleted."""
     for kind in kinds.values():
         for resource in kind.created_resources(record):
             born[kind.name, resource.id] = resource
@@ -103,7 +103,7 @@ def _note_response(record: Record, born: Born, found: ResourceState, kinds: Mapp
 
 
 def _note_looks(record: Record, note: Mapping[str, Any], born: Born, found: ResourceState, types: set[str]) -> None:
-    """Note what the lab found when it asked AWS, and what it did not find any more; `types` are all that are named."""
+    """Note what a check of AWS found, and what it no longer found; `types` are all types named."""
     for told in note.get(DISCOVERED, ()):
         resource = born[told["kind"], told["id"]] = Resource(
             **{"experiment": record.experiment, "recorded": record.time, **told}
@@ -121,7 +121,7 @@ def _note_looks(record: Record, note: Mapping[str, Any], born: Born, found: Reso
 
 
 def as_annotation(resource: Resource) -> dict[str, str | None]:
-    """Return a resource as a note holds it: what it takes to look it up and to delete it."""
+    """Return a resource as an annotation stores it: what is needed to find and delete it."""
     names = ("kind", "id", "region", "since", "record", "experiment")
     return {name: getattr(resource, name) for name in names}
 
@@ -129,9 +129,9 @@ def as_annotation(resource: Resource) -> dict[str, str | None]:
 def _note_request(
     record: Record, open_intents: dict[str, Record], found: ResourceState, kinds: Mapping[str, ResourceType]
 ) -> None:
-    """Note what was asked for; an answer tells it too, whose intent was lost with an earlier file.
+    """Note what was requested. A response shows it too, if its intent was lost with an earlier file.
 
-    A dry run asks for nothing, unless the endpoint ignored that and carried it out.
+    A dry run requests nothing, unless the endpoint ignored that and carried it out.
     """
     if record.event not in (Event.INTENT, Event.RESPONSE):
         return

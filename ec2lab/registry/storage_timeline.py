@@ -1,7 +1,7 @@
-"""From when to when volumes and snapshots were there, and what they are. Pure.
+"""When volumes and snapshots existed, and their properties. Pure.
 
-Volumes are made by themselves, or come with instances. Snapshots are as AWS described them; with them goes when fast
-restore was on.
+Volumes are created on their own or with instances. Snapshots are as AWS described them, with the times when fast
+restore was enabled.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ FSR_OPERATIONS = {
     "EnableFastSnapshotRestores": "Successful", "DisableFastSnapshotRestores": "Successful",
     "DescribeFastSnapshotRestores": "FastSnapshotRestores",
 }  # fmt: skip
-"""Which responses tell of fast restore, and in which member, each with its State."""
+"""Responses about fast restore, and the member with each State."""
 DISABLED_STATES = ("disabled", "disabling")
 
 
 @dataclass(slots=True, kw_only=True)
 class FastRestore:
-    """A time in which fast restore of a snapshot was on in a zone."""
+    """A time when fast restore of a snapshot was enabled in a zone."""
 
     zone: str
     region: str
@@ -43,28 +43,28 @@ class FastRestore:
 
 @dataclass(slots=True, kw_only=True)
 class SnapshotTimeline:
-    """One snapshot that was made, or described."""
+    """One snapshot that was created or described."""
 
     id: str
     region: str
     experiment: str | None = None
     by: str = ""
     began: datetime | None = None
-    """None where no record says that it was made: somebody else's that was described."""
+    """None if no record shows its creation: it was only described."""
     ended: datetime | None = None
     described: Mapping[str, Any] = field(default_factory=dict)
-    """All that responses tell of it, the latest last."""
+    """Everything that responses contain about it, the latest last."""
     is_listed: bool = False
-    """Whether DescribeSnapshots showed it."""
+    """Whether DescribeSnapshots returned it."""
     restores: list[FastRestore] = field(default_factory=list)
 
     def end(self, moment: datetime) -> None:
-        """Note its end; the first that is heard of is the true one."""
+        """Note its end. The first one noted counts."""
         self.ended = self.ended or max(moment, self.began or moment)
 
 
 class SnapshotTimelines:
-    """All snapshots that records tell of. What was made is noted before what became of it."""
+    """All snapshots in the records. Creations are noted before later events."""
 
     def __init__(self, records: Iterable[Record], looks: Looks) -> None:
         self.known: dict[str, SnapshotTimeline] = {}
@@ -141,32 +141,32 @@ class VolumeTimeline:
     experiment: str | None
     by: str
     whose: Account | None
-    """The account that it is in, where that is known."""
+    """Its account, if known."""
     described: Mapping[str, Any]
-    """In the words of DescribeVolumes, as far as it is known."""
+    """Its properties as in DescribeVolumes, as far as they are known."""
     snapshot: Mapping[str, Any]
-    """The same of what it was made from, in those of DescribeSnapshots."""
+    """The same for its snapshot, as in DescribeSnapshots."""
     initialization_rate: int
-    """MiB/s at which its blocks were loaded; 0 where that was left to AWS."""
+    """MiB/s at which its blocks were loaded; 0 for AWS's default."""
     began: datetime
     ended: datetime | None
     kept: bool
-    """Whether a teardown kept it."""
+    """Whether a teardown retained it."""
     instance: str = ""
-    """The instance that it came with, where it came with one."""
+    """The instance that it was created with, if any."""
     due: datetime | None = None
 
     @property
     def is_told(self) -> bool:
-        """Whether its size and its type are known, from which its price follows."""
+        """Whether the size and type that determine its price are known."""
         return bool(self.described.get("Size") and self.described.get("VolumeType"))
 
 
 class VolumeTimelines:
-    """All volumes that records tell of.
+    """All volumes in the records.
 
-    What a request leaves open is taken from a description of the volume, its snapshot or its image, whenever that came.
-    A volume that was kept is there until it is deleted, or until AWS, asked for it, does not show it any more.
+    What a request leaves out is taken from a description of the volume, its snapshot or its image. A retained volume
+    exists until it is deleted, or until AWS, queried for it, no longer shows it.
     """
 
     def __init__(
@@ -179,7 +179,7 @@ class VolumeTimelines:
         self._snapshots = snapshots
         self._looks = looks
         self._asked: dict[str, Record] = {}
-        """What CreateVolume was asked, by its token: the response may be lost."""
+        """CreateVolume requests by token: the response may be lost."""
         self._made: dict[str, Record] = {}
         self._ended: dict[str, datetime] = {}
         self._kept: set[str] = set()
@@ -215,7 +215,7 @@ class VolumeTimelines:
                 self._images |= dict(_sizes(response))
 
     def of(self, instances: Iterable[InstanceTimeline]) -> Iterator[VolumeTimeline]:
-        """Yield each volume, with those of these instances."""
+        """Yield all volumes, including those of these instances."""
         for identity, record in self._made.items():
             request, response = record.request or {}, record.response or {}
             began = parse_time(response.get("CreateTime") or record.time)
@@ -226,7 +226,7 @@ class VolumeTimelines:
                 **self._told(identity, {**request, **response}),
             )  # fmt: skip
         for instance in instances:
-            if instance.runs or not instance.ended:  # else it never came to run, and its volumes went with it
+            if instance.runs or not instance.ended:  # else it never ran, and its volumes were deleted with it
                 yield from self._root_and_data_volumes(instance)
 
     def _end(self, identity: str, made: Record | InstanceTimeline, began: datetime) -> datetime | None:
@@ -253,7 +253,7 @@ class VolumeTimelines:
             )  # fmt: skip
 
     def _told(self, identity: str, asked: Mapping[str, Any], of_image: int | None = None) -> dict[str, Any]:
-        """Return what a volume and its snapshot are, and at which rate it was initialized, from what was asked for."""
+        """Return a volume, its snapshot and its initialization rate, from the request."""
         described = self._volumes.get(identity, {})
         snapshot = str(described.get("SnapshotId") or asked.get("SnapshotId") or "")
         made_from = self._snapshots[snapshot].described if snapshot in self._snapshots else {}
@@ -267,7 +267,7 @@ class VolumeTimelines:
 
 
 def is_retention(record: Record) -> bool:
-    """Say whether a teardown marked volumes as kept."""
+    """Return whether a teardown marked volumes as retained."""
     is_answer = record.operation == "CreateTags" and record.event is Event.RESPONSE
     return is_answer and KEPT in from_aws((record.request or {}).get("Tags"))
 

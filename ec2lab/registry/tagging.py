@@ -1,4 +1,4 @@
-"""Whose a resource is, put on as tags by the very call that creates it."""
+"""Adds ownership tags to resources, in the call that creates them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from ec2lab.resource import ResourceType
 
 IN_IAM = ("role", "instance-profile")
 REFUSED = r"[^\w +\-=.:/@]"
-"""What some services do not take in a tag's value
+"""Characters that some services reject in a tag's value
 (https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html)."""
 
 
@@ -36,12 +36,12 @@ class Tagger:
 
     kinds: Iterable[ResourceType]
     team: Mapping[str, str]
-    """The tags of lab.toml."""
+    """The tags in lab.toml."""
     registry: Callable[[], str]
-    """Returns the id of the registry that the call is written into."""
+    """Returns the id of the registry that records the call."""
 
     def __call__(self, operation: str, request: Mapping[str, Any], record_id: str) -> list[dict[str, Any]]:
-        """Return the call's TagSpecifications, its own tags first in rank. Raises UserError where AWS would refuse."""
+        """Return the call's TagSpecifications; its own tags take precedence. Raises UserError for invalid ones."""
         types = dict.fromkeys(t for kind in self.kinds for t in kind.taggable_types(operation, request))
         given = [s["ResourceType"] for s in request.get("TagSpecifications", ())]
         limits = DIRECT if operation == "StartSnapshot" else TagLimits()
@@ -54,12 +54,12 @@ class Tagger:
     def _tags(self, given: Mapping[str, str], record_id: str) -> dict[str, str]:
         whose = {RECORD: record_id, REGISTRY: self.registry()}
         ours = {BY: re.sub(REFUSED, "_", person())[:256]}
-        # A dataset belongs to the lab, also when an experiment's teardown makes a version of it.
+        # A dataset belongs to the lab, even if an experiment's teardown creates a version.
         if (experiment := current_experiment()) and SHARED not in given and DATASET not in given:
             ours |= {"Name": experiment, EXPERIMENT: experiment}
         return {**self.team, **ours, **given, **whose}
 
 
 def _as_iam_takes(tags: Mapping[str, str]) -> dict[str, str]:
-    """Return tags without characters that IAM does not take: the team's tags in lab.toml are EC2's first."""
+    """Return tags without characters that IAM rejects; the tags in lab.toml are written for EC2."""
     return {re.sub(REFUSED, "_", key): re.sub(REFUSED, "_", value) for key, value in tags.items()}
