@@ -4,7 +4,7 @@
 # EXP='a b; c' arrives as one string and is refused there. `override … $(value …)` keeps
 # make itself from expanding a $(shell …) in a value when it exports it.
 
-VARIABLES := EXP SCRIPT COUNT MIN_COUNT DATASET VERSION TTL REGIONS COMPLETE_WITHIN HOST VOLUME SNAPSHOT MOUNT KEEP_LAST RETAIN_FOR REASON YES FIX OWNER BASE SOURCE PARAMS DEST RETRY_FAILED AGAIN SIZE OUTPUT FORCE NAME KEY MEMBER NEW_EXP PURGE ADOPT DRY_RUN PASSWORD INCLUDE_DATASETS SINCE UNTIL GROUP_BY REGISTRY ONLY RUNS RAW GPU MEMORY JSON DEBUG COVERAGE FULL
+VARIABLES := EXP SCRIPT COUNT MIN_COUNT DATASET VERSION TTL REGIONS COMPLETE_WITHIN HOST VOLUME SNAPSHOT MOUNT KEEP_LAST RETAIN_FOR REASON YES FIX OWNER BASE SOURCE PARAMS DEST RETRY_FAILED AGAIN SIZE OUTPUT FORCE NAME KEY MEMBER NEW_EXP PURGE ADOPT DRY_RUN PASSWORD INCLUDE_DATASETS SINCE UNTIL GROUP_BY REGISTRY ONLY RUNS RAW GPU MEMORY CMD TTY JSON DEBUG COVERAGE FULL
 # Some shells, and WSL, export these as the name of the computer that make runs on.
 $(foreach variable,HOST NAME,$(if $(findstring environment,$(origin $(variable))),$(eval override $(variable) :=)))
 $(foreach variable,$(VARIABLES),$(eval override $(variable) := $$(value $(variable))))
@@ -59,6 +59,9 @@ rerun: $(READY)  ## Repeat EXP's last run under the name NEW_EXP
 
 wait: $(READY)  ## Wait for EXP's command; exit with its status
 	$(RUN) scripts.wait
+
+exec: $(READY)  ## Run CMD on EXP's instances at once (HOST=foo-2, TTY=1)
+	$(RUN) scripts.exec
 
 watch: $(READY)  ## Follow EXP; relaunch what AWS interrupts
 	$(RUN) scripts.watch

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
-from ec2lab.errors import UsageError, UserError
+from ec2lab.errors import UserError
 from ec2lab.interrupts import INTERRUPTS
 from ec2lab.outlet import Outlet, open_outlets
 from ec2lab.printable import printable, printable_document, printable_log
@@ -86,10 +86,10 @@ class Console:
         outlet = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
         return not isinstance(outlet, Outlet) or outlet.has_reader
 
-    def log(self, lines: Sequence[str]) -> None:
-        """Print lines of a log with their own colours and nothing else that a terminal obeys."""
-        if not self.as_json:
-            self._print("\n".join(map(printable_log, lines)))
+    def log(self, lines: Sequence[str], before: str = "", *, to_stderr: bool = False) -> None:
+        """Print lines of a log with their own colours and nothing else that a terminal obeys, each after `before`."""
+        if lines and not self.as_json:
+            self._print("\n".join(f"{before}{printable_log(line)}" for line in lines), to_stderr=to_stderr)
 
     def as_it_is(self, content: bytes) -> None:
         """Print every byte as it is, and at once."""
@@ -120,7 +120,7 @@ class Console:
         finally:
             self._display = None
 
-    def _print(self, text: str | bytes, *, newline: bool = True) -> None:
+    def _print(self, text: str | bytes, *, newline: bool = True, to_stderr: bool = False) -> None:
         """Print a line. A reader that is gone (`| head`, a closed terminal) must not stop what is being done."""
         try:
             if self._display and isinstance(text, str):
@@ -132,7 +132,7 @@ class Console:
                 if self._unfinished and newline:
                     typer.echo("\r\033[K", nl=False)
                     self._unfinished = False
-                typer.echo(text, nl=newline)
+                typer.echo(text, nl=newline, err=to_stderr)
         except OSError:
             _discard_stdout()
 
@@ -184,7 +184,7 @@ def run(app: typer.Typer) -> NoReturn:
     except KeyboardInterrupt:
         _fail("interrupted", INTERRUPTED)
     except UserError as mendable:
-        _fail(str(mendable), 2 if isinstance(mendable, UsageError) else 1, getattr(mendable, "__notes__", ()))
+        _fail(str(mendable), mendable.exit_status, getattr(mendable, "__notes__", ()))
     except Exception:  # noqa: BLE001 - a bug of ours: all of it is shown, but for what a terminal would obey
         _print_traceback()
         _leave(1)

@@ -4,12 +4,16 @@
 class UserError(Exception):
     """Something the user can fix, in one line: what is wrong, where, and how to fix it.
 
-    `console.run` prints the line and exits with 1; anything else that escapes a script is a bug of ours.
+    `console.run` prints the line and exits with its status; anything else that escapes a script is a bug of ours.
     """
+
+    exit_status = 1
 
 
 class UsageError(UserError):
-    """A variable or an option whose value is not of its type: the exit status is 2."""
+    """A variable or an option whose value is not of its type."""
+
+    exit_status = 2
 
 
 class PluginFailed(UserError):

@@ -45,6 +45,10 @@ Regions = Annotated[str, typer.Option("--regions", envvar="REGIONS", help="Regio
 HostName = Annotated[
     str, typer.Option("--host", envvar="HOST", help="Experiment, instance (foo-2) or address; or several.")
 ]
+RemoteCommandText = Annotated[
+    str, typer.Option("--cmd", envvar="CMD", help="The command, for bash: 'nvidia-smi | head'. Quoted as one word.")
+]
+Tty = Annotated[bool, typer.Option("--tty", envvar="TTY", help="Run it on a terminal, on one instance.")]
 Of = Annotated[str, typer.Option("--owner", envvar="OWNER", help="Whose: user@host, or everyone. Default: yours.")]
 Count = Annotated[int, typer.Option("--count", envvar="COUNT", min=1, max=1000, help="Number of instances.")]
 Confirm = Annotated[bool, typer.Option("--yes", envvar="YES", help="Confirm the changes that are shown.")]

@@ -30,7 +30,7 @@ _ec2_lab_values() {
         REGIONS) sed -n '/^regions/,/\]/p' lab.toml | grep -o '"[^"]*"' | tr -d '"' ;;
         GPU) printf '%s\n' A10G A100 B200 H100 H200 L4 L40S T4 V100 ;;
         GROUP_BY) printf '%s\n' member experiment region kind ;;
-        YES|FIX|DRY_RUN|PURGE|ADOPT|RETRY_FAILED|RAW|JSON|DEBUG|FORCE) echo 1 ;;
+        YES|FIX|DRY_RUN|PURGE|ADOPT|RETRY_FAILED|RAW|TTY|JSON|DEBUG|FORCE) echo 1 ;;
     esac
 }
 

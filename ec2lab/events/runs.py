@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from ec2lab.events import Event
 
@@ -29,6 +29,24 @@ class PartialLogLine(Event, commands="logs"):
 
     instance: str
     text: str
+
+
+class RemoteOutput(Event, commands="exec"):
+    """A line that a command printed on an instance."""
+
+    host: str
+    stream: Literal["stdout", "stderr"]
+    text: str
+
+
+class RemoteCommandExited(Event, commands="exec"):
+    """A command has exited on an instance, or could not be run there."""
+
+    host: str
+    exit_code: int
+    """The command's own; 255 with a reason where ssh failed."""
+    reason: str
+    """Why the command could not be run, or not to its end; empty where the exit code is its own."""
 
 
 class SweepStarted(Event, commands="sweep"):

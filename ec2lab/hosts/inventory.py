@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 from ec2lab import clock
 from ec2lab.aws.tags import EXPERIMENT
 from ec2lab.config.public_key import fingerprint
+from ec2lab.context import working_on
 from ec2lab.errors import UserError
 from ec2lab.files import exists
 from ec2lab.hosts.host_keys import Pinning
@@ -28,6 +30,8 @@ from ec2lab.resources.live_resources import find_live_resources
 from ec2lab.session import Session, locked_session, open_session
 from ec2lab.validators import did_you_mean, experiment_name
 
+CALLED = "called"
+"""The annotation by which `make exec`, `push` and `pull` say on which hosts they act."""
 DESTINATION = r"(?:[A-Za-z0-9_.-]+@)?[A-Za-z0-9_][A-Za-z0-9_.:-]*"
 
 
@@ -133,7 +137,7 @@ def parse_hosts(session: Session, words: str) -> list[Host]:
     """
     if not words.split():
         raise UserError("HOST: which host? (an experiment, or an address; several with spaces between)")
-    return [host for word in words.split() for host in _hosts(session, word)]
+    return [one.connected() for word in words.split() for one in _hosts_to_call(session, word)]
 
 
 def host_for_experiment(session: Session, experiment: str) -> Host:
@@ -154,29 +158,92 @@ def single_host(session: Session, experiment: str, words: str) -> Host:
     return hosts[0]
 
 
+@dataclass(frozen=True, slots=True)
+class HostToCall:
+    """A host that EXP or HOST names, before the first connection. Its host key is pinned if its console shows one."""
+
+    id: str
+    """The instance's id, or the address of a host that is not an instance of the lab."""
+    host: Host
+    pinning: Pinning | None = None
+
+    @property
+    def experiment(self) -> str | None:
+        """The experiment whose instance it is."""
+        return self.pinning.experiment if self.pinning else None
+
+    def connected(self) -> Host:
+        """Return the host. If its console shows no key, the key that it presents now is trusted. Raises Unreachable."""
+        if not self.pinning:
+            return self.host
+        if self.host.trust_on_first_use:
+            self.host.run("true")
+        return self.pinning.record_tofu_key(self.host)
+
+
 def running_hosts(session: Session, experiment: str) -> list[Host]:
     """Return the running instances of an experiment. Raises UserError where it has none."""
+    return [one.connected() for one in _running_to_call(session, experiment)]
+
+
+def _running_to_call(session: Session, experiment: str) -> list[HostToCall]:
     instances = running_instances(session, experiment)
     if not instances:
         stopped = instances_of(session, experiment)
         helps = f"`make start EXP={experiment}` starts it" if stopped else f"`make launch EXP={experiment}` makes one"
         raise UserError(f"{experiment}: no instance of it runs; {helps}")
     reaches = write_ssh_files(session, experiment, instances)
-    return [_known(session, experiment, *pair) for pair in zip(reaches, instances, strict=True)]
+    return [_pinned(session, experiment, *pair) for pair in zip(reaches, instances, strict=True)]
 
 
-def _known(session: Session, experiment: str, reach: SshTarget, instance: Mapping[str, Any]) -> Host:
-    """Return an instance, its host key on file: from its console or, where that has none in time, as it shows it now.
-
-    What runs for longer than its key would be waited for after a launch has had that time.
-    """
+def _pinned(session: Session, experiment: str, reach: SshTarget, instance: Mapping[str, Any]) -> HostToCall:
+    """Return an instance. Its host key is pinned if its console shows it before the host_key_timeout of its launch."""
     pinning = Pinning(session, experiment, reach, lambda said: print(printable(said), file=sys.stderr))
     running = clock.now() - instance["LaunchTime"]
     wait = session.lab.ssh.host_key_timeout - running if session.boot_timeout else timedelta(0)
-    host = pinning.pin_from_console(seconds=max(0.0, wait.total_seconds()))
-    if host.trust_on_first_use:
-        host.run("true")
-    return pinning.record_tofu_key(host)
+    return HostToCall(reach.instance, pinning.pin_from_console(seconds=max(0.0, wait.total_seconds())), pinning)
+
+
+def hosts_to_call(session: Session, experiment: str, words: str, say: Callable[[str], None]) -> list[HostToCall]:
+    """Return the hosts that HOST names or else the running instances of EXP. `say` is told which do not run.
+
+    Raises UserError if none runs.
+    """
+    if not session.instances_boot:
+        raise UserError("the instances of the local cloud never boot, so nobody can log in there")
+    if not words:
+        name = experiment_name(experiment)
+        running = _running_to_call(session, name)
+        _tell_of_others(session, name, {one.id for one in running}, say)
+        return running
+    return [host for word in words.split() for host in _hosts_to_call(session, word)]
+
+
+def record_calls(session: Session, hosts: Sequence[HostToCall]) -> None:
+    """Record on which hosts the script is about to act, but not what it does there."""
+    by_experiment: dict[str | None, list[str]] = {}
+    for one in hosts:
+        by_experiment.setdefault(one.experiment, []).append(one.id)
+    for experiment, ids in by_experiment.items():
+        with working_on(experiment):
+            session.recorder.annotate(**{CALLED: {"hosts": ids}})
+
+
+def _tell_of_others(session: Session, experiment: str, running: Collection[str], say: Callable[[str], None]) -> None:
+    for instance in instances_of(session, experiment):
+        if (identity := instance["InstanceId"]) not in running:
+            say(f"{experiment}: {identity} is {instance['State']['Name']} and is left out")
+
+
+def _hosts_to_call(session: Session, word: str) -> list[HostToCall]:
+    if not re.fullmatch(DESTINATION, word):
+        raise UserError(f"HOST: {word!r} is neither an experiment nor an address")
+    if not (experiment := experiment_of(session, word)):
+        return [HostToCall(word, Host(word, ssh_files(session).config, timeout=session.lab.ssh.login_timeout))]
+    hosts = _running_to_call(session, experiment)
+    if found := [one for one in hosts if word in (experiment, one.host.name)]:
+        return found
+    raise UserError(f"HOST: {word} does not run ({', '.join(one.host.name for one in hosts)} does)")
 
 
 def experiment_of(session: Session, word: str) -> str | None:
@@ -185,15 +252,6 @@ def experiment_of(session: Session, word: str) -> str | None:
     if word in known or exists(session.directory / "experiments" / f"{word}.toml"):
         return word
     return ssh_files(session).experiment_of(word)
-
-
-def _hosts(session: Session, word: str) -> list[Host]:
-    if not re.fullmatch(DESTINATION, word):
-        raise UserError(f"HOST: {word!r} is neither an experiment nor an address")
-    if not (experiment := experiment_of(session, word)):
-        return [Host(word, ssh_files(session).config, timeout=session.lab.ssh.login_timeout)]
-    hosts = running_hosts(session, experiment)
-    return hosts if word == experiment else [host for host in hosts if host.name == word]
 
 
 @contextmanager

@@ -32,6 +32,9 @@ LOGIN = 60.0
 LONGEST_RUN = 600.0
 """Seconds that a call may take that says nothing else."""
 
+OF_THE_PROGRAM = ("out", "err", "end")
+"""Kinds of frames."""
+
 Heard = Callable[[str], None]
 
 
@@ -56,12 +59,12 @@ class Host:
         """
         return self._run(Opening(COMMAND, command), command[0], given, heard, within)
 
-    def run_program(self, program: str, within: float | None = LONGEST_RUN) -> str:
+    def run_program(self, program: str, *arguments: str, within: float | None = LONGEST_RUN) -> str:
         """Run a Python program on the host as whoever logs in, and return what it printed.
 
         Raises Unreachable, Failed, and UserError where it takes too long.
         """
-        return self._run(Opening(program), "python3", within=within)
+        return self._run(Opening(program, arguments), "python3", within=within)
 
     def run_as_root(
         self,
@@ -89,6 +92,19 @@ class Host:
         with self._call(Opening(program, arguments, as_root=True), "python3", None) as call:
             call.give(b"")
             yield from call.output()
+
+    def run_streamed(self, program: str, *arguments: str, heard: Callable[[str, bytes], None]) -> int:
+        """Run a Python program on the host as the user who logs in, without a timeout, and return its exit status.
+
+        `heard` gets each piece of output as it arrives, with "out" or "err". Raises Unreachable and Failed.
+        """
+        with self._call(Opening(program, arguments), "the command", None) as call:
+            call.give(b"")
+            for frame in call.frames():
+                if frame.kind == "end":
+                    return frame.number
+                heard(frame.kind, frame.content)
+        raise AssertionError("a call ends with a frame, or an error")
 
     @contextmanager
     def holding(self, program: str, *arguments: str) -> Iterator[str]:
@@ -174,16 +190,24 @@ class _Call:
 
     def output(self) -> Iterator[bytes]:
         """Yield what the program prints until it has ended. Raises Unreachable, Failed, UserError."""
+        for frame in self.frames():
+            if frame.kind == "out":
+                yield frame.content
+            elif frame.kind == "err":
+                self._errors = (self._errors + frame.content)[-MOST_REMEMBERED:]
+            elif frame.number:
+                raise self._failures.ended_with(frame.number, self._errors)
+
+    def frames(self) -> Iterator[Frame]:
+        """Yield what the program prints to either output, and its end. Raises Unreachable, Failed, UserError."""
         try:
             for frame in self.ssh.frames():
-                if frame.kind == "out":
-                    yield frame.content
-                elif frame.kind == "end":
-                    if frame.number:
-                        raise self._failures.ended_with(frame.number, self._errors)
-                    return
+                if frame.kind in OF_THE_PROGRAM:
+                    yield frame
                 else:
                     self._take(frame)
+                if frame.kind == "end":
+                    return
         except LateError as late:
             raise self._failures.late(late.what, self.host.timeout, self.within, self.ssh) from late
         except InterruptedCallError as interrupted:
@@ -198,8 +222,6 @@ class _Call:
             self.ssh.send(b"".join((b"go\n", self._password(frame.number), self.opening.text, self._given)))
             if self._ends_input:
                 self.ssh.close_input()
-        elif frame.kind == "err":
-            self._errors = (self._errors + frame.content)[-MOST_REMEMBERED:]
         elif frame.kind == "left":
             self.ssh.hear_out()
             raise self._failures.never_began(frame.number, self.opening, self.ssh.said)

@@ -128,13 +128,13 @@ class SshCall:
         while self._stdout in self._selector.get_map():
             self._expect_calm()
             for key, _ in self._selector.select(TICK):
-                self._heard = clock.monotonic() if key.fileobj is self._stdout else self._heard
                 if key.fileobj is self._stdin:
                     self._write()
                 elif key.fileobj is self._stderr:
                     self.said = (self.said + self._read(self._stderr))[-MOST_SAID:]
                 else:
                     yield from self._frames.feed(self._read(self._stdout))
+                    self._heard = clock.monotonic()  # the consumer may have paused (`| less`)
             self._expect_life()
 
     def hear_out(self) -> None:

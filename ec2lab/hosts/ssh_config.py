@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -46,8 +46,19 @@ SINCE_8_7 = {"SessionType": "default", "StdinNull": "no", "ForkAfterAuthenticati
 
 def overriding(strictness: str) -> list[str]:
     """Return the arguments that win over every configuration; host keys are checked as `strictness` says."""
-    options = {**OVERRIDDEN, **(SINCE_8_7 if client_version() >= (8, 7) else {}), "StrictHostKeyChecking": strictness}
-    return [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
+    return _options({**OVERRIDDEN, "StrictHostKeyChecking": strictness})
+
+
+def terminal_command(config: Path, host: str, *words: str) -> list[str]:
+    """Return an ssh command that runs `words` on a remote terminal. The login shell parses them: only plain words."""
+    on_terminal = {"RequestTTY": "force", "EscapeChar": "~", "StrictHostKeyChecking": "yes"}
+    return ["ssh", "-F", str(config), *_options({**OVERRIDDEN, **on_terminal}), "--", host, *words]
+
+
+def _options(values: Mapping[str, str]) -> list[str]:
+    """Return options as `-o` arguments, after those that reset the type of session."""
+    values = {**(SINCE_8_7 if client_version() >= (8, 7) else {}), **values}
+    return [word for name, value in values.items() for word in ("-o", f"{name}={value}")]
 
 
 @cache

@@ -1,0 +1,69 @@
+"""Work on several hosts in parallel, one thread per host. A host that fails or hangs does not delay the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from ec2lab.context import ContextThreadPool
+from ec2lab.errors import UserError
+from ec2lab.hosts.inventory import HostToCall
+from ec2lab.hosts.ssh import Host
+from ec2lab.session import Session
+
+AT_ONCE = 64
+NAMED = 3
+"""Maximum number of hosts that an error names."""
+NOT_REACHED = 255
+"""Exit status when ssh fails, the same as ssh's own (ssh(1), EXIT STATUS)."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostOutcome:
+    """The result on one host."""
+
+    host: str
+    exit_code: int
+    reason: str = ""
+    """Why the work failed; empty if the exit code is that of the command."""
+
+    def __str__(self) -> str:
+        return self.reason or f"{self.host}: the command ended with {self.exit_code}"
+
+
+class HostsFailed(UserError):
+    """The work failed on some hosts. The exit status is that of the first."""
+
+    def __init__(self, outcomes: Sequence[HostOutcome]) -> None:
+        failed = [one for one in outcomes if one.exit_code]
+        more = f"; and {len(failed) - NAMED} more hosts" if len(failed) > NAMED else ""
+        of_all = f"{len(failed)} of {len(outcomes)} hosts failed: " if len(outcomes) > 1 else ""
+        super().__init__(f"{of_all}{'; '.join(map(str, failed[:NAMED]))}{more}")
+        self.exit_status = failed[0].exit_code
+
+
+def on_each(
+    session: Session, hosts: Sequence[HostToCall], work: Callable[[Host], int], heard: Callable[[HostOutcome], None]
+) -> None:
+    """Call `work`, which returns an exit status, for each host. `heard` gets each outcome as it arrives.
+
+    Raises HostsFailed at the end if any host failed.
+    """
+
+    def done(one: HostToCall) -> HostOutcome:
+        try:
+            outcome = HostOutcome(one.host.name, work(one.connected()))
+        except UserError as problem:
+            outcome = HostOutcome(one.host.name, NOT_REACHED, str(problem))
+        heard(outcome)
+        return outcome
+
+    with ContextThreadPool(AT_ONCE) as threads:
+        try:
+            outcomes = list(threads.map(done, hosts))
+        except BaseException:
+            session.over.set()
+            threads.shutdown(wait=True, cancel_futures=True)
+            raise
+    if any(outcome.exit_code for outcome in outcomes):
+        raise HostsFailed(outcomes)

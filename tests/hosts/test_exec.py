@@ -1,0 +1,134 @@
+"""A user's command on instances: what bash is given, what comes back, and what remains after Ctrl-C."""
+
+import os
+import pty
+import select
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from tests.hosts.conftest import EXPERIMENT, LAB
+from tests.hosts.instance import appear, let_in
+from tests.waiting import wait_until
+
+SHOW = "tr '\\0' '\\1' < /proc/$$/cmdline"
+HOSTILE = (
+    f'{SHOW} # it\'s "$HOME" $(touch /tmp/pwned) `touch /tmp/pwned` é \u2028 {{\'a\': """b"""}} !! \\',
+    f"{SHOW}\n#EOF\n  \n\n",
+    f"{SHOW}; : --help -- ; # %s {{}} {{0}} \udcff",
+)
+"""Commands that print which arguments bash had."""
+
+
+@pytest.fixture
+def instances(request, lab, cloud, host_with_sshd, alice_key):
+    """Some instances of an experiment, all on one real host, to which alice logs in with tcsh; her variables."""
+    lab.write("lab.toml", LAB)
+    lab.write("experiments/demo.toml", EXPERIMENT.replace("spot", "on-demand"))  # can be stopped
+    assert lab.launch(COUNT=str(request.param)).code == 0
+    variables = let_in(lab, host_with_sshd, "alice", alice_key, shell="/bin/tcsh")  # noqa: S604
+    for instance in lab.status():
+        appear(cloud, lab, host_with_sshd, instance["id"], instance["region"])
+    host_with_sshd.as_user("alice", "echo 'echo welcome; echo sourced >&2; read -r line' > /home/alice/.bash_profile")
+    lab.write("lab.toml", LAB + '[ssh]\nboot_timeout = "60s"\ntimeout = "3s"\n')
+    return lab, host_with_sshd, {"EXP": "demo", **variables}
+
+
+def reach_elsewhere(lab, name, port):
+    """Let the user's own configuration lead to another port for one instance."""
+    config = lab.path.parent / "home/.ssh/config"
+    config.write_text(f"Match originalhost {name}\n  Port {port}\n{config.read_text()}")
+
+
+@pytest.mark.parametrize("instances", [1], indirect=True)
+def test_a_command_reaches_bash_as_one_argument_and_its_output_and_exit_status_come_back_as_they_are(instances):
+    lab, host, variables = instances
+    for command in HOSTILE:
+        ended = lab.run("exec", CMD=command, **variables)
+        shown = command.encode(errors="surrogateescape").decode(errors="replace")
+        assert ended.out == f"bash\\x01-c\\x01{shown}\\x01\n".replace("\u2028", "\\u2028"), ended.err
+        assert ended.code == 0
+    assert not host.path("/tmp/pwned").exists()
+    ended = lab.run(
+        "exec", CMD=r"read x; echo got=$x in $PWD; printf '\033]0;t\a\033[31mred\n'; echo oh >&2; exit 7", **variables
+    )
+    assert ended.out == "got= in /home/alice\n\\x1b]0;t\\x07red\n"
+    assert (ended.code, ended.err) == (7, "oh\nerror: demo: the command ended with 7\n")
+    assert lab.run("exec", CMD="exit 255", **variables).error == "error: demo: the command ended with 255"
+    told = [record["annotation"] for record in lab.records() if "called" in (record.get("annotation") or {})]
+    assert told == [{"called": {"hosts": [lab.status()[0]["id"]]}}] * (len(HOSTILE) + 2)
+    assert "cmdline" not in lab.registry.read_text()
+    host.as_user("alice", "echo exit 0 > /home/alice/.bash_profile")
+    ended = lab.run("exec", CMD="true", **variables)
+    assert ended.code == 126
+    assert "the command never began: a start-up file ends bash's login there" in ended.err
+
+
+@pytest.mark.parametrize("instances", [4], indirect=True)
+def test_all_instances_run_it_at_once_and_one_that_hangs_or_is_stopped_holds_up_no_other(instances, cloud):
+    lab, _, variables = instances
+    stopped = lab.run("status", JSON="1").events[3]
+    cloud.client("ec2", stopped["region"]).stop_instances(InstanceIds=[stopped["id"]])
+    meet = "echo here >> /tmp/met; until [ $(wc -l < /tmp/met) = 3 ]; do sleep 0.1; done; echo met"
+    ended = lab.run("exec", CMD=meet, **variables)
+    assert ended.code == 0, ended.err
+    assert [line.split(" | ")[1] for line in ended.out.splitlines()] == ["met"] * 3
+    first, second, third = sorted(line.split(" | ")[0] for line in ended.out.splitlines())
+    assert f"warning: demo: {stopped['id']} is stopped and is left out\n" in ended.err
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        reach_elsewhere(lab, second, silent.getsockname()[1])
+        ended = lab.run("exec", CMD="echo x; exit 5", JSON="1", **variables)
+    assert ended.code == 5
+    printed = [event for event in ended.events if event["event"] == "remote-output"]
+    assert sorted(event["host"] for event in printed) == [first, third]
+    exited = {event["host"]: event["exit_code"] for event in ended.events if event["event"] == "remote-command-exited"}
+    assert exited == {first: 5, second: 255, third: 5}
+    last = ended.err.splitlines()[-1]
+    assert last.startswith(f"error: 3 of 3 hosts failed: {first}: the command ended with 5; {second}: no program")
+
+
+@pytest.mark.parametrize("instances", [2], indirect=True)
+def test_ctrl_c_ends_the_command_and_what_it_began_on_every_instance(instances):
+    lab, host, variables = instances
+    begun = lab.start("exec", CMD="trap '' HUP; (trap '' TERM; sleep 971) & echo $$; sleep 972", **variables)
+    assert [begun.stdout.readline().split(" | ")[1].strip().isdigit() for _ in range(2)] == [True, True]
+    begun.send_signal(signal.SIGINT)
+    _, err = begun.communicate(timeout=60)
+    assert (begun.returncode, err.splitlines()[-1]) == (130, "error: interrupted")
+    wait_until(lambda: host.run("pgrep", "-f", "sleep 97[12]", check=False).returncode == 1)
+
+
+@pytest.mark.parametrize("instances", [1], indirect=True)
+def test_on_a_terminal_the_command_talks_to_the_user_and_nothing_of_it_stays_there(instances):
+    lab, host, variables = instances
+    command = "test -t 0 && test -t 1 && printf 'name? ' && read -r name && echo \"it's <$name>\"; exit 3\n\n"
+    host.as_user("alice", "echo 'echo welcome' > /home/alice/.bash_profile")
+    here, there = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "scripts.exec"],
+        cwd=lab.path, env=lab.environment(CMD=command, TTY="1", **variables), stdin=there, stdout=there, stderr=there,
+        start_new_session=True,
+    )  # fmt: skip
+    os.close(there)
+    shown = read_until(here, b"name? ")
+    os.write(here, b"$(id)\n")
+    shown = read_until(here, b"it's <$(id)>\r\n", shown)
+    assert process.wait(60) == 3, shown
+    assert list(host.path("/tmp").glob("ec2-lab-*")) == []
+    os.close(here)
+    ended = lab.run("exec", CMD="true", TTY="1", **variables)
+    assert ended.error.startswith("error: TTY: there is no terminal here")
+
+
+def read_until(terminal, words, shown=b""):
+    """Read what a terminal shows until it shows some words."""
+    while words not in shown:
+        try:
+            assert select.select([terminal], [], [], 30)[0], shown
+            shown += os.read(terminal, 4096)
+        except OSError:
+            raise AssertionError(shown) from None
+    return shown
