@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
-from threading import Event, Lock, RLock
+from threading import Event, RLock
 from typing import Any, TypeVar
 
 from ec2lab import clock
 from ec2lab.aws.clients import Clients
 from ec2lab.aws.cloud import Cloud
-from ec2lab.aws.describe_batcher import DescribeBatcher
 from ec2lab.aws.errors import in_words
-from ec2lab.aws.region_queries import Found, Key, Query, RegionQueries, Responses
-from ec2lab.aws.throttle import TokenBucket
+from ec2lab.aws.region_queries import RegionQueries
 from ec2lab.config.lab_files import load_lab, load_members
 from ec2lab.config.models import Lab, Member
 from ec2lab.console import leave_at_once, warn
@@ -55,14 +53,8 @@ class Session:
     """Whether its calls are written down; without, only those can be made that change nothing."""
     over: Event = field(default_factory=Event)
     """Set when threads need not begin anything more."""
-    preparing: Lock = field(default_factory=Lock)
-    """LockHeld while something is made that a region lacks: of several launches at once one makes it."""
-    prepared: set[str] = field(default_factory=set)
-    """The regions in which that has been done."""
     _opened: list[Registry] = field(default_factory=list)
     _registry_ids: frozenset[str] = frozenset()
-    _by_region: dict[tuple[str, str], Any] = field(default_factory=dict)
-    _met: dict[str, float] = field(default_factory=dict)
     _made: dict[Callable[[Session], Any], Any] = field(default_factory=dict)
     _lock: RLock = field(default_factory=RLock)
 
@@ -126,32 +118,10 @@ class Session:
             return made
 
     @cached_property
-    def _queries(self) -> RegionQueries:
-        return RegionQueries(self.region_timeout)
-
-    @property
-    def has_given_up(self) -> bool:
-        """Whether calls may still be under way that nobody waits for."""
-        return "_queries" in self.__dict__ and self._queries.has_given_up
-
-    def gives_up(self) -> None:
-        """Take note that a call is given up which may still be under way."""
-        self._queries.has_given_up = True
-
-    @property
-    def region_timeout(self) -> float:
-        """Seconds until a command that only reads goes on without a region."""
-        return self.lab.region_timeout.total_seconds()
-
-    def query(self, queries: Mapping[Key, Query[Found]]) -> Responses[Found]:
-        """Ask several regions side by side; those that do not respond in time, or refuse, hide no other."""
-        with suppress(UserError):  # each query says so itself; but no deadline may cut off who types an MFA code
-            self.cloud.expect_credentials()
-        return self._queries.run(queries)
-
-    def query_one(self, query: Query[Found]) -> Found:
-        """Ask for what a command can do without. Raises NoResponse where nothing comes in time."""
-        return self._queries.run_one(query)
+    def queries(self) -> RegionQueries:
+        """Sends queries to several regions side by side."""
+        expect_credentials = lambda: self.cloud.expect_credentials()  # noqa: E731, PLW0108 - a cloud may not be had
+        return RegionQueries(self.lab.region_timeout.total_seconds(), expect_credentials)
 
     @cached_property
     def threads(self) -> ContextThreadPool:
@@ -231,48 +201,17 @@ class Session:
         """Put into the registry's archive what nothing is computed from any more; return how many records."""
         return self.registry.archive(lambda records: needed_records(records, self.kinds))
 
-    @property
-    def instances_boot(self) -> bool:
-        """Whether anybody can log in to what is launched here: the local cloud's instances never boot."""
-        return bool(self.boot_timeout or self.cloud.boot_timeout)
-
-    @property
-    def boot_timeout(self) -> float:
-        """How long an instance may take to boot and set itself up, before it counts as not seen."""
-        wait = self.lab.ssh.boot_timeout
-        return self.cloud.boot_timeout if wait is None else wait.total_seconds()
-
-    def looks(self, region: str) -> DescribeBatcher:
-        """Return what all launches of this session look at a region's instances by."""
-        found: DescribeBatcher = self._once("looks", region, lambda: DescribeBatcher(self.cloud.ec2(region)))
-        return found
-
-    def launch_limiter(self, region: str) -> TokenBucket:
-        """Return what all launches of this session take their turns by in a region."""
-        found: TokenBucket = self._once("bucket", region, lambda: TokenBucket(self.pause))
-        return found
-
-    def _once(self, what: str, region: str, make: Callable[[], Any]) -> Any:
-        with self._lock:
-            if (what, region) not in self._by_region:
-                self._by_region[what, region] = make()
-            return self._by_region[what, region]
-
     def pause(self, seconds: float) -> None:
         """Wait. Raises UserError in a thread whose session is over meanwhile."""
         if clock.sleep_unless(self.over, seconds):
             raise UserError("interrupted")
 
-    def since_met(self, moment: str) -> float:
-        """Return how many seconds ago a moment was first asked about."""
-        now = clock.monotonic()
-        return now - self._met.setdefault(moment, now)
-
     def close(self) -> None:
         """Write what the recorder still counts, and let go of the threads."""
         self.over.set()
         # What was interrupted has been taken back by now; what its threads still ask nobody wants to know.
-        leaves = self.has_given_up or INTERRUPTS.interrupted
+        given_up = "queries" in self.__dict__ and self.queries.has_given_up  # a call may still be under way
+        leaves = given_up or INTERRUPTS.interrupted
         if "threads" in self.__dict__:
             self.threads.shutdown(wait=not leaves, cancel_futures=True)
         if "recorder" in self.__dict__:

@@ -36,7 +36,7 @@ def extend(exp: ExperimentName = "", ttl: Ttl = "", as_json: AsJson = False) -> 
         idle = {expiry_details(instance).get("idle", "") for instance in instances_of(session, exp)} - {""}
         for limit in sorted(idle):
             console.hint(f"  it still ends when it was idle for {limit}")
-        if not session.boot_timeout and not session.cloud.boot_timeout:
+        if not session.cloud.instances_boot:
             console.hint("  the local cloud's instances never boot, so it stands in their tags alone")
 
 

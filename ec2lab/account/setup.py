@@ -48,7 +48,7 @@ class AccountSetup:
 
         Problems common to all, such as expired credentials, are raised. Raises UserError, ClientError.
         """
-        told = self.session.query({(name, "setup"): partial(region_setup, self.session, name) for name in names})
+        told = self.session.queries.run({(name, "setup"): partial(region_setup, self.session, name) for name in names})
         silent = told.unseen
         looked = {region: setup for (region, _), setup in told.found.items()}
         if not looked and len(set(silent.values())) == 1:

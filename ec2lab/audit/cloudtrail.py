@@ -24,7 +24,7 @@ def with_owners(session: Session, found: Sequence[Finding]) -> tuple[list[Findin
     ]
     regions = {finding.resource.region for finding in nameless} - {GLOBAL}
     makers: dict[str, str] = {}
-    responses = session.query({
+    responses = session.queries.run({
         (region, MAKERS): partial(_ask, session, region, [f for f in nameless if f.resource.region == region], makers)
         for region in sorted(regions)
     })  # fmt: skip

@@ -59,7 +59,7 @@ def survey(session: Session, regions: Sequence[str] = ()) -> Survey:
     places, found = list(regions), Survey()
     if not places:
         places, found.unseen = enabled_regions(session)
-    responses = session.query({
+    responses = session.queries.run({
         (region, kind.name): partial(kind.whole, session.cloud, region, [])
         for kind in session.kinds.values()
         for region in kind.places(places)
@@ -88,7 +88,7 @@ def enabled_regions(session: Session) -> tuple[list[str], dict[str, str]]:
     """
     why: dict[str, str] = {}
     for asked in session.lab.regions:
-        responses = session.query({(asked, "regions"): session.cloud.ec2(asked).describe_regions})
+        responses = session.queries.run({(asked, "regions"): session.cloud.ec2(asked).describe_regions})
         for told in responses.found.values():
             names = sorted(region["RegionName"] for region in told["Regions"])
             return list(dict.fromkeys([*session.lab.regions, *names])), {}

@@ -41,6 +41,7 @@ class Cloud:
         self._url, self._session = clients.url, clients.session
         self._regions = lab.regions
         self._home = lab.regions[0]
+        self._configured_boot = lab.ssh.boot_timeout
         self._directory = directory
         self._account: Account | None = None
         self._no_account: UserError | None = None
@@ -83,8 +84,14 @@ class Cloud:
 
     @property
     def boot_timeout(self) -> float:
-        """How long a new instance may take until its set-up is done; instances of the local cloud never boot."""
-        return 0.0 if self._url else BOOT_SECONDS
+        """Seconds that a new instance may take until its set-up is done, before it counts as not seen."""
+        default = 0.0 if self._url else BOOT_SECONDS
+        return default if self._configured_boot is None else self._configured_boot.total_seconds()
+
+    @property
+    def instances_boot(self) -> bool:
+        """Whether anybody can log in to what is launched: the local cloud's instances never boot."""
+        return not self._url or bool(self._configured_boot)
 
     @property
     def banner(self) -> str:

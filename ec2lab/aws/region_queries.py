@@ -75,8 +75,10 @@ class _Sent:
 class RegionQueries:
     """Sends queries for one command, which may do so from several threads."""
 
-    def __init__(self, timeout: float) -> None:
+    def __init__(self, timeout: float, expect_credentials: Callable[[], None] = lambda: None) -> None:
         self.timeout = timeout
+        """Seconds until a command that only reads goes on without a region."""
+        self._expect_credentials = expect_credentials
         self.has_given_up = False
         """Whether a query was given up, and may still be under way."""
         self._silent: dict[str, tuple[Exception, float]] = {}
@@ -85,6 +87,8 @@ class RegionQueries:
 
     def run(self, queries: Mapping[Key, Query[Found]]) -> Responses[Found]:
         """Return all responses that arrive in time. Errors that are neither AWS's nor the network's are raised."""
+        with suppress(UserError):  # each query says so itself; but no deadline may cut off who types an MFA code
+            self._expect_credentials()
         responses: Responses[Found] = Responses(failures=self._left_alone(queries))
         waiting = deque(key for key in _by_turns(queries) if key not in responses.failures)
         sent: dict[Future[Found], _Sent] = {}

@@ -105,7 +105,7 @@ def _vague(found: Iterable[Charge]) -> dict[Key, set[str]]:
 def _look_into(session: Session, vague: Mapping[Key, set[str]]) -> list[Unavailable]:
     """Have AWS describe things; return of which regions it does not."""
     known = pricing(session)
-    responses = session.query({
+    responses = session.queries.run({
         (region, kind): partial(known.pricers[kind].describe, known.kinds[kind], session.cloud, region, sorted(ids))
         for (region, kind), ids in vague.items()
     })  # fmt: skip

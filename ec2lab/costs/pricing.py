@@ -82,7 +82,7 @@ def price_book(session: Session, *, asks_aws: bool = True) -> PriceBook:
     cache = PriceCache(session.directory / ".cache" / f"prices-{session.lab.cloud}{profile}.json")
     home = session.lab.regions[0]
     where = pricing_region(home) or home
-    return PriceBook(PriceLookup(lambda: session.cloud, cache, session.region_timeout, where, asks_aws))
+    return PriceBook(PriceLookup(lambda: session.cloud, cache, session.queries.timeout, where, asks_aws))
 
 
 def paid_for(session: Session, records: Iterable[Record]) -> list[Record]:

@@ -42,7 +42,9 @@ def price_snapshots(session: Session, snapshots: Sequence[DataSnapshot]) -> Cost
     ids: dict[Key, list[str]] = {}
     for snapshot in snapshots:
         ids.setdefault((snapshot.region, FAST_RESTORE), []).append(snapshot.id)
-    restores = session.query({key: partial(_fast_restores, session.cloud, key[0], some) for key, some in ids.items()})
+    restores = session.queries.run(
+        {key: partial(_fast_restores, session.cloud, key[0], some) for key, some in ids.items()}
+    )
     found = {identity: zones for told in restores.found.values() for identity, zones in told.items()}
     unseen, known = restores.unseen, pricing(session)
     priced = [

@@ -142,7 +142,7 @@ def list_snapshots_in(
     session: Session, regions: Iterable[str], dataset: str | None = None
 ) -> Responses[list[DataSnapshot]]:
     """Describe them in several regions in parallel, each with a deadline."""
-    return session.query(
+    return session.queries.run(
         {(region, DATASET): partial(list_snapshots, session.cloud, region, dataset) for region in regions}
     )
 

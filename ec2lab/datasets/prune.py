@@ -67,8 +67,8 @@ def in_use(session: Session, snapshots: Sequence[DataSnapshot]) -> Use:
     its snapshots.
     """
     regions = sorted({snapshot.region for snapshot in snapshots})
-    volumes = session.query({(region, "volumes"): partial(_made_from, session, region) for region in regions})
-    images = session.query({(region, "images"): partial(_in_images, session, region) for region in regions})
+    volumes = session.queries.run({(region, "volumes"): partial(_made_from, session, region) for region in regions})
+    images = session.queries.run({(region, "images"): partial(_in_images, session, region) for region in regions})
     silent = {s.id: f"not known whether anything lives on it: {volumes.unseen[s.region]}" for s in snapshots
               if s.region in volumes.unseen}  # fmt: skip
     live = {snapshot: why for some in volumes.found.values() for snapshot, why in some.items()}

@@ -184,9 +184,9 @@ class DoctorContext:
         if caller := self._begun.get((_introduced,)):
             caller.exception()
         try:
-            return in_time(lambda: ask(self, *given), 3 * self.session.region_timeout)
+            return in_time(lambda: ask(self, *given), 3 * self.session.queries.timeout)
         except NoResponse as silent:
-            self.session.gives_up()
+            self.session.queries.has_given_up = True
             raise NoResponse(": ".join([*map(str, given), str(silent)])) from silent
 
     def prefetch_identity(self) -> None:
@@ -223,7 +223,7 @@ def open_readonly(directory: Path, only: str) -> Iterator[DoctorContext]:
     try:
         yield lab
     finally:
-        lab.threads.shutdown(wait=not (session and session.has_given_up), cancel_futures=True)
+        lab.threads.shutdown(wait=not (session and session.queries.has_given_up), cancel_futures=True)
         if session:
             session.close()
 

@@ -26,7 +26,7 @@ def opt_in_states(lab: DoctorContext) -> Mapping[str, str]:
     own = lab.caller().region
     problems: list[Exception] = []
     for some in ([own], [region for region in lab.regions if region != own]):
-        responses = lab.opened.query({(region, "regions"): partial(_told_by, lab, region) for region in some})
+        responses = lab.opened.queries.run({(region, "regions"): partial(_told_by, lab, region) for region in some})
         for told in responses.found.values():
             return told
         problems += responses.failures.values()

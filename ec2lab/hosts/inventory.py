@@ -200,7 +200,7 @@ def _pinned(session: Session, experiment: str, reach: SshTarget, instance: Mappi
     """Return an instance. Its host key is pinned if its console shows it before the host_key_timeout of its launch."""
     pinning = Pinning(session, experiment, reach, lambda said: print(printable(said), file=sys.stderr))
     running = clock.now() - instance["LaunchTime"]
-    wait = session.lab.ssh.host_key_timeout - running if session.boot_timeout else timedelta(0)
+    wait = session.lab.ssh.host_key_timeout - running if session.cloud.boot_timeout else timedelta(0)
     return HostToCall(reach.instance, pinning.pin_from_console(seconds=max(0.0, wait.total_seconds())), pinning)
 
 
@@ -209,7 +209,7 @@ def hosts_to_call(session: Session, experiment: str, words: str, say: Callable[[
 
     Raises UserError if none runs.
     """
-    if not session.instances_boot:
+    if not session.cloud.instances_boot:
         raise UserError("the instances of the local cloud never boot, so nobody can log in there")
     if not words:
         name = experiment_name(experiment)

@@ -52,7 +52,7 @@ def standing(session: Session, holdings: ResourceState | None = None) -> Standin
     known = holdings or session.holdings()
     owned = [resource for resource in known.live if resource.experiment]
     places = sorted({(resource.region, resource.kind) for resource in owned})
-    responses = session.query({(r, kind): partial(_described, session, kind, r) for r, kind in places})
+    responses = session.queries.run({(r, kind): partial(_described, session, kind, r) for r, kind in places})
     described = {one.id: one for found in responses.found.values() for one in found}
     missing = [
         resource
@@ -114,7 +114,7 @@ class _More:
 
 def _looked_up(session: Session, described: Responses[list[Resource]]) -> _More:
     """Ask for the details that descriptions lack. What can't be told of them is unknown, and ends nothing."""
-    responses = session.query({
+    responses = session.queries.run({
         (region, kind): partial(session.kinds[kind].looked_up, session.cloud, region, found)
         for (region, kind), found in described.found.items()
         if found

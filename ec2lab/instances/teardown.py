@@ -164,7 +164,7 @@ class Deletion:
         """Return what is in the way of a deletion, as far as AWS tells it."""
         kind = self.session.kinds[resource.kind]
         try:
-            return self.session.query_one(lambda: list(kind.held_by(self.session.cloud, resource)))
+            return self.session.queries.run_one(lambda: list(kind.held_by(self.session.cloud, resource)))
         except (*AWS_ERRORS, UserError):
             return []  # what AWS said of the deletion itself is worth having without it
 

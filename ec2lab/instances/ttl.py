@@ -95,7 +95,7 @@ class TtlChange:
 
     def _on_the_instances(self, running: list[Mapping[str, Any]]) -> list[tuple[str, int | UserError]]:
         """Return each instance's name and its new end, in seconds since 1970, or why it has none."""
-        if not self.session.boot_timeout and not self.session.cloud.boot_timeout:
+        if not self.session.cloud.instances_boot:
             return [(instance["InstanceId"], self._from_now()) for instance in running]
         files = ssh_files(self.session)
         hosts = {files.instance_of(host.name): host for host in running_hosts(self.session, self.experiment)}

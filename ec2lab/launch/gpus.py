@@ -105,7 +105,7 @@ def gpus_in(cloud: Cloud, region: str) -> RegionGpus:
 
 def gpus_by_region(session: Session, regions: Iterable[str]) -> Responses[RegionGpus]:
     """Ask regions side by side what they offer with GPUs."""
-    return session.query({(region, GPU): partial(gpus_in, session.cloud, region) for region in regions})
+    return session.queries.run({(region, GPU): partial(gpus_in, session.cloud, region) for region in regions})
 
 
 def offers_of(
@@ -166,7 +166,7 @@ def gpus_and_quotas(
     for region in regions:
         queries[region, GPU] = partial(gpus_in, session.cloud, region)
         queries[region, "quotas"] = partial(quotas_in_use, session.cloud, region)
-    responses = session.query(queries)
+    responses = session.queries.run(queries)
     found = [(region, told) for (region, _), told in responses.found.items()]
     offered = {region: told for region, told in found if isinstance(told, RegionGpus)}
     return offered, {region: told for region, told in found if isinstance(told, RegionQuotas)}, responses.unseen
@@ -180,7 +180,7 @@ def spot_scores(session: Session, regions: Sequence[str], types: Sequence[str]) 
     if len(types) < FEWEST_SCORED or not regions:
         return {}
     several = [regions[start : start + SCORED_REGIONS] for start in range(0, len(regions), SCORED_REGIONS)]
-    told = session.query({(some[0], "scores"): partial(_scores, session.cloud, some, types) for some in several})
+    told = session.queries.run({(some[0], "scores"): partial(_scores, session.cloud, some, types) for some in several})
     for why in told.unseen.values():
         return why
     return {region: score for scores in told.found.values() for region, score in scores.items()}

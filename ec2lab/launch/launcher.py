@@ -141,8 +141,8 @@ def _ready(session: Session, name: str, experiment: Experiment, reaches: Sequenc
     """Yield how to reach the instances, and the next commands."""
     for reach in reaches:
         yield SshReady(experiment=name, host=reach.name, address=reach.address)
-    can_log_in = session.instances_boot and session.members()
-    if experiment.command is not None and session.instances_boot:
+    can_log_in = session.cloud.instances_boot and session.members()
+    if experiment.command is not None and session.cloud.instances_boot:
         yield Info(text=f"  follow  make logs EXP={name}    make wait EXP={name}")
     which = f"EXP={name}" if len(reaches) == 1 else f"HOST={reaches[0].name}"
     ssh = f"make ssh {which}    " if can_log_in else ""

@@ -24,6 +24,7 @@ from ec2lab.launch.request import build_request
 from ec2lab.launch.reservations import look_at_reservations
 from ec2lab.launch.run_instances import Refused, ask
 from ec2lab.launch.search import Exclusion, Search, placement_preferences
+from ec2lab.launch.side_by_side import SideBySide
 from ec2lab.registry.record import new_id
 from ec2lab.session import Session
 
@@ -65,7 +66,7 @@ class Plan:
         self.shares = RegionSpecs(session, name, experiment)
         self.shares.prefetch(self.preferences.regions)
         self._lacks: dict[str, RegionUnavailable] = {}
-        responses = session.query(
+        responses = session.queries.run(
             {(region, FACTS): partial(self._facts, region) for region in self.preferences.regions}
         )
         for problem in responses.failures.values():
@@ -118,7 +119,7 @@ class Plan:
         Raises UserError if the endpoint does not support dry runs.
         """
         request = self.request(pool) | {"DryRun": True}
-        ec2, bucket = self.session.cloud.ec2_no_retry(pool.region), self.session.launch_limiter(pool.region)
+        ec2, bucket = self.session.cloud.ec2_no_retry(pool.region), self.session.once(SideBySide).limiter(pool.region)
         if (found := dry_runs(self.session.cloud.ec2(pool.region))) is not DryRuns.DRY:
             raise UserError(f"a dry run in {pool.region} is not made: {found.value} (`make doctor` says more)")
         try:

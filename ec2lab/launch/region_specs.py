@@ -16,6 +16,7 @@ from ec2lab.config.models import Experiment
 from ec2lab.console import warn
 from ec2lab.errors import UserError
 from ec2lab.launch.part import LaunchContext, LaunchFragment, RegionUnavailable, launch_parts, total
+from ec2lab.launch.side_by_side import SideBySide
 from ec2lab.session import Session
 from ec2lab.templates import environment
 
@@ -78,14 +79,14 @@ class RegionSpecs:
         """
         with suppress(UserError):  # entering an MFA code may take longer; each query reports other problems
             self._session.cloud.expect_credentials()
-        left = 3 * self._session.region_timeout
+        left = 3 * self._session.queries.timeout
         for look in self._looks[region]:
             while not look.done() and left > 0:
                 left -= clock.wait_for([look], min(TICK, left))
             if not look.done():
-                self._session.gives_up()
+                self._session.queries.has_given_up = True
                 timeout = ApiError("NoResponse", "")
-                raise RegionUnavailable(f"no response within {3 * self._session.region_timeout:g} s", timeout)
+                raise RegionUnavailable(f"no response within {3 * self._session.queries.timeout:g} s", timeout)
             yield look.result()
 
     def ready(self, region: str) -> LaunchFragment:
@@ -93,12 +94,13 @@ class RegionSpecs:
         if region not in self._ready:
             share = self.plain(region)
             if share.prerequisites:
-                with self._session.preparing, _of_one_region():
-                    if region in self._session.prepared:  # by another launch, while this one waited
+                shared = self._session.once(SideBySide)
+                with shared.preparing, _of_one_region():
+                    if region in shared.prepared:  # by another launch, while this one waited
                         del self._looks[region]
                         share = self.plain(region)
                     self._ready[region] = share.prepared()
-                    self._session.prepared.add(region)
+                    shared.prepared.add(region)
             else:
                 self._ready[region] = share
         return self._ready[region]
@@ -167,7 +169,7 @@ def zones_in_time(session: Session, region: str, types: Sequence[str]) -> Zones:
 
     def in_time(ask: Callable[[], T]) -> T | None:
         try:
-            return session.query_one(lambda: known(ask, unknown))
+            return session.queries.run_one(lambda: known(ask, unknown))
         except NoResponse as silent:
             warn(f"which zones to try is known in part: {region}: {silent}")
             return None

@@ -27,6 +27,7 @@ from ec2lab.launch.resume import is_wanted, requests_of, same_request
 from ec2lab.launch.rollback import Rollback
 from ec2lab.launch.run_instances import Refused, Unclear, ask
 from ec2lab.launch.search import PlacementPreferences, Search, exhausted_event, placement_preferences
+from ec2lab.launch.side_by_side import SideBySide
 from ec2lab.polling import pauses
 from ec2lab.registry.evidence import token_of
 from ec2lab.registry.record import Record, new_id
@@ -88,7 +89,7 @@ class SearchLoop:
             return
         self.rollback.asked_before()
         region = str(intent.region)
-        ec2, limiter = self.session.cloud.ec2_no_retry(region), self.session.launch_limiter(region)
+        ec2, limiter = self.session.cloud.ec2_no_retry(region), self.session.once(SideBySide).limiter(region)
         # Either nothing was created, or AWS will show it later; the search continues in its own order.
         with suppress(Refused, Unclear):
             ask(ec2, request, token_of(intent), limiter, renew=False)
@@ -181,7 +182,7 @@ class SearchLoop:
         self.specs.warm_up(region for region in self.preferences.regions if region != pool.region)
         try:
             with self.rollback.asking():
-                made = ask(ec2, request, new_id(), self.session.launch_limiter(pool.region))
+                made = ask(ec2, request, new_id(), self.session.once(SideBySide).limiter(pool.region))
         except Refused as no:
             self._refused(pool, no.refusal)
         except Unclear as lost:

@@ -194,7 +194,7 @@ def set_up(session: Session, name: str, experiment: Experiment, instances: Seque
     Raises UserError if it failed; the instances are kept or torn down, as on_boot_failure says.
     """
     reaches = write_ssh_files(session, name, instances)
-    seconds = session.boot_timeout
+    seconds = session.cloud.boot_timeout
     if not seconds:
         return SetUp(reaches)
     say = steps(emit, name)
@@ -220,7 +220,7 @@ def set_up(session: Session, name: str, experiment: Experiment, instances: Seque
 def wait_for_logins(session: Session, name: str, instances: Sequence[Instance], emit: Emit) -> SetUp:
     """Write the ssh configuration of instances that were started again, and wait until they accept a login."""
     reaches = write_ssh_files(session, name, instances)
-    seconds = session.boot_timeout
+    seconds = session.cloud.boot_timeout
     if not seconds or not login_name(session):
         return SetUp(reaches)
     tell_of_no_key(session, name, emit)
@@ -233,7 +233,7 @@ def wait_for_logins(session: Session, name: str, instances: Sequence[Instance], 
 
 def tell_of_no_key(session: Session, name: str, emit: Emit) -> None:
     """Warn, before the wait, that no login can succeed. The wait ends early unless a key appears."""
-    if session.boot_timeout and (why := lacks_key(session, name)):
+    if session.cloud.boot_timeout and (why := lacks_key(session, name)):
         emit(Step(experiment=name, message=f"nobody will be able to log in from here: {why}"))
 
 

@@ -144,7 +144,7 @@ def aws_unavailable_reason(session: Session) -> str:
     One query to each region, without retries: otherwise each of a hundred would wait for a connection.
     """
     regions = session.lab.regions
-    responses = session.query({(r, "regions"): session.cloud.ec2_no_retry(r).describe_regions for r in regions})
+    responses = session.queries.run({(r, "regions"): session.cloud.ec2_no_retry(r).describe_regions for r in regions})
     refused = any(isinstance(problem, ClientError) for problem in responses.failures.values())
     return "" if responses.found or refused else "; ".join(not_seen(responses.unseen))
 

@@ -34,7 +34,7 @@ def find_live_resources(session: Session, experiment: str, holdings: ResourceSta
 
 def seen_alive(session: Session, experiment: str, holdings: ResourceState) -> Responses[list[Resource]]:
     """Ask the same of each region by itself: what one does not tell in time hides nothing of the others."""
-    told = session.query(_queries(session, experiment, holdings))
+    told = session.queries.run(_queries(session, experiment, holdings))
     found = _ours(session, experiment, holdings, told.found)
     sorted_out = {key: [r for r in found if (r.region, r.kind) == key] for key in told.found}
     return Responses(sorted_out, told.failures)
@@ -73,7 +73,7 @@ def _ours(
 
 def seen_by_id(session: Session, wanted: Iterable[Resource]) -> Responses[list[Resource]]:
     """Ask each region for things by their ids, whatever their tags say; what is gone is left out."""
-    told = session.query(_by_id(session, wanted))
+    told = session.queries.run(_by_id(session, wanted))
     return Responses({key: _there(session, {key: items}) for key, items in told.found.items()}, told.failures)
 
 
@@ -117,7 +117,18 @@ def within_consistency_window(session: Session, since: str) -> bool:
         return False
     age = (clock.now() - datetime.fromisoformat(since)).total_seconds()
     # What comes from the future says that this computer's clock was set back: its age counts from when it was met.
-    return (age if age >= 0 else session.since_met(since)) < session.cloud.consistency_seconds
+    return (age if age >= 0 else _since_met(session, since)) < session.cloud.consistency_seconds
+
+
+def _since_met(session: Session, moment: str) -> float:
+    """Return how many seconds ago a moment was first asked about in this command."""
+    now = clock.monotonic()
+    return now - session.once(_moments_met).setdefault(moment, now)
+
+
+def _moments_met(session: Session) -> dict[str, float]:
+    del session
+    return {}
 
 
 def is_new(session: Session, resource: Resource) -> bool:

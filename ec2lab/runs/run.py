@@ -77,7 +77,7 @@ class Run:
         """
         if (self.bucket and not login_name(self.session)) or self.state() is not InstanceState.RUNNING:
             return None
-        if not self.session.boot_timeout and not self.bucket:
+        if not self.session.cloud.boot_timeout and not self.bucket:
             raise UserError(f"{self.experiment}: the instances of the local cloud never boot, so no command runs there")
         files = ssh_files(self.session)
         return next(

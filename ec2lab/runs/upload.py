@@ -79,7 +79,7 @@ def check_ssh_access(session: Session, name: str, experiment: Experiment) -> Non
         raise UserError(
             f'lab.toml: ssh.boot_timeout: is "0s", and {name} waits for its {what}, which is brought over ssh'
         )
-    if session.boot_timeout and not login_name(session):
+    if session.cloud.boot_timeout and not login_name(session):
         raise UserError(f"{name}: its {what} is brought over ssh, and {not_a_member(session)}")
 
 
@@ -89,7 +89,7 @@ def upload_code(session: Session, name: str, delivery: Delivery, reaches: Sequen
     Done again, it changes nothing where the command has begun.
     """
     say = steps(emit, name)
-    if not session.boot_timeout:
+    if not session.cloud.boot_timeout:
         say("the local cloud's instances never boot, so nothing is brought to them and the command does not run")
         return
     content = gzip.compress(delivery.pack.tar) if delivery.pack else b""

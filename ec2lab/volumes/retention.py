@@ -139,7 +139,7 @@ def retained_volumes(
         there = one.kept and one.ended is None and experiment in (None, one.experiment)
         if there and one.whose == session.cloud.account:
             ids.setdefault((one.region, kind.name), []).append(one.id)
-    told = session.query({key: partial(kind.by_id, session.cloud, key[0], some) for key, some in ids.items()})
+    told = session.queries.run({key: partial(kind.by_id, session.cloud, key[0], some) for key, some in ids.items()})
     found = {key: [_retained(session, volume, key[0]) for volume in some] for key, some in told.found.items()}
     return Responses(found, told.failures)
 

@@ -63,7 +63,7 @@ def described(session: Session, volume: str, regions: Iterable[str]) -> tuple[De
     """Return a volume's description and region. Raises UserError where no region, or none that responds, has it."""
     kind, places = session.kinds["volume"], list(regions)
     wanted = [{"Name": "volume-id", "Values": [volume]}]
-    responses = session.query(
+    responses = session.queries.run(
         {(place, kind.name): partial(kind.whole, session.cloud, place, wanted) for place in places}
     )
     for (region, _), items in responses.found.items():

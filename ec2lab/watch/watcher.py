@@ -31,6 +31,7 @@ from ec2lab.events.watch import (
 )
 from ec2lab.instance_state import NO_REASON, InstanceState
 from ec2lab.instances.status import NOT_FOUND, NOT_VISIBLE_YET, seen_running
+from ec2lab.launch.side_by_side import SideBySide
 from ec2lab.polling import growing
 from ec2lab.registry.history import ExperimentHistory, History, LaunchError
 from ec2lab.registry.record import EXITED, parse_time
@@ -153,8 +154,9 @@ class Watching:
         kind = self.session.kinds["instance"]
         known = holdings(self.history.records, self.session.kinds, self.name).live
         wanted = {r.id: r for r in known if r.kind == kind.name and r.id not in self._over} | self.instances
-        responses = self.session.query({
-            (region, kind.name): partial(self.session.looks(region).look, [instance.id for instance in some])
+        batcher = self.session.once(SideBySide).batcher
+        responses = self.session.queries.run({
+            (region, kind.name): partial(batcher(region).look, [instance.id for instance in some])
             for region, some in by_region(wanted.values())
         })  # fmt: skip
         yield from self._unseen(responses)
@@ -219,7 +221,7 @@ class Watching:
         loading = [m for m in self.instances.values() if m.details.get("data") and self.loaded.get(m.id) != "100%"]
         for region, some in by_region(loading):
             try:
-                told = self.session.query_one(partial(kind.looked_up, self.session.cloud, region, some))
+                told = self.session.queries.run_one(partial(kind.looked_up, self.session.cloud, region, some))
             except (*AWS_ERRORS, NoResponse) as problem:
                 remark = f"{self.name}: {region}: how far data is loaded is unknown ({reason(problem)})"
                 yield from self._once(("loading", region), self._warning(remark))

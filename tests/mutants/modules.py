@@ -33,6 +33,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "ec2lab/costs/budget.py": ("money",),
     "ec2lab/costs/budget_guard.py": ("budget",),
     "ec2lab/costs/pricer.py": ("money",),
+    "ec2lab/costs/pricing.py": ("money",),
     "ec2lab/costs/current_costs.py": ("money",),
 }
 """Each module, and the files of the tests that hold it: tests/test_….py."""

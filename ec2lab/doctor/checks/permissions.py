@@ -80,7 +80,7 @@ class Permissions(Check):
 
     def looks(self, lab: DoctorContext) -> Iterator[Look]:
         """Check each EC2 call in each region on its own; all others at once."""
-        trials = Trials(lab.opened.cloud, lab.opened.query_one)
+        trials = Trials(lab.opened.cloud, lab.opened.queries.run_one)
         begin_types(lab)
         for region in lab.regions:
             lab.begin(are_dry, region)
@@ -139,7 +139,7 @@ class Permissions(Check):
             return
         site = LaunchContext(lab.opened, name, experiment, region)
         try:
-            share = lab.opened.query_one(lambda: total(part.share(site) for part in launch_parts(lab.plugins)))
+            share = lab.opened.queries.run_one(lambda: total(part.share(site) for part in launch_parts(lab.plugins)))
             subnets = lab.subnets_in(region)
             pool = Pool(region, types[0], experiment.markets[0], subnet=subnets[0] if subnets else None)
             request = build_request(share, pool, experiment.nodes, experiment.nodes)
@@ -163,7 +163,7 @@ class Permissions(Check):
             if not action.startswith("ec2:") and action not in ALWAYS_ALLOWED and _uses_action(lab, action):
                 allowed = said[action]
                 if allowed is None and action in READS:
-                    said[action] = lab.opened.query_one(partial(READS[action], lab))
+                    said[action] = lab.opened.queries.run_one(partial(READS[action], lab))
                 yield _simulated_finding(action, said)
 
 

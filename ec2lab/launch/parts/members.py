@@ -39,7 +39,7 @@ class Members(LaunchPart):
         no account, and takes over an existing home of a member's name, whoever owns it.
         """
         session = site.session
-        first = login_name(session) if session.boot_timeout else None
+        first = login_name(session) if session.cloud.boot_timeout else None
         members = session.members()
         accounts = document(members, session.lab.accounts, only=boot_members(members, first, site.experiment))
         drop_in, settings = sshd_drop_in()
