@@ -9,6 +9,7 @@ VARIABLES := EXP SCRIPT COUNT MIN_COUNT DATASET VERSION TTL REGIONS COMPLETE_WIT
 $(foreach variable,HOST NAME,$(if $(findstring environment,$(origin $(variable))),$(eval override $(variable) :=)))
 $(foreach variable,$(VARIABLES),$(eval override $(variable) := $$(value $(variable))))
 export $(VARIABLES)
+export GOALS := $(value MAKECMDGOALS)
 
 VENV := .venv
 READY := $(VENV)/ready
@@ -219,3 +220,6 @@ $(READY): requirements.lock scripts/environment.py docs/iam-policy.json docs/iam
 
 $(READY_TO_TEST): requirements-dev.lock $(READY)
 	@$(PYTHON) scripts/environment.py $@ requirements-dev.lock
+
+.DEFAULT:
+	@$(PYTHON) scripts/unknown_target.py

@@ -21,6 +21,8 @@ from ec2lab.validators import (
     volume_id,
 )
 
+FILE = "FILE"
+"""The metavar of what may be a path: the shell completes it with files."""
 ExperimentName = Annotated[
     str, typer.Option("--exp", envvar="EXP", callback=experiment_name, help="The experiment: experiments/EXP.toml.")
 ]

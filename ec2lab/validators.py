@@ -5,21 +5,30 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable
+from pathlib import Path
 
 from ec2lab.errors import UserError
 from ec2lab.login_names import LOGIN, valid_login
 
 NAME = r"[a-z0-9][a-z0-9_-]{0,62}"
+FEW = 10
+"""How many names a message lists."""
 NAME_HELP = "a name of lower-case letters, digits, - and _ (at most 63, a letter or digit first)"
 
 
 def experiment_name(name: str) -> str:
     """Return `name` if an experiment may be called so. Raises UserError."""
     if not name:
-        raise UserError("EXP: which experiment? (EXP=demo, for one)")
+        raise UserError(f"EXP: which experiment? ({_experiments_here()})")
     if not re.fullmatch(NAME, name):
         raise UserError(f"EXP: {name!r} is not {NAME_HELP}")
     return name
+
+
+def _experiments_here() -> str:
+    names = sorted(path.stem for path in Path("experiments").glob("*.toml"))
+    more = f" and {len(names) - FEW} more" if len(names) > FEW else ""
+    return f"experiments/ has {', '.join(names[:FEW])}{more}" if names else "`make new EXP=demo` writes the first"
 
 
 def is_pattern(name: str) -> bool:

@@ -9,14 +9,17 @@ import typer
 
 from ec2lab.console import Console, run
 from ec2lab.errors import UserError
-from ec2lab.options import AsJson, DatasetName, script
+from ec2lab.options import FILE, AsJson, DatasetName, script
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 app = script(__doc__)
 From = Annotated[
-    str, typer.Option("--source", envvar="SOURCE", help="./directory, file.tar, disk.img or s3://bucket/prefix.")
+    str,
+    typer.Option(
+        "--source", envvar="SOURCE", metavar=FILE, help="./directory, file.tar, disk.img or s3://bucket/prefix."
+    ),
 ]
 Size = Annotated[
     str, typer.Option("--size", envvar="SIZE", help="Volume size: 500G, 2T. Default (not for s3://): what fits.")

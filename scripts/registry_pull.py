@@ -8,10 +8,12 @@ import typer
 
 from ec2lab.console import Console, run
 from ec2lab.errors import UserError
-from ec2lab.options import AsJson, script
+from ec2lab.options import FILE, AsJson, script
 
 app = script(__doc__)
-From = Annotated[str, typer.Option("--source", envvar="SOURCE", help="Source: dynamodb://us-east-1/lab, or a file.")]
+From = Annotated[
+    str, typer.Option("--source", envvar="SOURCE", metavar=FILE, help="Source: dynamodb://us-east-1/lab, or a file.")
+]
 
 
 @app.command()

@@ -8,10 +8,12 @@ from typing import Annotated
 import typer
 
 from ec2lab.console import Console, exit_if_incomplete, run
-from ec2lab.options import AsJson, Force, script
+from ec2lab.options import FILE, AsJson, Force, script
 
 app = script(__doc__)
-Out = Annotated[str, typer.Option("--output", envvar="OUTPUT", help="File to write. Default: report.html.")]
+Out = Annotated[
+    str, typer.Option("--output", envvar="OUTPUT", metavar=FILE, help="File to write. Default: report.html.")
+]
 
 
 @app.command()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ec2lab.console import Console, run
-from ec2lab.options import Adopt, AsJson, HostName, MemberName, script
+from ec2lab.options import FILE, Adopt, AsJson, HostName, MemberName, script
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +18,9 @@ SHORT_RSA = 3072
 """Bits. NIST disallows fewer from 2031 on (SP 800-57 Part 1, table 2)."""
 
 app = script(__doc__)
-Key = Annotated[str, typer.Option("--key", envvar="KEY", help="Public key, or its file. Default: a new key pair.")]
+Key = Annotated[
+    str, typer.Option("--key", envvar="KEY", metavar=FILE, help="Public key, or its file. Default: a new key pair.")
+]
 
 
 @app.command()

@@ -61,7 +61,7 @@ def test_a_name_that_can_not_be_one(lab, cloud, name):
 
 
 def test_no_name_at_all(lab, cloud):
-    assert refused(lab, cloud, lab.run("launch")) == "error: EXP: which experiment? (EXP=demo, for one)"
+    assert refused(lab, cloud, lab.run("launch")) == "error: EXP: which experiment? (experiments/ has demo)"
 
 
 def test_an_unknown_experiment_names_the_closest_and_the_command_that_makes_one(lab, cloud):

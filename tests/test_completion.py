@@ -2,12 +2,14 @@
 
 import os
 import pty
+import re
 import subprocess
 import time
 
 import pytest
 
 from tests.lab_directory import REPOSITORY, VARIABLES
+from tests.test_documented_commands import taken_by
 
 ASK = """
 source "$1"
@@ -22,14 +24,14 @@ printf '%s\\n' "${COMPREPLY[@]}"
 @pytest.fixture
 def offered(tmp_path):
     """Returns what is offered for the last word in a lab, or elsewhere."""
-    (tmp_path / "Makefile").write_text((REPOSITORY / "Makefile").read_text())
+    for name in ("Makefile", "scripts", "ec2lab", "bench", "local_cloud", "tests"):
+        (tmp_path / name).symlink_to(REPOSITORY / name)
     for name in ("experiments/speech.toml", "experiments/vision.toml", "members/alice.toml"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text('[[data]]\ndataset = "talks"\n')
     (tmp_path / "lab.toml").write_text('regions = ["us-east-1",\n  "eu-west-1"]\n')
 
-    def ask(*words, elsewhere=False):
-        directory = tmp_path / "experiments" if elsewhere else tmp_path
+    def ask(*words, directory=tmp_path):
         command = ["bash", "-uc", ASK, "bash", REPOSITORY / "scripts/completion.bash", *words]
         done = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=True)
         assert done.stderr == ""
@@ -45,7 +47,7 @@ def test_a_target_is_completed_from_the_makefile(offered):
 
 def test_after_a_target_its_variables_are_offered(offered):
     assert "EXP=" in offered("make", "launch", "E")
-    assert {f"{name}=" for name in VARIABLES} <= set(offered("make", "launch", ""))
+    assert "EXP=" not in offered("make", "E"), "no target, no variable"
 
 
 @pytest.mark.parametrize(
@@ -58,15 +60,41 @@ def test_after_a_target_its_variables_are_offered(offered):
         (["DATASET", "=", "ta"], ["talks"]),
         (["REGIONS", "=", ""], ["us-east-1", "eu-west-1"]),
         (["GPU", "=", "A"], ["A10G", "A100"]),
-        (["YES", "=", ""], ["1"]),
+        (["JSON", "=", ""], ["1"]),
     ],
 )
 def test_a_variable_is_completed_with_the_names_that_the_lab_has(offered, words, found):
     assert sorted(set(offered("make", "launch", *words))) == sorted(found)
 
 
-def test_in_another_directory_files_are_offered(offered):
-    assert offered("make", "spe", elsewhere=True) == ["speech.toml"]
+def test_in_another_directory_files_are_offered(tmp_path, offered):
+    assert offered("make", "spe", directory=tmp_path / "experiments") == ["speech.toml"]
+
+
+def test_every_target_offers_the_variables_that_it_takes_and_no_other():
+    ask = "source scripts/completion.bash; for target in $1; do echo $target $(_ec2_lab_options $target); done"
+    makefile = (REPOSITORY / "Makefile").read_text()
+    targets = re.findall(r"^([a-z][a-z-]*):.*## (.*)", makefile, re.MULTILINE)
+    command = ["bash", "-uc", ask, "bash", " ".join(name for name, _ in targets)]
+    lines = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout.splitlines()
+    offered = {line.split()[0]: dict(zip(line.split()[1::2], line.split()[2::2], strict=True)) for line in lines}
+    for target, comment in targets:
+        taken = taken_by(target) - {"None", "PYTHON", "VM_ACCEL"} | set(re.findall("([A-Z_]+)=", comment))
+        assert offered[target].keys() == (taken | set(VARIABLES) if target == "script" else taken), target
+    assert offered["dataset-build"]["SOURCE"] == offered["registry-pull"]["SOURCE"] == "file"
+    assert offered["sweep"]["AGAIN"] == "flag"
+
+
+def test_in_a_lab_elsewhere_its_names_are_offered_and_files_by_absolute_paths(tmp_path, offered):
+    outside = tmp_path / "outside"
+    (outside / "recordings").mkdir(parents=True)
+    in_lab = {"directory": outside}
+    assert offered("make", "-C", "..", "laun", **in_lab) == ["launch"]
+    assert offered("make", "-C", "..", "launch", "EXP", "=", "sp", **in_lab) == ["speech"]
+    for typed in ("rec", "./rec", f"{outside}/rec"):
+        found = offered("make", "-C", "..", "dataset-build", "SOURCE", "=", typed, **in_lab)
+        assert found == [f"{outside}/recordings/"]
+    assert offered("make", "-C", "rec", **in_lab) == ["recordings/"]
 
 
 HOSTILE = (
@@ -101,8 +129,9 @@ def test_names_and_contents_of_files_are_not_expanded_and_only_names_are_offered
 
 @pytest.mark.parametrize("word", HOSTILE)
 def test_what_was_typed_is_not_expanded(hostile_lab, offered, word):
-    for words in (["EXP", "=", word], ["EXP=" + word], ["OUTPUT", "=", word], [word]):
-        offered("make", *words)
+    value = (["EXP", "=", word], ["EXP=" + word], ["OUTPUT", "=", word])
+    for words in (*value, [word], ["-C", word, "x"], [word, "x"]):
+        offered("make", "report", *words)
     assert not (hostile_lab / "run").exists()
 
 

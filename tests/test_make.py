@@ -86,3 +86,18 @@ def test_an_old_python_is_named_before_anything_is_installed(hollow):
     ended = make("launch", f"PYTHON={old}", cwd=hollow)
     assert ended.returncode == 2
     assert "error: too old" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("goal", "said"),
+    [
+        ("lauch", "error: unknown target 'lauch' (did you mean `make launch` or `make watch`?)"),
+        ("stat", "error: unknown target 'stat' (did you mean `make start` or `make status`?)"),
+        ("$(shell touch pwned);touch pwned", "error: unknown target '$(shell' (`make` lists the targets)"),
+    ],
+)
+def test_a_mistyped_target_names_those_that_may_be_meant(goal, said):
+    ended = make(goal)
+    assert ended.returncode == 2
+    assert ended.stderr.splitlines()[0] == said
+    assert not (REPOSITORY / "pwned").exists()
