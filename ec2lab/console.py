@@ -8,8 +8,9 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from threading import Event, Lock
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
 import typer
 
@@ -17,12 +18,13 @@ from ec2lab.errors import UserError
 from ec2lab.interrupts import INTERRUPTS
 from ec2lab.outlet import Outlet, open_outlets
 from ec2lab.printable import printable, printable_document, printable_log
-from ec2lab.rendering import TABLES, render
+from ec2lab.rendering import render
 
 if TYPE_CHECKING:
     from rich.console import Console as RichConsole
 
     from ec2lab.events import Event as LabEvent
+    from ec2lab.terminal_layout import Cell, Column, Row
 
 INTERRUPTED = 130
 """The exit code of a script ended by Ctrl-C, as shells have it (128 + SIGINT), and typer."""
@@ -30,20 +32,21 @@ INTERRUPTED = 130
 INCOMPLETE = 3
 """The exit code of a command that showed what it could see, and that was not all; what it shows is true."""
 
-MAX_WIDTH = 1000
-"""Columns, more than any table has."""
+UNKNOWN_WIDTH = 80
+"""Columns of a terminal that does not tell."""
 
 _LEAVES = Event()
 
-Cell = str | tuple[str, ...]
-"""A line, or several."""
-
 
 class Console:
-    """Where a script speaks: each thing said is a line of text, or in JSON mode an event with its fields."""
+    """Where a script speaks: each thing said is a line of text, or in JSON mode an event with its fields.
 
-    def __init__(self, *, as_json: bool = False) -> None:
+    Tables and lines fit the terminal. What is piped or `wide` has all columns, a line for each row.
+    """
+
+    def __init__(self, *, as_json: bool = False, wide: bool = False) -> None:
         self.as_json = as_json
+        self._wide = wide
         self._unfinished = False
         self._lock = Lock()
         self._display: RichConsole | None = None
@@ -64,16 +67,23 @@ class Console:
     def _print_lines(self, lines: Sequence[str], style: str | None) -> None:
         for number, line in enumerate(map(printable, lines)):
             coloured = style and number == 0 and "NO_COLOR" not in os.environ
-            self._print(typer.style(line, fg=style) if coloured else line)
+            text = self._wrapped(line)
+            self._print(typer.style(text, fg=style) if coloured else text)
+
+    def _wrapped(self, line: str) -> str:
+        return _fitted(line, self._width)
 
     def emit_table(self, events: Sequence[LabEvent]) -> None:
         """Print events of one type as one table, or in JSON mode an object each."""
         if self.as_json:
             self.emit(*events)
-        elif events and events[0].event in TABLES:
-            columns, rows = TABLES[events[0].event]
-            if found := [row for event in events for row in rows(event)]:
-                self.table([column.format_map(vars(events[0])) for column in columns], found)
+            return
+        from ec2lab.tables import TABLES
+
+        if events and events[0].event in TABLES:
+            columns, row = TABLES[events[0].event]
+            titled = [replace(column, title=column.title.format_map(vars(events[0]))) for column in columns]
+            self.table(titled, [row(event) for event in events])
 
     @property
     def is_terminal(self) -> bool:
@@ -98,17 +108,18 @@ class Console:
     def hint(self, text: str) -> None:
         """Print advice that a program has no use for: nothing in JSON mode, nor where there is none."""
         if text and not self.as_json:
-            self._print(printable(text))
+            self._print(self._wrapped(printable(text)))
 
     def document(self, text: str) -> None:
         """Print several lines that a program is told otherwise."""
-        if not self.as_json:
+        if text and not self.as_json:
             self._print(printable_document(text))
 
     def progress(self, text: str) -> None:
         """Show on a terminal how far something is, in a line that the next one takes the place of."""
         if self.is_terminal and not self._display:
-            self._print(f"\r{printable(text)}\033[K", newline=False)
+            line = printable(text)[: (terminal_width(sys.stdout) or UNKNOWN_WIDTH) - 1]  # one that wraps stays
+            self._print(f"\r{line}\033[K", newline=False)
             self._unfinished = True
 
     @contextmanager
@@ -136,29 +147,39 @@ class Console:
         except OSError:
             _discard_stdout()
 
-    def table(self, columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
+    def table(self, columns: Sequence[Column], rows: Sequence[Row]) -> None:
         """Print a table for people; in JSON mode nothing, its rows are events of their own."""
-        if self.as_json:
+        if self.as_json or not rows:
             return
-        from rich import box
-        from rich.console import Console
-        from rich.table import Table
-        from rich.text import Text
+        from ec2lab.terminal_layout import table_lines
 
-        table = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-        for row in rows:
-            table.add_row(*(Text(_shown(cell), no_wrap=True) for cell in row))
-        # An id that is cut is of no use: what is wider than the terminal runs over its edge.
-        console = Console()
-        console.width = max(console.width, Console(width=MAX_WIDTH).measure(table).maximum)
-        try:
-            console.print(table)
-        except OSError:
-            _discard_stdout()
+        shown = [list(map(_shown, row)) for row in rows]
+        self._print("\n".join(table_lines(columns, shown, self._width)))
+
+    @property
+    def _width(self) -> int | None:
+        return None if self._wide else terminal_width(sys.stdout)
 
 
-def _shown(cell: Cell) -> str:
-    return printable(cell) if isinstance(cell, str) else "\n".join(map(printable, cell))
+def _shown(cell: Cell) -> Cell:
+    return printable(cell) if isinstance(cell, str) else tuple(map(printable, cell))
+
+
+def _fitted(line: str, width: int | None) -> str:
+    """Return a line as it fits a terminal. Most do: only for others is loaded what breaks them."""
+    if width is None or (line.isascii() and len(line) <= width):
+        return line
+    from ec2lab.terminal_layout import wrapped
+
+    return wrapped(line, width)
+
+
+def terminal_width(stream: TextIO) -> int | None:
+    """Return how many columns a terminal has; None for what is none, or does not tell."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or None
+    except (OSError, ValueError):
+        return None
 
 
 def _discard_stdout() -> None:
@@ -203,13 +224,18 @@ def exit_if_incomplete(unseen: Mapping[str, str]) -> None:
 
 def warn(line: str) -> None:
     """Say on standard error, beside whatever a script prints, what somebody should see to."""
-    print(f"warning: {printable(line)}", file=sys.stderr)
+    _complain(f"warning: {line}")
+
+
+def _complain(line: str) -> None:
+    print(_fitted(printable(line), terminal_width(sys.stderr)), file=sys.stderr)
 
 
 def _fail(line: str, code: int, below: Iterable[str] = ()) -> NoReturn:
     INTERRUPTS.heed()
     print_debug_traceback()
-    print(f"error: {printable(line)}", *(f"  {printable(one)}" for one in below), sep="\n", file=sys.stderr)
+    for one in (f"error: {line}", *(f"  {one}" for one in below)):
+        _complain(one)
     if INTERRUPTS.given_up:
         leave_at_once()
     _leave(code)

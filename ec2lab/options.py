@@ -11,6 +11,7 @@ from typer.core import TyperCommand
 
 from ec2lab.errors import UsageError
 from ec2lab.validators import (
+    any_experiments,
     dataset_name,
     experiment_name,
     experiment_or_glob,
@@ -31,6 +32,10 @@ Experiments = Annotated[
     typer.Option("--exp", envvar="EXP", callback=experiment_or_glob, help="The experiment, or several: 'speech-*'."),
 ]
 OptionalExperiment = Annotated[str, typer.Option("--exp", envvar="EXP", help="The experiment.")]
+AnyExperiments = Annotated[
+    str,
+    typer.Option("--exp", envvar="EXP", callback=any_experiments, help="Only this one, or 'speech-*'. Default: all."),
+]
 OneExperiment = Annotated[
     str, typer.Option("--exp", envvar="EXP", callback=one_experiment, help="Only this experiment. Default: all.")
 ]
@@ -70,6 +75,9 @@ LeavingMember = Annotated[
 Raw = Annotated[bool, typer.Option("--raw", envvar="RAW", help="Print the log unfiltered, escape sequences included.")]
 Force = Annotated[
     bool, typer.Option("--force", envvar="FORCE", help="Overwrite even a file that this command did not write.")
+]
+Wide = Annotated[
+    bool, typer.Option("--wide", envvar="WIDE", help="Show all columns, a line for each row, on a terminal too.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", envvar="JSON", help="Print one JSON object per line.")]
 

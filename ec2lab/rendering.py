@@ -1,39 +1,34 @@
 """How each event reads on a terminal: a template of its fields, or a function where the text depends on them.
 
 Where there are several lines, the first is the event, in its colour; the others are advice. An event that is not here
-shows its own field `text`, as those of plugins may; without one it is for programs alone, or is a row of a table.
+shows its own field `text`, as those of plugins may; without one it is for programs alone, or is a row of a table
+(ec2lab/tables.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from ec2lab import clock
-from ec2lab.units import format_bytes
-
 if TYPE_CHECKING:
     from ec2lab.events import Event, RegionsUnavailable
-    from ec2lab.events.account import AuditFinding, AuditSummary, CheckFinding, CheckSummary, SetupComplete
-    from ec2lab.events.costs import CostGroup, CostTotal, ResourceStatus, Total, Unpriced
+    from ec2lab.events.account import AuditSummary, CheckFinding, CheckSummary, SetupComplete
+    from ec2lab.events.costs import CostTotal, Total, Unpriced
     from ec2lab.events.datasets import (
         DatasetBuilt,
-        DatasetVersion,
         SnapshotStarted,
         SnapshotVerified,
         VolumeUnmounted,
     )
-    from ec2lab.events.gpus import GpuInstanceType, GpuOffer
     from ec2lab.events.lab import HostUpdated, InstancesStopped
     from ec2lab.events.launch import (
         BudgetUsage,
-        Candidate,
         ExpirySet,
-        Forecast,
         InstanceRunning,
         LaunchRejected,
         LaunchStarted,
+        PlannedRequest,
         RetryScheduled,
     )
     from ec2lab.events.runs import CommandEnded, SweepComplete, SweepStarted, TrialFinished
@@ -128,25 +123,9 @@ def _audit_summary_style(event: AuditSummary) -> str:
     return YELLOW if any(event.counts.values()) or event.unavailable else GREEN
 
 
-def _audit_rows(event: AuditFinding) -> list[Row]:
-    return [[
-        event.finding, event.resource_type, event.id, event.zone or event.region, _state(event), _age(event.since),
-        event.created_by, dollars(event.dollars_per_month), event.skipped or event.reason,
-    ]]  # fmt: skip
-
-
-def _state(event: Any) -> str:
+def state_text(event: Any) -> str:
+    """Return a state with AWS's reason for it, where there is one."""
     return f"{event.state} ({event.state_reason})" if event.state_reason else str(event.state)
-
-
-def _age(since: str) -> str:
-    if not since:
-        return ""
-    seconds = (clock.now() - datetime.fromisoformat(since)).total_seconds()
-    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= length:
-            return f"{seconds / length:.0f} {unit}"
-    return "now"
 
 
 def _launch_started(event: LaunchStarted) -> str:
@@ -157,52 +136,66 @@ def _launch_started(event: LaunchStarted) -> str:
 
 
 def _budget_usage(event: BudgetUsage) -> str:
-    unknown = f" (beside {event.unknown_prices} of unknown price)" if event.unknown_prices else ""
-    used = f"{event.spent:,.2f} are spent{unknown}, {event.promised:,.2f} are promised to what lives"
-    limit = f"{event.limit:,.2f} dollars {event.period}"
+    used = f"${event.limit:,.2f} {event.period}: {used_text(event.spent, event.unknown_prices, event.promised)}"
     if event.over is None:
-        return f"  budget  {limit}: {used}"
-    left = f"{event.over:,.2f} too much: a launch is refused" if event.over > 0 else f"{-event.over:,.2f} would be left"
-    return f"{event.where}: {limit}: {used}; {left}"
+        return f"  budget  {used}"
+    by = f"${abs(event.over):,.2f}"
+    return f"{event.where}: {used}; {f'over by {by}: a launch is refused' if event.over > 0 else f'{by} would be left'}"
 
 
-def _forecast(event: Forecast) -> str:
-    unknown = f", beside {event.unknown} of unknown price," if event.unknown else ""
-    over = "a day, as it has no ttl" if event.is_assumed else f"its ttl of {event.hours:g} h"
-    return f"it would cost at most {event.dollars:,.2f} dollars{unknown} over {over}"
+def used_text(spent: float, unknown: int, promised: float) -> str:
+    """Return what of a budget is used."""
+    return f"{_plus_unpriced(f'${spent:,.2f} spent', unknown)}, ${promised:,.2f} promised to live resources"
 
 
-def _candidate_rows(event: Candidate) -> list[Row]:
-    place = event.subnet or event.zone or "any"
-    return [[
-        str(event.position), event.region, place, event.instance_type, event.market, event.price, event.excluded or "",
-    ]]  # fmt: skip
+def _plus_unpriced(known: str, unknown: int) -> str:
+    items = f"{unknown} item{'s' if unknown > 1 else ''} without a price" if unknown else ""
+    return ", plus ".join(filter(None, (known, items)))
 
 
-def _gpu_rows(event: GpuInstanceType) -> list[Row]:
-    """Return one row: what the type has in its first cells, and a line for each region and market in the others."""
-    size = f"{event.vcpus} vCPU, {event.memory_gib:g} GiB"
-    number = f"{event.gpus:g} x" if event.gpus >= 1 else f"{event.gpus:g},"
-    efa = f", {event.efa_interfaces} EFA" if event.efa_interfaces else ""
-    regions = [offer.region for offer in event.offers]
-    return [[
-        (event.gpu, f"{number} {event.gpu_memory_gb} GB"),
-        (event.instance_type, size, f"{event.network.replace('Gigabit', 'Gb')}{efa}"),
-        tuple("" if n and regions[n - 1] == region else region for n, region in enumerate(regions)),
-        tuple(_hourly_price(offer) for offer in event.offers),
-        tuple(_free_of_quota(offer) for offer in event.offers),
-    ]]  # fmt: skip
+def up_to(dollars: float, unknown: int, period: str) -> str:
+    """Return what something costs at the most, and what that leaves out."""
+    return _plus_unpriced(f"up to ${dollars:,.2f} {period}" if dollars or not unknown else "", unknown)
 
 
-def _hourly_price(offer: GpuOffer) -> str:
-    price = dollars(offer.dollars_per_hour, unknown="?")
-    return price if offer.market == "on-demand" else f"{price} {offer.market}"
+def forecast_text(dollars: float, unknown: int, hours: float, *, is_assumed: bool) -> str:
+    """Return what a launch costs at the most over its ttl, or in a day."""
+    return up_to(dollars, unknown, "per day (no ttl)" if is_assumed else f"over its ttl of {hours:g} h")
 
 
-def _free_of_quota(offer: GpuOffer) -> str:
-    if offer.quota_vcpus is None or offer.used_vcpus is None:
-        return "?"
-    return f"{max(0.0, offer.quota_vcpus - offer.used_vcpus):g}/{offer.quota_vcpus:g}"
+def _planned_request(event: PlannedRequest) -> list[str]:
+    """Return what the first pool would be asked, in a line for each part of it."""
+    asked, user_data = event.request, event.request.get("UserData", {}).get("bytes", 0)
+    told = {
+        "image": asked.get("ImageId", "that of the launch template"),
+        "volumes": "; ".join(map(_mapping_text, asked.get("BlockDeviceMappings", ()))),
+        "network": _network_text(asked),
+        "profile": " ".join(asked.get("IamInstanceProfile", {}).values()),
+        "user data": f"{user_data / 1024:.1f} of {USER_DATA_ROOM} KiB",
+        "created": "; ".join(event.prerequisites),
+    }
+    place = asked.get("SubnetId") or asked.get("Placement", {}).get("AvailabilityZone") or "any zone"
+    market = asked.get("InstanceMarketOptions", {}).get("MarketType", "on-demand")
+    many = f"{asked['MaxCount']} x " if asked.get("MaxCount", 1) > 1 else ""
+    first = f"first request: {many}{asked.get('InstanceType', '')}, {market}, in {event.region}, {place}"
+    return [first, *(f"  {name:<9}  {text}" for name, text in told.items() if text)]
+
+
+USER_DATA_ROOM = 16
+"""KiB, before base64."""
+
+
+def _mapping_text(mapping: Mapping[str, Any]) -> str:
+    disk = mapping.get("Ebs", {})
+    size, origin = f"{disk['VolumeSize']} GiB" if "VolumeSize" in disk else "", disk.get("SnapshotId", "")
+    words = (size, disk.get("VolumeType"), disk.get("Encrypted") and "encrypted", origin and f"from {origin}")
+    return " ".join(filter(None, (mapping["DeviceName"], *words)))
+
+
+def _network_text(asked: Mapping[str, Any]) -> str:
+    faces = asked.get("NetworkInterfaces", ())
+    groups = asked.get("SecurityGroupIds") or [group for face in faces[:1] for group in face.get("Groups", ())]
+    return ", ".join([*([f"{len(faces)} interfaces"] if len(faces) > 1 else []), *groups])
 
 
 def _pool(event: Any) -> str:
@@ -297,12 +290,6 @@ def _day(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M}".removesuffix(" 00:00")
 
 
-def _cost_group_rows(event: CostGroup) -> list[Row]:
-    has_price = event.dollars_per_hour or event.unknown_per_hour
-    hourly = amount(event.dollars_per_hour, event.unknown_per_hour) if has_price else ""
-    return [[event.name, amount(event.dollars, event.unknown_prices), hourly, str(event.resources)]]
-
-
 NAMED = 3
 """How many resources without a price are named for one reason."""
 
@@ -312,37 +299,9 @@ def _unpriced(event: Unpriced) -> str:
     return f"  unknown: {', '.join(event.resources[:NAMED])}{more}: {event.reason}"
 
 
-def _resource_rows(event: ResourceStatus) -> list[Row]:
-    """Return the cells of a resource; what would make the table too wide stands in a second line of theirs."""
-    details = event.model_extra or {}
-    market = details.get("market", "")
-    what = [details.get("type") or details.get("size", ""), "" if market == "on-demand" else market]
-    loaded = f"loaded: {details['loaded']}" if details.get("loaded", "100%") != "100%" else ""
-    return [[
-        event.experiment or "", _cell(event.id, details.get("address", "")), _state(event),
-        details.get("zone", event.region),
-        _cell(" ".join(filter(None, what)) or event.resource_type, details.get("data", ""), loaded),
-        event.since[5:16].replace("T", " "), event.remaining,
-        amount(event.dollars_per_hour, event.unknown_per_hour), amount(event.dollars, event.unknown_prices),
-    ]]  # fmt: skip
-
-
-def _cell(*parts: str) -> tuple[str, ...]:
-    return tuple(filter(None, parts))
-
-
 def _total(event: Total) -> str:
     hourly = amount(event.dollars_per_hour, event.unknown_per_hour)
     return f"{hourly} dollars an hour, {amount(event.dollars, event.unknown_prices)} so far"
-
-
-def _dataset_rows(event: DatasetVersion) -> list[Row]:
-    state = event.state if event.state == "completed" else f"{event.state} {event.progress}"
-    return [[
-        event.dataset, event.version, event.region, event.failure or state, event.id, f"{event.size_gib} GiB",
-        format_bytes(event.bytes), dollars(event.dollars_per_month), event.fast_restore or "off",
-        event.created_at[:16].replace("T", " "),
-    ]]  # fmt: skip
 
 
 def _dataset_built(event: DatasetBuilt) -> str:
@@ -454,7 +413,7 @@ LINES: Mapping[str, tuple[Style, Text]] = {
         lambda e: RED if e.exit_code else {"runs": GREEN, "failed": RED}.get(e.state), _trial_finished,
     ),
     "sweep-complete": (None, _sweep_complete),
-    "instance-state-changed": (None, lambda e: f"{e.experiment}  {e.instance}  {_state(e)}"),
+    "instance-state-changed": (None, lambda e: f"{e.experiment}  {e.instance}  {state_text(e)}"),
     "data-loaded": (None, "{experiment}  {instance}  its data is loaded"),
     "interrupted": (
         lambda e: YELLOW if e.stage == "at-risk" else RED,
@@ -473,9 +432,9 @@ LINES: Mapping[str, tuple[Style, Text]] = {
         None, lambda e: f"gpu {' or '.join(e.gpu)}: {', '.join(e.instance_types)}",
     ),
     "code-to-upload": (None, "code: {summary}"),
-    "forecast": (None, _forecast),
-    "planned-request": (None, lambda e: [f"would be made first: {what}" for what in e.prerequisites]),
-    "dry-run-allowed": (None, "a dry run in {region} says that it is allowed"),
+    "forecast": (None, lambda e: f"cost: {forecast_text(e.dollars, e.unknown, e.hours, is_assumed=e.is_assumed)}"),
+    "planned-request": (None, _planned_request),
+    "dry-run-allowed": (GREEN, "allowed by a dry run in {region}"),
     # costs and reports
     "cost-total": (None, _cost_total),
     "unpriced": (None, _unpriced),
@@ -523,22 +482,3 @@ LINES: Mapping[str, tuple[Style, Text]] = {
     "setup-complete": (GREEN, _setup_complete),
 }  # fmt: skip
 """By event, the colour of its first line and its text."""
-
-Row = Sequence[str | tuple[str, ...]]
-TABLES: Mapping[str, tuple[Sequence[str], Callable[[Any], list[Row]]]] = {
-    "audit-finding": (
-        ("finding", "kind", "id", "where", "state", "age", "made by", "$ a month", "why"), _audit_rows,
-    ),
-    "cost-group": (("{by}", "$", "$/hour now", "things"), _cost_group_rows),
-    "resource": (
-        ("experiment", "id", "state", "where", "type, data", "since (UTC)", "left", "$/hour", "$ so far"),
-        _resource_rows,
-    ),
-    "dataset-version": (
-        ("dataset", "version", "region", "state", "snapshot", "volume", "stored", "$ a month", "fast restore", "since"),
-        _dataset_rows,
-    ),
-    "gpu-instance-type": (("gpu", "instance", "region", "$/hour", "free vCPU"), _gpu_rows),
-    "candidate": (("", "region", "zone", "type", "market", "$/hour", "out, because"), _candidate_rows),
-}  # fmt: skip
-"""By event, the columns of a table, and the rows that one of several fills."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ec2lab.aws.tags import EXPERIMENT, RECORD, from_aws, tags_in_request
+from ec2lab.aws.tags import BY, EXPERIMENT, RECORD, from_aws, tags_in_request
 from ec2lab.errors import PluginFailed, UserError
 from ec2lab.instance_state import NO_REASON, StateReason
 from ec2lab.plugin_guard import ResultCheck, is_a, one, several
@@ -47,6 +47,8 @@ class Resource:
     """Why it is in that state, of an instance."""
     record: str | None = None
     """Its lab:request-id tag: which call made it."""
+    created_by: str = ""
+    """user@host: by the registry, or by its tag of what the registry has no request of."""
     details: Mapping[str, str] = field(default_factory=dict)
     """What a person wants to see of it: type, zone, address, …"""
 
@@ -116,7 +118,7 @@ class ResourceType(ABC):
             tags = tags_in_request(record.request or {}, self.tag_type)
             for found in self.created_in(record.response):
                 resource = self.resource(found, record.region or "", tags, since=record.time)
-                yield replace(resource, recorded=record.time)
+                yield replace(resource, recorded=record.time, created_by=record.by)
 
     def ended_by(self, record: Record) -> Iterator[str]:
         """Return the ids that a record says are gone, or on their way and no longer ours to delete.
@@ -135,6 +137,7 @@ class ResourceType(ABC):
             region=GLOBAL if self.is_global else region,
             experiment=tags.get(EXPERIMENT),
             record=tags.get(RECORD),
+            created_by=tags.get(BY, ""),
             since=self.since_in(found) or since,
             state=self.state_in(found),
             state_reason=self.state_reason_in(found),

@@ -41,6 +41,11 @@ def experiment_or_glob(name: str) -> str:
     return name if is_pattern(name) else experiment_name(name)
 
 
+def any_experiments(name: str) -> str:
+    """Return the pattern of experiments that is meant: all of them, if there is none. Raises UserError."""
+    return experiment_or_glob(name) if name else "*"
+
+
 def optional_experiment(name: str) -> str:
     """Return `name` if an experiment may be called so, or if there is none. Raises UserError."""
     if name and not re.fullmatch(NAME, name):

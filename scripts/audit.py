@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ec2lab.console import Console, run
-from ec2lab.options import AsJson, Of, Regions, script
+from ec2lab.options import AsJson, Of, Regions, Wide, script
 
 if TYPE_CHECKING:
     from ec2lab.audit.audit import Finding
@@ -22,7 +22,9 @@ EXIT_FINDINGS = 3
 
 
 @app.command()
-def audit(fix: Fix = False, of: Of = "", only: Only = "", regions: Regions = "", as_json: AsJson = False) -> None:
+def audit(
+    fix: Fix = False, of: Of = "", only: Only = "", regions: Regions = "", wide: Wide = False, as_json: AsJson = False
+) -> None:
     """Compare the resources of all regions (or REGIONS) with the registry; show the monthly cost of each finding.
 
     An orphan was created by this registry, which has no record of it. A not-terminated resource is live, but the
@@ -48,7 +50,7 @@ def audit(fix: Fix = False, of: Of = "", only: Only = "", regions: Regions = "",
     from ec2lab.registry.elsewhere import other_accounts
     from ec2lab.session import open_session
 
-    console = Console(as_json=as_json)
+    console = Console(as_json=as_json, wide=wide)
     whose = parse_owner(of)
     with open_session("audit") as session:
         console.hint(session.cloud.banner)

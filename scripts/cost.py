@@ -9,7 +9,7 @@ import typer
 from ec2lab import clock
 from ec2lab.console import Console, run
 from ec2lab.errors import UserError
-from ec2lab.options import AsJson, script
+from ec2lab.options import AsJson, Wide, script
 
 app = script(__doc__)
 Since = Annotated[str, typer.Option("--since", envvar="SINCE", help="Start, in UTC: 2026-10-01.")]
@@ -18,7 +18,9 @@ By = Annotated[str, typer.Option("--group-by", envvar="GROUP_BY", help="Group by
 
 
 @app.command()
-def cost(since: Since = "", until: Until = "", by: By = "experiment", as_json: AsJson = False) -> None:
+def cost(
+    since: Since = "", until: Until = "", by: By = "experiment", wide: Wide = False, as_json: AsJson = False
+) -> None:
     """Show the cost of instances, volumes, snapshots and addresses between SINCE and UNTIL, archive included.
 
     Prices come from the cache in .cache/ while it is fresh, then from AWS, then from an older cache, whose date is
@@ -35,7 +37,7 @@ def cost(since: Since = "", until: Until = "", by: By = "experiment", as_json: A
         raise UserError(f"SINCE: {since} is in the future; nothing has cost anything since then")
     if begins and ends and ends <= begins:
         raise UserError(f"UNTIL: {until} is not after SINCE, which is {since}")
-    console = Console(as_json=as_json)
+    console = Console(as_json=as_json, wide=wide)
     with open_session("cost") as session:
         found = charges_by_account(session, begins, ends)
         show_costs(console, [charge for some in found.values() for charge in some], by, begins, ends)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ec2lab.console import Console, exit_if_incomplete, run
-from ec2lab.options import AsJson, DatasetName, Regions, script
+from ec2lab.options import AsJson, DatasetName, Regions, Wide, script
 
 if TYPE_CHECKING:
     from ec2lab.datasets.costs import PricedSnapshot
@@ -15,7 +15,7 @@ app = script(__doc__)
 
 
 @app.command()
-def datasets(dataset: DatasetName = "", regions: Regions = "", as_json: AsJson = False) -> None:
+def datasets(dataset: DatasetName = "", regions: Regions = "", wide: Wide = False, as_json: AsJson = False) -> None:
     """List the snapshots of all datasets (or DATASET) in the lab's regions (or REGIONS).
 
     The cost shown is an upper bound: AWS bills only the blocks that a snapshot does not share with an earlier one,
@@ -30,7 +30,7 @@ def datasets(dataset: DatasetName = "", regions: Regions = "", as_json: AsJson =
     from ec2lab.session import open_session
     from ec2lab.volumes.sources import known_regions
 
-    console = Console(as_json=as_json)
+    console = Console(as_json=as_json, wide=wide)
     with open_session("datasets") as session:
         console.hint(session.cloud.banner)
         places = region_names(regions) or known_regions(session)

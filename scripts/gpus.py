@@ -8,7 +8,7 @@ import typer
 
 from ec2lab.console import Console, exit_if_incomplete, run
 from ec2lab.errors import UserError
-from ec2lab.options import AsJson, Regions, script
+from ec2lab.options import AsJson, Regions, Wide, script
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -28,7 +28,10 @@ Memory = Annotated[int, typer.Option("--memory", envvar="MEMORY", min=0, help="M
 
 
 @app.command()
-def gpus(gpu: Gpu = "", count: Number = 0, memory: Memory = 0, regions: Regions = "", as_json: AsJson = False) -> None:
+def gpus(
+    gpu: Gpu = "", count: Number = 0, memory: Memory = 0, regions: Regions = "", wide: Wide = False,
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
     """List the instance types with GPUs in the lab's regions (or REGIONS), the cheapest first.
 
     For each type: its GPUs, vCPUs, memory, network and EFA interfaces and, in each region, the price per hour on
@@ -44,7 +47,7 @@ def gpus(gpu: Gpu = "", count: Number = 0, memory: Memory = 0, regions: Regions 
     from ec2lab.regions import region_names
     from ec2lab.session import open_session
 
-    console, request = Console(as_json=as_json), _parsed(gpu)
+    console, request = Console(as_json=as_json, wide=wide), _parsed(gpu)
     with open_session("gpus") as session:
         console.hint(session.cloud.banner)
         offered, quotas, unseen = gpus_and_quotas(session, region_names(regions) or session.lab.regions)

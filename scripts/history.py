@@ -6,24 +6,24 @@ from typing import TYPE_CHECKING
 
 from ec2lab.console import Console, run
 from ec2lab.errors import UserError
-from ec2lab.options import AsJson, ExperimentName, script
+from ec2lab.options import AsJson, ExperimentName, Wide, script
 
 if TYPE_CHECKING:
     from ec2lab.registry.record import Record
 
 app = script(__doc__)
-COLUMNS = ("time (UTC)", "who", "script", "region", "what", "outcome")
 
 
 @app.command()
-def history(exp: ExperimentName = "", as_json: AsJson = False) -> None:
+def history(exp: ExperimentName = "", wide: Wide = False, as_json: AsJson = False) -> None:
     """Show every call that changed something and every decision, oldest first; JSON=1 prints the full records."""
     from ec2lab.events.lab import HistoryRecord
     from ec2lab.registry.history import told
     from ec2lab.session import open_session
+    from ec2lab.tables import HISTORY
     from ec2lab.validators import did_you_mean
 
-    console = Console(as_json=as_json)
+    console = Console(as_json=as_json, wide=wide)
     with open_session("history") as session:
         everything = session.registry.history(exp)
         records = [record for record in everything if record.experiment == exp]
@@ -33,12 +33,9 @@ def history(exp: ExperimentName = "", as_json: AsJson = False) -> None:
             raise UserError(f"{exp}: nothing is on record{of_a_sweep or did_you_mean(exp, known)}")
         console.emit(*(HistoryRecord(record=record.as_json()) for record in records))
         accounts = {record.account for record in records if record.operation}
-        several = len(accounts) > 1
-        columns = (*COLUMNS, "account") if several else COLUMNS
-        rows = [[*_row(record), *([str(record.whose or "?")] if several else [])] for record in told(records)]
-        if rows:
-            console.table(columns, rows)
-        else:
+        rows = [[*_row(record), str(record.whose or "?") if len(accounts) > 1 else ""] for record in told(records)]
+        console.table(HISTORY, rows)
+        if not rows:
             console.hint(f"{exp}: AWS was asked for nothing that changes anything")
 
 
@@ -46,7 +43,7 @@ def _row(record: Record) -> list[str]:
     from ec2lab.registry.history import outcome
 
     when, what = record.time[:19].replace("T", " "), record.operation or ", ".join(record.annotation or {})
-    return [when, record.by, record.script or "", record.region or "", what, outcome(record)]
+    return [when, record.by, record.script or "", what, record.region or "", outcome(record)]
 
 
 if __name__ == "__main__":

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from ec2lab.console import Console, exit_if_incomplete, run, warn
-from ec2lab.options import AsJson, BaseExperiment, Count, ExperimentName, Parameters, script
+from ec2lab.options import AsJson, BaseExperiment, Count, ExperimentName, Force, Parameters, Wide, script
 
 if TYPE_CHECKING:
     from ec2lab.capacity_pools import Pool
     from ec2lab.launch.plan import Plan, PlannedPool
 
 app = script(__doc__)
+Verbose = Annotated[
+    bool, typer.Option("--verbose", envvar="VERBOSE", help="Print the whole request and the cloud-init document.")
+]
+Out = Annotated[str, typer.Option("--output", envvar="OUTPUT", help="File to write those two to: plan.txt.")]
+MARKER = "# ec2-lab plan of "
+"""Every file that OUTPUT names begins with it."""
 
 
 @app.command()
@@ -22,12 +31,16 @@ def plan(
     count: Count = 1,
     base: BaseExperiment = "",
     parameters: Parameters = "",
+    verbose: Verbose = False,
+    out: Out = "",
+    force: Force = False,
+    wide: Wide = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show the pools that a launch of EXP would try, in order, with prices and exclusions, and the request.
+    """Show the pools that a launch of EXP would try, in order, with prices and exclusions, and the first request.
 
     It also shows the cost over EXP's ttl and what remains of the budgets, and asks AWS in a dry run whether the
-    request is allowed.
+    request is allowed. VERBOSE=1 prints the whole request and the cloud-init document; OUTPUT=plan.txt writes them.
 
     Exit status: 1 if no pool is left, or the request is not allowed; 3 if a region did not respond.
     """
@@ -39,9 +52,13 @@ def plan(
     from ec2lab.events.launch import CodeToUpload, Forecast, GpuSelection
     from ec2lab.launch.plan import Plan
     from ec2lab.launch.run_spec import definition
+    from ec2lab.output_file import OutputFile
     from ec2lab.session import open_session
 
-    console = Console(as_json=as_json)
+    console = Console(as_json=as_json, wide=wide)
+    file = OutputFile(Path(out), "OUTPUT", MARKER, force=force) if out else None
+    if file:
+        file.check()
     with open_session("plan", exp) as session:
         console.hint(session.cloud.banner)
         defined = definition(session, exp, base, parse_parameters(parameters), first_of_matrix=True)
@@ -64,8 +81,13 @@ def plan(
             console.emit(CodeToUpload(**pack.as_annotation(), summary=str(pack)))
         forecast, budgets = would_cost(session, defined.base, defined.experiment, planned.count)
         console.emit(Forecast(**asdict(forecast)), *(budget.usage(forecast) for budget in budgets))
-        console.hint("")
-        show_request(console, planned, first)
+        document = show_request(console, planned, first)
+        if verbose:
+            console.document(document)
+        if file:
+            console.hint(f"the whole request is in {file.write(document)}")
+        elif not verbose:
+            console.hint("VERBOSE=1 shows the whole request and cloud-init document, OUTPUT=plan.txt writes them")
         check_permission(console, planned, candidates)
     exit_if_incomplete(planned.unseen)
 
@@ -86,8 +108,8 @@ def show_candidates(console: Console, candidates: list[PlannedPool]) -> None:
     ])  # fmt: skip
 
 
-def show_request(console: Console, planned: Plan, first: PlannedPool) -> None:
-    """Show the request to the first pool, and the instance's cloud-init document."""
+def show_request(console: Console, planned: Plan, first: PlannedPool) -> str:
+    """Show the request to the first pool in short; return all of it, and the instance's cloud-init document."""
     from ec2lab.events.launch import PlannedRequest
     from ec2lab.registry.redaction import redact
     from ec2lab.templates import cloud_init
@@ -98,9 +120,10 @@ def show_request(console: Console, planned: Plan, first: PlannedPool) -> None:
     request = redact(request)
     document = cloud_init(share.cloud_init)
     made_first = [preparation.what for preparation in share.prerequisites]
-    console.emit(PlannedRequest(request=request, cloud_init=document, prerequisites=made_first))
-    console.document(f"the request to {first.pool}:\n{json.dumps(request, indent=2)}\n")
-    console.document(f"cloud-init:\n{document}")
+    region = first.pool.region
+    console.emit(PlannedRequest(region=region, request=request, cloud_init=document, prerequisites=made_first))
+    asked = f"{MARKER}{planned.name}: the request to {first.pool}\n{json.dumps(request, indent=2)}"
+    return f"{asked}\n\ncloud-init:\n{document}\n"
 
 
 def check_permission(console: Console, planned: Plan, candidates: list[PlannedPool]) -> None:

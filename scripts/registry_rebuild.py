@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ec2lab.console import Console, exit_if_incomplete, run
-from ec2lab.options import AsJson, Confirm, Of, Regions, script
+from ec2lab.options import AsJson, Confirm, Of, Regions, Wide, script
 
 app = script(__doc__)
 Only = Annotated[str, typer.Option("--only", envvar="ONLY", help="The id of a lost registry, or the beginning of it.")]
@@ -15,8 +15,13 @@ Only = Annotated[str, typer.Option("--only", envvar="ONLY", help="The id of a lo
 
 @app.command()
 def registry_rebuild(
-    of: Of = "", only: Only = "", regions: Regions = "", yes: Confirm = False, as_json: AsJson = False
-) -> None:
+    of: Of = "",
+    only: Only = "",
+    regions: Regions = "",
+    yes: Confirm = False,
+    wide: Wide = False,
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
     """List orphans in all regions (or REGIONS); YES=1 imports them into the registry.
 
     It imports those that you created; OWNER=user@host or OWNER=everyone selects other people's. If the whole
@@ -35,7 +40,7 @@ def registry_rebuild(
     from ec2lab.regions import region_names
     from ec2lab.session import open_session
 
-    console = Console(as_json=as_json)
+    console = Console(as_json=as_json, wide=wide)
     whose = parse_owner(of)
     with open_session("registry-rebuild") as session:
         console.hint(session.cloud.banner)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from ec2lab.console import Console, exit_if_incomplete, run
-from ec2lab.options import AsJson, script
+from ec2lab.options import AnyExperiments, AsJson, Wide, script
 
 app = script(__doc__)
 
 
 @app.command()
-def status(as_json: AsJson = False) -> None:
-    """Show the registry's live resources with their current state in AWS and their cost.
+def status(exp: AnyExperiments = "", wide: Wide = False, as_json: AsJson = False) -> None:
+    """Show the registry's live resources (or EXP's) with their current state in AWS and their cost.
 
     Resources in a region that does not respond are shown as the registry has them, with the reason.
 
@@ -20,30 +20,39 @@ def status(as_json: AsJson = False) -> None:
     from ec2lab.costs.summary import unpriced
     from ec2lab.events import RegionsUnavailable
     from ec2lab.events.costs import Total
-    from ec2lab.instances.status import standing, status_event
+    from ec2lab.hosts.inventory import by_host, host_names
+    from ec2lab.instances.status import forgotten_by_aws, nothing_live, standing, status_event
     from ec2lab.registry.elsewhere import other_accounts
     from ec2lab.session import open_session
     from ec2lab.volumes.retention import retained_events, retained_volumes
 
-    console = Console(as_json=as_json)
+    console = Console(as_json=as_json, wide=wide)
     with open_session("status") as session:
-        known, others = session.everywhere()
+        everything, others = session.everywhere()
+        known = everything.matching(exp)
         shown = standing(session, known)
-        console.emit(*other_accounts(others, session.cloud.account))
+        console.emit(*other_accounts(others, session.cloud.account, exp))
         if not shown.resources:
-            console.hint("nothing lives")
+            console.hint(nothing_live(exp, everything.names))
         if not shown.resources and not known.seen:
             return
         history = history_at_hand(session)
-        retained = retained_volumes(session, history)
+        retained = retained_volumes(session, history, exp)
         costs = costs_of(session, shown.resources, None if retained.found else history)
         unseen = {**shown.unseen, **retained.unseen}
         if shown.resources:
-            console.emit_table([status_event(resource, costs.spent[resource.id]) for resource in shown.resources])
+            hosts = host_names(session, shown.resources)
+            console.emit_table(
+                [
+                    status_event(resource, costs.spent[resource.id], hosts.get(resource.id, ""))
+                    for resource in by_host(shown.resources, hosts)
+                ]
+            )
             total = total_of(costs.spent.values())
             console.emit(Total(**total.rates()), *unpriced(total))
+            console.hint(forgotten_by_aws(shown.resources))
         console.emit(*retained_events(retained))
-        console.hint(rest_text(costs.rest))
+        console.hint(rest_text(costs.rest) if exp == "*" else "")
         console.emit(*shown.unknown, *costs.unknown)
         console.emit(*RegionsUnavailable.by_reason(unseen))
         console.hint(session.cloud.banner if shown.resources else "")

@@ -116,6 +116,13 @@ class LabDirectory:
             check_output(script.replace("_", "-"), out)
         return Ended(process.returncode, out, err)
 
+    def at_terminal(self, script: str, columns: int = 80, **variables: str) -> Ended:
+        """Run a script to its end at a terminal, where errors are among its output."""
+        environment = self.environment(TERM="xterm", **variables)
+        process = ScriptProcess(f"scripts.{script}", self.path, environment, waits=self.waits, columns=columns)
+        out, err = process.communicate(timeout=120)
+        return Ended(process.returncode, out, err)
+
     def launch(self, exp: str = "demo", **variables: str) -> Ended:
         return self.run("launch", EXP=exp, JSON="1", **variables)
 

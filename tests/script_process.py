@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
+import termios
 import threading
 from functools import cache
 from pathlib import Path
@@ -23,9 +27,15 @@ _starting = threading.Lock()
 class ScriptProcess:
     """A running script; its output is text."""
 
-    def __init__(self, module: str, directory: Path, environment: dict[str, str], *, waits: bool) -> None:
-        """Start a module, or a file, in a directory; unless it `waits`, its pauses advance the local cloud's clock."""
-        (out, theirs_out), (err, theirs_err) = os.pipe(), os.pipe()
+    def __init__(
+        self, module: str, directory: Path, environment: dict[str, str], *, waits: bool, columns: int = 0
+    ) -> None:
+        """Start a module, or a file, in a directory; unless it `waits`, its pauses advance the local cloud's clock.
+
+        With `columns`, its output goes to a terminal so wide, and its errors are among it.
+        """
+        out, theirs_out = terminal(columns) if columns else os.pipe()
+        err, theirs_err = (os.open(os.devnull, os.O_RDONLY), os.dup(theirs_out)) if columns else os.pipe()
         self._told, told = socket.socketpair()
         with Path(os.devnull).open() as nothing, _starting:
             message = {"module": module, "directory": str(directory), "environment": environment, "waits": waits}
@@ -62,7 +72,7 @@ class ScriptProcess:
 
         def read(name: str) -> None:
             if stream := getattr(self, name):
-                said[name] = stream.read()
+                said[name] = shown(stream.fileno()) if stream.isatty() else stream.read()
                 stream.close()
 
         readers = [threading.Thread(target=read, args=(name,), daemon=True) for name in said]
@@ -87,6 +97,22 @@ class ScriptProcess:
         if not heard:
             raise RuntimeError("the script server has ended; what it said stands above")
         return int.from_bytes(heard, "big", signed=True)
+
+
+def terminal(columns: int) -> tuple[int, int]:
+    """Return our end of a new terminal, and the one that a process has."""
+    ours, theirs = os.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    return ours, theirs
+
+
+def shown(ours: int) -> str:
+    """Return all that a terminal is sent; its end is an error."""
+    pieces = []
+    with contextlib.suppress(OSError):
+        while piece := os.read(ours, 1 << 16):
+            pieces.append(piece)
+    return b"".join(pieces).decode().replace("\r\n", "\n")
 
 
 @cache

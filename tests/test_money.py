@@ -431,9 +431,9 @@ def test_without_a_ttl_a_day_is_assumed():
     assert (ahead().hours, ahead().is_assumed) == (10.0, False)
     assert (ahead(ttl=None).hours, ahead(ttl=None).is_assumed) == (24.0, True)
     assert ahead(ttl=None).dollars == pytest.approx(24 * (1.0 + DISKS))
-    assert str(Forecast(1.5, 0, 10.0, is_assumed=False)) == "at most 1.50 dollars over its ttl of 10 h"
+    assert str(Forecast(1.5, 0, 10.0, is_assumed=False)) == "up to $1.50 over its ttl of 10 h"
     assert str(Forecast(1.5, 2, 24.0, is_assumed=True)) == (
-        "at most 1.50 dollars, beside 2 of unknown price, over a day, as it has no ttl"
+        "up to $1.50 per day (no ttl), plus 2 items without a price"
     )
 
 
@@ -454,10 +454,10 @@ def test_a_budget_says_by_how_much_it_would_be_passed_and_what_is_used():
     budget = Budget("lab.toml: budget", 10.0, "a month", 4.0, 3.0, 0)
     assert budget.over(Forecast(3.0, 0, 1.0, is_assumed=False)) == 0
     assert budget.over(Forecast(5.0, 0, 1.0, is_assumed=False)) == pytest.approx(2.0)
-    assert budget.used == "4.00 are spent, 3.00 are promised to what lives"
+    assert budget.used == "$4.00 spent, $3.00 promised to live resources"
     unknown = Budget("lab.toml: budget", 10.0, "a month", 4.0, 3.0, 2)
-    assert unknown.used == "4.00 are spent (beside 2 of unknown price), 3.00 are promised to what lives"
+    assert unknown.used == "$4.00 spent, plus 2 items without a price, $3.00 promised to live resources"
     assert budget.refusal("foo", Forecast(5.0, 0, 1.0, is_assumed=False)) == (
-        "lab.toml: budget: foo would pass the budget of 10.00 dollars a month by 2.00: 4.00 are spent, 3.00 are "
-        "promised to what lives, and it costs at most 5.00 dollars over its ttl of 1 h"
+        "lab.toml: budget: foo would be over budget by $2.00: limit $10.00 a month, $4.00 spent, $3.00 promised to "
+        "live resources, this launch up to $5.00 over its ttl of 1 h"
     )

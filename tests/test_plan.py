@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 
 import pytest
 
@@ -75,6 +76,24 @@ def test_the_request_is_shown_with_its_tags_and_the_cloud_init_document(lab):
     assert tags["lab:experiment"] == "demo"
     assert request["cloud_init"].startswith("#cloud-config\n")
     assert request["prerequisites"] == ["a security group in us-east-1, ssh from 127.0.0.1/32"]
+
+
+def test_the_request_is_summed_up_and_is_whole_only_where_that_is_asked_for(lab):
+    short = lab.run("plan", EXP="demo", COUNT="2").out
+    told = dict(re.findall(r"^  (volumes|network|created)  +(.*)$", short, re.MULTILINE))
+    assert re.fullmatch(r"/dev/sda1 gp3 encrypted; /dev/sdf gp3 from snap-[0-9a-f]+", told["volumes"])
+    assert "first request: 2 x p4d.24xlarge, on-demand, in us-east-1, any zone" in short
+    assert re.search(r"user data  1\d\.\d of 16 KiB", short)
+    assert told["created"] == "a security group in us-east-1, ssh from 127.0.0.1/32"
+    assert "#cloud-config" not in short
+    assert len(short.splitlines()) < 40
+    whole = lab.run("plan", EXP="demo", COUNT="2", VERBOSE="1").out
+    for ended in (lab.run("plan", EXP="demo", COUNT="2", OUTPUT="plan.txt") for _ in range(2)):
+        assert f"the whole request is in {lab.path / 'plan.txt'}" in ended.out, "its own file is written again"
+    for text in (whole, (lab.path / "plan.txt").read_text()):
+        assert '"MaxCount": 2' in text
+        assert "\ncloud-init:\n#cloud-config\n" in text
+    assert "was not written by this command" in lab.run("plan", EXP="demo", OUTPUT="lab.toml").error
 
 
 def test_a_request_that_is_not_allowed_fails_with_what_is_missing_in_words(lab, cloud):

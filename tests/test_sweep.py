@@ -70,7 +70,7 @@ def test_each_combination_gets_an_instance_that_knows_its_parameters(lab, cloud)
     assert runs["speech-lr0_01-seed3"]["experiment"]["parameters"] == {"lr": 0.01, "seed": 3}
     assert {run["from"] for run in runs.values()} == {"speech"}
     assert len(cloud.calls("CreateSecurityGroup")) == 1, "what a region lacks is made once"
-    planned = lab.run("plan", EXP="speech-lr0_01-seed3")
+    planned = lab.run("plan", EXP="speech-lr0_01-seed3", VERBOSE="1")
     assert "export lr=0.01\\nexport seed=3\\necho $lr $seed" in planned.out
 
 
@@ -206,12 +206,12 @@ def test_a_single_variation_is_launched_under_a_name_of_its_own(lab, cloud):
     ended = lab.launch("speech-a", BASE="speech", PARAMS="lr=7 seed=9")
     assert ended.code == 0, ended.err
     assert living(cloud) == {"speech-a"}
-    planned = lab.run("plan", EXP="speech-a")
+    planned = lab.run("plan", EXP="speech-a", VERBOSE="1")
     assert "export lr=7\\nexport seed=9" in planned.out
     assert lab.teardown("speech-a").code == 0
     again = lab.launch("speech-a")
     assert again.code == 0, "what it is was recorded"
-    assert "export lr=7\\nexport seed=9" in lab.run("plan", EXP="speech-a").out
+    assert "export lr=7\\nexport seed=9" in lab.run("plan", EXP="speech-a", VERBOSE="1").out
 
 
 def test_a_parameter_can_be_held_still(lab, cloud):

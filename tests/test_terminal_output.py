@@ -11,6 +11,7 @@ from ec2lab.events import Info
 from ec2lab.events.teardown import TeardownFailed
 from ec2lab.printable import RESET, SGR, printable, printable_document, printable_log, without_colours
 from ec2lab.report.html import environment
+from ec2lab.terminal_layout import Column
 
 HOSTILE = {
     "clear the screen": "\x1b[2J\x1b[H",
@@ -66,7 +67,7 @@ def test_the_console_obeys_nothing_wherever_it_is_said(text, capsys):
     console.emit(TeardownFailed(experiment="demo", reason=text))
     console.hint(text)
     console.log([text])
-    console.table(("a", "b"), [(text, f"[bold red]{text}[/] [link=https://evil.example]"), ((text, text), "")])
+    console.table((Column("a"), Column("b")), [(text, f"[bold red]{text}[/] [link=https://evil.example]")])
     warn(text)
     said = capsys.readouterr()
     assert is_shown(said.out.replace("\n", ""))

@@ -179,6 +179,10 @@ def awaited(asked: Mapping[Key, Future[Found]]) -> dict[Key, Found]:
     return {key: found[key] for key in asked}
 
 
+NAMED = 3
+"""Regions that a line has room for."""
+
+
 @contextmanager
 def waiting_line() -> Iterator[Callable[[list[str]], None]]:
     """Give what shows on a terminal, from the second tick on, which regions are awaited; the line goes away after."""
@@ -189,7 +193,8 @@ def waiting_line() -> Iterator[Callable[[list[str]], None]]:
         seconds = clock.monotonic() - began
         if regions and seconds >= TICK and _is_terminal():
             shown = True
-            _write(f"\r  waiting for {', '.join(regions)} ({seconds:.0f} s)\033[K")
+            awaited = ", ".join(regions) if len(regions) <= NAMED else f"{len(regions)} regions"
+            _write(f"\r  waiting for {awaited} ({seconds:.0f} s)\033[K")
 
     try:
         yield show

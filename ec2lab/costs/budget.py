@@ -19,6 +19,7 @@ from ec2lab.costs.charges import Charge
 from ec2lab.costs.money import Dollars, sum_known, times
 from ec2lab.costs.price_book import HOURS, PriceBook
 from ec2lab.events.launch import BudgetUsage
+from ec2lab.rendering import forecast_text, up_to, used_text
 
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
@@ -40,14 +41,10 @@ class Forecast:
     @property
     def hourly_text(self) -> str:
         """What it costs an hour, in words."""
-        items = f"{self.unknown} item{'s' if self.unknown > 1 else ''} without a known price" if self.unknown else ""
-        known = f"up to ${self.dollars / self.hours:,.2f} an hour" if self.dollars or not items else ""
-        return ", plus ".join(filter(None, (known, items)))
+        return up_to(self.dollars / self.hours, self.unknown, "an hour")
 
     def __str__(self) -> str:
-        unknown = f", beside {self.unknown} of unknown price," if self.unknown else ""
-        over = "a day, as it has no ttl" if self.is_assumed else f"its ttl of {self.hours:g} h"
-        return f"at most {self.dollars:,.2f} dollars{unknown} over {over}"
+        return forecast_text(self.dollars, self.unknown, self.hours, is_assumed=self.is_assumed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +69,8 @@ class Budget:
     def refusal(self, name: str, forecast: Forecast) -> str:
         """Return why a launch is refused, in one line."""
         return (
-            f"{self.where}: {name} would pass the budget of {self.limit:,.2f} dollars {self.of} by "
-            f"{self.over(forecast):,.2f}: {self.used}, and it costs {forecast}"
+            f"{self.where}: {name} would be over budget by ${self.over(forecast):,.2f}: limit ${self.limit:,.2f} "
+            f"{self.of}, {self.used}, this launch {forecast}"
         )
 
     def usage(self, forecast: Forecast | None = None) -> BudgetUsage:
@@ -87,8 +84,7 @@ class Budget:
     @property
     def used(self) -> str:
         """What of it is used, in words."""
-        unknown = f" (beside {self.unknown} of unknown price)" if self.unknown else ""
-        return f"{self.spent:,.2f} are spent{unknown}, {self.promised:,.2f} are promised to what lives"
+        return used_text(self.spent, self.unknown, self.promised)
 
 
 def forecast(book: PriceBook, lab: Lab, experiment: Experiment, count: int) -> Forecast:

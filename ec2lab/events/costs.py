@@ -83,6 +83,10 @@ class ResourceStatus(ResourceEvent, commands="report status", name="resource"):
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, str]
+    host: str = ""
+    """What HOST calls an instance: foo, or foo-2; empty where this computer has no name for it."""
+    created_by: str
+    """user@host; empty where it is not known."""
     state: str
     """AWS's own word."""
     state_reason: str

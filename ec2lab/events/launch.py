@@ -246,6 +246,7 @@ class Forecast(Event, commands="plan"):
 class PlannedRequest(Event, commands="plan"):
     """What the first pool would be asked, and the cloud-init document of the instance."""
 
+    region: str
     request: dict[str, Any]
     """Of RunInstances, without secrets."""
     cloud_init: str

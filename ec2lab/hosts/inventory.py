@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -26,6 +27,7 @@ from ec2lab.instance_state import OVER, InstanceState, state_of
 from ec2lab.printable import printable
 from ec2lab.regions import region_of_zone
 from ec2lab.registry.record import local_user
+from ec2lab.resource import Resource
 from ec2lab.resources.live_resources import find_live_resources
 from ec2lab.session import Session, locked_session, open_session
 from ec2lab.validators import did_you_mean, experiment_name
@@ -128,6 +130,24 @@ def reaches_of(experiment: str, instances: Sequence[Mapping[str, Any]], names: M
         address = instance.get("PublicIpAddress") or instance["PrivateIpAddress"]
         found.append(SshTarget(name, address, identity, region_of(instance)))
     return found
+
+
+def host_names(session: Session, resources: Collection[Resource]) -> dict[str, str]:
+    """Return by id what HOST calls instances, as far as this computer has named them; alone, one has no other name."""
+    instances = [(r.id, r.experiment) for r in resources if r.kind == "instance" and r.experiment]
+    experiments = Counter(experiment for _, experiment in instances)
+    names = {identity: experiment for identity, experiment in instances if experiments[experiment] == 1}
+    with suppress(UserError):  # of files that are not the lab's; who logs in is told of them
+        files = ssh_files(session)
+        for experiment in experiments:
+            names |= files.names(experiment)
+    return names
+
+
+def by_host(resources: Iterable[Resource], hosts: Mapping[str, str]) -> list[Resource]:
+    """Return resources by experiment and type, and instances in the order of their names: foo-2 before foo-10."""
+    name = {identity: (len(host), host) for identity, host in hosts.items()}
+    return sorted(resources, key=lambda r: (r.experiment or "", r.kind, name.get(r.id, (0, "")), r.id))
 
 
 def parse_hosts(session: Session, words: str) -> list[Host]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from ec2lab.resource import UNKNOWN_ID, Resource
 from ec2lab.resources.expiry import is_overdue, left
 from ec2lab.resources.live_resources import is_new, seen_by_id
 from ec2lab.session import Session
+from ec2lab.validators import did_you_mean
 
 if TYPE_CHECKING:
     from ec2lab.events.costs import ResourceStatus
@@ -66,7 +67,7 @@ def standing(session: Session, holdings: ResourceState | None = None) -> Standin
     there = {resource.id for some in others.found.values() for resource in some}
     more = _looked_up(session, responses)
     shown = [
-        replace(described[resource.id], details={**described[resource.id].details, **more.details.get(resource.id, {})})
+        _with_known(described[resource.id], resource, more.details.get(resource.id, {}))
         if resource.id in described
         else replace(resource, state=_state(session, resource, there, failed))
         for resource in owned
@@ -77,6 +78,11 @@ def standing(session: Session, holdings: ResourceState | None = None) -> Standin
     return Standing(shown, {**others.unseen, **responses.unseen}, more.unknown)
 
 
+def _with_known(described: Resource, recorded: Resource, more: Mapping[str, str]) -> Resource:
+    creator = recorded.created_by or described.created_by
+    return replace(described, created_by=creator, details={**described.details, **more})
+
+
 def perhaps(session: Session, intent: Record) -> Resource:
     """Return a row for what an intent without an answer may have made."""
     return Resource(
@@ -85,6 +91,7 @@ def perhaps(session: Session, intent: Record) -> Resource:
         region=str(intent.region),
         experiment=intent.experiment,
         since=intent.time,
+        created_by=intent.by,
         state=f"perhaps made: make teardown EXP={intent.experiment}",
     )
 
@@ -132,6 +139,17 @@ def _looked_up(session: Session, described: Responses[list[Resource]]) -> _More:
     return _More({**unknown, **found}, reasons)
 
 
+def nothing_live(pattern: str, live: Collection[str]) -> str:
+    """Say, for people, that no experiment that matches is live, and which one may be meant."""
+    return "nothing lives" if pattern == "*" else f"{pattern}: nothing of it lives{did_you_mean(pattern, live)}"
+
+
+def forgotten_by_aws(resources: Iterable[Resource]) -> str:
+    """Say, for people, which of them AWS no longer knows, so that they cost nothing; nothing if it knows all."""
+    gone = [resource.id for resource in resources if resource.state == NOT_FOUND]
+    return f"{', '.join(gone)}: {NOT_FOUND}, so nothing more is paid for" if gone else ""
+
+
 def running_event(
     session: Session, experiment: str, instance: Mapping[str, Any], seconds: float | None = None
 ) -> InstanceRunning:
@@ -149,12 +167,13 @@ def seen_running(experiment: str, instance: Resource, seconds: float | None = No
     return InstanceRunning(**{**_texts(instance.details), **known})
 
 
-def status_event(resource: Resource, cost: CostSummary) -> ResourceStatus:
+def status_event(resource: Resource, cost: CostSummary, host: str = "") -> ResourceStatus:
     """Return a live resource, and what it costs, as an event."""
     from ec2lab.events.costs import ResourceStatus  # launches need none of these
 
     details, state, now = resource.details, resource.state, clock.now()
     known = {
+        "host": host, "created_by": resource.created_by,
         "state": state, "state_reason": resource.state_reason.code, "since": resource.since,
         "remaining": left(details, state, now), "overdue": is_overdue(details, state, now),
         **cost.rates(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from typing import Any
 
 from ec2lab.registry.call import Call
@@ -56,6 +57,19 @@ class ResourceState:
             live=[resource for resource in self.live if resource.region not in regions],
             unresolved=[intent for intent in self.unresolved if intent.region not in regions],
             regions=self.regions.difference(regions),
+        )
+
+    def matching(self, pattern: str) -> ResourceState:
+        """Return what is known of the experiments that match a pattern as the shell has it."""
+
+        def of_them(experiment: str | None) -> bool:
+            return fnmatchcase(experiment or "", pattern)
+
+        return replace(
+            self,
+            live=[resource for resource in self.live if of_them(resource.experiment)],
+            unresolved=[intent for intent in self.unresolved if of_them(intent.experiment)],
+            unknown=[resource for resource in self.unknown if of_them(resource.experiment)],
         )
 
     @property

@@ -80,8 +80,8 @@ def _in_words(length: timedelta) -> str:
     minutes = int(length.total_seconds() // 60)
     days, hours = minutes // 1440, minutes // 60
     if hours >= 48:  # noqa: PLR2004
-        return f"{days} d {hours - days * 24} h"
-    return f"{hours} h {minutes - hours * 60:02} min" if hours else f"{minutes} min"
+        return f"{days}d{hours - days * 24}h"
+    return f"{hours}h{minutes - hours * 60:02}m" if hours else f"{minutes}m"
 
 
 def _first_launch(instance: Instance, started: datetime) -> datetime:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
+from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any
 
@@ -127,16 +128,14 @@ def _length(text: str) -> timedelta:
     return length
 
 
-def retained_volumes(
-    session: Session, history: History, experiment: str | None = None
-) -> Responses[list[RetainedVolume]]:
-    """Describe the volumes that teardowns, or those of one experiment, retained and nobody has deleted since.
+def retained_volumes(session: Session, history: History, pattern: str = "*") -> Responses[list[RetainedVolume]]:
+    """Describe the volumes that teardowns of matching experiments retained and nobody has deleted since.
 
     AWS is not asked where none is on record.
     """
     kind, ids = session.kinds["volume"], dict[Key, list[str]]()
     for one in history.volumes(clock.now()):
-        there = one.kept and one.ended is None and experiment in (None, one.experiment)
+        there = one.kept and one.ended is None and fnmatchcase(one.experiment or "", pattern)
         if there and one.whose == session.cloud.account:
             ids.setdefault((one.region, kind.name), []).append(one.id)
     told = session.queries.run({key: partial(kind.by_id, session.cloud, key[0], some) for key, some in ids.items()})
