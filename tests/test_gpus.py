@@ -50,7 +50,7 @@ def test_quotas_are_shown_with_what_of_them_is_in_use(lab, cloud):
 
 def test_the_table_fits_a_terminal_and_shows_how_likely_spot_succeeds(lab, cloud):
     cloud.scenario(capacity=[{"region": "us-west-2", "market": "spot"}])
-    ended = lab.run("gpus", COLUMNS="80")
+    ended = lab.at_terminal("gpus", columns=80)
     assert max(map(len, ended.out.splitlines())) <= 80
     assert "us-east-1: 9 of 10" in ended.out
     assert "us-west-2: 1 of 10" in ended.out
