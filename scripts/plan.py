@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ec2lab.console import Console, exit_if_incomplete, run, warn
-from ec2lab.options import AsJson, BaseExperiment, Count, ExperimentName, Force, Parameters, Wide, script
+from ec2lab.options import FILE, AsJson, BaseExperiment, Count, ExperimentName, Force, Parameters, Wide, script
 
 if TYPE_CHECKING:
     from ec2lab.capacity_pools import Pool
@@ -20,7 +20,9 @@ app = script(__doc__)
 Verbose = Annotated[
     bool, typer.Option("--verbose", envvar="VERBOSE", help="Print the whole request and the cloud-init document.")
 ]
-Out = Annotated[str, typer.Option("--output", envvar="OUTPUT", help="File to write those two to: plan.txt.")]
+Out = Annotated[
+    str, typer.Option("--output", envvar="OUTPUT", metavar=FILE, help="File to write those two to: plan.txt.")
+]
 MARKER = "# ec2-lab plan of "
 """Every file that OUTPUT names begins with it."""
 
