@@ -17,14 +17,14 @@ from ec2lab import clock
 
 
 class Event(BaseModel):
-    """Something that happened, or a row of what a command shows. Its name is its class's, in kebab case."""
+    """Something that happened, or a row of a command's output. Its name is its class's, in kebab case."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
     event: ClassVar[str]
     commands: ClassVar[frozenset[str]]
     """The make targets that report it."""
     notify: ClassVar[bool]
-    """Whether notifiers hear of it."""
+    """Whether notifiers receive it."""
     time: datetime = Field(default_factory=clock.now)
 
     def __init_subclass__(cls, commands: str = "", name: str = "", *, notify: bool = False, **kwargs: Any) -> None:
@@ -48,12 +48,12 @@ Log = Callable[[str], None]
 
 
 def steps(emit: Emit, experiment: str | None = None) -> Log:
-    """Return what reports a line as a step."""
+    """Return a callback that reports a line as a step."""
     return lambda message: emit(Step(experiment=experiment, message=message))
 
 
 class ForPeople(Event):
-    """What is not printed with JSON=1, and is in no schema: advice and progress."""
+    """Not printed with JSON=1, and in no schema: advice and progress."""
 
 
 class Info(ForPeople):
@@ -63,7 +63,7 @@ class Info(ForPeople):
 
 
 class Progress(ForPeople):
-    """How far something is: on a terminal, in a line that the next one replaces."""
+    """Progress, shown on a terminal in a line that the next one replaces."""
 
     text: str
 
@@ -99,7 +99,7 @@ class ResourceEvent(Event):
 LAUNCH = "dataset-build launch rerun sweep watch"
 """The commands that launch instances."""
 REGIONAL = "audit dataset-verify datasets dataset-prune gpus plan registry-rebuild snapshot-copy status teardown"
-"""Those that describe several regions, and go on where one cannot be reached."""
+"""The commands that query several regions, and continue without one that does not respond."""
 
 
 class Step(Event, commands=f"{LAUNCH} start teardown volume-mount volume-unmount"):
@@ -110,15 +110,15 @@ class Step(Event, commands=f"{LAUNCH} start teardown volume-mount volume-unmount
 
 
 class RegionsUnavailable(Event, commands=REGIONAL):
-    """Regions that could not be described, or not completely. What else is printed is true; the exit code is 3."""
+    """Regions that could not be queried, or not completely. What else is printed is true; the exit code is 3."""
 
     regions: list[str]
     reason: str
-    """AWS's own message, or that no response came."""
+    """AWS's own message, or that there was no response."""
 
     @classmethod
     def by_reason(cls, unseen: Mapping[str, str]) -> list[Self]:
-        """Return one event for each reason why regions (the keys) could not be described."""
+        """Return one event for each reason why regions (the keys) could not be queried."""
         regions: dict[str, list[str]] = {}
         for region, reason in unseen.items():
             regions.setdefault(reason, []).append(region)
@@ -126,7 +126,7 @@ class RegionsUnavailable(Event, commands=REGIONAL):
 
 
 class Unavailable(Event, commands=f"cost report {REGIONAL}"):
-    """A detail that AWS did not tell. The command goes on without it."""
+    """A detail that AWS did not return. The command continues without it."""
 
     what: str
     region: str | None = None
@@ -134,11 +134,11 @@ class Unavailable(Event, commands=f"cost report {REGIONAL}"):
 
 
 class OtherAccount(Event, commands="audit status teardown"):
-    """Experiments that are live, or may be, in another account than the current one. Nothing there is touched."""
+    """Experiments that are live, or may be, in another account than the current one. They are left alone."""
 
     experiments: list[str]
     partition: str | None
-    """aws, aws-cn, …; local for a local cloud; null where the records do not name it."""
+    """aws, aws-cn, …; local for a local cloud; null if the records do not contain it."""
     account: str | None
     message: str
 

@@ -1,4 +1,4 @@
-"""What the doctor, the set-up of an AWS account and an audit of it report."""
+"""Events of the doctor, of the set-up of an AWS account, and of its audit."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ec2lab.events import Event, ResourceEvent
 
 
 class CheckFinding(Event, commands="doctor"):
-    """What a check found."""
+    """A finding of a check."""
 
     severity: Literal["ok", "warning", "unknown", "wrong"]
     """unknown: it could not be checked."""
@@ -20,11 +20,11 @@ class CheckFinding(Event, commands="doctor"):
     values: dict[str, str]
     message: str
     remedy: str
-    """Empty where nothing is to be fixed."""
+    """Empty if no fix is needed."""
 
 
 class Fixed(Event, commands="doctor"):
-    """What FIX=1 did about a finding."""
+    """What FIX=1 changed about a finding."""
 
     check: str
     finding: str
@@ -71,51 +71,51 @@ class ManualStep(Event, commands="setup-aws"):
 
 
 class SetupComplete(Event, commands="setup-aws"):
-    """Everything the lab needs is there."""
+    """Everything that the lab needs exists."""
 
     created: int
 
 
 class AuditSummary(Event, commands="audit registry-rebuild"):
-    """How many findings there are of each kind, and what they cost together."""
+    """The number of findings of each kind, and their total cost."""
 
     counts: dict[str, int]
     dollars_per_month: float
     unknown_prices: int
     regions: list[str]
-    """Those that were described."""
+    """The regions that were queried."""
     unavailable: dict[str, str]
-    """By region that was not, the reason."""
+    """By region that was not queried, the reason."""
     resources: int
     """How many were compared with the registry."""
 
 
 class AuditFinding(ResourceEvent, commands="audit registry-rebuild report"):
-    """A resource that does not agree with the registry, or that nothing uses."""
+    """A resource that differs from the registry, or that is unused."""
 
     finding: str
     """Its kind: orphan, not-terminated, stale-record, … (docs/failures.md)."""
     state: str
     state_reason: str
-    """AWS's code for it; empty where there is none."""
+    """AWS's code for it; empty if there is none."""
     since: str
-    """RFC 3339; empty where it is not known."""
+    """RFC 3339; empty if unknown."""
     zone: str = ""
     created_by: str
     dollars_per_month: float | None
-    """null where it is not known."""
+    """null if unknown."""
     reason: str
     skipped: str
-    """Why FIX=1 does not delete it; empty where it does."""
+    """Why FIX=1 does not delete it; empty if it does."""
     registry: str
-    """The id of the registry that made it, by its tags; empty where they do not say it."""
+    """The id of the registry that created it, by its tags; empty if they do not contain it."""
     retain_until: date | None = None
-    """Of a retained volume, the last day of its retention; null also where its tag cannot be read."""
+    """The last day of a retained volume's retention; null also if its tag is invalid."""
     retain_reason: str | None = None
 
 
 class MalformedTag(ResourceEvent, commands="audit"):
-    """A tag of the lab's with a value that the lab does not write. If it cannot be read, it counts as absent."""
+    """A tag of the lab with a value that the lab does not write. It counts as absent if it cannot be read."""
 
     key: str
     value: str
@@ -130,7 +130,7 @@ class Skipped(ResourceEvent, commands="audit registry-rebuild"):
 
 
 class AuditFixed(Event, commands="audit"):
-    """What FIX=1 did."""
+    """The result of FIX=1."""
 
     deleted: list[str]
     dropped: list[str]

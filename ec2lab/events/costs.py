@@ -1,4 +1,4 @@
-"""What costs, status and reports say of money and of what is live."""
+"""Events of costs, status and reports."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from ec2lab.events import Event, ResourceEvent
 
 
 class CostEvent(Event):
-    """Charges in sum."""
+    """A sum of charges."""
 
     dollars: float
     unknown_prices: int
-    """How many charges have no known price, and so are in no sum."""
+    """Number of charges without a known price, which are in no sum."""
     dollars_per_hour: float
     """Of live resources, now."""
     unknown_per_hour: int
@@ -30,7 +30,7 @@ class CostTotal(CostEvent, commands="cost"):
 
 
 class CostGroup(CostEvent, commands="cost"):
-    """The charges of one member, experiment, region or resource type; the dearest first."""
+    """The charges of one member, experiment, region or resource type, highest first."""
 
     by: Literal["member", "experiment", "region", "kind"]
     name: str
@@ -44,27 +44,27 @@ class ChargeDetail(Event, commands="cost"):
     region: str
     experiment: str | None
     created_by: str
-    """user@host; empty where it is not known."""
+    """user@host; empty if unknown."""
     what: str
     market: str
-    """Empty for what is no instance."""
+    """Empty for other resources than instances."""
     began: datetime
     ended: datetime | None
     """null for a live resource."""
     expires_at: datetime | None
-    """null where it is not known."""
+    """null if unknown."""
     dollars: float | None
-    """null where it is not known."""
+    """null if unknown."""
     dollars_per_hour: float | None
-    """null where it is not known."""
+    """null if unknown."""
     parent_id: str
     """The instance that it was created with; empty otherwise."""
     unpriced: str
-    """Why its price is not known; empty where it is."""
+    """Why its price is unknown; empty if it is known."""
 
 
 class Unpriced(Event, commands="cost status"):
-    """Resources without a known price, those of one reason together."""
+    """Resources without a known price, grouped by reason."""
 
     resources: list[str]
     reason: str
@@ -79,7 +79,7 @@ class StalePrices(Event, commands="cost"):
 
 
 class ResourceStatus(ResourceEvent, commands="report status", name="resource"):
-    """A live resource. Fields beside these are the details of its type, all text."""
+    """A live resource. Additional fields are details of its type, all of them text."""
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, str]
@@ -88,15 +88,15 @@ class ResourceStatus(ResourceEvent, commands="report status", name="resource"):
     created_by: str
     """user@host; empty where it is not known."""
     state: str
-    """AWS's own word."""
+    """As AWS reports it."""
     state_reason: str
-    """AWS's code for it; empty where there is none."""
+    """AWS's code for it; empty if there is none."""
     since: str
-    """RFC 3339; empty where it is not known."""
+    """RFC 3339; empty if unknown."""
     remaining: str
-    """In words, when it terminates itself; empty where it does not."""
+    """In words, when it terminates itself; empty if it does not."""
     overdue: bool
-    """Whether it runs past its expiry."""
+    """Whether it still runs after its expiry."""
     dollars_per_hour: float
     dollars: float
     """So far."""
@@ -105,7 +105,7 @@ class ResourceStatus(ResourceEvent, commands="report status", name="resource"):
 
 
 class Total(Event, commands="status"):
-    """What all live resources cost together."""
+    """The cost of all live resources."""
 
     dollars_per_hour: float
     dollars: float

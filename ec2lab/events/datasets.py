@@ -1,4 +1,4 @@
-"""What is reported of datasets, snapshots and volumes."""
+"""Events of datasets, snapshots and volumes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ec2lab.events import Event, ResourceEvent
 
 
 class DatasetBuilt(Event, commands="dataset-build"):
-    """A version is built. For one built from a bucket, id, region, version and blocks are null."""
+    """A version was built. If it was built from a bucket, id, region, version and blocks are null."""
 
     dataset: str
     source: str
@@ -16,7 +16,7 @@ class DatasetBuilt(Event, commands="dataset-build"):
     region: str | None = None
     version: str | None = None
     blocks: int | None = None
-    """Of 512 KiB, that were sent."""
+    """Number of 512 KiB blocks that were uploaded."""
 
 
 class Unchanged(Event, commands="dataset-build"):
@@ -28,7 +28,7 @@ class Unchanged(Event, commands="dataset-build"):
 
 
 class SnapshotStarted(Event, commands="snapshot-create"):
-    """AWS creates a snapshot."""
+    """AWS is creating a snapshot."""
 
     id: str
     region: str
@@ -37,7 +37,7 @@ class SnapshotStarted(Event, commands="snapshot-create"):
     volume: str
     mount: str
     created: bool
-    """false where an earlier run began it."""
+    """false if an earlier run started it."""
 
 
 class SnapshotComplete(Event, commands="snapshot-create"):
@@ -49,17 +49,17 @@ class SnapshotComplete(Event, commands="snapshot-create"):
 
 
 class CopyProgress(Event, commands="snapshot-copy"):
-    """How far a copy is; one for each change."""
+    """The progress of a copy, at each change."""
 
     region: str
     id: str
-    """Empty until AWS has begun it."""
+    """Empty until AWS has started it."""
     state: str
     percent: float
     waiting_for: str
-    """Why AWS does not accept it yet; empty otherwise."""
+    """Why AWS does not accept it yet; else empty."""
     failure: str
-    """Empty where there is none."""
+    """Empty if there is none."""
 
 
 class SnapshotVerified(Event, commands="dataset-verify"):
@@ -70,7 +70,7 @@ class SnapshotVerified(Event, commands="dataset-verify"):
     dataset: str
     version: str
     same: bool
-    """Whether it is what was built."""
+    """Whether it is identical to what was built."""
     blocks: int
 
 
@@ -82,21 +82,21 @@ class DatasetVersion(Event, commands="datasets"):
     region: str
     state: str
     progress: str
-    """AWS's own word: 37%."""
+    """As AWS reports it: 37%."""
     id: str
     size_gib: int
-    """Of a volume created from it."""
+    """Of a volume that is created from it."""
     bytes: int
     """Stored, at most."""
     dollars_per_month: float | None
-    """At most; null where it is not known."""
+    """At most; null if unknown."""
     fast_restore: str
-    """The zones where it is on; empty where in none."""
+    """The zones in which it is enabled; empty if there are none."""
     failure: str
-    """Why it failed; empty where it did not."""
+    """Why it failed; empty if it did not."""
     started: str
     created_at: str
-    """When what is on it was made: for a copy, before it was started."""
+    """When its content was created: for a copy, before the copy started."""
     encrypted: bool
     source: str | None
 
@@ -106,13 +106,13 @@ class InUse(ResourceEvent, commands="dataset-prune"):
 
     name: str
     reason: str
-    """What uses it, or why it is not ours to delete."""
+    """What uses it, or why it is not the lab's to delete."""
     dollars_per_month: float | None
-    """At most; null where it is not known."""
+    """At most; null if unknown."""
 
 
 class Deleted(Event, commands="dataset-prune volume-delete"):
-    """It is deleted."""
+    """It was deleted."""
 
     id: str
 
@@ -122,10 +122,10 @@ class VolumeRetained(Event, commands="volume-delete volume-retain"):
 
     id: str
     retain_until: date | None
-    """The last day of its retention; null where its tags cannot be read."""
+    """The last day of its retention; null if its tags are invalid."""
     reason: str
     message: str
-    """All of it, for people."""
+    """Everything about it, for people."""
 
 
 class VolumeMounted(Event, commands="volume-mount"):

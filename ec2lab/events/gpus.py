@@ -1,4 +1,4 @@
-"""What `make gpus` reports."""
+"""Events of `make gpus`."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class GpuInstanceType(Event, commands="gpus"):
     gpu: str
     """As AWS names it."""
     gpus: float
-    """How many; 0.125 for an eighth of one."""
+    """0.125 for an eighth of one."""
     gpu_memory_gb: int
-    """Of each GPU, or of the part of one."""
+    """Of each GPU, or of the fraction of one."""
     instance_type: str
     vcpus: int
     memory_gib: float
@@ -35,14 +35,14 @@ class GpuInstanceType(Event, commands="gpus"):
     """As AWS describes it: 4x 100 Gigabit."""
     efa_interfaces: int
     offers: list[GpuOffer]
-    """The cheapest region first. null where a price or a quota is not known."""
+    """Cheapest region first. null if a price or a quota is unknown."""
 
 
 class SpotPlacementScore(Event, commands="gpus"):
-    """How likely AWS holds it that a spot request for any of the types that are shown succeeds in a region."""
+    """AWS's estimate of how likely a spot request for any of the shown types succeeds in a region."""
 
     region: str
     score: int
     """From 1 to 10."""
     instance_types: int
-    """How many types it is the score of."""
+    """Number of types that the score is for."""

@@ -1,4 +1,4 @@
-"""What is reported of members, hosts, the registry and the lab's own files."""
+"""Events of members, hosts, the registry and the lab's files."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from ec2lab.events import Event
 
 
 class AccountChange(Event, commands="user-add user-remove users"):
-    """A change of an account on a host; with DRY_RUN=1, one that would be made."""
+    """A change of an account on a host; with DRY_RUN=1, a change that would be made."""
 
     host: str
     member: str
     """Or accounts for all of them, or sshd."""
     change: str
-    """problem, where it could not be made."""
+    """problem, if it could not be made."""
     detail: str
 
 
 class HostUpdated(Event, commands="user-add user-remove users"):
-    """A host has the accounts that it is to have."""
+    """A host's accounts match members/."""
 
     host: str
     changes: int
     dry_run: bool = False
-    """Whether they would only be made."""
+    """Whether they would only be changed."""
 
 
 class KeyPairCreated(Event, commands="user-add"):
@@ -54,7 +54,7 @@ class RecordsCopied(Event, commands="registry-pull registry-push"):
 
     written: int
     existing: int
-    """That the other had already."""
+    """Number of records that the other registry already had."""
     source: str
     dest: str
 
@@ -73,7 +73,7 @@ class ExperimentWritten(Event, commands="new"):
 
 
 class ScriptInfo(Event, commands="script"):
-    """A script that a plugin brings. The events of such a script are its own, and not described here."""
+    """A script of a plugin. The events of such a script are its own, and are not described here."""
 
     name: str
     summary: str
@@ -91,9 +91,9 @@ class InstancesStopped(Event, commands="stop"):
 
     experiment: str
     instances: list[str]
-    """Empty where they were stopped already."""
+    """Empty if they were already stopped."""
     volume_cost: str
-    """Dollars an hour of the volumes, which stay, in words."""
+    """Dollars per hour of the volumes, which are kept, in words."""
 
 
 class LocalCloudRunning(Event, commands="local-cloud"):

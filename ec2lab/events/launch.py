@@ -1,4 +1,4 @@
-"""What plans, launches and starts report."""
+"""Events of plans, launches and starts."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class PoolEvent(Event):
     experiment: str
     region: str
     zone: str | None
-    """null where EC2 chooses."""
+    """null if EC2 chooses."""
     subnet: str | None
-    """null where EC2 chooses."""
+    """null if EC2 chooses."""
     instance_type: str
     market: str
     """on-demand, spot, reservation:cr-… or capacity-block:cr-…"""
@@ -47,7 +47,7 @@ class PoolEvent(Event):
 
 
 class LaunchStarted(Event, commands=LAUNCH):
-    """A launch begins: what it asks for."""
+    """A launch begins: what it requests."""
 
     experiment: str
     instance_types: list[str]
@@ -58,7 +58,7 @@ class LaunchStarted(Event, commands=LAUNCH):
 
 
 class BudgetUsage(Event, commands=f"{LAUNCH} plan"):
-    """A budget that a launch is held to."""
+    """A budget that applies to a launch."""
 
     where: str
     """The file and key that set it."""
@@ -68,14 +68,14 @@ class BudgetUsage(Event, commands=f"{LAUNCH} plan"):
     spent: float
     """Dollars."""
     promised: float
-    """Dollars that live resources go on to cost until they expire."""
+    """Remaining cost of live resources until they expire, in dollars."""
     unknown_prices: int
     over: float | None
-    """In a plan, dollars by which the launch would exceed it; below 0 where it would not."""
+    """In a plan, dollars by which the launch would exceed it; negative if it would not."""
 
 
 class LaunchRejected(PoolEvent, commands=f"{LAUNCH} start", notify=True):
-    """AWS refused to launch or to start instances; in a watch, those of any process."""
+    """AWS rejected a request to launch or start instances; in a watch, of any process."""
 
     instance: str | None = None
     """The instance that was to start; null for a launch."""
@@ -83,15 +83,15 @@ class LaunchRejected(PoolEvent, commands=f"{LAUNCH} start", notify=True):
     """AWS's error code."""
     message: str
     category: str
-    """What it means for the search (docs/capacity.md)."""
+    """Its meaning for the search (docs/capacity.md)."""
     late: bool = False
-    """Whether the instance was created, and terminated for it."""
+    """Whether the instance was created first, and then terminated."""
     explanation: str
     """One line for people."""
 
 
 class RegionSkipped(Event, commands=LAUNCH):
-    """A region is not asked."""
+    """A region was skipped."""
 
     experiment: str
     region: str
@@ -99,7 +99,7 @@ class RegionSkipped(Event, commands=LAUNCH):
 
 
 class Resumed(Event, commands=LAUNCH):
-    """An instance of an interrupted launch is used."""
+    """The launch adopts an instance of an interrupted launch."""
 
     experiment: str
     instance: str
@@ -115,17 +115,17 @@ class InstancePending(PoolEvent, commands=LAUNCH):
 
 
 class RetryScheduled(Event, commands=f"{LAUNCH} start"):
-    """All pools refused; they are asked again."""
+    """All pools failed; they are tried again later."""
 
     experiment: str
     seconds: float
-    """Until then."""
+    """Until the next round."""
     seconds_left: float
-    """For how long it goes on asking."""
+    """Until capacity_timeout expires."""
 
 
 class Rejection(BaseModel):
-    """The last response of one pool."""
+    """The last error of one pool."""
 
     region: str
     zone: str | None
@@ -138,12 +138,12 @@ class Rejection(BaseModel):
 
 
 class CapacityExhausted(Event, commands=LAUNCH):
-    """No pool has what the launch needs."""
+    """No pool has the capacity that the launch needs."""
 
     experiment: str
     rejections: list[Rejection]
     exclusions: list[str]
-    """Why pools were not asked, a line each."""
+    """Why pools were excluded, one line each."""
     advice: list[str]
 
 
@@ -154,7 +154,7 @@ class RollingBack(Event, commands=LAUNCH):
 
 
 class InstanceRunning(Event, commands=f"{LAUNCH} start", notify=True):
-    """An instance is running. Fields beside these are its details, all text."""
+    """An instance is running. Additional fields are its details, all of them text."""
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, str]
@@ -181,7 +181,7 @@ class SshReady(Event, commands=f"{LAUNCH} start"):
 
 
 class ExpirySet(Event, commands="start ttl-set"):
-    """An instance has a new expiry: it was extended, or its ttl ran out while it was stopped, and started again."""
+    """An instance has a new expiry: set by ttl-set, or by a start after its ttl had expired."""
 
     experiment: str
     id: str
@@ -189,33 +189,33 @@ class ExpirySet(Event, commands="start ttl-set"):
     expires_at: str
     """RFC 3339, or never."""
     previous: str
-    """Likewise; empty where there was none."""
+    """Likewise; empty if there was none."""
     ttl: str = ""
-    """How long from now; empty for never, and after a start."""
+    """Time from now; empty for never, and after a start."""
 
 
 class Candidate(Event, commands="plan"):
-    """A capacity pool, in the order of asking."""
+    """A capacity pool, in the order of the search."""
 
     region: str
     zone: str | None
-    """null where EC2 chooses."""
+    """null if EC2 chooses."""
     subnet: str | None
-    """null where EC2 chooses."""
+    """null if EC2 chooses."""
     instance_type: str
     market: str
     """on-demand, spot, reservation:cr-… or capacity-block:cr-…"""
     dollars_per_hour: float | None
-    """null where it is not known."""
+    """null if unknown."""
     excluded: str | None
-    """Why it would not be asked; null where it would."""
+    """Why it would not be tried; null if it would."""
     position: int
     price: str
     """dollars_per_hour in words."""
 
 
 class GpuSelection(Event, commands="plan"):
-    """The instance types that an experiment's gpu stands for, the cheapest first."""
+    """The instance types that match an experiment's gpu, cheapest first."""
 
     gpu: list[str]
     instance_types: list[str]
@@ -228,33 +228,33 @@ class CodeToUpload(Event, commands="plan"):
     pack_sha256: str
     bytes: int
     diff_sha256: str | None = None
-    """Of the changes that are not committed; null where there are none."""
+    """Of the uncommitted changes; null if there are none."""
     summary: str
 
 
 class Forecast(Event, commands="plan"):
-    """What a launch would cost at most."""
+    """The maximum cost of a launch."""
 
     dollars: float
     unknown: int
-    """How many prices are not known."""
+    """Number of unknown prices."""
     hours: float
     is_assumed: bool
-    """Whether the hours are assumed, as there is no ttl."""
+    """Whether the hours are an assumption, because there is no ttl."""
 
 
 class PlannedRequest(Event, commands="plan"):
-    """What the first pool would be asked, and the cloud-init document of the instance."""
+    """The request to the first pool, and the instance's cloud-init document."""
 
     region: str
     request: dict[str, Any]
     """Of RunInstances, without secrets."""
     cloud_init: str
     prerequisites: list[str]
-    """What would be created before, a line each."""
+    """What would be created first, one line each."""
 
 
 class DryRunAllowed(Event, commands="plan"):
-    """AWS would allow the request, by a dry run."""
+    """AWS would allow the request, according to a dry run."""
 
     region: str

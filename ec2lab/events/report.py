@@ -1,4 +1,4 @@
-"""What a report has, beside live resources and the findings of an audit."""
+"""Events of a report, besides live resources and audit findings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ec2lab.events import Event
 
 
 class Figure(Event, commands="report"):
-    """One of the figures on top of the page."""
+    """One of the figures at the top of the page."""
 
     label: str
     value: str
@@ -26,7 +26,7 @@ class TimelineRow(Event, commands="report"):
     instances: int
     live: int
     peak: int
-    """The most instances at one time."""
+    """The highest number of instances at one time."""
     hours: float
     rejections: int
     dollars: float
@@ -34,7 +34,7 @@ class TimelineRow(Event, commands="report"):
 
 
 class InstanceHistory(Event, commands="report"):
-    """An instance that is or was live. Fields beside these are its details, all text."""
+    """An instance that is or was live. Additional fields are its details, all of them text."""
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, str]
@@ -45,13 +45,13 @@ class InstanceHistory(Event, commands="report"):
     """user@host."""
     began: datetime
     ended: datetime | None
-    """null while it is live."""
+    """null if it is live."""
     end_reason: str
-    """Empty while it is live."""
+    """Empty if it is live."""
 
 
 class Rejections(Event, commands="report"):
-    """The rejections of one kind by one pool."""
+    """The rejections of one category by one pool."""
 
     experiment: str
     where: str
@@ -63,7 +63,7 @@ class Rejections(Event, commands="report"):
     first: datetime
     last: datetime
     message: str
-    """The last one's."""
+    """The message of the last one."""
 
 
 class CostSeries(Event, commands="report"):
@@ -73,9 +73,9 @@ class CostSeries(Event, commands="report"):
     name: str
     dollars: float
     period: str
-    """How long a period is."""
+    """The length of a period."""
     dollars_by_period: dict[str, float]
-    """By the beginning of each period, RFC 3339."""
+    """By the start of each period, RFC 3339."""
     unknown_prices: int
 
 
@@ -87,9 +87,9 @@ class DatasetSummary(Event, commands="report"):
     newest: bool
     created_at: str
     regions: dict[str, str]
-    """By region, how it is there."""
+    """By region, the state of its snapshot there."""
     dollars_per_month: float | None
-    """null where it is not known."""
+    """null if unknown."""
 
 
 class ReportWritten(Event, commands="report"):
@@ -97,5 +97,5 @@ class ReportWritten(Event, commands="report"):
 
     path: str
     records: int
-    """Of the registry, that it is made from."""
+    """Number of records of the registry that it is based on."""
     size_kib: float

@@ -1,4 +1,4 @@
-"""What is reported of commands, their logs, and sweeps of them."""
+"""Events of commands, their logs, and sweeps."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ class CommandEnded(Event, commands="wait"):
 
     experiment: str
     exit_code: int
-    """The command's own; of several instances the first that is not 0."""
+    """The command's own; with several instances, the first that is not 0."""
     reason: str
-    """Why it is not the command's own, where it is not; empty where it is."""
+    """Why it is not the command's own; empty if it is."""
 
 
 class LogLine(Event, commands="logs"):
@@ -25,7 +25,7 @@ class LogLine(Event, commands="logs"):
 
 
 class PartialLogLine(Event, commands="logs"):
-    """The last line of the log as it is by now, where no other came for half a minute: a progress bar."""
+    """The current last line of the log, if there was no other for half a minute: a progress bar."""
 
     instance: str
     text: str
@@ -44,9 +44,9 @@ class RemoteCommandExited(Event, commands="exec"):
 
     host: str
     exit_code: int
-    """The command's own; 255 with a reason where ssh failed."""
+    """The command's own; 255 with a reason if ssh failed."""
     reason: str
-    """Why the command could not be run, or not to its end; empty where the exit code is its own."""
+    """Why the command could not be run, or not to its end; empty if the exit code is its own."""
 
 
 class SweepStarted(Event, commands="sweep"):
@@ -56,7 +56,7 @@ class SweepStarted(Event, commands="sweep"):
     instance_types: list[str]
     markets: list[str]
     trials: list[str]
-    """The experiments that are to be launched."""
+    """The experiments to launch."""
     launched_before: int
 
 
@@ -67,17 +67,17 @@ class TrialFinished(Event, commands="sweep"):
     state: str
     """runs, runs already, was launched before or failed."""
     reason: str
-    """Of a failure; empty otherwise."""
+    """Of a failure; else empty."""
     exit_code: int | None
-    """How its command ended, where it was launched before and that is known."""
+    """The exit code of its command, if it was launched before and that is known."""
     seconds: float
     instance: str
-    """What runs where, in words; empty where nothing was launched."""
+    """What is running where, in words; empty if nothing was launched."""
     parameters: dict[str, Any]
 
 
 class SweepComplete(Event, commands="sweep"):
-    """How many trials are in which state."""
+    """The number of trials in each state."""
 
     experiment: str
     seconds: float

@@ -1,4 +1,4 @@
-"""Write docs/events.schema.json and the event reference in docs/json.md from the event classes: `make schema`."""
+"""Writes docs/events.schema.json and the event reference in docs/json.md from the event classes: `make schema`."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ EVENTS = {event.event: event for event in sorted(_events(Event), key=lambda even
 
 
 def definition(event: type[Event]) -> dict[str, Any]:
-    """Return the schema of one event. Every field is always there; null where its type allows it."""
+    """Return the schema of one event. Every field is always present; null if its type allows it."""
     schema = event.model_json_schema(mode="serialization")
     texts = dict(_field_texts(event))
     nested = schema.get("$defs", {})
@@ -55,7 +55,7 @@ def definition(event: type[Event]) -> dict[str, Any]:
 
 
 def _inlined(field: Any, nested: Mapping[str, Any]) -> Any:
-    """Return a field's schema with the schemas of models and enums that it refers to in their places."""
+    """Return a field's schema, with the schemas of models and enums that it refers to inlined."""
     match field:
         case {"$ref": ref}:
             found = _inlined(nested[ref.rpartition("/")[2]], nested)
@@ -74,7 +74,7 @@ def _field(field: dict[str, Any], text: str | None) -> dict[str, Any]:
 
 
 def _field_texts(event: type[Event]) -> Iterator[tuple[str, str]]:
-    """Yield (field, text) for the fields that have a docstring below them, inherited ones too."""
+    """Yield (field, text) for the fields with a docstring, inherited ones too."""
     for cls in reversed(event.__mro__):
         if issubclass(cls, Event):
             body = ast.parse(inspect.getsource(cls)).body[0].body  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""What teardown and the uninstallation of a lab report."""
+"""Events of teardowns and of the uninstallation of a lab."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from ec2lab.events import LAUNCH, Event, ResourceEvent
 
 
 class Deleting(ResourceEvent, commands=f"audit {LAUNCH} teardown teardown-aws"):
-    """AWS has agreed to delete a resource."""
+    """AWS accepted the deletion of a resource."""
 
 
 class DeletionPending(ResourceEvent, commands=f"audit {LAUNCH} teardown teardown-aws"):
-    """A resource that AWS still shows some seconds after its deletion was requested."""
+    """AWS still shows a resource some seconds after its deletion was requested."""
 
     reason: str
-    """AWS's own message, and what holds the resource."""
+    """AWS's own message, and what uses the resource."""
 
 
 class TeardownComplete(Event, commands="teardown teardown-aws"):
@@ -24,9 +24,9 @@ class TeardownComplete(Event, commands="teardown teardown-aws"):
     experiment: str | None
     deleted: list[str]
     deleted_with_parent: list[str]
-    """The ids of what AWS deleted together with those."""
+    """The ids of resources that AWS deleted together with those."""
     retained: int = 0
-    """How many datasets and retained volumes are left on purpose."""
+    """Number of datasets and retained volumes that are kept on purpose."""
 
 
 class TeardownFailed(Event, commands="teardown"):
@@ -43,7 +43,7 @@ class WouldDelete(ResourceEvent, commands="dataset-prune teardown"):
     zone: str = ""
     instance_type: str = ""
     dollars_per_month: float | None = None
-    """null where it is not known."""
+    """null if unknown."""
 
 
 class NoMatch(Event, commands="teardown"):
@@ -53,30 +53,30 @@ class NoMatch(Event, commands="teardown"):
 
 
 class RecordsDropped(Event, commands="teardown"):
-    """The registry no longer counts what lived in a cloud that is no more."""
+    """The registry no longer counts resources of a cloud that no longer exists."""
 
     experiment: str
     ids: list[str]
 
 
 class RetainedVolume(ResourceEvent, commands="status teardown"):
-    """A volume that outlives its experiment on purpose, and costs until `make volume-delete` deletes it."""
+    """A volume that is retained after its experiment, and costs money until `make volume-delete` deletes it."""
 
     size: str
     dollars_per_month: float | None
-    """null where it is not known."""
+    """null if unknown."""
     retention: str
-    """Until when, why, and since when, by its tags."""
+    """The end of its retention, the reason, and the start, from its tags."""
 
 
 class OwnedResource(ResourceEvent, commands="teardown-aws"):
     """A resource with this lab's tags."""
 
     status: Literal["would-delete", "retained", "foreign", "copy"]
-    """foreign: another registry made it. copy: its tags were copied from a resource of this registry."""
+    """foreign: another registry created it. copy: its tags were copied from a resource of this registry."""
     name: str
     dollars_per_month: float | None
-    """null where it is not known."""
+    """null if unknown."""
 
 
 class DataCost(Event, commands="teardown-aws"):

@@ -1,4 +1,4 @@
-"""What a watch reports, beside launches."""
+"""Events of a watch, besides those of launches."""
 
 from __future__ import annotations
 
@@ -8,36 +8,36 @@ from ec2lab.events import Event
 
 
 class InterruptionStage(StrEnum):
-    """How far an interruption by AWS is."""
+    """The stage of an interruption by AWS."""
 
     AT_RISK = "at-risk"
-    """AWS thinks it likely (a rebalance recommendation); it may never come."""
+    """AWS considers it likely (a rebalance recommendation); it may not happen."""
     NOTICE = "notice"
-    """It comes within two minutes."""
+    """It happens within two minutes."""
     TERMINATED = "terminated"
     """AWS has terminated the instance."""
 
 
 class InstanceStateChanged(Event, commands="watch"):
-    """An instance has another state than before. That it runs is reported as instance-running."""
+    """An instance's state changed. If it is running, the event is instance-running."""
 
     experiment: str
     instance: str
     state: str
-    """AWS's own word."""
+    """As AWS reports it."""
     state_reason: str
-    """AWS's code for it; empty where there is none."""
+    """AWS's code for it; empty if there is none."""
 
 
 class DataLoaded(Event, commands="watch"):
-    """All blocks of an instance's volumes are loaded from their snapshots."""
+    """All blocks of an instance's volumes have been loaded from their snapshots."""
 
     experiment: str
     instance: str
 
 
 class Interrupted(Event, commands="watch", notify=True):
-    """AWS terminates an instance, or is about to."""
+    """AWS has terminated an instance, or is about to."""
 
     experiment: str
     instance: str
@@ -61,27 +61,27 @@ class CommandExited(Event, commands="watch", notify=True):
 
 
 class ExperimentEnded(Event, commands="watch", notify=True):
-    """No instance is left, and nobody launches any."""
+    """No instance is left, and no launch is running."""
 
     experiment: str
     exit_code: int | None
-    """The command's own; of several instances the first that is not 0. null where there is none, or it is not known."""
+    """The command's own; with several instances, the first that is not 0. null without a command, or if unknown."""
 
 
 class RunProgress(Event, commands="watch"):
-    """How far data and command are, where that has changed."""
+    """The progress of data and command, if it has changed."""
 
     experiment: str
     loaded: list[str]
-    """Percentages, of each instance that is not done."""
+    """Percentages, for each instance that is not complete."""
     line: str
-    """The last of the command's log."""
+    """The last line of the command's log."""
     seconds_left: int | None
-    """Until the first instance terminates itself; null where none does."""
+    """Until the first instance terminates itself; null if none does."""
 
 
 class WatchWarning(Event, commands="watch", name="warning"):
-    """Why something is not known, or was not done."""
+    """Why something is unknown, or was not done."""
 
     experiment: str
     message: str
