@@ -16,7 +16,7 @@ class Severity(StrEnum):
     """Something may fail, and may be meant so."""
     UNKNOWN = "unknown"
     """It could not be looked at."""
-    WRONG = "wrong"
+    ERROR = "error"
     """Something fails for certain."""
 
 
@@ -28,8 +28,8 @@ class Diagnosis:
     """
 
     id: str
-    level: Severity
-    says: str
+    severity: Severity
+    message: str
     remedy: str = ""
 
     def of(self, *subjects: str, **values: Any) -> Finding:
@@ -48,7 +48,7 @@ class Finding:
     @property
     def text(self) -> str:
         """What was found, in one line."""
-        return self._filled(self.diagnosis.says)
+        return self._filled(self.diagnosis.message)
 
     @property
     def remedy(self) -> str:

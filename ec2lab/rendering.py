@@ -340,7 +340,7 @@ def _instances_stopped(event: InstancesStopped) -> str:
     return f"{event.experiment}: {done}; its volumes stay, and cost {event.volume_cost} dollars an hour"
 
 
-SEVERITIES = {"ok": GREEN, "warning": YELLOW, "unknown": YELLOW, "wrong": RED}
+SEVERITIES = {"ok": GREEN, "warning": YELLOW, "unknown": YELLOW, "error": RED}
 
 
 def _check_finding(event: CheckFinding) -> str:
@@ -349,14 +349,16 @@ def _check_finding(event: CheckFinding) -> str:
 
 
 def _check_summary(event: CheckSummary) -> str:
-    wrong, warnings, unknown = (event.counts.get(severity, 0) for severity in ("wrong", "warning", "unknown"))
-    text = f"{wrong} wrong, {warnings} to think about" if wrong or warnings or unknown else "all is well"
-    return text + (f", {unknown} not looked at" if unknown else "")
+    errors, warnings, unknown = (event.counts.get(severity, 0) for severity in ("error", "warning", "unknown"))
+    text = "all is well"
+    if errors or warnings or unknown:
+        text = f"{errors} error{'s' * (errors != 1)}, {warnings} warning{'s' * (warnings != 1)}"
+    return text + (f", {unknown} not checked" if unknown else "")
 
 
 def _check_summary_style(event: CheckSummary) -> str:
     return next(
-        SEVERITIES[one] for one in ("wrong", "warning", "unknown", "ok") if event.counts.get(one) or one == "ok"
+        SEVERITIES[one] for one in ("error", "warning", "unknown", "ok") if event.counts.get(one) or one == "ok"
     )
 
 

@@ -48,16 +48,16 @@ def doctor(exp: OneExperiment = "", fix: Fix = False, as_json: AsJson = False) -
             found.append((check, finding))
             console.emit(
                 CheckFinding(
-                    severity=finding.diagnosis.level, check=check.name, finding=finding.diagnosis.id,
+                    severity=finding.diagnosis.severity, check=check.name, finding=finding.diagnosis.id,
                     subjects=list(finding.subjects), values=dict(finding.values), message=finding.text,
                     remedy=finding.remedy,
                 )
             )  # fmt: skip
-    levels = [finding.diagnosis.level for _, finding in found]
-    console.emit(CheckSummary(counts={level.value: levels.count(level) for level in Severity}))
+    severities = [finding.diagnosis.severity for _, finding in found]
+    console.emit(CheckSummary(counts={level.value: severities.count(level) for level in Severity}))
     if fix:
         found = _remaining(found, console.emit)
-    if any(finding.diagnosis.level in (Severity.WRONG, Severity.UNKNOWN) for _, finding in found):
+    if any(finding.diagnosis.severity in (Severity.ERROR, Severity.UNKNOWN) for _, finding in found):
         raise typer.Exit(NOT_ALL_IS_WELL)
 
 

@@ -25,8 +25,8 @@ def diagnoses():
 
 def row(diagnosis):
     """What the document says of a diagnosis: what differs from case to case is in capitals."""
-    said, fixed = (in_capitals(text) for text in (diagnosis.says, diagnosis.remedy))
-    return f"| `{diagnosis.id}` | {diagnosis.level} | {said} | {fixed or 'nothing'} |"
+    said, fixed = (in_capitals(text) for text in (diagnosis.message, diagnosis.remedy))
+    return f"| `{diagnosis.id}` | {diagnosis.severity} | {said} | {fixed or 'nothing'} |"
 
 
 def in_capitals(template):

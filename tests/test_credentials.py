@@ -153,8 +153,8 @@ def test_doctor_says_what_fixes_credentials_and_not_that_an_author_can(lab, aws)
     environment = aws(f"[profile lab]\n{SSO}{TEAM}") | {"REGISTRY": "dynamodb://us-east-1/team"}
     ended = lab.run("doctor", JSON="1", **environment)
     (finding,) = [one for one in ended.events if one.get("check") == "credentials"]
-    assert (finding["severity"], finding["finding"]) == ("wrong", "identity-unknown")
+    assert (finding["severity"], finding["finding"]) == ("error", "identity-unknown")
     assert finding["remedy"] == "`aws sso login --profile lab`"
     others = {one.get("finding") for one in ended.events if one.get("check") == "registry"}
-    assert others == {"not-looked-at"}
+    assert others == {"check-skipped"}
     assert "author" not in ended.out

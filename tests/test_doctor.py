@@ -48,7 +48,7 @@ def findings(ended):
 
 
 def lines_of(ended):
-    return [line for line in ended.out.splitlines() if line.startswith(("ok ", "warning ", "unknown ", "wrong "))]
+    return [line for line in ended.out.splitlines() if line.startswith(("ok ", "warning ", "unknown ", "error "))]
 
 
 def on_aws(lab, cloud, more=""):
@@ -85,7 +85,7 @@ def test_every_finding_that_the_code_can_make_has_its_row_in_the_document():
     rows = [line for line in (REPOSITORY / "docs" / "doctor.md").read_text().splitlines() if line.startswith("| `")]
     assert sorted(rows) == sorted(row(diagnosis) for diagnosis in known)
     assert len({diagnosis.id for diagnosis in known}) == len(known)
-    assert [d.id for d in known if d.level != "ok" and not d.remedy] == []
+    assert [d.id for d in known if d.severity != "ok" and not d.remedy] == []
 
 
 def test_a_fresh_lab_on_the_local_cloud_is_well_but_for_members_and_nothing_is_changed_or_written(lab, cloud):
@@ -94,7 +94,7 @@ def test_a_fresh_lab_on_the_local_cloud_is_well_but_for_members_and_nothing_is_c
     assert [line.split()[1] for line in lines_of(ended)] == ["config-files", *CHECKS]
     (warning,) = [line for line in lines_of(ended) if not line.startswith("ok ")]
     assert "nobody can log in to an instance → `make user-add NAME=…" in warning
-    assert ended.out.splitlines()[-1] == "0 wrong, 1 to think about"
+    assert ended.out.splitlines()[-1] == "0 errors, 1 warning"
     changing = [c for c in cloud.calls() if not c["action"].startswith(("Describe", "Get", "List", "Simulate"))]
     assert {call["params"].get("DryRun") for call in changing} == {"true"}
     assert not lab.registry.exists()
@@ -108,7 +108,7 @@ def test_what_is_wrong_is_an_event_each_with_its_remedy_and_the_exit_code_says_s
     lab.write("members/eve.toml", 'keys = ["nonsense"]\nuid = 3\n')
     ended = lab.run("doctor", JSON="1")
     assert ended.code == 3
-    wrong = [event for event in findings(ended) if event["severity"] == "wrong"]
+    wrong = [event for event in findings(ended) if event["severity"] == "error"]
     assert {event["finding"] for event in wrong} == {"config-invalid"}
     assert all(event["remedy"] for event in wrong)
     told = [event["message"].split(": ")[0:2] for event in wrong]
@@ -118,9 +118,9 @@ def test_what_is_wrong_is_an_event_each_with_its_remedy_and_the_exit_code_says_s
         ["lab.toml", "name"], ["lab.toml", "typo"], ["members/eve.toml", "keys[0]"], ["members/eve.toml", "uid"],
         ["members/root.toml", "'root' can't be a login name"],
     ]  # fmt: skip
-    unlooked = [event["check"] for event in findings(ended) if event["finding"] == "not-looked-at"]
+    unlooked = [event["check"] for event in findings(ended) if event["finding"] == "check-skipped"]
     assert unlooked == [check for check in CHECKS if check not in ("config-files", "versions", "ssh")]
-    assert ended.events[-1] == {"event": "check-summary", "counts": {"ok": 2, "warning": 0, "unknown": 10, "wrong": 8}}
+    assert ended.events[-1] == {"event": "check-summary", "counts": {"ok": 2, "warning": 0, "unknown": 10, "error": 8}}
     assert cloud.calls() == []
 
 
@@ -131,9 +131,9 @@ def test_without_credentials_each_check_says_so_in_its_own_line_and_the_others_l
     assert (ended.code, ended.err) == (3, "")
     by_check = {line.split()[1]: line for line in lines_of(ended)}
     assert list(by_check) == CHECKS
-    assert by_check["credentials"].startswith("wrong    credentials  Unable to locate credentials")
+    assert by_check["credentials"].startswith("error    credentials  Unable to locate credentials")
     for check in ("clock", "permissions", "regions", "datasets", "quotas", "ssh-ingress"):
-        assert by_check[check].startswith(f"unknown  {check:<12} not looked at: ")
+        assert by_check[check].startswith(f"unknown  {check:<12} skipped: ")
     for check in ("versions", "registry"):
         assert by_check[check].startswith("ok ")
 
@@ -144,8 +144,8 @@ def test_credentials_that_end_meanwhile_leave_it_unknown_whether_all_is_well(lab
     assert ended.code == 3
     unknown = [line for line in lines_of(ended) if line.startswith("unknown ")]
     assert len(unknown) > 3
-    assert all("can't be told: " in line and "ExpiredToken" in line for line in unknown)
-    assert re.fullmatch(rf"0 wrong, \d+ to think about, {len(unknown)} not looked at", ended.out.splitlines()[-1])
+    assert all("not available: " in line and "ExpiredToken" in line for line in unknown)
+    assert re.fullmatch(rf"0 errors, \d+ warnings?, {len(unknown)} not checked", ended.out.splitlines()[-1])
 
 
 def test_offline_it_says_that_aws_is_not_reached(lab, look, cloud, monkeypatch):
@@ -153,7 +153,7 @@ def test_offline_it_says_that_aws_is_not_reached(lab, look, cloud, monkeypatch):
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
     assert ids(look(Credentials())) == ["aws-unreachable"]
-    assert ids(look(Regions())) == ["not-looked-at"]
+    assert ids(look(Regions())) == ["check-skipped"]
 
 
 @pytest.mark.parametrize(
@@ -301,7 +301,7 @@ def test_what_a_region_lacks_for_the_experiments_is_named(lab, look, cloud):
 def test_a_region_that_may_not_be_asked_hides_no_other(look, cloud):
     cloud.scenario(faults=[{"action": "DescribeSubnets", "region": "us-west-2", "code": "UnauthorizedOperation"}])
     found = look(Regions())
-    assert sorted(ids(found)) == ["look-refused", "regions-ok"]
+    assert sorted(ids(found)) == ["check-denied", "regions-ok"]
 
 
 def test_a_data_set_that_a_region_lacks_is_named_with_the_command_that_copies_it(lab, cloud):
@@ -376,13 +376,13 @@ def test_a_check_of_a_plugin_that_fails_in_any_way_is_a_finding_and_stops_no_oth
     class Bad(Check):
         name = "bad"
 
-        def look(self, _):
+        def run(self, _):
             return 1 / 0
 
     class Worse(Bad):
         name = "worse"
 
-        def looks(self, _):
+        def probes(self, _):
             raise SystemError("no")
 
     with open_readonly(lab.path, "") as looked_at:

@@ -87,7 +87,7 @@ def test_a_members_key_is_looked_for_in_ssh_and_in_the_agent(lab, look, home, ke
     finally:
         os.kill(int(told["SSH_AGENT_PID"].rstrip(";")), 15)
     monkeypatch.setenv("MEMBER", "nobody-here")
-    assert look(ssh.Ssh())["no-such-member"].diagnosis.level == "wrong"
+    assert look(ssh.Ssh())["no-such-member"].diagnosis.severity == "error"
 
 
 def test_files_that_others_may_reach_are_named_with_what_closes_them(lab, look, home, key):
@@ -162,16 +162,16 @@ def test_a_torn_or_an_open_registry_is_named_and_left_as_it_is(lab, look):
 def test_a_registry_that_can_not_be_read_is_wrong_and_everything_else_is_looked_at(lab, home, garbage):
     lab.registry.write_bytes(garbage)
     with open_readonly(lab.path, "") as looked_at:
-        found = [(check.name, f.diagnosis.level) for check, f in run_checks(looked_at, [Quotas(), RegistryHealth()])]
+        found = [(check.name, f.diagnosis.severity) for check, f in run_checks(looked_at, [Quotas(), RegistryHealth()])]
     assert ("quotas", "ok") in found
-    assert ("registry", "wrong") in found
+    assert ("registry", "error") in found
     assert lab.registry.read_bytes() == garbage
 
 
 def test_where_it_can_not_be_written_or_the_disk_fills_up_is_named(look, lab, monkeypatch):
     lab.registry.write_text("[\n]\n")
     monkeypatch.setattr(os, "access", lambda *_: False)  # root, as in a container, may write to anything
-    assert look(RegistryHealth())["registry-not-writable"].diagnosis.level == "wrong"
+    assert look(RegistryHealth())["registry-not-writable"].diagnosis.severity == "error"
     monkeypatch.undo()
     for free, found in ((2**30, None), (100 * 2**20, "disk-low"), (2**20, "disk-full")):
         monkeypatch.setattr(shutil, "disk_usage", lambda _, free=free: SimpleNamespace(free=free))
@@ -279,7 +279,7 @@ def test_a_directory_that_cannot_be_written_is_one_finding_and_no_sign_in_mends_
     lab.write(".local-cloud", "in the way")
     with open_readonly(lab.path, "") as looked_at:
         found = [finding for _, finding in run_checks(looked_at, [Credentials(), Regions(), Tags()])]
-    (problem,) = [finding for finding in found if finding.diagnosis.level == "wrong"]
+    (problem,) = [finding for finding in found if finding.diagnosis.severity == "error"]
     assert "can't be made private" in problem.text
     assert problem.remedy == ""
-    assert {finding.diagnosis.id for finding in found} - {problem.diagnosis.id} == {"not-looked-at"}
+    assert {finding.diagnosis.id for finding in found} - {problem.diagnosis.id} == {"check-skipped"}

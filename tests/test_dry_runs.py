@@ -37,7 +37,7 @@ def test_where_all_are_carried_out_only_harmless_ones_are_asked_for(look, cloud)
     cloud.scenario(ignores_dry_run=["*"])
     before = cloud.inventory()
     (found,) = look()
-    assert found.diagnosis.level == "wrong"
+    assert found.diagnosis.severity == "error"
     assert found.subjects == ("us-east-1", "us-west-2")
     assert {call["action"] for call in tried(cloud)} <= set(HARMLESS)
     assert cloud.inventory() == before
@@ -71,9 +71,9 @@ def test_what_would_harm_things_of_the_lab_is_tried_one_at_a_time_and_ends_with_
 @pytest.mark.usefixtures("in_cloud_time")
 def test_a_region_that_goes_silent_is_asked_for_no_other_and_named(look, cloud):
     cloud.scenario(faults=[{"action": "CreateVolume", "region": "us-east-1", "kind": "hang-after"}])
-    found = look("not-told")
+    found = look("check-unavailable")
     assert {one.text for one in found} == {
-        "can't be told: us-east-1: no response within 10 s (lab.toml: region_timeout)"
+        "not available: us-east-1: no response within 10 s (lab.toml: region_timeout)"
     }
     assert len([call for call in cloud.calls("CreateVolume") if call["region"] == "us-east-1"]) == 1
 

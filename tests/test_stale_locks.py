@@ -25,7 +25,7 @@ def findings(lab):
     """What doctor finds of the registry, by its id, but for what is well."""
     with open_readonly(lab.path, "") as looked_at:
         found = [finding for _, finding in run_checks(looked_at, [RegistryHealth()])]
-    return {finding.diagnosis.id: finding.remedy for finding in found if finding.diagnosis.level != Severity.OK}
+    return {finding.diagnosis.id: finding.remedy for finding in found if finding.diagnosis.severity != Severity.OK}
 
 
 @pytest.mark.parametrize("end", [UserError("no"), typer.Exit(1), KeyboardInterrupt(), SystemExit(3), OSError("disk")])

@@ -29,7 +29,7 @@ class Requirement(IntEnum):
     """Credentials that AWS accepts."""
 
 
-Look = Callable[[], Iterable[Finding]]
+Probe = Callable[[], Iterable[Finding]]
 """One part of a check, run in a thread."""
 
 
@@ -43,8 +43,8 @@ def _findings(found: Any, guard: Guard, *_: Any) -> Any:
     return each(found, guard, _finding, "Finding")
 
 
-def _looks(found: Any, guard: Guard, *_: Any) -> Any:
-    return each(found, guard, lambda look: guard.function(is_a(look, Callable, "function"), _findings), "function")
+def _probes(found: Any, guard: Guard, *_: Any) -> Any:
+    return each(found, guard, lambda probe: guard.function(is_a(probe, Callable, "function"), _findings), "function")
 
 
 class Check(ABC):
@@ -54,14 +54,14 @@ class Check(ABC):
     order: ClassVar[int] = 50
     """The position of its findings."""
     needs: ClassVar[Requirement] = Requirement.NOTHING
-    results: ClassVar[Mapping[str, ResultCheck]] = {"look": _findings, "looks": _looks, "fix": several(str, "text")}
+    results: ClassVar[Mapping[str, ResultCheck]] = {"run": _findings, "probes": _probes, "fix": several(str, "text")}
 
-    def looks(self, lab: DoctorContext) -> Iterable[Look]:
+    def probes(self, lab: DoctorContext) -> Iterable[Probe]:
         """Return the parts that can run in parallel; facts that they share are requested here (`lab.begin`)."""
-        return [partial(self.look, lab)]
+        return [partial(self.run, lab)]
 
     @abstractmethod
-    def look(self, lab: DoctorContext) -> Iterable[Finding]:
+    def run(self, lab: DoctorContext) -> Iterable[Finding]:
         """Return at least one finding, which says what is fine if nothing is wrong."""
 
     def fix(self, session: Session, finding: Finding) -> Iterable[str]:

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from ec2lab.aws.error_codes import ACCESS_DENIED_CODES
 from ec2lab.aws.errors import in_words
 from ec2lab.console import print_debug_traceback
-from ec2lab.doctor.check import Check, Look, Requirement
+from ec2lab.doctor.check import Check, Probe, Requirement
 from ec2lab.doctor.context import CheckSkipped, DoctorContext
 from ec2lab.doctor.regions import RegionDisabled, opt_in_states
 from ec2lab.errors import PluginFailed, UserError
@@ -19,12 +19,12 @@ from ec2lab.findings import Diagnosis, Finding, Severity, merged
 
 Fact = TypeVar("Fact")
 
-NOT_LOOKED_AT = Diagnosis("not-looked-at", Severity.UNKNOWN, "not looked at: {reason}", "fix what is named above first")
-UNAVAILABLE = Diagnosis(
-    "not-told", Severity.UNKNOWN, "can't be told: {reason}", "again later; who refuses it is in the line"
+CHECK_SKIPPED = Diagnosis("check-skipped", Severity.UNKNOWN, "skipped: {reason}", "fix what is named above first")
+CHECK_UNAVAILABLE = Diagnosis(
+    "check-unavailable", Severity.UNKNOWN, "not available: {reason}", "again later; the message names who rejected it"
 )
-LOOK_REFUSED = Diagnosis(
-    "look-refused", Severity.WRONG, "may not be looked at: {reason}",
+CHECK_DENIED = Diagnosis(
+    "check-denied", Severity.ERROR, "access denied: {reason}",
     "docs/iam-policy.json lists what the lab's role or user must be allowed",
 )  # fmt: skip
 CHECK_CRASHED = Diagnosis(
@@ -43,56 +43,56 @@ def run_checks(lab: DoctorContext, checks: Iterable[Check]) -> Iterator[tuple[Ch
         lab.prefetch_identity()
     if lab.session and needed is Requirement.AWS:
         lab.begin(opt_in_states)
-    begun = [(check, [_submit(lab, look) for look in _looks(check, lab)]) for check in checks]
-    for check, looks in begun:
-        yield from ((check, finding) for finding in merged(one for look in looks for one in look.result()))
+    begun = [(check, [_submit(lab, probe) for probe in _probes(check, lab)]) for check in checks]
+    for check, probes in begun:
+        yield from ((check, finding) for finding in merged(one for probe in probes for one in probe.result()))
 
 
-def answers(asked: Mapping[str, Future[Fact]]) -> tuple[dict[str, Fact], list[Finding]]:
+def collect(asked: Mapping[str, Future[Fact]]) -> tuple[dict[str, Fact], list[Finding]]:
     """Wait for a fact of several regions: return it for those that respond, and findings about the others."""
-    told: dict[str, Fact] = {}
-    untold: list[Finding] = []
+    facts: dict[str, Fact] = {}
+    failures: list[Finding] = []
     for region, answer in asked.items():
 
         def keep(region: str = region, answer: Future[Fact] = answer) -> list[Finding]:
-            told[region] = answer.result()
+            facts[region] = answer.result()
             return []
 
-        untold += run_probe(keep)
-    return told, untold
+        failures += run_probe(keep)
+    return facts, failures
 
 
-def _looks(check: Check, lab: DoctorContext) -> list[Look]:
+def _probes(check: Check, lab: DoctorContext) -> list[Probe]:
     """Return a check's looks; where a requirement is missing, one that says why."""
     if check.needs > Requirement.NOTHING and lab.session is None:
-        return [lambda: [NOT_LOOKED_AT.of(reason="lab.toml has mistakes")]]
-    looks: list[Look] = []
+        return [lambda: [CHECK_SKIPPED.of(reason="lab.toml has mistakes")]]
+    probes: list[Probe] = []
 
     def list_them() -> list[Finding]:
-        looks.extend(check.looks(lab))
+        probes.extend(check.probes(lab))
         return []
 
     failed = run_probe(list_them)
-    return [lambda: failed] if failed else looks
+    return [lambda: failed] if failed else probes
 
 
-def _submit(lab: DoctorContext, look: Look) -> Future[list[Finding]]:
-    return lab.threads.submit(run_probe, look)
+def _submit(lab: DoctorContext, probe: Probe) -> Future[list[Finding]]:
+    return lab.threads.submit(run_probe, probe)
 
 
-def run_probe(look: Callable[[], Iterable[Finding]]) -> list[Finding]:
+def run_probe(probe: Callable[[], Iterable[Finding]]) -> list[Finding]:
     """Run a look; errors are findings too."""
     try:
         with in_words():
-            return list(look())
+            return list(probe())
     except RegionDisabled:
         return []  # the check of regions reports it
     except CheckSkipped as reason:
-        return [NOT_LOOKED_AT.of(reason=reason)]
+        return [CHECK_SKIPPED.of(reason=reason)]
     except PluginFailed as problem:
         return _broken(problem.what)
     except UserError as problem:
-        return [(LOOK_REFUSED if _is_not_allowed(problem) else UNAVAILABLE).of(reason=problem)]
+        return [(CHECK_DENIED if _is_not_allowed(problem) else CHECK_UNAVAILABLE).of(reason=problem)]
     except Exception as problem:  # noqa: BLE001 - a check may fail in any way, and must not stop the others
         return _broken(f"{type(problem).__name__}: {problem}")
 

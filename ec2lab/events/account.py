@@ -11,7 +11,7 @@ from ec2lab.events import Event, ResourceEvent
 class CheckFinding(Event, commands="doctor"):
     """A finding of a check."""
 
-    severity: Literal["ok", "warning", "unknown", "wrong"]
+    severity: Literal["ok", "warning", "unknown", "error"]
     """unknown: it could not be checked."""
     check: str
     finding: str

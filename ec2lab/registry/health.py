@@ -28,11 +28,11 @@ NOT_PRIVATE = Diagnosis(
     "`chmod 600 {file}`; the next command does",
 )  # fmt: skip
 NOT_WRITABLE = Diagnosis(
-    "registry-not-writable", Severity.WRONG, "{name}: {what} can't be written to, so that no call would leave",
+    "registry-not-writable", Severity.ERROR, "{name}: {what} can't be written to, so that no call would leave",
     "become its owner (chown), `chmod u+w`, or name another `registry` in lab.toml",
 )  # fmt: skip
 DISK_LOW = Diagnosis("disk-low", Severity.WARNING, "{free} MiB are free on the disk of {name}", "free some space")
-DISK_FULL = Diagnosis("disk-full", Severity.WRONG, "{free} MiB are free on the disk of {name}", "free some space")
+DISK_FULL = Diagnosis("disk-full", Severity.ERROR, "{free} MiB are free on the disk of {name}", "free some space")
 
 
 def file_findings(path: Path) -> Iterator[Finding]:
@@ -70,7 +70,7 @@ NOT_PROTECTED = Diagnosis(
     "`aws dynamodb update-table --table-name {table} --deletion-protection-enabled`, or in AWS's console",
 )  # fmt: skip
 NOT_ACTIVE = Diagnosis(
-    "table-not-active", Severity.WRONG, "{address}: the table is {state}", "wait, or see AWS's console"
+    "table-not-active", Severity.ERROR, "{address}: the table is {state}", "wait, or see AWS's console"
 )
 
 

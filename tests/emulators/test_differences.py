@@ -29,7 +29,7 @@ def test_doctor_finds_out_that_dry_runs_are_carried_out_and_goes_on(lab, emulato
     ended = lab.run("doctor", JSON="1")
     found = {event["finding"]: event for event in ended.events if event["event"] == "check-finding"}
     assert ended.code == 3
-    assert found["dry-run-carried-out"]["severity"] == "wrong"
+    assert found["dry-run-carried-out"]["severity"] == "error"
     assert found["dry-run-carried-out"]["values"]["undo"] == "nothing was changed"
     assert found["identity"]["values"]["account"] == "111122223333"
     assert instances(emulator) == {}

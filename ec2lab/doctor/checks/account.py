@@ -22,10 +22,10 @@ from ec2lab.account.region_facts import (
 )
 from ec2lab.capacity_pools import Pool
 from ec2lab.config.models import Experiment
-from ec2lab.doctor.check import Check, Look, Requirement
+from ec2lab.doctor.check import Check, Probe, Requirement
 from ec2lab.doctor.context import DoctorContext
 from ec2lab.doctor.regions import CLOSED, opt_in_states
-from ec2lab.doctor.runner import answers
+from ec2lab.doctor.runner import collect
 from ec2lab.findings import Diagnosis, Finding, Severity
 from ec2lab.launch.quotas import quota_of
 from ec2lab.validators import did_you_mean
@@ -35,9 +35,9 @@ ELSE = "`aws sts get-caller-identity` with the same profile tells the same; `aws
 
 CALLER = Diagnosis("identity", Severity.OK, "{arn} in account {account}")
 IDENTITY_UNKNOWN = Diagnosis(
-    "identity-unknown", Severity.WRONG, "{reason}", "{remedy}"
+    "identity-unknown", Severity.ERROR, "{reason}", "{remedy}"
 )  # fmt: skip
-NOT_REACHED = Diagnosis("aws-unreachable", Severity.WRONG, "{reason}", "go online; HTTPS_PROXY names a proxy")
+NOT_REACHED = Diagnosis("aws-unreachable", Severity.ERROR, "{reason}", "go online; HTTPS_PROXY names a proxy")
 ROOT_USER = Diagnosis(
     "root-user", Severity.WARNING, "these are the root user's credentials, which nothing can limit",
     "make a role or user with docs/iam-policy.json, and delete the root user's access keys",
@@ -55,7 +55,7 @@ class Credentials(Check):
     order = 40
     needs = Requirement.ANSWER
 
-    def look(self, lab: DoctorContext) -> Iterator[Finding]:
+    def run(self, lab: DoctorContext) -> Iterator[Finding]:
         """Ask AWS for the caller."""
         caller = lab.caller()
         if caller.problem:
@@ -75,15 +75,15 @@ class Credentials(Check):
 
 REGION_OK = Diagnosis("regions-ok", Severity.OK, "{subjects}: open, with a network, the image and the instance types")
 NO_REGION = Diagnosis(
-    "no-such-region", Severity.WRONG, "{region} is no region of AWS{hint}",
+    "no-such-region", Severity.ERROR, "{region} is no region of AWS{hint}",
     "correct regions in lab.toml or in the experiment",
 )  # fmt: skip
 NOT_OPTED_IN = Diagnosis(
-    "not-opted-in", Severity.WRONG, "the account has not opted in to {subjects}",
+    "not-opted-in", Severity.ERROR, "the account has not opted in to {subjects}",
     "enable it under Account, AWS Regions in AWS's console, or take it out of regions in lab.toml",
 )  # fmt: skip
 NO_NETWORK = Diagnosis(
-    "no-network", Severity.WRONG, "{subjects}: {lack}",
+    "no-network", Severity.ERROR, "{subjects}: {lack}",
     "`aws ec2 create-default-vpc`, or name subnets in lab.toml: [network.subnets]",
 )  # fmt: skip
 NO_IMAGE = Diagnosis(
@@ -91,7 +91,7 @@ NO_IMAGE = Diagnosis(
     "`image` in lab.toml or in the experiment names another",
 )  # fmt: skip
 NO_IMAGE_ANYWHERE = Diagnosis(
-    "image-nowhere", Severity.WRONG, "{subjects}: no image {lack}",
+    "image-nowhere", Severity.ERROR, "{subjects}: no image {lack}",
     "`image` in lab.toml or in the experiment names another",
 )  # fmt: skip
 TYPE_NOT_OFFERED = Diagnosis(
@@ -99,7 +99,7 @@ TYPE_NOT_OFFERED = Diagnosis(
     "nothing, if the other regions do; else other types or regions in experiments/{experiment}.toml",
 )  # fmt: skip
 NO_TYPE_ANYWHERE = Diagnosis(
-    "type-nowhere", Severity.WRONG, "none of the types of {experiment} is offered in {subjects}",
+    "type-nowhere", Severity.ERROR, "none of the types of {experiment} is offered in {subjects}",
     "other types or regions in experiments/{experiment}.toml",
 )  # fmt: skip
 
@@ -111,15 +111,15 @@ class Regions(Check):
     order = 60
     needs = Requirement.AWS
 
-    def looks(self, lab: DoctorContext) -> Iterator[Look]:
+    def probes(self, lab: DoctorContext) -> Iterator[Probe]:
         """Query all facts of all regions, then compare."""
         begin_types(lab)
         for region in lab.regions:
             for fact in (network_problems, missing_images, offered):
                 lab.begin(fact, region)
-        yield partial(self.look, lab)
+        yield partial(self.run, lab)
 
-    def look(self, lab: DoctorContext) -> Iterator[Finding]:
+    def run(self, lab: DoctorContext) -> Iterator[Finding]:
         """Return what each lacks; in one line those that lack nothing."""
         found = [*_enabled(lab), *_networks(lab), *_images(lab), *_types(lab)]
         yield from found
@@ -140,32 +140,32 @@ def _enabled(lab: DoctorContext) -> Iterator[Finding]:
 
 
 def _networks(lab: DoctorContext) -> Iterator[Finding]:
-    told, untold = answers({region: lab.begin(network_problems, region) for region in lab.regions})
-    yield from untold
-    yield from (NO_NETWORK.of(region, lack=lack) for region, lack in told.items() if lack)
+    facts, failures = collect({region: lab.begin(network_problems, region) for region in lab.regions})
+    yield from failures
+    yield from (NO_NETWORK.of(region, lack=lack) for region, lack in facts.items() if lack)
 
 
 def _images(lab: DoctorContext) -> Iterator[Finding]:
-    told, untold = answers({region: lab.begin(missing_images, region) for region in lab.regions})
-    yield from untold
-    for lack in dict.fromkeys(lack for lacks in told.values() for lack in lacks):
-        lacking = [region for region, lacks in told.items() if lack in lacks]
-        yield (NO_IMAGE_ANYWHERE if len(lacking) == len(told) else NO_IMAGE).of(*lacking, lack=lack)
+    facts, failures = collect({region: lab.begin(missing_images, region) for region in lab.regions})
+    yield from failures
+    for lack in dict.fromkeys(lack for lacks in facts.values() for lack in lacks):
+        lacking = [region for region, lacks in facts.items() if lack in lacks]
+        yield (NO_IMAGE_ANYWHERE if len(lacking) == len(facts) else NO_IMAGE).of(*lacking, lack=lack)
 
 
 def _types(lab: DoctorContext) -> Iterable[Finding]:
-    told, untold = answers({region: lab.begin(offered, region) for region in lab.regions})
-    yield from untold
-    types, unknown_gpus = answers({name: lab.begin(types_of, name) for name in lab.experiments})
+    facts, failures = collect({region: lab.begin(offered, region) for region in lab.regions})
+    yield from failures
+    types, unknown_gpus = collect({name: lab.begin(types_of, name) for name in lab.experiments})
     yield from unknown_gpus
     for name in types:
-        seen = [region for region in lab.regions_of(name) if region in told]
-        if seen and not any(one in told[region] for region in seen for one in types[name]):
+        seen = [region for region in lab.regions_of(name) if region in facts]
+        if seen and not any(one in facts[region] for region in seen for one in types[name]):
             yield NO_TYPE_ANYWHERE.of(*seen, experiment=name)
             continue
         for region in seen:
             for one in types[name]:
-                if one not in told[region]:
+                if one not in facts[region]:
                     yield TYPE_NOT_OFFERED.of(region, type=one, experiment=name)
 
 
@@ -177,7 +177,7 @@ QUOTA_TOO_LOW = Diagnosis(
     "{experiment} on {type}: {quota!r} is {value} vCPUs in {subjects}, {wanted} are wanted", ASK,
 )  # fmt: skip
 QUOTA_INSUFFICIENT_EVERYWHERE = Diagnosis(
-    "quota-insufficient", Severity.WRONG, "no quota of {subjects} lets {experiment} have its {instances} x {types}",
+    "quota-insufficient", Severity.ERROR, "no quota of {subjects} lets {experiment} have its {instances} x {types}",
     "AWS's console, Service Quotas, EC2: ask for {wanted} vCPUs of the types' family; or other types or regions",
 )  # fmt: skip
 IN_USE = Diagnosis(
@@ -202,23 +202,23 @@ class Quotas(Check):
     order = 62
     needs = Requirement.AWS
 
-    def looks(self, lab: DoctorContext) -> Iterator[Look]:
+    def probes(self, lab: DoctorContext) -> Iterator[Probe]:
         """Query all regions, then compare."""
         begin_types(lab)
         for region in lab.regions:
             for fact in (quota_values, cpus, in_use):
                 lab.begin(fact, region)
-        yield partial(self.look, lab)
+        yield partial(self.run, lab)
 
-    def look(self, lab: DoctorContext) -> Iterator[Finding]:
+    def run(self, lab: DoctorContext) -> Iterator[Finding]:
         """Compare each experiment with each region's quotas."""
         lab.require_aws()
-        told, untold = answers({region: lab.begin(quota_values, region) for region in lab.regions})
-        values = {region: known for region, (known, _) in told.items()}
-        sizes, untold_sizes = answers({region: lab.begin(cpus, region) for region in lab.regions})
-        used, untold_used = answers({region: lab.begin(in_use, region) for region in lab.regions})
-        yield from (*untold, *untold_sizes, *untold_used)
-        yield from (QUOTA_UNREADABLE.of(region, reason=why) for region, (known, why) in told.items() if not known)
+        facts, failures = collect({region: lab.begin(quota_values, region) for region in lab.regions})
+        values = {region: known for region, (known, _) in facts.items()}
+        sizes, failed_sizes = collect({region: lab.begin(cpus, region) for region in lab.regions})
+        used, failed_used = collect({region: lab.begin(in_use, region) for region in lab.regions})
+        yield from (*failures, *failed_sizes, *failed_used)
+        yield from (QUOTA_UNREADABLE.of(region, reason=why) for region, (known, why) in facts.items() if not known)
         readable = [region for region in lab.regions if values.get(region) and region in sizes]
         for name, experiment in lab.experiments.items():
             places = [region for region in lab.regions_of(name) if region in readable]
@@ -246,14 +246,14 @@ def _of_pool(
     named, value = quota
     taken = used.get(pool.region, {}).get(named, 0)
     combinations = prod(len(several) for several in experiment.matrix.values())
-    told = {"experiment": name, "quota": named, "value": f"{value:.0f}"}
+    facts = {"experiment": name, "quota": named, "value": f"{value:.0f}"}
     if each > value:
-        yield QUOTA_TOO_LOW.of(pool.region, **told, type=pool.instance_type, wanted=each)
+        yield QUOTA_TOO_LOW.of(pool.region, **facts, type=pool.instance_type, wanted=each)
     elif each > value - taken:
-        yield IN_USE.of(pool.region, **told, type=pool.instance_type, wanted=each, used=f"{taken:.0f}")
+        yield IN_USE.of(pool.region, **facts, type=pool.instance_type, wanted=each, used=f"{taken:.0f}")
     elif each * combinations > value:
         at_once = int(value // each)
-        yield SWEEP.of(pool.region, **told, at_once=at_once, combinations=combinations, wanted=each * combinations)
+        yield SWEEP.of(pool.region, **facts, at_once=at_once, combinations=combinations, wanted=each * combinations)
 
 
 WELL_FORMED = Diagnosis("tags-well-formed", Severity.OK, "{subjects}: every tag of the lab's can be read")
@@ -271,17 +271,17 @@ class Tags(Check):
     order = 66
     needs = Requirement.AWS
 
-    def looks(self, lab: DoctorContext) -> Iterator[Look]:
+    def probes(self, lab: DoctorContext) -> Iterator[Probe]:
         """Query all regions at once."""
         for region in lab.regions:
             lab.begin(malformed_tags, region)
-        yield partial(self.look, lab)
+        yield partial(self.run, lab)
 
-    def look(self, lab: DoctorContext) -> Iterator[Finding]:
+    def run(self, lab: DoctorContext) -> Iterator[Finding]:
         """Return each tag with a value that the lab does not write."""
-        told, untold = answers({region: lab.begin(malformed_tags, region) for region in lab.regions})
-        yield from untold
-        for region, things in told.items():
+        facts, failures = collect({region: lab.begin(malformed_tags, region) for region in lab.regions})
+        yield from failures
+        for region, things in facts.items():
             for thing, tags in things.items():
                 for tag in tags:
                     yield MALFORMED.of(region, region=region, thing=thing, tag=tag, key=tag.key)

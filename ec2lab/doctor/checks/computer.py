@@ -26,7 +26,7 @@ CLOCK_SKEWED = Diagnosis(
     "clock-skew", Severity.WARNING, "{seconds} s {direction} AWS's, which takes no call beyond 300 s", FIX_NTP
 )
 CLOCK_SKEW_TOO_LARGE = Diagnosis(
-    "clock-skew-too-large", Severity.WRONG, "{seconds} s {direction} AWS's, which takes no call so", FIX_NTP
+    "clock-skew-too-large", Severity.ERROR, "{seconds} s {direction} AWS's, which takes no call so", FIX_NTP
 )
 
 
@@ -37,7 +37,7 @@ class Clock(Check):
     order = 41
     needs = Requirement.ANSWER
 
-    def look(self, lab: DoctorContext) -> Iterator[Finding]:
+    def run(self, lab: DoctorContext) -> Iterator[Finding]:
         """Compare."""
         skew = lab.caller().skew
         if skew is None:
@@ -53,7 +53,7 @@ class Clock(Check):
 CONFIG_VALID = Diagnosis("config-valid", Severity.OK, "lab.toml, {experiments} in experiments/, {members} in members/")
 CONFIG_INVALID = Diagnosis(
     "config-invalid",
-    Severity.WRONG,
+    Severity.ERROR,
     "{complaint}",
     "fix that line; `make new EXP=…` writes a file with every key explained",
 )
@@ -65,7 +65,7 @@ NO_MEMBER = Diagnosis(
     "`make user-add NAME=… KEY=~/.ssh/id_ed25519.pub` adds you",
 )  # fmt: skip
 PLUGIN_LOAD_FAILED = Diagnosis(
-    "plugin-broken", Severity.WRONG, "{reason}", "fix it or move it away; here the built-in ones were used alone"
+    "plugin-broken", Severity.ERROR, "{reason}", "fix it or move it away; here the built-in ones were used alone"
 )
 
 
@@ -75,7 +75,7 @@ class Files(Check):
     name = "config-files"
     order = 10
 
-    def look(self, lab: DoctorContext) -> Iterator[Finding]:
+    def run(self, lab: DoctorContext) -> Iterator[Finding]:
         """Return the errors of each file."""
         files = lab.files
         for refused in files.refused.values():
@@ -96,9 +96,9 @@ OLDEST_MAKE = (3, 81)
 """The version on macOS; the Makefile needs nothing newer."""
 SHOWN = ("boto3", "botocore", "moto")
 
-VERSIONS = Diagnosis("versions", Severity.OK, "{told}")
+VERSIONS = Diagnosis("versions", Severity.OK, "{versions}")
 PYTHON_OLD = Diagnosis(
-    "python-outdated", Severity.WRONG, "Python {found} is too old, ec2-lab wants 3.11",
+    "python-outdated", Severity.ERROR, "Python {found} is too old, ec2-lab wants 3.11",
     "`rm -r .venv`, then `make doctor PYTHON=python3.11`",
 )  # fmt: skip
 LOCKFILE_MISMATCH = Diagnosis(
@@ -114,7 +114,7 @@ class Versions(Check):
     name = "versions"
     order = 20
 
-    def look(self, lab: DoctorContext) -> Iterator[Finding]:
+    def run(self, lab: DoctorContext) -> Iterator[Finding]:
         """Compare with what is required."""
         del lab
         if sys.version_info < OLDEST_PYTHON:
@@ -131,7 +131,7 @@ class Versions(Check):
             *packages,
             f"make {make or 'not found'}",
         ]
-        yield VERSIONS.of(told=", ".join(known))
+        yield VERSIONS.of(versions=", ".join(known))
 
 
 def differing(lock: str) -> list[str]:
@@ -144,17 +144,17 @@ def differing(lock: str) -> list[str]:
     ]
 
 
-def numbers(told: str) -> tuple[int, ...]:
+def numbers(output: str) -> tuple[int, ...]:
     """Parse "4.3" into (4, 3)."""
-    return tuple(int(number) for number in re.findall(r"\d+", told)[:2])
+    return tuple(int(number) for number in re.findall(r"\d+", output)[:2])
 
 
 def make_version() -> str:
     """Return the version of GNU make; empty where there is none."""
     if not shutil.which("make"):
         return ""
-    told = subprocess.run(["make", "--version"], capture_output=True, text=True, timeout=10, check=False).stdout
-    found = re.search(r"GNU Make (\S+)", told)
+    output = subprocess.run(["make", "--version"], capture_output=True, text=True, timeout=10, check=False).stdout
+    found = re.search(r"GNU Make (\S+)", output)
     return found[1] if found else ""
 
 

@@ -9,9 +9,9 @@ from ec2lab import clock
 from ec2lab.account.region_facts import data_sets, kept_volumes
 from ec2lab.config.volume import Data
 from ec2lab.datasets.dataset import DataSnapshot, chosen
-from ec2lab.doctor.check import Check, Look, Requirement
+from ec2lab.doctor.check import Check, Probe, Requirement
 from ec2lab.doctor.context import DoctorContext
-from ec2lab.doctor.runner import answers
+from ec2lab.doctor.runner import collect
 from ec2lab.findings import Diagnosis, Finding, Severity
 from ec2lab.launch.part import RegionUnavailable
 
@@ -22,7 +22,7 @@ DATA_MISSING = Diagnosis(
     '`make snapshot-copy DATASET={bare}{version} REGIONS="{spaced}"`',
 )  # fmt: skip
 DATASET_NOWHERE = Diagnosis(
-    "dataset-nowhere", Severity.WRONG, "{experiment}: {dataset} is in none of its regions ({subjects})",
+    "dataset-nowhere", Severity.ERROR, "{experiment}: {dataset} is in none of its regions ({subjects})",
     "`make dataset-build DATASET={bare} SOURCE=…` makes it; `make datasets` lists what there is",
 )  # fmt: skip
 
@@ -34,25 +34,25 @@ class DataSets(Check):
     order = 61
     needs = Requirement.AWS
 
-    def looks(self, lab: DoctorContext) -> Iterator[Look]:
+    def probes(self, lab: DoctorContext) -> Iterator[Probe]:
         """Query all regions, then compare."""
         for region in lab.regions:
             lab.begin(data_sets, region)
-        yield partial(self.look, lab)
+        yield partial(self.run, lab)
 
-    def look(self, lab: DoctorContext) -> Iterator[Finding]:
+    def run(self, lab: DoctorContext) -> Iterator[Finding]:
         """Return which region lacks which."""
         lab.require_aws()
-        told, untold = answers({region: lab.begin(data_sets, region) for region in lab.regions})
-        yield from untold
+        facts, failures = collect({region: lab.begin(data_sets, region) for region in lab.regions})
+        yield from failures
         for name, experiment in lab.experiments.items():
-            seen = [region for region in lab.regions_of(name) if region in told]
+            seen = [region for region in lab.regions_of(name) if region in facts]
             for data in experiment.data:
-                yield from _of_one(name, data, seen, told)
+                yield from _of_one(name, data, seen, facts)
 
 
-def _of_one(experiment: str, data: Data, seen: list[str], told: Mapping[str, list[DataSnapshot]]) -> Iterator[Finding]:
-    lacking = [region for region in seen if not _is_there(data, told[region], region)]
+def _of_one(experiment: str, data: Data, seen: list[str], facts: Mapping[str, list[DataSnapshot]]) -> Iterator[Finding]:
+    lacking = [region for region in seen if not _is_there(data, facts[region], region)]
     shown = f"{data.dataset}@{data.version}" if data.version else data.dataset
     if lacking and lacking == seen:
         yield DATASET_NOWHERE.of(*lacking, experiment=experiment, dataset=shown, bare=data.dataset)
@@ -85,18 +85,18 @@ class KeptVolumes(Check):
     order = 64
     needs = Requirement.AWS
 
-    def looks(self, lab: DoctorContext) -> Iterator[Look]:
+    def probes(self, lab: DoctorContext) -> Iterator[Probe]:
         """Query all regions at once."""
         for region in lab.regions:
             lab.begin(kept_volumes, region)
-        yield partial(self.look, lab)
+        yield partial(self.run, lab)
 
-    def look(self, lab: DoctorContext) -> Iterator[Finding]:
+    def run(self, lab: DoctorContext) -> Iterator[Finding]:
         """Return those past their retention, and why each was retained."""
-        told, untold = answers({region: lab.begin(kept_volumes, region) for region in lab.regions})
-        yield from untold
+        facts, failures = collect({region: lab.begin(kept_volumes, region) for region in lab.regions})
+        yield from failures
         today = clock.now().date()
-        for region, volumes in told.items():
+        for region, volumes in facts.items():
             expired = {identity: kept for identity, kept in volumes.items() if kept.is_over(today)}
             for identity, kept in expired.items():
                 yield EXPIRED.of(region, volume=identity, kept=kept)

@@ -11,7 +11,7 @@ from ec2lab.aws.authorization import DryRuns, dry_runs, in_words
 from ec2lab.aws.error_codes import ApiError
 from ec2lab.aws.region_queries import NoResponse
 from ec2lab.capacity_pools import SPOT, Pool
-from ec2lab.doctor.check import Check, Look, Requirement
+from ec2lab.doctor.check import Check, Probe, Requirement
 from ec2lab.doctor.context import DoctorContext
 from ec2lab.doctor.dry_runs import READS, Answer, DryRunResult, Trials
 from ec2lab.doctor.policy_simulation import (
@@ -36,9 +36,9 @@ RUN = "RunInstances"
 ALLOWED = Diagnosis(
     "allowed", Severity.OK, "{count} kinds of call are allowed, by a dry run or by IAM's policy simulator"
 )
-REFUSED = Diagnosis("permission-denied", Severity.WRONG, "{action} is not allowed in {subjects}: {why}", POLICY)
+REFUSED = Diagnosis("permission-denied", Severity.ERROR, "{action} is not allowed in {subjects}: {why}", POLICY)
 CARRIED_OUT = Diagnosis(
-    "dry-run-carried-out", Severity.WRONG, "{subjects}: a dry run of {action} was carried out; no more are made",
+    "dry-run-carried-out", Severity.ERROR, "{subjects}: a dry run of {action} was carried out; no more are made",
     "what answers is not EC2, or something on the way drops DryRun: look at AWS_ENDPOINT_URL and the proxy; {undo}",
 )  # fmt: skip
 LAUNCH_REFUSED = Diagnosis(
@@ -60,7 +60,7 @@ OPTIONAL_DENIED = Diagnosis(
     "not allowed, so that the lab works, and says less: {subjects}",
     POLICY,
 )
-UNTOLD = Diagnosis(
+PERMISSION_UNKNOWN = Diagnosis(
     "permission-unknown", Severity.WARNING, "can't be told whether these are allowed: {subjects}",
     "allow iam:SimulatePrincipalPolicy, or look again while an instance of the lab runs",
 )  # fmt: skip
@@ -78,7 +78,7 @@ class Permissions(Check):
     order = 50
     needs = Requirement.AWS
 
-    def looks(self, lab: DoctorContext) -> Iterator[Look]:
+    def probes(self, lab: DoctorContext) -> Iterator[Probe]:
         """Check each EC2 call in each region on its own; all others at once."""
         trials = Trials(lab.opened.cloud, lab.opened.queries.run_one)
         begin_types(lab)
@@ -96,7 +96,7 @@ class Permissions(Check):
                 yield partial(self._dry_run, lab, trials, region, action, asked)
         yield partial(self._others, lab, asked)
 
-    def look(self, lab: DoctorContext) -> Iterable[Finding]:
+    def run(self, lab: DoctorContext) -> Iterable[Finding]:
         """Return nothing more."""
         del lab
         return ()
@@ -183,7 +183,7 @@ def _simulated_finding(action: str, said: Mapping[str, bool | None]) -> Finding:
     if said.get(action):
         return ALLOWED.of(action)
     if said.get(action) is None:
-        return UNTOLD.of(action)
+        return PERMISSION_UNKNOWN.of(action)
     if action in for_data():
         return DATA_REFUSED.of(action)
     return (OPTIONAL_DENIED if action.startswith(OPTIONAL_ACTIONS) else SIMULATED_REFUSAL).of(action)

@@ -17,18 +17,18 @@ READABLE = Diagnosis("registry-readable", Severity.OK, "{name}: {records} record
 NOT_CREATED_YET = Diagnosis("registry-not-created-yet", Severity.OK, "{name}: the first command that asks AWS makes it")
 UNREADABLE = Diagnosis(
     "registry-unreadable",
-    Severity.WRONG,
+    Severity.ERROR,
     "{reason}",
     "docs/registry.md; `make registry-rebuild` makes a lost one again",
 )
 NOT_ONE = Diagnosis(
     "no-registry",
-    Severity.WRONG,
+    Severity.ERROR,
     "{reason}",
     "name another in lab.toml (registry = …) or in REGISTRY; leave this one alone",
 )
 MALFORMED = Diagnosis(
-    "record-malformed", Severity.WRONG, "{where}: is no record ({problem}): nothing is computed from it",
+    "record-malformed", Severity.ERROR, "{where}: is no record ({problem}): nothing is computed from it",
     "docs/registry.md#malformed-records: it may tell of something that runs; compare `make audit`, then delete it",
 )  # fmt: skip
 UNRESOLVED_INTENT = Diagnosis(
@@ -54,7 +54,7 @@ class RegistryHealth(Check):
     order = 70
     needs = Requirement.LAB
 
-    def look(self, lab: DoctorContext) -> Iterator[Finding]:
+    def run(self, lab: DoctorContext) -> Iterator[Finding]:
         """Read it, without writing to it or creating it."""
         try:
             registry = lab.opened.registry

@@ -15,10 +15,10 @@ from typing import Literal
 
 from ec2lab.account.region_facts import caller_address, shared_groups
 from ec2lab.config.public_key import fingerprint
-from ec2lab.doctor.check import Check, Look, Requirement
+from ec2lab.doctor.check import Check, Probe, Requirement
 from ec2lab.doctor.context import DoctorContext
 from ec2lab.doctor.regions import sample_resource_ids
-from ec2lab.doctor.runner import answers
+from ec2lab.doctor.runner import collect
 from ec2lab.files import exists
 from ec2lab.findings import Diagnosis, Finding, Severity
 from ec2lab.hosts.own_keys import agent_fingerprints, own_key_files, said
@@ -32,9 +32,9 @@ OLDEST = (7, 6)
 """The first with StrictHostKeyChecking=accept-new (https://www.openssh.com/txt/release-7.6)."""
 OTHERS_WRITE, OTHERS_AT_ALL = stat.S_IWGRP | stat.S_IWOTH, stat.S_IRWXG | stat.S_IRWXO
 
-CLIENT = Diagnosis("ssh-client", Severity.OK, "{told}")
-NO_CLIENT = Diagnosis("no-ssh", Severity.WRONG, "there is no ssh here", "install OpenSSH's client")
-CLIENT_OLD = Diagnosis("ssh-outdated", Severity.WRONG, "{told} is older than 7.6", "install a newer OpenSSH")
+CLIENT = Diagnosis("ssh-client", Severity.OK, "{versions}")
+NO_CLIENT = Diagnosis("no-ssh", Severity.ERROR, "there is no ssh here", "install OpenSSH's client")
+CLIENT_OLD = Diagnosis("ssh-outdated", Severity.ERROR, "{versions} is older than 7.6", "install a newer OpenSSH")
 KEY_FOUND = Diagnosis("key-found", Severity.OK, "{member}'s key {key} is {where}")
 NO_KEY = Diagnosis(
     "key-not-here", Severity.WARNING, "none of the keys in members/{member}.toml is in the agent or in ~/.ssh",
@@ -51,10 +51,10 @@ NOT_A_MEMBER = Diagnosis(
     "MEMBER=… names who you are there; `make user-add NAME={login}` adds you",
 )  # fmt: skip
 NO_SUCH_MEMBER = Diagnosis(
-    "no-such-member", Severity.WRONG, "MEMBER: {user!r} is in no file of members/", "MEMBER=… names one of them"
+    "no-such-member", Severity.ERROR, "MEMBER: {user!r} is in no file of members/", "MEMBER=… names one of them"
 )
 REFUSED_BY_SSH = Diagnosis(
-    "refused-by-ssh", Severity.WRONG, "others may {may} {path}, and so ssh refuses it", "`chmod 600 {path}`"
+    "refused-by-ssh", Severity.ERROR, "others may {may} {path}, and so ssh refuses it", "`chmod 600 {path}`"
 )
 WRITABLE_BY_OTHERS = Diagnosis(
     "open-to-others", Severity.WARNING, "others may write to {path}, and so say where ssh goes", "`chmod go-w {path}`"
@@ -74,7 +74,7 @@ class Ssh(Check):
     name = "ssh"
     order = 30
 
-    def look(self, lab: DoctorContext) -> Iterator[Finding]:
+    def run(self, lab: DoctorContext) -> Iterator[Finding]:
         """Check the client, the keys and the files."""
         if not shutil.which("ssh"):
             yield NO_CLIENT.of()
@@ -116,11 +116,11 @@ def _key_of(member: str, wanted: list[str]) -> Finding:
 
 
 def _client() -> Finding:
-    told = said("ssh", "-V")
-    found = re.search(r"OpenSSH\D*(\d+)\.(\d+)", told)
+    output = said("ssh", "-V")
+    found = re.search(r"OpenSSH\D*(\d+)\.(\d+)", output)
     old = found and (int(found[1]), int(found[2])) < OLDEST
-    name = told.partition(",")[0].strip() or "ssh, which does not say its version"
-    return (CLIENT_OLD if old else CLIENT).of(told=name)
+    name = output.partition(",")[0].strip() or "ssh, which does not say its version"
+    return (CLIENT_OLD if old else CLIENT).of(versions=name)
 
 
 def _permissions(files: SshConfig) -> Iterator[Finding]:
@@ -161,7 +161,7 @@ def _short(path: Path) -> str:
 ADMITTED = Diagnosis("address-allowed", Severity.OK, "ssh from {address} is admitted in {subjects}")
 NO_GROUP_YET = Diagnosis("no-group-yet", Severity.OK, "{subjects}: no security group yet, the first launch makes it")
 NOT_ADMITTED = Diagnosis(
-    "address-not-allowed", Severity.WRONG, "ssh from {address} is not admitted by {group} in {subjects}: it hangs",
+    "address-not-allowed", Severity.ERROR, "ssh from {address} is not admitted by {group} in {subjects}: it hangs",
     "the next launch in that region admits it; for instances that run, `make doctor FIX=1` does",
 )  # fmt: skip
 ADMITTED_ON_NEXT_LAUNCH = Diagnosis(
@@ -183,24 +183,24 @@ class Address(Check):
     order = 63
     needs = Requirement.AWS
 
-    def looks(self, lab: DoctorContext) -> Iterator[Look]:
+    def probes(self, lab: DoctorContext) -> Iterator[Probe]:
         """Query the address and the groups, then compare."""
         lab.begin(caller_address)
         for region in lab.regions:
             lab.begin(shared_groups, region)
             lab.begin(sample_resource_ids, region)
-        yield partial(self.look, lab)
+        yield partial(self.run, lab)
 
-    def look(self, lab: DoctorContext) -> Iterator[Finding]:
+    def run(self, lab: DoctorContext) -> Iterator[Finding]:
         """Return where this computer is allowed."""
         address = lab.begin(caller_address).result()
         ssh_allowed_cidrs = lab.lab.network.ssh_allowed_cidrs
         if not contains_address(ssh_allowed_cidrs, address):
             yield NOT_IN_LIST.of(address=bare(address))
             return
-        told, untold = answers({region: lab.begin(shared_groups, region) for region in lab.regions})
-        yield from untold
-        for region, groups in told.items():
+        facts, failures = collect({region: lab.begin(shared_groups, region) for region in lab.regions})
+        yield from failures
+        for region, groups in facts.items():
             if not groups:
                 yield NO_GROUP_YET.of(region)
             for group in groups:
