@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -23,14 +23,11 @@ from ec2lab.context import ContextThreadPool, working_on
 from ec2lab.errors import UserError
 from ec2lab.interrupts import INTERRUPTS
 from ec2lab.plugins import Plugins
+from ec2lab.registry.account_records import AccountRecords
 from ec2lab.registry.backends import registry_backends
 from ec2lab.registry.base import NullRegistry, Registry, SetAside
 from ec2lab.registry.compaction import needed_records
-from ec2lab.registry.elsewhere import Elsewhere
-from ec2lab.registry.ownership import Ownership
-from ec2lab.registry.record import Record, by_account
 from ec2lab.registry.recorder import Recorder
-from ec2lab.registry.state import ResourceState, holdings
 from ec2lab.registry.tagging import Tagger
 from ec2lab.resource import ResourceType, check_readable, resource_types
 
@@ -49,12 +46,11 @@ class Session:
     directory: Path
     lab: Lab
     script: str
-    records: bool = True
+    is_recording: bool = True
     """Whether its calls are written down; without, only those can be made that change nothing."""
     over: Event = field(default_factory=Event)
     """Set when threads need not begin anything more."""
     _opened: list[Registry] = field(default_factory=list)
-    _registry_ids: frozenset[str] = frozenset()
     _made: dict[Callable[[Session], Any], Any] = field(default_factory=dict)
     _lock: RLock = field(default_factory=RLock)
 
@@ -94,7 +90,7 @@ class Session:
     @cached_property
     def recorder(self) -> Recorder:
         """What writes every call down."""
-        registry = self.registry if self.records else NullRegistry(lambda: self.registry)
+        registry = self.registry if self.is_recording else NullRegistry(lambda: self.registry)
         not_found = frozenset(code for kind in self.kinds.values() for code in kind.not_found_codes)
         tagger = Tagger(self.kinds.values(), self.lab.tags, cache(registry.id))
         return Recorder(registry, self.script, tagger, not_found, lambda: self.cloud.account)
@@ -128,74 +124,14 @@ class Session:
         """Threads for calls that need not wait for each other."""
         return ContextThreadPool(THREADS)
 
+    @cached_property
+    def records(self) -> AccountRecords:
+        """The registry's records of the account in use."""
+        return AccountRecords(self.registry, self.kinds, lambda: self.cloud.account, may_create=self.is_recording)
+
     def members(self) -> Mapping[str, Member]:
         """Read the members' files."""
         return load_members(self.directory)
-
-    def holdings(self, experiment: str | None = None) -> ResourceState:
-        """Compute from the registry what an experiment, or all, own in the account that is used."""
-        return holdings(self.records_here(experiment), self.kinds, experiment)
-
-    def state_with_history(self, experiment: str | None = None) -> ResourceState:
-        """Compute the same from the archive too, so that what was ever asked for is known."""
-        return holdings(self.history_here(experiment), self.kinds, experiment)
-
-    def registry_ids(self) -> Collection[str]:
-        """Return the ids by which what this registry made is known."""
-        if not self._registry_ids and (self.records or self.registry.is_there()):
-            self._registry_ids = frozenset(self.registry.ids())
-        return self._registry_ids
-
-    def data_registries(self) -> Collection[str]:
-        """Return the ids of the registries whose datasets the lab uses: its own, and those that lab.toml names."""
-        return {*self.registry_ids(), *self.lab.data_of}
-
-    def ownership(self, known: ResourceState) -> Ownership:
-        """Return what decides whose a described thing is."""
-        return Ownership(known, self.registry_ids())
-
-    def records_here(self, experiment: str | None = None) -> list[Record]:
-        """Return the records at hand that speak of the account that is used."""
-        return self.of_this_account(self.registry.records(experiment))
-
-    def history_here(self, experiment: str | None = None) -> list[Record]:
-        """Return all of them, the archive's too."""
-        return self.of_this_account(self.registry.history(experiment))
-
-    def of_this_account(self, records: Iterable[Record]) -> list[Record]:
-        """Return the records that speak of the account that is used. Raises UserError where that can't be known."""
-        found = by_account(records)
-        return found.get(self.cloud.account, []) if found else []
-
-    def everywhere(self, experiment: str | None = None) -> tuple[ResourceState, list[Elsewhere]]:
-        """Compute what an experiment, or all, own in the account that is used, and in which others it lives, or may."""
-        found = by_account(self.registry.records(experiment))
-        if not found:
-            return ResourceState(), []
-        known = {account: holdings(records, self.kinds, experiment) for account, records in found.items()}
-        here = known.pop(self.cloud.account, ResourceState())
-        return here, [Elsewhere(account, there) for account, there in known.items() if there.names]
-
-    def elsewhere(self, experiment: str | None = None) -> list[Elsewhere]:
-        """Return the other accounts in which an experiment, or any, lives or may."""
-        return self.everywhere(experiment)[1]
-
-    def expect_here(self, experiment: str) -> None:
-        """Raise UserError where an experiment lives in other accounts alone: it can't be acted on from here."""
-        here, others = self.everywhere(experiment)
-        if others and not here.names:
-            raise UserError(self._told(others[0]))
-
-    def expect_free(self, experiment: str) -> None:
-        """Raise UserError where an experiment lives in another AWS account: a second one would have its name.
-
-        What lives in a local cloud is in nobody's way: that is where one begins.
-        """
-        if found := [one for one in self.elsewhere(experiment) if not one.may_be_over]:
-            raise UserError(f"{self._told(found[0])}, or another name is free here")
-
-    def _told(self, one: Elsewhere) -> str:
-        return one.told(self.cloud.account)
 
     def compact(self) -> int:
         """Put into the registry's archive what nothing is computed from any more; return how many records."""

@@ -55,7 +55,7 @@ def audit(
     with open_session("audit") as session:
         console.hint(session.cloud.banner)
         console.progress("  looking into all regions")
-        console.emit(*other_accounts(session.elsewhere(), session.cloud.account))
+        console.emit(*other_accounts(session.records.elsewhere(), session.cloud.account))
         seen, found = examined(session, region_names(regions))
         found, unknown = with_owners(session, found)
         show_findings(console, seen, found)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ec2lab.console import Console, exit_if_incomplete, run, warn
+from ec2lab.datasets.dataset import data_registries
 from ec2lab.errors import UserError
 from ec2lab.options import AsJson, Confirm, DatasetName, Regions, script
 
@@ -48,7 +49,7 @@ def dataset_prune(
     with open_session("dataset-prune") as session:
         console.hint(session.cloud.banner)
         responses = list_snapshots_in(session, region_names(regions) or known_regions(session), dataset or None)
-        there = usable(told_by(responses), session.data_registries())
+        there = usable(told_by(responses), data_registries(session))
         beyond, use = surplus(there, keep), in_use(session, there)
         for line in use.broken:
             warn(line)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ec2lab.console import Console, exit_if_incomplete, run
+from ec2lab.datasets.dataset import data_registries
 from ec2lab.errors import UserError
 from ec2lab.options import AsJson, DatasetName, Regions, Version, script
 
@@ -39,7 +40,7 @@ def dataset_verify(
         console.hint(session.cloud.banner)
         places = region_names(regions) or session.lab.regions
         responses = list_snapshots_in(session, places, dataset)
-        there = usable(told_by(responses), session.data_registries())
+        there = usable(told_by(responses), data_registries(session))
         meant = [newest(s for s in there if s.region == r and version in ("", s.version)) for r in places]
         found = [snapshot for snapshot in meant if snapshot]
         if not found:

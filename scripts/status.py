@@ -28,7 +28,7 @@ def status(exp: AnyExperiments = "", wide: Wide = False, as_json: AsJson = False
 
     console = Console(as_json=as_json, wide=wide)
     with open_session("status") as session:
-        everything, others = session.everywhere()
+        everything, others = session.records.everywhere()
         known = everything.matching(exp)
         shown = standing(session, known)
         console.emit(*other_accounts(others, session.cloud.account, exp))

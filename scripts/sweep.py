@@ -61,7 +61,7 @@ def sweep(
         experiment = spec.experiment
         everything = variations(exp, experiment.matrix, fixed)
         records = session.registry.histories({one.name for one in everything})
-        history = History(session.of_this_account(records))
+        history = History(session.records.of_this_account(records))
         wanted = pending_trials(everything, history, failed=failed, again=again)
         require_confirmation(session, exp, experiment, len(wanted) * experiment.nodes, given=yes)
         pack = packed(session.directory, experiment.code) if experiment.code else None

@@ -37,10 +37,10 @@ def one(exp: str, console: Console, yes: bool) -> None:
     with locked_session(exp, "teardown") as session:
         if dropped := drop_records(session, exp) if yes else []:
             console.emit(RecordsDropped(experiment=exp, ids=dropped))
-            if not session.holdings(exp).names:
+            if not session.records.state(exp).names:
                 return
         removal = take_down(session, exp, console.emit)
-        console.emit(*other_accounts(session.elsewhere(exp), session.cloud.account))
+        console.emit(*other_accounts(session.records.elsewhere(exp), session.cloud.account))
         console.emit(*RegionsUnavailable.by_reason(removal.unseen))
     exit_if_incomplete(removal.unseen)
 
@@ -56,7 +56,7 @@ def several(pattern: str, console: Console, yes: bool) -> None:
 
     with open_session("teardown") as session:
         names = live_experiments(session, pattern)
-        others = other_accounts(session.elsewhere(), session.cloud.account, pattern)
+        others = other_accounts(session.records.elsewhere(), session.cloud.account, pattern)
         console.emit(*others)
         if others and not names:
             raise UserError(f"{pattern}: nothing of it lives in the account that is used")

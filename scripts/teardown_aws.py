@@ -45,7 +45,9 @@ def teardown_aws(
         console.hint(session.cloud.banner)
         console.progress("  looking into all regions")
         seen = survey(session, region_names(regions))
-        found = belongings(seen.items, session.lab.name, session.ownership(session.state_with_history()))
+        found = belongings(
+            seen.items, session.lab.name, session.records.ownership(session.records.state_with_history())
+        )
         show(console, found, with_data)
         check_can_uninstall(session, found, seen.unseen, with_data=with_data)
         going = [item.resource for item in [*found.own, *(found.data if with_data else [])]]

@@ -31,8 +31,8 @@ def watch(exp: ExperimentName = "", as_json: AsJson = False) -> None:
 
     console = Console(as_json=as_json)
     with open_session("watch", exp) as session:
-        session.expect_here(exp)
-        if not session.holdings(exp).live and not session.registry.lock_owner(exp):
+        session.records.expect_here(exp)
+        if not session.records.state(exp).live and not session.registry.lock_owner(exp):
             raise UserError(f"{exp}: nothing lives; `make launch EXP={exp}` launches it")
         console.hint(session.cloud.banner)
         report = WatchConsole(console, exp, notifiers(session.plugins))

@@ -248,7 +248,7 @@ def test_what_cannot_be_looked_up_by_its_id_is_not_taken_for_gone(lab):
     lab.aws.unseen_by_id = UNSEEN
     with pytest.raises(UserError, match=f"not seen: .*; may be there yet: instance {lost}; run the same again"):
         torn_down(lab)
-    assert [resource.id for resource in lab.session.holdings("foo").live] == [lost]
+    assert [resource.id for resource in lab.session.records.state("foo").live] == [lost]
 
 
 def test_what_has_taken_long_is_told_though_something_else_has_only_begun(lab):
@@ -289,7 +289,7 @@ def test_a_region_that_cannot_be_looked_at_keeps_what_it_may_hold_and_nothing_el
     assert str(raised.value).endswith(f"; may be there yet: {may_be}; run the same again")
     left = {"instance": [there, alone], "volume": [alone]}[kind]
     assert lab.aws.there() == set(left), "no volume is deleted whose instance can't be seen"
-    assert sorted(resource.id for resource in lab.session.holdings("foo").live) == sorted(left)
+    assert sorted(resource.id for resource in lab.session.records.state("foo").live) == sorted(left)
     lab.aws.unseen.clear()
     torn_down(lab)
     assert lab.aws.there() == set()
@@ -311,10 +311,10 @@ def test_what_was_perhaps_made_in_a_region_that_cannot_be_looked_at_stays_open(l
     lab.aws.unseen[REGION, "instance"] = UNSEEN
     with pytest.raises(UserError, match="may be there yet: what was perhaps made; run the same again"):
         torn_down(lab)
-    assert len(lab.session.holdings("foo").unresolved) == 1
+    assert len(lab.session.records.state("foo").unresolved) == 1
     lab.aws.unseen.clear()
     torn_down(lab)
-    assert lab.session.holdings("foo").unresolved == []
+    assert lab.session.records.state("foo").unresolved == []
 
 
 def test_what_aws_will_not_delete_is_named_with_what_cannot_be_seen(lab):
@@ -344,12 +344,12 @@ def test_what_is_there_by_its_id_and_not_by_its_tags_is_left_alone_and_stays_on_
     with pytest.raises(UserError, match=rf"^instance {lost} \({REGION}\): in the registry.*: left alone"):
         torn_down(lab)
     assert lab.aws.asked == [("instance", mine)]
-    assert [resource.id for resource in lab.session.holdings("foo").live] == [mine, lost], "neither is gone yet"
+    assert [resource.id for resource in lab.session.records.state("foo").live] == [mine, lost], "neither is gone yet"
     lab.wait(SHUTTING_DOWN)
     with pytest.raises(UserError, match=rf"^instance {lost} \({REGION}\): in the registry.*: left alone"):
         torn_down(lab)
     assert lab.notes(DELETED) == [mine]
-    assert [resource.id for resource in lab.session.holdings("foo").live] == [lost]
+    assert [resource.id for resource in lab.session.records.state("foo").live] == [lost]
 
 
 def test_the_labs_own_group_that_a_lost_response_made_is_found_and_stays(lab):
@@ -358,12 +358,12 @@ def test_the_labs_own_group_that_a_lost_response_made_is_found_and_stays(lab):
     torn_down(lab)
     assert lab.aws.there() == {group}
     assert [told["id"] for told in lab.notes("discovered")] == [group]
-    assert lab.session.holdings("foo").unresolved == []
+    assert lab.session.records.state("foo").unresolved == []
 
 
 def test_what_is_deleted_by_name_is_deleted_while_it_carries_the_same_tag(lab):
     first, second, other = lab.volume(), lab.volume(), lab.volume("bar")
-    resources = {r.id: r for r in lab.session.holdings().live}
+    resources = {r.id: r for r in lab.session.records.state().live}
     lab.wait(SETTLING + 1)
     lab.aws.things[second].item["Tags"] = lab.tags("another")
     with pytest.raises(UserError, match=f"^volume {second} .* not what orphans made: left alone"):
@@ -393,7 +393,7 @@ def test_whatever_was_launched_however_late_it_is_shown_nothing_of_it_is_left_an
         removal = delete_experiment(lab.session, "foo", lambda _: None)
         assert lab.aws.there() == {copy} | others["bar"]
         assert {*removal.deleted, *removal.went_along} == others["foo"]
-        known = lab.session.holdings("foo")
+        known = lab.session.records.state("foo")
         assert (known.live, known.unresolved) == ([], [])
         asked = len(lab.aws.asked)
         delete_experiment(lab.session, "foo", lambda _: None)

@@ -68,7 +68,7 @@ def test_what_holds_a_group_a_volume_and_a_snapshot_is_named_and_at_the_end_aws_
     ec2.detach_volume(VolumeId=volume, InstanceId=instance["InstanceId"], Device="/dev/sdf")
     ec2.deregister_image(ImageId=image)
     delete_experiment(session, "demo", lambda _: None)
-    assert session.holdings("demo").live == []
+    assert session.records.state("demo").live == []
 
 
 def test_a_teardown_says_what_it_waits_for_and_ends_when_that_is_gone(lab, cloud, ec2):

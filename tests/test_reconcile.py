@@ -52,7 +52,7 @@ def test_half_of_what_was_asked_for_is_waited_for_until_all_of_it_must_be_shown(
     began = lab.aws.time
     assert "instance-0" in ids(reconcile(lab.session, "foo"))
     assert (lab.aws.time - began).total_seconds() == pytest.approx(SETTLING, abs=1)
-    assert lab.session.holdings("foo").unresolved == []
+    assert lab.session.records.state("foo").unresolved == []
 
 
 def test_a_request_is_sent_again_while_it_is_young_and_its_response_resolves_it(lab):
@@ -84,7 +84,7 @@ def test_what_is_on_record_and_not_shown_yet_is_alive_and_what_is_old_is_gone(la
     lab.wait(2)
     assert ids(reconcile(lab.session, "foo")) == [young]
     assert lab.notes("deleted") == [old]
-    assert ids(lab.session.holdings("foo").live) == [young]
+    assert ids(lab.session.records.state("foo").live) == [young]
 
 
 def test_exactly_at_the_end_of_the_window_nothing_is_young(lab):
@@ -152,7 +152,7 @@ def test_what_open_calls_made_for_an_experiment_is_not_among_the_labs_own(lab):
     lab.launch(answered=False)
     group = lab.group(answered=False)
     lab.group("foo", name="foo's own", answered=False)
-    assert ids(without_experiment(lab.session, lab.session.holdings("foo").unresolved)) == [group]
+    assert ids(without_experiment(lab.session, lab.session.records.state("foo").unresolved)) == [group]
 
 
 def test_a_volume_with_the_tags_of_a_lost_launch_in_another_instance_is_a_copy(lab):
@@ -167,7 +167,7 @@ def test_a_volume_with_the_tags_of_a_lost_launch_in_another_instance_is_a_copy(l
 def test_each_region_and_type_is_told_by_itself_or_only_one_type_is_asked_for(lab):
     instances = lab.launch(volumes=1)
     volumes = sorted(lab.aws.there() - set(instances))
-    known = lab.session.holdings("foo")
+    known = lab.session.records.state("foo")
     told = {key: ids(found) for key, found in seen_alive(lab.session, "foo", known).found.items()}
     assert told == {(REGION, "instance"): instances, (REGION, "volume"): volumes}
     assert ids(find_live_resources(lab.session, "foo", known, only="instance")) == instances
@@ -182,16 +182,16 @@ def test_what_tells_no_time_is_old(lab):
 def test_what_a_description_shows_resolves_the_call_that_made_it_and_no_other(lab):
     (made,) = lab.launch(answered=False)
     lab.launch(answered=False, dies=True)
-    other = lab.session.holdings().unresolved[-1]
+    other = lab.session.records.state().unresolved[-1]
     volume = next(iter(lab.aws.there() - {made}))
     things = lab.aws.things
     note_shown(lab.session, "volume", things[volume].item, REGION)
-    assert len(lab.session.holdings().unresolved) == 2, "an instance's volume does not resolve its launch"
+    assert len(lab.session.records.state().unresolved) == 2, "an instance's volume does not resolve its launch"
     note_shown(lab.session, "instance", {**things[made].item, "ClientToken": "a copy"}, REGION)
-    assert len(lab.session.holdings().unresolved) == 2
+    assert len(lab.session.records.state().unresolved) == 2
     note_shown(lab.session, "instance", things[made].item, REGION)
-    assert lab.session.holdings().unresolved == [other]
-    assert ids(lab.session.holdings("foo").live) == [made]
+    assert lab.session.records.state().unresolved == [other]
+    assert ids(lab.session.records.state("foo").live) == [made]
     before = len(lab.registry.all)
     note_shown(lab.session, "instance", things[made].item, REGION)
     assert len(lab.registry.all) == before, "once is enough"
@@ -208,7 +208,7 @@ def test_every_lost_launch_is_resolved_by_what_aws_shows_or_by_time(launches):
             lab.wait(age)
         found = reconcile(lab.session, "foo")
         assert ids(r for r in found if r.kind == "instance") == sorted(made)
-        known = lab.session.holdings("foo")
+        known = lab.session.records.state("foo")
         assert ids(known.live) == sorted(made), "volumes come with instances, and are in no record"
         assert known.unresolved == []
-        assert len(lab.session.holdings("bar").unresolved) == 1
+        assert len(lab.session.records.state("bar").unresolved) == 1

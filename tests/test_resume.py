@@ -135,7 +135,7 @@ def test_what_is_stopped_can_be_started_and_a_volume_alone_is_named_too(lab):
 
 def test_a_request_is_known_by_the_tag_of_what_it_made(lab):
     (first,), (second,) = lab.launch(volumes=0), lab.launch(volumes=0)
-    instances = lab.session.holdings("foo").live
+    instances = lab.session.records.state("foo").live
     found = requests_of(lab.session, "foo", instances)
     assert set(found) == {first, second}
     for instance in instances:

@@ -135,7 +135,7 @@ def test_a_volume_that_does_not_go_with_its_instance_is_deleted_after_it(lab, cl
         "from ec2lab.session import locked_session\n"
         "with locked_session('demo', 'keep') as session:\n"
         "    ec2 = session.cloud.ec2('us-east-1')\n"
-        "    instance = session.holdings('demo').live[0].id\n"
+        "    instance = session.records.state('demo').live[0].id\n"
         "    volume = ec2.create_volume(AvailabilityZone='us-east-1a', Size=1)['VolumeId']\n"
         "    ec2.attach_volume(VolumeId=volume, InstanceId=instance, Device='/dev/sdp')\n",
     )

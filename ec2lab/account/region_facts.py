@@ -11,7 +11,7 @@ from ec2lab.aws.errors import AWS_ERRORS, reason
 from ec2lab.aws.tag_forms import MalformedTag, malformed
 from ec2lab.aws.tags import KEPT, SHARED, from_aws
 from ec2lab.config.image import SSM, Image, ImageByName, ImageByParameter, ImageByRegion
-from ec2lab.datasets.dataset import DataSnapshot, list_snapshots, usable
+from ec2lab.datasets.dataset import DataSnapshot, data_registries, list_snapshots, usable
 from ec2lab.doctor.context import DoctorContext
 from ec2lab.doctor.regions import require_enabled
 from ec2lab.errors import UserError
@@ -65,7 +65,7 @@ def offered(lab: DoctorContext, region: str) -> Mapping[str, Sequence[str]]:
 def data_sets(lab: DoctorContext, region: str) -> list[DataSnapshot]:
     """Return a region's datasets that the lab uses."""
     require_enabled(lab, region)
-    return usable(list_snapshots(lab.opened.cloud, region), lab.opened.data_registries())
+    return usable(list_snapshots(lab.opened.cloud, region), data_registries(lab.opened))
 
 
 def quota_values(lab: DoctorContext, region: str) -> tuple[Mapping[str, float], str]:

@@ -94,7 +94,7 @@ class AccountSetup:
 
     def _take_in(self) -> None:
         """Record resources that this registry's own calls created and whose response was lost."""
-        known = self.session.holdings()
+        known = self.session.records.state()
         live = {resource.id for resource in known.live}
         new = [resource for resource in self._shared(known) if resource.id not in live]
         if new:
@@ -110,7 +110,7 @@ class AccountSetup:
             if kind.name in known.kinds
             for place in kind.places(names)
         ]
-        ours = session.ownership(known)
+        ours = session.records.ownership(known)
         return [
             kind.resource(item, place, from_aws(item.get("Tags")))
             for kind, place, answer in asked

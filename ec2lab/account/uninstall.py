@@ -63,7 +63,7 @@ def _pile(found: Belongings, item: Item, lab: str, ours: Ownership) -> list[Item
 
 def check_can_uninstall(session: Session, found: Belongings, unseen: Mapping[str, str], *, with_data: bool) -> None:
     """Raise UserError where something must be resolved before the lab is deleted."""
-    unresolved = {str(intent.experiment) for intent in session.holdings().unresolved}
+    unresolved = {str(intent.experiment) for intent in session.records.state().unresolved}
     at_work = sorted({whose(item) for item in found.at_work} | unresolved)
     if at_work:
         raise UserError(f"it is at work: {', '.join(at_work)}; `make teardown` each first, or have its owner do so")
@@ -72,7 +72,7 @@ def check_can_uninstall(session: Session, found: Belongings, unseen: Mapping[str
     if unseen:
         named = "; ".join(f"{region}: {why}" for region, why in unseen.items())
         raise UserError(f'could not be looked at: {named}; REGIONS="…" names those that are meant, nothing was deleted')
-    ids = session.registry_ids()
+    ids = session.records.registry_ids()
     labs = sorted(
         {item.tags[SHARED] for item in found.others if SHARED in item.tags and item.tags.get(REGISTRY) in ids}
     )
@@ -85,7 +85,7 @@ def check_can_uninstall(session: Session, found: Belongings, unseen: Mapping[str
 
 def uses_iam(session: Session) -> bool:
     """Say whether the lab uses, or used, IAM, so that reading it matters."""
-    asked_for = session.state_with_history().kinds
+    asked_for = session.records.state_with_history().kinds
     return bool(session.lab.logs.artifact_uri) or any(session.kinds[name].is_global for name in asked_for)
 
 

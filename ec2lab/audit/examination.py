@@ -13,8 +13,8 @@ from ec2lab.session import Session
 
 def examined(session: Session, regions: Sequence[str]) -> tuple[Survey, list[Finding]]:
     """Return the live resources of regions, by default all, and the findings."""
-    before = session.state_with_history()
+    before = session.records.state_with_history()
     seen = survey(session, regions)
     today = clock.now().date()
-    after, ids = session.state_with_history(), session.registry_ids()
+    after, ids = session.records.state_with_history(), session.records.registry_ids()
     return seen, findings(seen, before, after, ids, lambda time: within_consistency_window(session, time), today)

@@ -105,7 +105,7 @@ class BudgetGuard:
         return self._on_record(name)
 
     def _on_record(self, name: str) -> int:
-        return sum(resource.kind == "instance" for resource in self.session.holdings(name).live)
+        return sum(resource.kind == "instance" for resource in self.session.records.state(name).live)
 
     def _admit(self, name: str, base: str, experiment: Experiment, ahead: Forecast) -> list[Budget]:
         with self._lock:

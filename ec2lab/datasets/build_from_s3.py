@@ -60,8 +60,8 @@ def _launch(session: Session, name: str, emit: Emit, experiment: Experiment, sou
 
     Ownership must be checked before this build is recorded: afterwards anything with its name would look like it.
     """
-    earlier = History(session.records_here(name)).of(name).pulls
-    if name in session.holdings(name).names and earlier != source:
+    earlier = History(session.records.current(name)).of(name).pulls
+    if name in session.records.state(name).names and earlier != source:
         does = f"pulls from {earlier}" if earlier else "is an experiment of that name"
         raise UserError(f"{name} lives, and {does}; `make teardown EXP={name}` ends it")
     session.recorder.annotate(**{PULLS: source})

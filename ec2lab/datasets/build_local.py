@@ -14,6 +14,7 @@ from ec2lab.datasets.dataset import (
     BLOCKS,
     PARENT,
     DataSnapshot,
+    data_registries,
     list_snapshots,
     newest,
     tags_of,
@@ -55,7 +56,7 @@ class DatasetBuilder:
         """
         self.say(f"{image.path.name}: {image.path.stat().st_size >> 20} MiB, its blocks are being summed up")
         wanted = digests(image.path)
-        there = usable(list_snapshots(self.session.cloud, self.region, self.dataset), self.session.data_registries())
+        there = usable(list_snapshots(self.session.cloud, self.region, self.dataset), data_registries(self.session))
         last = newest(there)
         if last and last.tags.get(BLOCKS) == whole(wanted) and self.version in (None, last.version):
             return last, 0
@@ -76,7 +77,8 @@ class DatasetBuilder:
         known = {DATASET: self.dataset, BLOCKS: whole(wanted)}
 
         def begun() -> DataSnapshot | None:
-            ours, kind = self.session.ownership(self.session.state_with_history()), self.session.kinds["snapshot"]
+            records, kind = self.session.records, self.session.kinds["snapshot"]
+            ours = records.ownership(records.state_with_history())
             there = list_snapshots(self.session.cloud, self.region, self.dataset)
             same = [s for s in there if s.tags.get(BLOCKS) == whole(wanted) and s.state == "pending"]
             mine = (s for s in same if ours.proves(kind, s.as_described))

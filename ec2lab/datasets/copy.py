@@ -12,7 +12,15 @@ from ec2lab.aws.errors import in_words
 from ec2lab.aws.region_queries import not_seen
 from ec2lab.aws.tags import DATASET, VERSION, tag_specifications
 from ec2lab.context import ContextThreadPool
-from ec2lab.datasets.dataset import DataSnapshot, list_snapshots, list_snapshots_in, newest, told_by, usable
+from ec2lab.datasets.dataset import (
+    DataSnapshot,
+    data_registries,
+    list_snapshots,
+    list_snapshots_in,
+    newest,
+    told_by,
+    usable,
+)
 from ec2lab.datasets.snapshot import wait_until_completed
 from ec2lab.errors import UserError
 from ec2lab.resources.idempotency import find_or_create
@@ -42,7 +50,7 @@ def source_of(session: Session, dataset: str, version: str | None) -> tuple[Data
     Also return, by region, why others could not be queried. Raises UserError where none is found.
     """
     responses = list_snapshots_in(session, session.lab.regions, dataset)
-    there = usable(told_by(responses), session.data_registries())
+    there = usable(told_by(responses), data_registries(session))
     wanted = [snapshot for snapshot in there if version in (None, snapshot.version)]
     unseen = responses.unseen
     if not (found := newest(wanted)):
@@ -101,7 +109,7 @@ class SnapshotCopier:
         self._show(copy, found)
 
     def _there(self, region: str) -> DataSnapshot | None:
-        there = usable(list_snapshots(self.session.cloud, region, self.source.dataset), self.session.data_registries())
+        there = usable(list_snapshots(self.session.cloud, region, self.source.dataset), data_registries(self.session))
         same = [s for s in there if s.version == self.source.version and s.state != "error"]
         return max(same, key=lambda snapshot: (snapshot.completed, snapshot.started), default=None)
 

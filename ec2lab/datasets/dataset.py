@@ -130,6 +130,11 @@ class DataSnapshot:
         return {**own, MADE: self.made}
 
 
+def data_registries(session: Session) -> Collection[str]:
+    """Return the ids of the registries whose datasets the lab uses: its own, and those that lab.toml names."""
+    return {*session.records.registry_ids(), *session.lab.data_of}
+
+
 def list_snapshots(cloud: Cloud, region: str, dataset: str | None = None) -> list[DataSnapshot]:
     """Describe the snapshots of all datasets in a region, or of one."""
     wanted = {"Name": f"tag:{DATASET}", "Values": [dataset]} if dataset else {"Name": "tag-key", "Values": [DATASET]}

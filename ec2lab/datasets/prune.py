@@ -36,7 +36,7 @@ def surplus(snapshots: Iterable[DataSnapshot], keep: int) -> list[DataSnapshot]:
 
 def not_ours(session: Session, snapshots: Sequence[DataSnapshot]) -> dict[str, str]:
     """Return, by snapshot, why it is not this registry's to delete, whatever its name says."""
-    account, ownership = session.cloud.account, session.ownership(session.state_with_history())
+    account, ownership = session.cloud.account, session.records.ownership(session.records.state_with_history())
     kind = session.kinds["snapshot"]
     found: dict[str, str] = {}
     for snapshot in snapshots:

@@ -46,7 +46,7 @@ class SnapshotBuilder:
         attempt = "CreateSnapshot", self.region, {DATASET: self.dataset, SOURCE: self.volume.id}
 
         def tokens() -> set[str]:
-            return {token_of(intent) for intent in attempts(self.session.records_here(), *attempt)}
+            return {token_of(intent) for intent in attempts(self.session.records.current(), *attempt)}
 
         earlier = tokens()
         return find_or_create(self.session, attempt, lambda: self._begun(tokens() - earlier), self._create, waits)
@@ -58,7 +58,8 @@ class SnapshotBuilder:
 
     def _made(self) -> list[DataSnapshot]:
         """Return the snapshots that this registry can prove it created, not those with copied tags."""
-        ours, kind = self.session.ownership(self.session.state_with_history()), self.session.kinds["snapshot"]
+        records, kind = self.session.records, self.session.kinds["snapshot"]
+        ours = records.ownership(records.state_with_history())
         there = list_snapshots(self.session.cloud, self.region, self.dataset)
         return [snapshot for snapshot in there if ours.proves(kind, snapshot.as_described)]
 

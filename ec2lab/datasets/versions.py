@@ -38,7 +38,7 @@ def numbered(
         if not may_exist and (taken := [s for s in there if s.version == wanted and s.state != "error"]):
             raise UserError(f"VERSION: {taken[0].name} exists already: {taken[0].id} in {taken[0].region}")
         shown = [snapshot.version for snapshot in there]
-        yield wanted or next_version([*shown, *given_out(session.records_here(), dataset)])
+        yield wanted or next_version([*shown, *given_out(session.records.current(), dataset)])
 
 
 def next_version(versions: Iterable[str]) -> str:

@@ -216,7 +216,7 @@ def open_readonly(directory: Path, only: str) -> Iterator[DoctorContext]:
     files = ConfigFiles.read(directory)
     if only and only not in files.experiments and only not in files.refused:
         files.require_experiment(only)
-    session = Session(directory, files.lab, "doctor", records=False) if files.lab else None
+    session = Session(directory, files.lab, "doctor", is_recording=False) if files.lab else None
     lab = DoctorContext(directory, files, only, session)
     if session:
         lab.plugin_trouble = _loaded(session)

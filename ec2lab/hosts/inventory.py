@@ -72,9 +72,11 @@ def region_of(instance: Mapping[str, Any]) -> str:
 
 def instances_of(session: Session, experiment: str, without: Collection[str] = ()) -> list[Mapping[str, Any]]:
     """Describe the instances of an experiment that are not gone, the oldest first, but for those in some regions."""
-    found = find_live_resources(session, experiment, session.holdings(experiment).without(without), only="instance")
+    found = find_live_resources(
+        session, experiment, session.records.state(experiment).without(without), only="instance"
+    )
     if not found:
-        session.expect_here(experiment)
+        session.records.expect_here(experiment)
     ids, mine = {resource.id for resource in found}, [{"Name": f"tag:{EXPERIMENT}", "Values": [experiment]}]
     # By their tag: a filter takes 200 values, and there may be 1,000 instances.
     described = [
@@ -268,7 +270,7 @@ def _hosts_to_call(session: Session, word: str) -> list[HostToCall]:
 
 def experiment_of(session: Session, word: str) -> str | None:
     """Return the experiment that HOST means or whose instance it means, by what the lab knows without asking AWS."""
-    known = {resource.experiment for resource in session.holdings().live}
+    known = {resource.experiment for resource in session.records.state().live}
     if word in known or exists(session.directory / "experiments" / f"{word}.toml"):
         return word
     return ssh_files(session).experiment_of(word)

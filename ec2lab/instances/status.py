@@ -50,7 +50,7 @@ def standing(session: Session, holdings: ResourceState | None = None) -> Standin
     One description for each kind and region, all at the same time; nothing is asked where nothing lives. The registry
     is read unless `holdings` are its word already.
     """
-    known = holdings or session.holdings()
+    known = holdings or session.records.state()
     owned = [resource for resource in known.live if resource.experiment]
     places = sorted({(resource.region, resource.kind) for resource in owned})
     responses = session.queries.run({(r, kind): partial(_described, session, kind, r) for r, kind in places})

@@ -29,9 +29,9 @@ def take_down(session: Session, experiment: str, emit: Emit) -> Deletion:
 
     Raises UserError where it was never launched, and where something is left that no plugin here can delete.
     """
-    session.expect_here(experiment)
+    session.records.expect_here(experiment)
     # Where all of it is over by the registry, AWS is asked all the same.
-    ever = None if session.holdings(experiment).names else session.state_with_history(experiment)
+    ever = None if session.records.state(experiment).names else session.records.state_with_history(experiment)
     if ever and not ever.seen:
         names = live_experiments(session)
         lives = f" (what lives: {', '.join(names)})" if names else " (nothing lives)"
@@ -41,7 +41,7 @@ def take_down(session: Session, experiment: str, emit: Emit) -> Deletion:
     unseen = apply_deletion_policies(session, experiment, emit)
     removal = delete_experiment(session, experiment, emit, ever, unseen)
     ssh_files(session).remove(experiment)
-    if left := session.holdings(experiment).unknown:
+    if left := session.records.state(experiment).unknown:
         raise UserError(
             f"{experiment}: left alone, as no plugin here knows its resource type: {', '.join(map(str, left))}; "
             "tear it down where that plugin is, in plugins/"
@@ -51,7 +51,7 @@ def take_down(session: Session, experiment: str, emit: Emit) -> Deletion:
             experiment=experiment, deleted=list(removal.deleted), deleted_with_parent=list(removal.went_along)
         )
     )
-    retained = retained_volumes(session, History(session.records_here(experiment)), experiment)
+    retained = retained_volumes(session, History(session.records.current(experiment)), experiment)
     emit(*retained_events(retained), *RegionsUnavailable.by_reason(retained.unseen))
     return removal
 
@@ -62,7 +62,7 @@ def drop_records(session: Session, experiment: str) -> list[str]:
     AWS's accounts are none of these: what lives there is ended there.
     """
     dropped: list[str] = []
-    for one in session.elsewhere(experiment):
+    for one in session.records.elsewhere(experiment):
         if one.may_be_over:
             ids = sorted(resource.id for resource in one.known.live)
             resolved = [intent.id for intent in one.known.unresolved]
@@ -73,7 +73,7 @@ def drop_records(session: Session, experiment: str) -> list[str]:
 
 def live_experiments(session: Session, pattern: str = "*") -> list[str]:
     """Return the names of the experiments that live, or may, and match a pattern as the shell has them."""
-    return sorted(name for name in session.holdings().names if fnmatchcase(name, pattern))
+    return sorted(name for name in session.records.state().names if fnmatchcase(name, pattern))
 
 
 def teardown_many(session: Session, experiments: Iterable[str], emit: Emit) -> tuple[int, dict[str, str]]:

@@ -251,7 +251,7 @@ class Deletion:
         resolved = [intent.id for intent in self._intents()]
         found = [as_annotation(resource) for resource in self.stays.values()]
         # Also where nothing was left: what is at hand of it can be put away once AWS was asked.
-        if gone or resolved or self.session.holdings(self.name).seen:
+        if gone or resolved or self.session.records.state(self.name).seen:
             self.session.recorder.annotate(
                 **{DELETED: sorted(gone), RESOLVED: resolved, **({DISCOVERED: found} if found else {})}
             )
@@ -269,7 +269,7 @@ def delete_experiment(
 
     In the regions that are `unseen`, for the reasons given, nothing is deleted, whether they can be seen by now or not.
     """
-    held, shut = known or session.holdings(experiment), unseen or {}
+    held, shut = known or session.records.state(experiment), unseen or {}
 
     def look() -> Responses[list[Resource]]:
         told = seen_alive(session, experiment, held)

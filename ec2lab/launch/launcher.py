@@ -50,7 +50,7 @@ def launch_experiment(
     Raises UserError; NotReached if the instances run, but nobody could log in to check their set-up.
     """
     began = clock.monotonic()
-    session.expect_free(name)
+    session.records.expect_free(name)
     SshConfig(session.directory).expect_own()
     if experiment.nodes > 1:
         count = at_least = experiment.nodes

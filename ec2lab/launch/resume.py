@@ -33,7 +33,7 @@ def instances_of_interrupted_launch(
     live because its launch succeeded.
     """
     found = reconcile(session, experiment, ask_again)
-    if found and not History(session.records_here(experiment)).of(experiment).interrupted:
+    if found and not History(session.records.current(experiment)).of(experiment).interrupted:
         named = [resource for resource in found if resource.kind == "instance"] or found
         told = ((str(r), r.shown_state, r.since and f"since {r.since}") for r in named)
         shown = ", ".join(" ".join(filter(None, words)) for words in told)
@@ -49,7 +49,7 @@ def _hint(found: Sequence[Resource], experiment: str) -> str:
 
 def requests_of(session: Session, experiment: str, instances: Sequence[Resource]) -> dict[str, Mapping[str, Any]]:
     """Return, by instance id, the RunInstances request that created it."""
-    intents = History(session.records_here(experiment)).requests
+    intents = History(session.records.current(experiment)).requests
     return {m.id: intents[m.record].request or {} for m in instances if m.record and m.record in intents}
 
 

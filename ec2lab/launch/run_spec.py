@@ -171,10 +171,10 @@ def digest_of(command: str) -> str:
 
 def last_recorded_run(session: Session, name: str, *, ever: bool = False) -> Mapping[str, Any] | None:
     """Return the last recorded run of `name`; with `ever`, the archive is searched too."""
-    records = session.registry.history(name) if ever else session.records_here(name)
+    records = session.registry.history(name) if ever else session.records.current(name)
     return History(records).of(name).run
 
 
 def _lives(session: Session, name: str) -> bool:
-    known = session.holdings(name)
+    known = session.records.state(name)
     return bool(known.live or known.unresolved)

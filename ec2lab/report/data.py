@@ -131,7 +131,7 @@ def _elsewhere(session: Session) -> list[Resource]:
     local = session.lab.cloud == "local"
     return [
         replace(resource, state=f"in {one.account or 'an account that is not on record'}, which was not asked")
-        for one in session.elsewhere()
+        for one in session.records.elsewhere()
         if one.account is None or one.account.is_local == local
         for resource in one.known.live
         if resource.experiment

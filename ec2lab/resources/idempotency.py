@@ -68,7 +68,7 @@ def _wait_for_earlier(session: Session, operation: str, region: str, tags: Mappi
     AWS may take some seconds to show what it has made. As long as this registry has an intent of the same operation,
     region and tags that is younger than that, and AWS shows nothing of it, a second call could make a second thing.
     """
-    for intent in attempts(session.records_here(tags.get(EXPERIMENT)), operation, region, tags):
+    for intent in attempts(session.records.current(tags.get(EXPERIMENT)), operation, region, tags):
         wait_until(partial(_is_clear, session, intent), session.pause, POLL)
 
 

@@ -60,7 +60,7 @@ def _ours(
 
     The experiment's name is on what a teammate's registry made too, and all tags are on copies.
     """
-    ownership, found = session.ownership(holdings), []
+    ownership, found = session.records.ownership(holdings), []
     for (region, name), items in told.items():  # an instance first: it proves what came with it
         kind = session.kinds[name]
         for item in items:

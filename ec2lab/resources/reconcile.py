@@ -31,7 +31,7 @@ def reconcile(session: Session, experiment: str, ask_again: AskAgain | None = No
     What a response on record told of a moment ago is alive, also where AWS does not show it yet. An intent that
     `ask_again` does not resolve is resolved by what AWS shows, or by time.
     """
-    known = session.holdings(experiment)
+    known = session.records.state(experiment)
     if not known.live and not known.unresolved:
         return []
     if ask_again and (
@@ -39,7 +39,7 @@ def reconcile(session: Session, experiment: str, ask_again: AskAgain | None = No
     ):
         for intent in young:
             ask_again(intent)
-        known = session.holdings(experiment)
+        known = session.records.state(experiment)
     seen: dict[str, Resource] = {}
     for _ in attempts(session.pause, POLL):
         found = find_live_resources(session, experiment, known)
@@ -49,7 +49,7 @@ def reconcile(session: Session, experiment: str, ask_again: AskAgain | None = No
         if not any(within_consistency_window(session, intent.time) for intent in still_open):
             break
     # A description may have told that something has ended.
-    live_on_record = [r for r in session.holdings(experiment).live if r.id not in {shown.id for shown in found}]
+    live_on_record = [r for r in session.records.state(experiment).live if r.id not in {shown.id for shown in found}]
     young_yet = [resource for resource in live_on_record if is_new(session, resource)]
     missing = [resource for resource in live_on_record if not is_new(session, resource)]
     if other := shown_by_id(session, missing):
@@ -68,7 +68,7 @@ def without_experiment(session: Session, intents: Iterable[Record]) -> list[Reso
         if kind.name in makes(intent, session.kinds) and not kind.is_for_experiment(intent.request or {})
         for place in kind.places([str(intent.region)])
     ]
-    ours = session.ownership(holdings(wanted, session.kinds))
+    ours = session.records.ownership(holdings(wanted, session.kinds))
     return [
         kind.resource(item, place, from_aws(item.get("Tags")))
         for kind, place, answer in asked
@@ -83,8 +83,8 @@ def _made_by(intent: Record) -> list[Any]:
 
 def note_shown(session: Session, kind_name: str, item: Mapping[str, Any], region: str) -> None:
     """Note that a resource which AWS shows is what an open intent made, if it is."""
-    known, kind = session.holdings(), session.kinds[kind_name]
-    if not session.ownership(known).proves(kind, item):
+    known, kind = session.records.state(), session.kinds[kind_name]
+    if not session.records.ownership(known).proves(kind, item):
         return
     resource = kind.resource(item, region, from_aws(item.get("Tags")))
     mine = [intent for intent in known.unresolved if token_of(intent) == resource.record]
@@ -94,8 +94,8 @@ def note_shown(session: Session, kind_name: str, item: Mapping[str, Any], region
 
 def _note(session: Session, experiment: str, gone: list[str], intents: list[Record], seen: Iterable[Resource]) -> None:
     """Note what is gone, which intents are resolved, and what they made; what came with an instance goes with it."""
-    records = [r for r in session.records_here(experiment) if r.event in (Event.INTENT, Event.RESPONSE)]
-    on_record = {resource.id for resource in session.holdings().live}
+    records = [r for r in session.records.current(experiment) if r.event in (Event.INTENT, Event.RESPONSE)]
+    on_record = {resource.id for resource in session.records.state().live}
     new = [r for r in stand_alone(seen, records, session.kinds) if r.id not in on_record]
     resolved = [intent.id for intent in intents]
     if gone or resolved or new:

@@ -98,8 +98,8 @@ class Run:
 
 def runs_of(session: Session, experiment: str) -> list[Run]:
     """Return the last run of an experiment, instance by instance. Raises UserError where none is on record."""
-    session.expect_here(experiment)
-    return last_run_in(session, History(session.history_here(experiment)), experiment)
+    session.records.expect_here(experiment)
+    return last_run_in(session, History(session.records.history(experiment)), experiment)
 
 
 def last_run_in(session: Session, history: History, experiment: str) -> list[Run]:

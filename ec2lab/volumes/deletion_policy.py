@@ -73,7 +73,7 @@ def apply_deletion_policies(session: Session, experiment: str, emit: Emit) -> Ma
     again. Raises UserError where a snapshot fails; then nothing is deleted. AWS is not asked if all volumes are deleted
     with their instance, as most are.
     """
-    if not _may_be_marked(session.records_here(experiment), experiment):
+    if not _may_be_marked(session.records.current(experiment), experiment):
         return {}
     unseen = _unseen(session, experiment)
     tag_deletion_policies(session, running_instances(session, experiment, without=unseen))
@@ -91,7 +91,7 @@ def apply_deletion_policies(session: Session, experiment: str, emit: Emit) -> Ma
 
 def _unseen(session: Session, experiment: str) -> dict[str, Exception]:
     """Return the regions whose instances or volumes cannot be described, with reasons."""
-    told = seen_alive(session, experiment, session.holdings(experiment))
+    told = seen_alive(session, experiment, session.records.state(experiment))
     return {region: problem for (region, kind), problem in told.failures.items() if kind in MAY_HAVE_ENDS}
 
 
@@ -110,7 +110,7 @@ def _found_in(record: Record) -> Iterable[Mapping[str, Any]]:
 
 
 def _ending(session: Session, experiment: str, unseen: Collection[str]) -> list[VolumeDisposition]:
-    known = session.holdings(experiment).without(unseen)
+    known = session.records.state(experiment).without(unseen)
     filters = [{"Name": f"tag:{EXPERIMENT}", "Values": [experiment]}, {"Name": "tag-key", "Values": [DELETION_POLICY]}]
     found = []
     ours = {resource.id for resource in find_live_resources(session, experiment, known)}
@@ -133,7 +133,7 @@ def _keep(session: Session, experiment: str, one: VolumeDisposition, emit: Emit)
 def _terminate_instances(session: Session, experiment: str, emit: Emit, unseen: Collection[str]) -> None:
     """Terminate the instances and wait: a file system is complete once its instance has shut down."""
     kind = session.kinds["instance"]
-    seen = session.holdings(experiment).without(unseen)
+    seen = session.records.state(experiment).without(unseen)
     for instance in find_live_resources(session, experiment, seen, only="instance"):
         if instance.kind == kind.name and not kind.is_deleting(instance):
             kind.delete(session.cloud, instance)
@@ -171,7 +171,7 @@ def _existing_snapshot(session: Session, one: VolumeDisposition) -> DataSnapshot
     known = {SOURCE: one.volume, DELETION_POLICY: SAVED}
     wanted = [{"Name": f"tag:{key}", "Values": [value]} for key, value in known.items()]
     # Nor one that only has the tags, such as a backup or a forgery: the volume is deleted once it is saved.
-    kind, ours = session.kinds["snapshot"], session.ownership(session.state_with_history())
+    kind, ours = session.kinds["snapshot"], session.records.ownership(session.records.state_with_history())
     there = [s for s in kind.find(session.cloud, one.region, wanted) if s["State"] != "error" and ours.proves(kind, s)]
     return DataSnapshot.of(there[0], one.region) if there else None
 

@@ -174,7 +174,7 @@ class VolumeMounter:
         try:
             yield
         except BaseException:
-            open_intents = self.session.holdings(current_experiment()).unresolved
+            open_intents = self.session.records.state(current_experiment()).unresolved
             if any(intent.operation == "CreateVolume" for intent in open_intents):
                 self.say(
                     "a volume may have been made; the same command again goes on with it, "
@@ -190,7 +190,7 @@ class VolumeMounter:
 
     def _is_ours(self, found: Description) -> bool:
         """Say whether this registry created a volume, whatever its tags say."""
-        return self.session.ownership(self.session.holdings()).proves(self.session.kinds["volume"], found)
+        return self.session.records.ownership(self.session.records.state()).proves(self.session.kinds["volume"], found)
 
     def _attach(self, volume: str, undoing: ExitStack) -> str:
         """Attach a volume and return its device name; one already attached here stays attached, whatever happens.

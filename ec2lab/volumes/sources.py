@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from ec2lab.aws.region_queries import not_seen
 from ec2lab.config.fields import mount_point
-from ec2lab.datasets.dataset import chosen, list_snapshots
+from ec2lab.datasets.dataset import chosen, data_registries, list_snapshots
 from ec2lab.errors import UserError
 from ec2lab.hosts.inventory import single_host
 from ec2lab.hosts.ssh import Host
@@ -38,7 +38,7 @@ def wanted(
         return Wanted(at, volume=volume)
     ec2 = session.cloud.ec2(instance.region)
     there = list_snapshots(session.cloud, instance.region)
-    identity = snapshot or chosen(dataset, version, there, instance.region, session.data_registries()).id
+    identity = snapshot or chosen(dataset, version, there, instance.region, data_registries(session)).id
     try:
         found = ec2.describe_snapshots(SnapshotIds=[identity])["Snapshots"][0]
     except ClientError as refusal:

@@ -116,7 +116,7 @@ class Watching:
         yield from self._commands()
 
     def _read(self) -> History:
-        return History(r for r in self.session.records_here(self.name) if r.experiment == self.name)
+        return History(r for r in self.session.records.current(self.name) if r.experiment == self.name)
 
     @property
     def past(self) -> ExperimentHistory:

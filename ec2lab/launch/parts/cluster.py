@@ -60,7 +60,7 @@ def _secured(group: str) -> LaunchFragment:
 
 def _existing(site: LaunchContext, kind: str) -> Mapping[str, Any] | None:
     """Return the experiment's group of a resource type: one that this registry created."""
-    ours = site.session.ownership(site.session.holdings(site.name))
+    ours = site.session.records.ownership(site.session.records.state(site.name))
     wanted = [{"Name": f"tag:{EXPERIMENT}", "Values": [site.name]}]
     known = site.session.kinds[kind]
     for found in known.find(site.session.cloud, site.region, wanted):

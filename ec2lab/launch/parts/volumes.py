@@ -10,7 +10,7 @@ from typing import Any
 from ec2lab.aws.tags import DATA, DELETION_POLICY, of_device
 from ec2lab.config.models import Experiment
 from ec2lab.config.volume import Data, InstanceStore, Scratch, Volume
-from ec2lab.datasets.dataset import UUID, DataSnapshot, chosen, list_snapshots
+from ec2lab.datasets.dataset import UUID, DataSnapshot, chosen, data_registries, list_snapshots
 from ec2lab.deletion_policy import DeletionPolicy, Disposition
 from ec2lab.errors import UserError
 from ec2lab.hosts.program_packer import sent, unit
@@ -75,7 +75,7 @@ def _attached(site: LaunchContext) -> Iterator[Attached]:
     for volume, device in zip(volumes, DEVICES, strict=False):
         snapshot = None
         if isinstance(volume, Data):
-            snapshot = chosen(volume.dataset, volume.version, there, site.region, site.session.data_registries())
+            snapshot = chosen(volume.dataset, volume.version, there, site.region, data_registries(site.session))
         yield Attached(volume, snapshot, device)
 
 
