@@ -45,6 +45,7 @@ def launch(
     from ec2lab.launch.launcher import launch_experiment
     from ec2lab.launch.run_spec import definition
     from ec2lab.session import locked_session
+    from ec2lab.watch.destinations import notifying
 
     if min_count > count:
         raise UserError(f"MIN_COUNT: {min_count} is more than COUNT, which is {count}")
@@ -53,8 +54,8 @@ def launch(
         defined = definition(session, exp, base, selected)
         if max(count, min_count) > 1 and defined.experiment.nodes > 1:
             raise UserError(f"COUNT: {exp} has nodes = {defined.experiment.nodes}, which says how many; leave it out")
-        emit = Console(as_json=as_json).emit
-        launch_experiment(session, exp, defined.experiment, emit, count, min_count or count, defined)
+        with notifying(session, Console(as_json=as_json).emit) as emit:
+            launch_experiment(session, exp, defined.experiment, emit, count, min_count or count, defined)
 
 
 if __name__ == "__main__":

@@ -27,12 +27,14 @@ def relaunch(exp: ExperimentName = "", new: NewName = "", as_json: AsJson = Fals
     from ec2lab.launch.reproduce import reproduce_last_run
     from ec2lab.session import locked_session
     from ec2lab.validators import experiment_name
+    from ec2lab.watch.destinations import notifying
 
     if not new:
         raise UserError(f"NEW_EXP: what shall it be called? (NEW_EXP={exp}-again)")
     with locked_session(experiment_name(new), "rerun") as session:
         defined, count = reproduce_last_run(session, exp, new)
-        launch_experiment(session, new, defined.experiment, Console(as_json=as_json).emit, count, count, defined)
+        with notifying(session, Console(as_json=as_json).emit) as emit:
+            launch_experiment(session, new, defined.experiment, emit, count, count, defined)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ def watch(exp: ExperimentName = "", as_json: AsJson = False) -> None:
 
     from ec2lab.errors import UserError
     from ec2lab.session import open_session
-    from ec2lab.watch.notifier import notifiers
+    from ec2lab.watch.destinations import all_notifiers
     from ec2lab.watch.report import WatchConsole
     from ec2lab.watch.watcher import Watching
 
@@ -35,7 +35,7 @@ def watch(exp: ExperimentName = "", as_json: AsJson = False) -> None:
         if not session.records.state(exp).live and not session.registry.lock_owner(exp):
             raise UserError(f"{exp}: nothing lives; `make launch EXP={exp}` launches it")
         console.hint(session.cloud.banner)
-        report = WatchConsole(console, exp, notifiers(session.plugins))
+        report = WatchConsole(console, exp, all_notifiers(session))
         watching = Watching(session, exp, lambda: report.stands(watching))
         try:
             for happening in watching.events(partial(relaunch, session, exp, report)):

@@ -33,12 +33,12 @@ SYSTEM_VARIABLES = {
 SYSTEM_PREFIXES = ("BASH", "LC_", "LD_")
 
 
-def matching(pattern: str, right: str) -> AfterValidator:
+def matching(pattern: str, right: str, *, shown: bool = True) -> AfterValidator:
     """Return a validator that refuses text that `pattern` does not match completely; the error says what is `right`."""
 
     def check(text: str) -> str:
         if not re.fullmatch(pattern, text):
-            message = f"{text!r} is not {right}"
+            message = f"{repr(text) if shown else 'this'} is not {right}"
             raise ValueError(message)
         return text
 

@@ -107,6 +107,42 @@ class Logs(StrictModel):
     """A bucket, or a prefix in it. Experiments set it, or a prefix below it, as their own."""
 
 
+NOTIFIED = Literal[
+    "instance-running", "launch-rejected", "capacity-exhausted", "interrupted", "relaunched", "command-exited",
+    "experiment-ended",
+]  # fmt: skip
+"""The events that notifiers receive."""
+Secret = Annotated[
+    str,
+    matching(
+        r"env:[A-Za-z_][A-Za-z0-9_]*|ssm:/?[A-Za-z0-9_./-]+",
+        "a place, and an address is a secret: keep it in the environment or in SSM",
+        shown=False,
+    ),
+    Field(examples=["env:SLACK_WEBHOOK_URL"]),
+]
+"""Where a secret is kept; lab.toml never holds it."""
+
+
+class Notify(StrictModel):
+    """Who hears of what happens to launched and watched experiments."""
+
+    events: list[NOTIFIED] = ["instance-running", "capacity-exhausted", "interrupted", "relaunched", "command-exited"]
+    slack: Secret | None = None
+    """An incoming webhook of Slack."""
+    webhook: Secret | None = None
+    """An address that takes the event as JSON."""
+    topic: (
+        Annotated[
+            str,
+            matching(r"arn:[a-z-]+:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]{1,256}", "the ARN of an SNS topic"),
+            Field(examples=["arn:aws:sns:us-east-1:123456789012:ec2-lab-lab"]),
+        ]
+        | None
+    ) = None
+    """An SNS topic, whose subscribers get e-mail."""
+
+
 class Code(StrictModel):
     """The git repository, or a directory in one, in which an experiment's command runs."""
 
@@ -134,6 +170,7 @@ class Lab(StrictModel):
     accounts: Accounts = Accounts()
     dataset_builder: DatasetBuilder = DatasetBuilder()
     logs: Logs = Logs()
+    notify: Notify = Notify()
     budget: Annotated[float, Field(gt=0)] | None = None
     """Limit in dollars per calendar month (UTC). A launch that would exceed it is refused."""
     kms_keys: dict[Region, KmsKey] = {}

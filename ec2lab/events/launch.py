@@ -137,7 +137,7 @@ class Rejection(BaseModel):
     explanation: str
 
 
-class CapacityExhausted(Event, commands=LAUNCH):
+class CapacityExhausted(Event, commands=LAUNCH, notify=True):
     """No pool has the capacity that the launch needs."""
 
     experiment: str

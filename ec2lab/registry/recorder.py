@@ -27,8 +27,9 @@ READING = ("Describe", "Get", "List", "Head", "Search", "Lookup", "Decode", "Que
            "Simulate")  # fmt: skip
 """Prefixes of operations that change nothing. Any other is assumed to change something."""
 
-UNRECORDED_DATA_CALLS = ("PutSnapshotBlock", "GetSnapshotBlock")
-"""Not recorded: there are thousands, their bodies are data, and their snapshot is recorded."""
+UNRECORDED_DATA_CALLS = ("PutSnapshotBlock", "GetSnapshotBlock", "Publish")
+"""Not recorded: blocks, of which there are thousands, as their snapshot is recorded; and messages, which create
+nothing."""
 
 PLAIN_TAG_SERVICES = ("ebs", "iam")
 """Services whose creating calls take the tags of their one resource, without TagSpecifications."""

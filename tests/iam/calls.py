@@ -242,6 +242,12 @@ def _of_ssm(call: Call, _: World) -> Found:
         yield _parameter(name, call["region"])
 
 
+def _of_sns(call: Call, _: World) -> Found:
+    params = call["params"]
+    topic = params.get("TopicArn") or f"arn:aws:sns:{call['region']}:{ACCOUNT}:{params['Name']}"
+    yield request(f"sns:{call['action']}", "topic", topic, {})
+
+
 def _of_whatever(call: Call, _: World) -> Found:
     action = f"{call['service']}:{call['action']}"
     assert set(resource_types(action)) == {""}, f"{action}: on what?"
@@ -249,5 +255,6 @@ def _of_whatever(call: Call, _: World) -> Found:
 
 
 SERVICES: Mapping[str, Callable[[Call, World], Found]] = {
-    "ec2": _of_ec2, "iam": _of_iam, "ebs": _of_ebs, "dynamodb": _of_dynamodb, "s3": _of_s3, "ssm": _of_ssm,
+    "ec2": _of_ec2, "iam": _of_iam, "ebs": _of_ebs, "dynamodb": _of_dynamodb, "s3": _of_s3, "sns": _of_sns,
+    "ssm": _of_ssm,
 }  # fmt: skip

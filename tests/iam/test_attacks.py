@@ -262,6 +262,10 @@ TO_ALL = {
     "read another bucket": (call("GetObject", "s3", Path="/payroll/list"), "s3:GetObject object"),
     "list another bucket": (call("ListObjectsV2", "s3", Path="/payroll"), "s3:ListBucket bucket"),
     "read a bucket whose name begins alike": (call("GetObject", "s3", Path="/lab-runs-2/list"), "s3:GetObject object"),
+    "publish to a topic that is not the lab's": (
+        call("Publish", "sns", TopicArn="arn:aws:sns:eu-west-1:111122223333:payroll"),
+        "sns:Publish topic",
+    ),
     "write into the bucket": (call("PutObject", "s3", Path="/lab-runs/x"), "s3:PutObject object"),
 }
 """What all three policies together do not allow."""
@@ -326,6 +330,9 @@ ALLOWED = {
     "attach an own volume": call("AttachVolume", InstanceId=MINE["i"], VolumeId=MINE["vol"]),
     "read blocks of an own snapshot": blocks("GetSnapshotBlock", MINE["snap"]),
     "mark an own volume as kept": tag(MINE["vol"], **{"lab:retained": "x"}),
+    "publish to a topic of the lab's": call(
+        "Publish", "sns", TopicArn="arn:aws:sns:eu-west-1:111122223333:ec2-lab-lab"
+    ),
     "terminate an own instance": call("TerminateInstances", InstanceId__1=MINE["i"]),
 }
 """What everybody may, so that the denials above are not those of policies that allow nothing."""
@@ -338,6 +345,8 @@ def denied(statements, attack):
 def kind_in(refused):
     if ":s3:::" in refused:
         return "object" if "/" in refused else "bucket"
+    if " arn:aws:sns:" in refused:
+        return "topic"
     return refused.rpartition(" ")[2].split(":", 5)[5].partition("/")[0]
 
 
@@ -404,6 +413,8 @@ def kinds_of(action, resource):
     if resource == "*":
         return types
     kind = resource.split(":", 5)[5].partition("/")[0]
+    if ":sns:" in resource:
+        kind = "topic"
     if ":s3:::" in resource:
         kind = "object" if "/" in resource else "bucket"
     return {kind} & (types | {of for by, of in NOT_IN_THE_REFERENCE if by == action})
@@ -432,6 +443,7 @@ def test_there_are_attacks_on_each_kind_of_resource():
         "bucket",
         "object",
         "parameter",
+        "topic",
     }
     assert len(TO_ALL | TO_MOST | OF_ANOTHER_LAB) >= 25
     assert ACCOUNT.isdigit()

@@ -65,7 +65,7 @@ PERMISSION_UNKNOWN = Diagnosis(
     "allow iam:SimulatePrincipalPolicy, or look again while an instance of the lab runs",
 )  # fmt: skip
 
-OPTIONAL_ACTIONS = ("cloudtrail:", "pricing:", "servicequotas:", "sts:")
+OPTIONAL_ACTIONS = ("cloudtrail:", "pricing:", "servicequotas:", "sns:", "sts:")
 """The lab works without these, but shows less."""
 ALWAYS_ALLOWED = ("iam:SimulatePrincipalPolicy", "iam:GetRole")
 """Needed only by this check."""
