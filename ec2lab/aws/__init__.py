@@ -1,1 +1,1 @@
-"""The way to AWS: clients, their answers and errors, and the tags by which the lab knows its own."""
+"""Access to AWS: clients, responses, errors, and the lab's tags."""

@@ -1,19 +1,19 @@
-"""Which account a record speaks of: an id says nothing of what another account has."""
+"""The account of a record: an id says nothing about resources in other accounts."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 LOCAL = "local"
-"""The partition of local clouds: none of AWS's is called so."""
+"""The partition of local clouds. AWS has none of that name."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Account:
-    """An AWS account, or a local cloud, which has a number of its own."""
+    """An AWS account, or a local cloud, which has its own account number."""
 
     partition: str
-    """As ARNs have it: aws, aws-us-gov, aws-cn."""
+    """As in ARNs: aws, aws-us-gov, aws-cn."""
     id: str
 
     @property

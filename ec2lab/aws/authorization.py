@@ -1,4 +1,4 @@
-"""Whether a call would be allowed, and why one was not: dry runs, and AWS's encoded authorization messages."""
+"""Whether a call would be allowed, and why one was denied: dry runs, and encoded authorization messages."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ HARMLESS: Mapping[str, Mapping[str, Any]] = {
     "DescribeRegions": {},
     "DeleteKeyPair": {"KeyName": "ec2-lab-no-such-key-pair"},
 }
-"""The first reads. The second is one of those that change something, which an endpoint may treat otherwise, and has
-nothing to change: there is no key pair of that name, and EC2 answers with success to that
+"""The first one only reads. The second one would change something, which an endpoint may treat differently, but has
+nothing to change: no key pair has that name, and EC2 returns success for that
 (https://github.com/boto/boto3/issues/865)."""
 
 
 class DryRuns(Enum):
-    """What an endpoint makes of dry runs."""
+    """How an endpoint handles dry runs."""
 
     DRY = "they are answered, and nothing is done"
     CARRIED_OUT = "they are carried out"
@@ -35,7 +35,7 @@ class DryRuns(Enum):
 
 
 def dry_runs(ec2: Any) -> DryRuns:
-    """Ask an endpoint for the harmless ones, one after the other."""
+    """Make the harmless dry runs, one after the other."""
     dry = False
     for operation, request in HARMLESS.items():
         code = code_of(ec2, operation, request)
@@ -46,7 +46,7 @@ def dry_runs(ec2: Any) -> DryRuns:
 
 
 def code_of(ec2: Any, operation: str, request: Mapping[str, Any]) -> str | None:
-    """Return the error that a dry run ends with; None where it is carried out."""
+    """Return the error code of a dry run; None if it was carried out."""
     try:
         getattr(ec2, xform_name(operation))(**request, DryRun=True)
     except ClientError as answer:
@@ -58,9 +58,9 @@ ENCODED = re.compile(r"Encoded authorization failure message: (?P<message>[\w+/=
 
 
 def in_words(cloud: Cloud, region: str, refusal: ApiError) -> str:
-    """Return a refusal's message; where it hides what was not allowed behind a code, and we may read that, in words.
+    """Return an error's message; if it is encoded and we may decode it, decoded.
 
-    EC2 encodes its reasons so that only those who may call sts:DecodeAuthorizationMessage see them
+    EC2 encodes its reasons for those who may call sts:DecodeAuthorizationMessage
     (https://docs.aws.amazon.com/STS/latest/APIReference/API_DecodeAuthorizationMessage.html).
     """
     encoded = ENCODED.search(refusal.message)
@@ -73,5 +73,5 @@ def in_words(cloud: Cloud, region: str, refusal: ApiError) -> str:
         context = decoded["context"]
         return f"{context['principal']['arn']} may not {context['action']} on {context['resource']}: {why}"
     except (*AWS_ERRORS, ValueError, LookupError, TypeError, AttributeError):
-        # Not allowed to ask either, or told in another form: without the code, which helps nobody.
+        # Decoding is not allowed, or the format is different: omit the code, which helps nobody.
         return ENCODED.sub("(sts:DecodeAuthorizationMessage would tell what is missing)", refusal.message)

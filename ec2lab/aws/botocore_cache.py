@@ -1,9 +1,9 @@
-"""botocore's own data, cut down to what the lab calls: a client is made in a fifth of the time.
+"""botocore's data, reduced to what the lab calls, so that a client is created in a fifth of the time.
 
-botocore describes EC2 by 830 operations and 4,400 shapes, and reads them all, every service's endpoints, and the
-names of 430 services, before the first call. What is left out here is read when someone asks for it, so that any
-operation of any service works as it does without: only later. Made at set-up (scripts/environment.py) for the
-botocore that was installed; where that is another now, or a file is damaged, botocore's own is read.
+botocore describes EC2 by 830 operations and 4,400 shapes, and reads all of them, every service's endpoints, and the
+names of 430 services before the first call. What is left out here is read on demand, so every operation of every
+service still works, only later. It is built at set-up (scripts/environment.py) for the installed botocore; for another
+version, or if a file is damaged, botocore's own data is read.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from ec2lab.disk_cache import CACHE, read
 DIRECTORY = CACHE / "botocore"
 ENDPOINTS = "endpoints"
 SERVICES = "services"
-"""The names of our files that are not of one service: botocore's own, and ours for its list of services."""
+"""Names of our files that are not for one service: botocore's own, and ours for its list of services."""
 
 
 class LazyMapping(Mapping[str, Any]):
-    """A part of a mapping that stands for the whole of it, which is read as soon as anything else is asked for.
+    """A part of a mapping that reads the whole one as soon as anything else is requested.
 
-    Whoever walks it sees the part alone: botocore does so at each refusal by AWS, in search of a service's exceptions.
+    Iterating shows only the part: botocore does so for each error, to find a service's exceptions.
     """
 
     def __init__(self, part: Mapping[str, Any], whole: Callable[[], Mapping[str, Any]]) -> None:
@@ -51,18 +51,18 @@ class LazyMapping(Mapping[str, Any]):
 class TrimmedLoader(Loader):
     """Reads botocore's data, ours first.
 
-    Ours step aside where the user has models of their own (AWS_DATA_PATH, ~/.aws/models).
+    Ours are not used if the user has models of their own (AWS_DATA_PATH, ~/.aws/models).
     """
 
     def __init__(self, users: Sequence[str] = (), directory: Path | None = None) -> None:
-        """Look for data in the user's directories, then where botocore looks; for what was cut in `directory`."""
+        """Search the user's directories, then botocore's; the reduced data is in `directory`."""
         super().__init__([str(Path(os.path.expandvars(path)).expanduser()) for path in users])
         self._directory = (directory or DIRECTORY) / botocore.__version__
         self._has_only_botocores = [p for p in self.search_paths if Path(p).is_dir()] == [self.BUILTIN_DATA_PATH]
         self._ours: dict[str, Any] = {}
 
     def load_data_with_path(self, name: str) -> tuple[Any, str]:
-        """Return the data of a name like `ec2/2016-11-15/service-2`, and where botocore has it."""
+        """Return the data for a name like `ec2/2016-11-15/service-2`, and where botocore has it."""
         cut = self._cut(name)
         if cut is None:
             found: tuple[Any, str] = super().load_data_with_path(name)
@@ -70,20 +70,20 @@ class TrimmedLoader(Loader):
         return cut, str(Path(self.BUILTIN_DATA_PATH, name))
 
     def list_available_services(self, type_name: str) -> list[str]:
-        """Return the services that have a file of a type, without a look into 430 directories."""
+        """Return the services that have a file of a type, without reading 430 directories."""
         known = (self._cut(SERVICES) or {}).get(type_name)
         services: list[str] = known or super().list_available_services(type_name)
         return services
 
     def _cut(self, name: str) -> Any:
-        """Return what set-up left of a name; None where it left nothing, or what it left is not to be used."""
+        """Return the reduced data for a name; None if there is none, or it must not be used."""
         if name not in self._ours:
             cut = read(self._directory / f"{name}.json") if self._has_only_botocores else None
             self._ours[name] = cut and self._completed(name, cut)
         return self._ours[name]
 
     def _completed(self, name: str, cut: dict[str, Any]) -> dict[str, Any]:
-        """Let what was cut off be found: a service's other shapes, the endpoints of other services."""
+        """Add what was left out, read on demand: a service's other shapes, other services' endpoints."""
 
         def whole() -> Any:
             return Loader.load_data_with_path(self, name)[0]

@@ -1,7 +1,7 @@
-"""What is left of botocore's data once it is cut down; run at set-up, for the botocore that was installed.
+"""Builds the reduced botocore data at set-up, for the installed version.
 
-Which operations are called is known from the policies that allow them: docs/iam-policy.json and that for data are held
-by a test to exactly the calls that the lab makes.
+The operations that are called are those that docs/iam-policy.json and the policy for data allow; a test ensures that
+these are exactly the calls that the lab makes.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ DOCS = Path(__file__).parents[2] / "docs"
 POLICIES = (DOCS / "iam-policy.json", DOCS / "iam-policy-data.json")
 MODEL = "service-2"
 TYPES = (MODEL, "endpoint-rule-set-1", "paginators-1", "waiters-2")
-"""The files that botocore looks for, before and after a client is made."""
+"""The files that botocore reads before and after a client is created."""
 
 
 def main() -> None:
-    """Cut the data of the installed botocore, and clear away what is left of earlier ones."""
+    """Build the data for the installed botocore, and delete that of earlier versions."""
     of_this_version = DIRECTORY / botocore.__version__
     cut(of_this_version, operations_allowed(json.loads(policy.read_text()) for policy in POLICIES))
     for earlier in set(DIRECTORY.iterdir()) - {of_this_version}:
@@ -61,7 +61,7 @@ def cut(directory: Path, operations: Mapping[str, set[str]]) -> None:
 
 
 def _has_extras(loader: Loader, name: str) -> bool:
-    """Say whether botocore adds to a model once it is read, which needs the whole of it."""
+    """Return whether botocore extends a model after reading it, which needs the complete model."""
     return any(loader.file_loader.exists(f"{path}/{name}.sdk-extras") for path in loader.search_paths)
 
 
@@ -76,7 +76,7 @@ def trim_endpoints(endpoints: Mapping[str, Any], services: Iterable[str]) -> dic
 
 
 def trim_model(model: Mapping[str, Any], operations: Iterable[str]) -> dict[str, Any]:
-    """Return a service's model with all of its operations, and its exceptions and what else some of them need."""
+    """Return a service's model with all operations, its exceptions, and the shapes that some operations need."""
     shapes: dict[str, Any] = {}
     needed = [name for operation in operations for name in _shapes_in(model["operations"].get(operation))]
     needed += [name for name, shape in model["shapes"].items() if shape.get("exception")]
@@ -93,7 +93,7 @@ def trim_model(model: Mapping[str, Any], operations: Iterable[str]) -> dict[str,
 
 
 def _shapes_in(part: Any) -> Iterator[str]:
-    """Find the shapes that a part of a model speaks of: {"shape": "Reservation"}."""
+    """Yield the shapes that a part of a model refers to: {"shape": "Reservation"}."""
     if isinstance(part, dict):
         if isinstance(name := part.get("shape"), str):
             yield name
@@ -105,7 +105,7 @@ def _shapes_in(part: Any) -> Iterator[str]:
 
 
 def _without_documentation(part: Any) -> Any:
-    """Leave out what is said for people; a member of that name is a dictionary."""
+    """Return a part without documentation; a member with that name is a dictionary."""
     if isinstance(part, dict):
         return {
             key: _without_documentation(inner)

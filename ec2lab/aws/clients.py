@@ -1,4 +1,4 @@
-"""The one botocore session of a process, and its clients: the registry's own are made from it as all others are."""
+"""The only botocore session of a process, and its clients, including those of the registry."""
 
 from __future__ import annotations
 
@@ -27,31 +27,31 @@ REFUSED = 300
 
 
 class CallRecorder(Protocol):
-    """Writes down the calls of a client, on whose events it hangs."""
+    """Records the calls of a client through its events."""
 
     def attach(self, events: Any) -> None:
-        """Record every call of the client whose events these are."""
+        """Record every call of the client with these events."""
 
 
 class Clients:
-    """Makes clients of AWS, or of the local cloud. Any thread may ask."""
+    """Creates clients for AWS or the local cloud. Thread-safe."""
 
     def __init__(self, lab: Lab, directory: Path) -> None:
         """Find the local cloud, or the profile. Raises UserError."""
         server = ensure_running(directory / LOCAL_DIRECTORY) if lab.cloud == "local" else None
         self.url = server.url if server else None
-        """Where the local cloud is; None on AWS."""
+        """The address of the local cloud; None on AWS."""
         self.session = _local_session(server) if server else _aws_session(lab.profile, lab.regions[0])
         self._lock = threading.Lock()
 
     def make(self, service: str, region: str, *, attempts: int, recorder: CallRecorder | None = None) -> Any:
-        """Return a client that sends each request up to `attempts` times, and has its calls written down by `recorder`.
+        """Return a client that sends each request up to `attempts` times, recorded by `recorder`.
 
-        The registry's own calls have none: they would be written down by themselves.
+        The registry's own calls have no recorder, because they would record themselves.
         """
-        with self._lock:  # boto3 must not make two clients of one session at once
+        with self._lock:  # boto3 cannot create two clients of a session at once
             client: Any = self.session.client(
-                service,  # type: ignore[call-overload]  # the name of a service is known only to the caller
+                service,  # type: ignore[call-overload]  # only the caller knows the name of the service
                 region_name=region,
                 endpoint_url=self.url,
                 config=_config(attempts, is_local=self.url is not None),
@@ -64,7 +64,7 @@ class Clients:
         return client
 
     def _explain_errors(self, events: Any) -> None:
-        """Let calls without credentials fail before they are written down, and errors name the profile."""
+        """Make calls without credentials fail before they are recorded, and add the profile to errors."""
         profile = self.session._session.profile  # noqa: SLF001 - boto3 has no public way to it
 
         def mark(http_response: Any, parsed: Any, **_: Any) -> None:
@@ -82,12 +82,12 @@ def _config(attempts: int, *, is_local: bool) -> Config:
         connect_timeout=10,
         read_timeout=60,
         max_pool_connections=32,
-        proxies={} if is_local else None,  # a proxy has no way to our loopback
+        proxies={} if is_local else None,  # a proxy cannot reach our loopback address
     )
 
 
 def _local_session(server: LocalServer) -> boto3.Session:
-    """Return a session that takes nothing from the user's AWS settings, and signs with the local cloud's secret."""
+    """Return a session that ignores the user's AWS settings and signs with the local cloud's secret."""
     nothing = {"profile": (None, None, None, None), "config_file": (None, None, os.devnull, None)}
     return boto3.Session(
         "local", server.secret, botocore_session=_quick(botocore.session.Session(session_vars=nothing))
@@ -98,7 +98,7 @@ def _aws_session(profile: str | None, region: str) -> boto3.Session:
     session = botocore.session.Session(profile=profile)
     try:
         made = boto3.Session(botocore_session=_quick(session))
-        if session.get_config_variable("region") is None:  # STS, by which roles are assumed, is asked in one
+        if session.get_config_variable("region") is None:  # STS, which assumes roles, is called in one
             session.set_config_variable("region", region)
         share_with_cli(session)
     except ProfileNotFound as problem:
@@ -118,7 +118,7 @@ def _no_such_profile(profile: str | None, session: botocore.session.Session) -> 
 
 
 def _quick(session: botocore.session.Session) -> botocore.session.Session:
-    """Let a session read what set-up left of botocore's data; boto3 adds its own to that."""
+    """Make a session read the reduced botocore data; boto3 adds its own to that."""
     carry_regions(session)
     users = session.get_config_variable("data_path")
     session.register_component("data_loader", TrimmedLoader(users.split(os.pathsep) if users else ()))
@@ -126,17 +126,17 @@ def _quick(session: botocore.session.Session) -> botocore.session.Session:
 
 
 class WholeAnswers:
-    """In front of a client's HTTP session: an answer shorter than announced is a lost one, which botocore retries.
+    """Wraps a client's HTTP session: a response shorter than announced counts as lost, so botocore retries it.
 
-    botocore reads with enforce_content_length=False (botocore/httpsession.py), so half an answer reaches its parser,
-    whose error it never retries; half a JSON document is no error to it, but a response without its members.
+    botocore reads with enforce_content_length=False (botocore/httpsession.py), so a truncated response reaches its
+    parser, whose errors it never retries; a truncated JSON document may even parse, without its members.
     """
 
     def __init__(self, session: Any) -> None:
         self._session = session
 
     def send(self, request: AWSPreparedRequest) -> AWSResponse:
-        """Send a request and return its answer. Raises ConnectionClosedError where it is not whole."""
+        """Send a request and return the response. Raises ConnectionClosedError if it is incomplete."""
         answer: AWSResponse = self._session.send(request)
         if request.stream_output or request.method == "HEAD":
             return answer

@@ -1,4 +1,4 @@
-"""Clients for AWS, or for the local cloud: nothing outside this file knows which."""
+"""Clients for AWS or for the local cloud. Nothing outside this file knows which."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
     from types_boto3_ec2 import EC2Client
 
 CONSISTENCY_SECONDS, LOCAL_CONSISTENCY_SECONDS = 60.0, 2.0
-"""AWS names no bound for its eventual consistency, and advises to try for minutes with growing pauses; what is seen in
-practice is seconds (https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html)."""
+"""AWS gives no bound for its eventual consistency, and recommends retries for minutes with backoff; in practice it
+takes seconds (https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html)."""
 
 BOOT_SECONDS = 900.0
-"""A GPU instance answers after one to five minutes; the packages of its set-up take what they take."""
+"""A GPU instance responds after one to five minutes; installing packages takes longer."""
 
 ADDRESS_SERVICE = "https://checkip.amazonaws.com"
-"""AWS's own answer to "from which address do I come?", one line of text."""
+"""AWS's own service that returns the caller's address, one line of text."""
 
 
 class Cloud:
-    """One lab's way to AWS. Clients are made when first asked for and kept; any thread may ask."""
+    """A lab's access to AWS. Clients are created on first use and cached. Thread-safe."""
 
     def __init__(self, lab: Lab, directory: Path, clients: Clients, recorder: CallRecorder) -> None:
         self._clients, self._recorder = clients, recorder
@@ -46,14 +46,14 @@ class Cloud:
         self._account: Account | None = None
         self._no_account: UserError | None = None
         self.region_timeout = lab.region_timeout.total_seconds()
-        """Seconds that a region may take to answer who asks."""
+        """Seconds that a region may take to respond."""
         self._asking = threading.Lock()
         self._made: dict[tuple[str, str, int], Any] = {}
         self._lock = threading.Lock()
 
     @property
     def account(self) -> Account:
-        """The account that calls are made in. Raises UserError where AWS does not say."""
+        """The account of the calls. Raises UserError if AWS does not return it."""
         with self._asking:
             if self._no_account:
                 raise self._no_account
@@ -79,35 +79,35 @@ class Cloud:
 
     @property
     def consistency_seconds(self) -> float:
-        """For how long what was just made may not be seen yet by a description of it."""
+        """For how long a new resource may be missing from descriptions."""
         return LOCAL_CONSISTENCY_SECONDS if self._url else CONSISTENCY_SECONDS
 
     @property
     def boot_timeout(self) -> float:
-        """Seconds that a new instance may take until its set-up is done, before it counts as not seen."""
+        """Seconds that a new instance may take to complete its set-up."""
         default = 0.0 if self._url else BOOT_SECONDS
         return default if self._configured_boot is None else self._configured_boot.total_seconds()
 
     @property
     def instances_boot(self) -> bool:
-        """Whether anybody can log in to what is launched: the local cloud's instances never boot."""
+        """Whether instances boot: those of the local cloud do not, so nobody can log in."""
         return not self._url or bool(self._configured_boot)
 
     @property
     def banner(self) -> str:
-        """One line that says where calls go, empty on AWS."""
+        """One line about where calls go; empty on AWS."""
         return f"local cloud on {self._url}: nothing here is real or billed" if self._url else ""
 
     def ec2(self, region: str) -> EC2Client:
-        """Return the EC2 client of a region; botocore retries throttling and lost answers by itself."""
+        """Return the EC2 client of a region; botocore retries throttled calls and lost responses."""
         client: EC2Client = self.client("ec2", region)
         return client
 
     def ec2_no_retry(self, region: str) -> EC2Client:
-        """Return an EC2 client that never retries, for calls that capacity may refuse.
+        """Return an EC2 client that never retries, for calls that may fail for lack of capacity.
 
-        A refusal for capacity comes as HTTP 500, which botocore would ask again of the same empty pool, up to four
-        times with growing pauses, before anyone above hears of it.
+        Insufficient capacity is an HTTP 500, which botocore would retry against the same empty pool, up to four times
+        with backoff, before the caller sees it.
         """
         client: EC2Client = self.client("ec2", region, attempts=1)
         return client
@@ -119,7 +119,7 @@ class Cloud:
 
     @property
     def partition(self) -> str:
-        """The partition that the lab's regions are in, as ARNs have it."""
+        """The partition of the lab's regions, as in ARNs."""
         return str(self._session.get_partition_for_region(self._home))
 
     def client(self, service: str, region: str, *, attempts: int = 5) -> Any:
@@ -132,24 +132,22 @@ class Cloud:
             return self._made[key]
 
     def expect_credentials(self) -> None:
-        """Raise UserError where no call can be made for want of credentials."""
+        """Raise UserError if there are no credentials for a call."""
         if not self._url:
             expect_credentials(self._session)
 
     def credentials_expiry(self) -> datetime | None:
-        """Return when the credentials end, where they do not renew themselves and that is known."""
+        """Return when the credentials expire, if they are not renewed automatically and that is known."""
         return None if self._url else end_of_credentials(self._session)
 
     def caller_address(self) -> str:
-        """Return the network that this computer's own address is, as AWS sees it: "203.0.113.7/32". Raises
-        UserError.
-        """  # noqa: D205
+        """Return this computer's public address as a network: "203.0.113.7/32". Raises UserError."""
         if self._url:
             return "127.0.0.1/32"
         try:
             with urllib.request.urlopen(ADDRESS_SERVICE, timeout=10) as answer:
                 return f"{ipaddress.IPv4Address(answer.read(64).decode('ascii').strip())}/32"
-        except (OSError, HTTPException, ValueError) as problem:  # a hotel's log-in page is no address either
+        except (OSError, HTTPException, ValueError) as problem:  # a hotel's login page is not an address either
             raise UserError(
                 f"lab.toml: network.ssh_allowed_cidrs: {ADDRESS_SERVICE} does not say this computer's address "
                 f"({problem}); "

@@ -1,4 +1,4 @@
-"""Where a profile's credentials come from, and one line for each way in which there are none."""
+"""The sources of a profile's credentials, and one line for each reason why there are none."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ if TYPE_CHECKING:
     import botocore.session
 
 UNREACHED = (ConnectionError, HTTPClientError)
-"""Botocore's errors of a network that leads nowhere."""
+"""botocore's errors for an unreachable network."""
 CLI_CACHE = "~/.aws/cli/cache"
-"""Where the AWS CLI keeps the credentials of roles: a code typed for one command serves the others for an hour
+"""Where the AWS CLI stores the credentials of roles: a code entered for one command is valid for the others for an hour
 (https://docs.aws.amazon.com/cli/latest/userguide/cli-configure-role.html#cli-configure-role-cache)."""
 WRONG_CODE = "MultiFactorAuthentication failed"
-"""How STS's message begins where the MFA code was not the right one."""
+"""Start of STS's message for a wrong MFA code."""
 
 ASSUME = "sts:AssumeRole on it"
 SAME = "`aws sts get-caller-identity{profile}` fails likewise: see `aws configure list{profile}`"
@@ -50,11 +50,11 @@ REMEDIES: Sequence[tuple[type[Exception] | tuple[type[Exception], ...], str]] = 
     (CredentialRetrievalError, "`aws configure get credential_process{profile}` shows the program: run it by hand"),
     (PartialCredentialsError, "set both keys, or neither"),
 )
-"""Botocore's errors -> what fixes them."""
+"""botocore's errors -> what fixes them."""
 
 
 class CredentialsProblem(UserError):
-    """There are no credentials to make a call with."""
+    """There are no credentials for a call."""
 
     def __init__(self, what: str, remedy: str) -> None:
         super().__init__(f"{what}; {remedy}" if remedy else what)
@@ -62,21 +62,21 @@ class CredentialsProblem(UserError):
 
 
 class CliCache(JSONFileCache):
-    """The AWS CLI's own cache of credentials, which a home that cannot be written to does without."""
+    """The AWS CLI's credential cache; does nothing if the home directory is not writable."""
 
     def __init__(self) -> None:
         super().__init__(str(Path(CLI_CACHE).expanduser()))
 
     def __setitem__(self, key: str, credentials: Any) -> None:
-        """Keep credentials, in a file that only its owner can read."""
+        """Store credentials in a file that only its owner can read."""
         with suppress(OSError):
             super().__setitem__(key, credentials)
 
 
 def share_with_cli(session: botocore.session.Session, *, prompt: Callable[[str], str] = getpass.getpass) -> None:
-    """Let a session take the credentials of roles from the AWS CLI's cache, and ask for MFA codes on a terminal only.
+    """Make a session use the AWS CLI's cache for credentials of roles, and ask for MFA codes only on a terminal.
 
-    Raises CredentialsProblem where the profile does not exist or the configuration cannot be read.
+    Raises CredentialsProblem if the profile does not exist or the configuration cannot be read.
     """
 
     def ask(question: str) -> str:
@@ -96,11 +96,11 @@ def share_with_cli(session: botocore.session.Session, *, prompt: Callable[[str],
     except BotoCoreError as problem:
         raise explained(problem, session) from problem
     provider.cache = CliCache()
-    provider._prompter = ask  # noqa: SLF001 - botocore takes none, and getpass would read what is piped in
+    provider._prompter = ask  # noqa: SLF001 - botocore accepts none, and getpass would read piped input
 
 
 def expect_credentials(session: boto3.Session) -> None:
-    """Raise CredentialsProblem where there are no credentials; those that ended are renewed, if they can be."""
+    """Raise CredentialsProblem if there are no credentials; expired ones are renewed if possible."""
     try:
         credentials = session.get_credentials()
         if credentials is None:
@@ -120,7 +120,7 @@ def explained(problem: AwsError, session: botocore.session.Session) -> Credentia
 
 
 def option(profile: str | None) -> str:
-    """Return ` --profile NAME` for the AWS CLI; nothing where none is named."""
+    """Return ` --profile NAME` for the AWS CLI; empty without a profile."""
     return f" --profile {shlex.quote(profile)}" if profile else ""
 
 

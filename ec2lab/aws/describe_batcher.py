@@ -1,4 +1,4 @@
-"""Looks at instances, shared: while one call is on its way, all who want to look next go together in the next."""
+"""Batches DescribeInstances calls: while one call is pending, all further requests go together in the next."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ if TYPE_CHECKING:
     from types_boto3_ec2 import EC2Client
 
 VALUES = 200
-"""How many values a filter takes
+"""The number of values that a filter accepts
 (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstances.html)."""
 
 
 @dataclass
 class _Look:
-    """One call that is going to be made."""
+    """The next call."""
 
     ids: set[str] = field(default_factory=set)
     found: Future[dict[str, Mapping[str, Any]]] = field(default_factory=Future)
 
 
 class DescribeBatcher:
-    """Looks at the instances of a region; a sweep of a hundred costs no more calls than a launch of one."""
+    """Describes instances of a region. A sweep of a hundred needs no more calls than a launch of one."""
 
     def __init__(self, ec2: EC2Client) -> None:
         self._ec2 = ec2
@@ -35,7 +35,7 @@ class DescribeBatcher:
         self._calling = threading.Lock()
 
     def look(self, ids: Iterable[str]) -> list[Mapping[str, Any]]:
-        """Describe instances; what AWS does not show yet is left out. Raises what the call raises."""
+        """Describe instances, without those that AWS does not show yet. Raises the call's error."""
         wanted = list(ids)
         with self._lock:
             look = self._next
@@ -52,13 +52,13 @@ class DescribeBatcher:
     def _call(self, look: _Look) -> None:
         try:
             look.found.set_result({instance["InstanceId"]: instance for instance in self._described(sorted(look.ids))})
-        except BaseException as problem:  # noqa: BLE001 - whoever waits for it is to hear of it, Ctrl-C too
+        except BaseException as problem:  # noqa: BLE001 - all waiting threads receive it, Ctrl-C too
             look.found.set_exception(problem)
 
     def _described(self, ids: Sequence[str]) -> Iterator[Mapping[str, Any]]:
         rest = iter(ids)
         while some := list(islice(rest, VALUES)):
-            # By a filter: asked for by its id, one instance that AWS does not know yet would refuse the whole call.
+            # With a filter: one unknown instance id would make the whole call fail.
             pages = self._ec2.get_paginator("describe_instances").paginate(
                 Filters=[{"Name": "instance-id", "Values": some}]
             )

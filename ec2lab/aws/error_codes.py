@@ -1,6 +1,6 @@
-"""What an error of AWS means, and so what to do about it: a table and pure functions.
+"""The category of each AWS error, and so how to handle it: a table and pure functions.
 
-The codes are those of https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html.
+The codes are from https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html.
 """
 
 from __future__ import annotations
@@ -13,56 +13,56 @@ from ec2lab.printable import shortened
 
 
 class ErrorCategory(Enum):
-    """What an error says, in the words that a user reads."""
+    """The category of an error, in the words that the user sees."""
 
     INSUFFICIENT_CAPACITY = "insufficient capacity"
-    """Try the next zone, type, region; all of them again later."""
+    """Try the next zone, type or region; retry all later."""
     ZONE_UNAVAILABLE = "zone not usable"
-    """Try the next zone. One without a default subnet is out for all types."""
+    """Try the next zone. One without a default subnet is excluded for all types."""
     NOT_OFFERED_IN_ZONE = "refused in this zone"
-    """That type, zone and market are out."""
+    """Exclude that type, zone and market."""
     NOT_OFFERED = "refused in this region"
-    """That type, region and market are out. The cause may be another than the offer: tenancy, boot mode, AMI."""
+    """Exclude that type, region and market. There are other causes than the offer: tenancy, boot mode, AMI."""
     COMPUTE_QUOTA = "vCPU quota used up"
-    """What counts against the same quota in that region is out."""
+    """Exclude what counts toward the same quota in that region."""
     STORAGE_QUOTA = "EBS quota used up"
-    """The region is out, whatever the type."""
+    """Exclude the region, for all types."""
     NETWORK_QUOTA = "network quota used up"
-    """The region is out, whatever the type."""
+    """Exclude the region, for all types."""
     RESERVATION_UNUSABLE = "reservation not usable here"
-    """It belongs to another region, zone or type, or is over: out there."""
+    """It belongs to another region, zone or type, or has expired: exclude it there."""
     TOO_MANY_AT_ONCE = "too many at once"
-    """Wait until others are done, then the same call."""
+    """Wait until others are done, then make the same call."""
     THROTTLED = "throttled"
-    """The same call, more slowly."""
+    """Make the same call, more slowly."""
     AMBIGUOUS = "no clear response"
-    """The same call with the same token, or reconcile: it may have been carried out."""
+    """Make the same call with the same token, or reconcile: it may have been carried out."""
     REGION_UNUSABLE = "region not usable"
-    """The region is out. Where every region says so, the credentials or the lab's files are wrong."""
+    """Exclude the region. If all regions report this, the credentials or the lab's files are wrong."""
     REGION_DENIED = "denied by an organization policy"
-    """The region is out. Where every region says so, nobody in this account may."""
+    """Exclude the region. If all regions report this, nobody in this account may launch."""
     ACCESS_DENIED = "not allowed"
-    """The region is out, since a policy may name regions. Where every region says so, the caller may not."""
+    """Exclude the region, since a policy may name regions. If all regions report this, the caller may not launch."""
     SUBSCRIPTION_REQUIRED = "the image needs a subscription"
     """Stop, and show AWS's link."""
     PARAMETER_MISMATCH = "a client token was used for two requests"
     """Stop: a bug of ours."""
     CLIENT_TOKEN_REUSED = "that attempt's instance is dead"  # noqa: S105
-    """The same call with a new token."""
+    """Make the same call with a new token."""
     DRY_RUN_SUCCEEDED = "the dry run would have worked"
     FATAL = "rejected"
-    """Stop: asking again, anywhere, is pointless."""
+    """Stop: no other call would succeed."""
 
 
 WAITING_HELPS = frozenset({ErrorCategory.TOO_MANY_AT_ONCE, ErrorCategory.THROTTLED})
-"""Nothing was done, and the same call will work later."""
+"""Nothing was done, and the same call will succeed later."""
 TRANSIENT = WAITING_HELPS | {ErrorCategory.AMBIGUOUS}
-"""May be over at the next call, of whatever kind it is."""
+"""The next call of any kind may succeed."""
 NOT_PERMITTED = frozenset({ErrorCategory.ACCESS_DENIED, ErrorCategory.REGION_DENIED})
 REGION_OUT = NOT_PERMITTED | {
     ErrorCategory.REGION_UNUSABLE, ErrorCategory.STORAGE_QUOTA, ErrorCategory.NETWORK_QUOTA,
 }  # fmt: skip
-"""Says nothing of any other region."""
+"""Says nothing about any other region."""
 
 STOPS = frozenset(
     {ErrorCategory.SUBSCRIPTION_REQUIRED, ErrorCategory.PARAMETER_MISMATCH, ErrorCategory.CLIENT_TOKEN_REUSED,
@@ -74,7 +74,7 @@ NEVER_SENT = frozenset(
     {"NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "UnauthorizedSSOTokenError",
      "TokenRetrievalError", "SSOTokenLoadError"}
 )  # fmt: skip
-"""botocore's errors from before a request is on the wire."""
+"""botocore's errors from before a request is sent."""
 
 _C = ErrorCategory
 TABLE: dict[ErrorCategory, str] = {
@@ -83,7 +83,7 @@ TABLE: dict[ErrorCategory, str] = {
         ReservationCapacityExceeded SpotMaxPriceTooLow InvalidPlacementGroup.InUse""",
     _C.ZONE_UNAVAILABLE: "InsufficientFreeAddressesInSubnet InsufficientVolumeCapacity",
     _C.NOT_OFFERED_IN_ZONE: "VolumeTypeNotAvailableInZone",
-    # Without its role an account has no spot market, and the others all the same.
+    # Without its role, an account has no spot market, but the others.
     _C.NOT_OFFERED: "AuthFailure.ServiceLinkedRoleCreationNotPermitted",
     _C.COMPUTE_QUOTA: "VcpuLimitExceeded InstanceLimitExceeded MaxSpotInstanceCountExceeded",
     _C.STORAGE_QUOTA: "VolumeLimitExceeded MaxIOPSLimitExceeded SnapshotLimitExceeded",
@@ -113,91 +113,89 @@ PREFIXES = {
 }
 """Families of codes."""
 ACCESS_DENIED_CODES = tuple(TABLE[_C.ACCESS_DENIED].split())
-"""How AWS says that the caller may not make a call."""
+"""AWS's codes for a denied call."""
 CREDENTIAL_CODES = ("AuthFailure", "InvalidClientTokenId", "UnrecognizedClientException")
-"""What a region says that the account has not opted in to, and every region of credentials that are wrong
+"""A region's response if the account has not opted in to it, and every region's if the credentials are wrong
 (https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_temp_enable-regions.html)."""
 
 EVERYWHERE = ("Blocked", "ExpiredToken", "ExpiredTokenException", "IncompleteSignature", "InvalidSignatureException",
               "MissingAuthenticationToken", "RequestExpired", "SignatureDoesNotMatch")  # fmt: skip
-"""What each region would say, whatever is asked of it: the clock, the session or the account is wrong."""
+"""What every region would return for any call: the clock, the session or the account is wrong."""
 
 ENCODED = "Encoded authorization failure message"
-"""What comes behind it is for sts:DecodeAuthorizationMessage alone."""
+"""The rest of the message can only be decoded by sts:DecodeAuthorizationMessage."""
 NO_DEFAULT_SUBNET = "no default subnet for availability zone"
 NO_SUBNETS = "no subnets found for the default vpc"
 POLICY_DENIES = re.compile(r"explicit deny in an? (service|resource) control policy")
 NOT_IMPLEMENTED, SERVER_ERROR = 501, 500
-"""HTTP: a server that does not know the operation has not begun it."""
+"""HTTP: a server that does not know an operation has not started it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ApiError:
-    """A response of AWS that was an error, or a response that never came."""
+    """An error response of AWS, or a missing response."""
 
     code: str
     message: str
     status: int | None = None
-    """The HTTP status; None where no response came, or where the error came late, as an instance's StateReason."""
+    """The HTTP status; None without a response, or for a late error from an instance's StateReason."""
     late: bool = False
     region: str = ""
     operation: str = ""
     """Service and operation: "ec2:RunInstances"."""
     market: str = ""
     instance_type: str = ""
-    """What was asked for, where the call was about an instance."""
+    """What was requested, if the call was about an instance."""
 
     @property
     def category(self) -> ErrorCategory:
-        """What the error says."""
+        """The error's category."""
         found = classify(self.code, self.message, self.status, self.region)
         if self.late and found in TRANSIENT:
-            # The instance is dead, so nothing is ambiguous. EC2's own failure says nothing of other pools.
+            # The instance has terminated, so nothing is ambiguous. EC2's own failure says nothing about other pools.
             return _C.INSUFFICIENT_CAPACITY if self.code.startswith("Server.") else self._of_a_client
         return found
 
     @property
     def _of_a_client(self) -> ErrorCategory:
-        """What a late failure means that is not EC2's own. With InternalError it is mostly a KMS key, one a region."""
+        """The category of a late failure that is not EC2's own. InternalError is usually a KMS key, one per region."""
         return _C.REGION_UNUSABLE if bare(self.code) == "InternalError" else _C.FATAL
 
     @property
     def zones_named(self) -> list[str]:
-        """The zones that the message says would do: a hint for the order of asking, sometimes a wrong one."""
+        """The zones that the message suggests; a hint for the order, and sometimes wrong."""
         _, _, offered = self.message.partition("choosing")
         return zones_in(offered, self.region)
 
     @property
     def zone_refused(self) -> str | None:
-        """The zone that the message is about, where it names one."""
+        """The zone that the message is about, if it names one."""
         about, _, _ = self.message.partition("choosing")
         return next(iter(zones_in(about, self.region)), None)
 
     @property
     def lacks_default_subnet(self) -> bool:
-        """Whether the zone will stay unusable: nobody can start an instance there without naming a subnet."""
+        """Whether the zone stays unusable, because nobody can launch there without naming a subnet."""
         return NO_DEFAULT_SUBNET in self.message.lower()
 
     @property
     def is_about_a_subnet(self) -> bool:
-        """Whether another subnet of the region may do."""
+        """Whether another subnet of the region may work."""
         return bare(self.code) == "InvalidSubnetID.NotFound"
 
     @property
     def is_about_credentials(self) -> bool:
-        """Whether wrong credentials would have the same response."""
+        """Whether wrong credentials would cause the same response."""
         return self.code in CREDENTIAL_CODES
 
     @property
     def is_everywhere(self) -> bool:
-        """Whether each region would answer so, and no other need be asked."""
+        """Whether every region would return it, so no other must be tried."""
         return self.code in EVERYWHERE
 
     @property
     def explained(self) -> str:
-        """The error in one line: with AWS's own message where waiting does not help, in two words where there is none
-        to be had, as is said most often.
-        """  # noqa: D205
+        """The error in one line: with AWS's message if waiting does not help, else its category."""
         if self.category is _C.INSUFFICIENT_CAPACITY:
             return str(self.category.value)
         said = shortened(" ".join(self.message.partition(ENCODED)[0].split()))
@@ -208,9 +206,9 @@ class ApiError:
 
 
 def classify(code: str, message: str = "", status: int | None = None, region: str = "") -> ErrorCategory:
-    """Return the category of an error code, where its message, status or region decides with them in mind.
+    """Return the category of an error code, considering its message, status and region.
 
-    A StateReason's code comes with `Server.` or `Client.` in front, and means the same.
+    A StateReason's code has the prefix `Server.` or `Client.`, and means the same.
     """
     code = bare(code)
     return _by_message(code, message, region) or _by_code(code, status)
@@ -251,12 +249,12 @@ def _by_code(code: str, status: int | None) -> ErrorCategory:
 
 
 def bare(code: str) -> str:
-    """Return a code without what a StateReason puts in front."""
+    """Return a code without the prefix of a StateReason."""
     return code.removeprefix("Server.").removeprefix("Client.")
 
 
 def zones_in(text: str, region: str) -> list[str]:
-    """Return the words of a text that are names of a region's zones: its own name and more (`us-west-2-lax-1a`)."""
+    """Return the zones of a region that a text names: the region's name and more (`us-west-2-lax-1a`)."""
     if not region:
         return []
     return re.findall(rf"\b{re.escape(region)}(?:[a-z]|-[\w-]*[a-z])\b", text)

@@ -1,4 +1,4 @@
-"""AWS's and botocore's errors as lines that a user can act on."""
+"""Errors of AWS and botocore, as lines that tell the user what to do."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NOT_ALLOWED = (
     "docs/iam-policy-data.json what making and copying datasets takes"
 )
 PROFILE = "ec2_lab_profile"
-"""Where an error's metadata say by which profile its call was made (aws/clients.py)."""
+"""Where an error's metadata have the profile of its call (aws/clients.py)."""
 OVER = "the session is over: log in again (`aws sso login{profile}`), or set fresh keys in the environment"
 REMEDIES = {
     "UnauthorizedOperation": NOT_ALLOWED,
@@ -51,23 +51,23 @@ REMEDIES = {
     "VPCIdNotSpecified": "the region has no default VPC: name subnets in lab.toml's [network.subnets]",
     "DefaultVpcDoesNotExist": "the region has no default VPC: name subnets in lab.toml's [network.subnets]",
 }
-"""What fixes a refusal (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html)."""
+"""What fixes an error (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html)."""
 
 NOT_REACHED = "is this computer online, and the region's name right?"
 CLOCK = ("RequestExpired", "AuthFailure", "SignatureDoesNotMatch", "RequestTimeTooSkewed", "InvalidSignatureException")
-"""Codes behind which a wrong clock may be; AWS bears five minutes."""
+"""Codes that a wrong clock may cause; AWS tolerates five minutes."""
 NOTICEABLE = 60
 """Seconds."""
 
 
 AwsError = ClientError | BotoCoreError | ResponseParserError
 AWS_ERRORS = (ClientError, BotoCoreError, ResponseParserError)
-"""What a call to AWS raises: its refusals, the network's failures, and a response that is torn."""
+"""What a call to AWS raises: AWS's errors, the network's, and that of a truncated response."""
 
 
 @contextmanager
 def in_words() -> Iterator[None]:
-    """Turn an error of AWS or botocore that nobody handled into a UserError of one line."""
+    """Convert an unhandled error of AWS or botocore to a UserError of one line."""
     try:
         yield
     except ParamValidationError:
@@ -83,7 +83,7 @@ def _in_words(problem: AwsError, *, place: bool = True) -> str:
 
 
 def reason(problem: Exception, *, place: bool = False) -> str:
-    """Return what went wrong with a query, by default without its region: for a line that begins with that."""
+    """Return what went wrong with a query, by default without its region, for a line that begins with it."""
     return _in_words(problem, place=place) if isinstance(problem, AWS_ERRORS) else str(problem)
 
 
@@ -91,11 +91,11 @@ STATUS = "HTTPStatusCode"
 GLOBAL = ("iam",)
 """Services that are the same in all regions."""
 REGION, SERVICE, OPERATION = "ec2_lab_region", "ec2_lab_service", "ec2_lab_operation"
-"""Attributes by which an exception carries where it is from; a ClientError has them in its ResponseMetadata."""
+"""Attributes of an exception with its origin; a ClientError has them in its ResponseMetadata."""
 
 
 def carry_regions(session: Session) -> None:
-    """Let every error of the session's clients carry its region and operation; botocore's own do not."""
+    """Add region and operation to every error of the session's clients; botocore's own have none."""
     events = session.get_component("event_emitter")
     events.register_first("after-call", _name_origin)
     events.register_first("after-call-error", _name_origin_of_failure)
@@ -119,7 +119,7 @@ def _origin(service: str, operation: str, context: dict[str, Any]) -> dict[str, 
 
 
 def api_error(problem: AwsError, *, market: str = "", instance_type: str = "") -> ApiError:
-    """Return the error that an exception of a call stands for. Errors from before anything is sent are raised."""
+    """Return the error of an exception from a call. Errors from before the request is sent are raised."""
     if isinstance(problem, ParamValidationError) or type(problem).__name__ in NEVER_SENT:
         raise problem
     metadata: dict[str, Any]
@@ -139,7 +139,7 @@ def api_error(problem: AwsError, *, market: str = "", instance_type: str = "") -
 
 
 def described(problem: AwsError, *, place: bool = True) -> str:
-    """Return `RunInstances in us-east-1: AuthFailure: message (remedy)`; without `place`, not where."""
+    """Return `RunInstances in us-east-1: AuthFailure: message (remedy)`; without `place`, without the region."""
     if not isinstance(problem, ClientError):
         remedy = f"; {NOT_REACHED}" if isinstance(problem, EndpointConnectionError) else ""
         return f"{_where(problem, place=place)}{_first_line(problem)}{remedy}"
@@ -151,18 +151,18 @@ def described(problem: AwsError, *, place: bool = True) -> str:
 
 
 def _first_line(problem: Exception) -> str:
-    """Return what botocore says; behind a colon it quotes, in more lines, the response that it could not read."""
+    """Return botocore's message; after a colon it quotes the unreadable response, over several lines."""
     return shortened(str(problem).partition("\n")[0].rstrip(" :"))
 
 
 def _where(problem: BotoCoreError | ResponseParserError, *, place: bool) -> str:
-    """Return in front of what goes wrong on the wire where it does; nothing where it does before."""
+    """Return the place of a network error, to put in front of it; empty for errors from before the request."""
     operation, region = getattr(problem, OPERATION, ""), getattr(problem, REGION, "")
     return f"{operation}{f' in {region}' if region and place else ''}: " if operation else ""
 
 
 def _clock_skew_hint(refusal: ClientError) -> str:
-    """Return how far this computer's clock is off, by the date of AWS's answer."""
+    """Return by how much this computer's clock is off, from the date of AWS's response."""
     date = refusal.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
     if not date:
         return ""
@@ -173,9 +173,9 @@ def _clock_skew_hint(refusal: ClientError) -> str:
 
 
 def format_code(code: str, message: str, profile: str | None = None) -> str:
-    """Return `UnauthorizedOperation: message (remedy)`, whatever line breaks the message has, and however long it is.
+    """Return `UnauthorizedOperation: message (remedy)` on one line, shortened if necessary.
 
-    Where the response has no error code, botocore puts the HTTP status in its place.
+    If the response has no error code, botocore uses the HTTP status.
     """
     if not message and code.isdigit():
         return f"HTTP {code}, with neither an error code nor a message"
@@ -194,7 +194,7 @@ def rejection(error: ApiError) -> dict[str, Any]:
 
 
 def remedy_of(code: str, message: str, profile: str | None = None) -> str:
-    """Return what fixes an error; nothing where that is not known, or its message says it."""
+    """Return what fixes an error; empty if unknown, or if its message says it."""
     needs_subscription = classify(code, message) is ErrorCategory.SUBSCRIPTION_REQUIRED
     named = f" --profile {shlex.quote(profile)}" if profile else ""
     return "" if needs_subscription else REMEDIES.get(code, "").format(profile=named)

@@ -1,7 +1,7 @@
-"""Who AWS says asks: the account of an access key, asked for once, and how far its clock and this computer's are apart.
+"""The caller's identity: the account of an access key, cached, and the clock skew between AWS and this computer.
 
-A key never moves to another account. Asked for again, temporary credentials have another key. Only keys in AWS's own
-form are remembered, and each together with where its calls go: an emulator may take any key, and say anything of it.
+A key never moves to another account, and renewed temporary credentials have another key. Only keys in AWS's own form
+are cached, each with its endpoints: an emulator may accept any key and return anything.
 """
 
 from __future__ import annotations
@@ -41,31 +41,31 @@ ATTEMPTS = 2
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Whom this lab's calls are made as."""
+    """The identity of this lab's calls."""
 
     arn: str = ""
     account: str = ""
     region: str = ""
-    """Where that was asked."""
+    """The region that was called."""
     skew: float | None = None
-    """Seconds by which this computer's clock is ahead of AWS's; None where AWS did not answer."""
+    """Seconds by which this computer's clock is ahead of AWS's; None without a response."""
     problem: str = ""
-    """Why AWS does not know who asks; empty where it does."""
+    """Why AWS did not return the identity; empty if it did."""
     code: str = ""
-    """AWS's own word for that, where it was AWS that said no."""
+    """AWS's error code for that, if AWS responded."""
     remedy: str = ""
-    """What fixes that, where it is known."""
+    """What fixes it, if known."""
     unreached: bool = False
-    """Whether no answer came, or none that was whole."""
+    """Whether there was no response, or no complete one."""
 
     @property
     def may_be_known_elsewhere(self) -> bool:
-        """Whether another region may say who asks, where one did not: wrong keys and clocks are wrong everywhere."""
+        """Whether another region may return it: wrong keys and clocks are wrong everywhere."""
         return self.unreached or (self.code != "" and self.code not in EVERYWHERE)
 
     @property
     def whose(self) -> Account:
-        """The account, with the partition that the ARN is of. Raises UserError where AWS did not tell."""
+        """The account, with the partition of the ARN. Raises UserError if AWS did not return it."""
         if self.problem:
             known = f"{self.problem}; {self.remedy}" if self.remedy else self.problem
             raise UserError(known if self.remedy else f"which account these credentials are of is not known: {known}")
@@ -73,27 +73,29 @@ class Identity:
 
     @property
     def name(self) -> str:
-        """What CloudTrail calls who asks: a user's name, or that of a role's session
-        (https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-user-identity.html).
-        """  # noqa: D205
+        """The caller's name in CloudTrail: a user's name, or that of a role's session.
+
+        https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-user-identity.html
+        """
         return re.split(r"[/:]", self.arn)[-1]
 
     @property
     def is_root(self) -> bool:
-        """Whether it is the account's root user
-        (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html).
-        """  # noqa: D205
+        """Whether it is the account's root user.
+
+        https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html
+        """
         return self.arn.endswith(":root")
 
     @property
     def role(self) -> str | None:
-        """The name of the role that is assumed, if one is."""
+        """The name of the assumed role, if any."""
         found = re.search(r":assumed-role/([^/]+)/", self.arn)
         return found[1] if found else None
 
 
 def get_identity(cloud: Cloud, regions: Sequence[str]) -> Identity:
-    """Ask AWS who asks, in the first of some regions that knows; what goes wrong is part of the answer."""
+    """Return the identity from the first region that knows it; a failure is part of the result."""
     asked = None
     for region in regions:
         found = _asked(cloud, region)
@@ -104,7 +106,7 @@ def get_identity(cloud: Cloud, regions: Sequence[str]) -> Identity:
 
 
 def without_credentials(problem: UserError) -> Identity:
-    """Return whom calls are made as where none can be made."""
+    """Return the identity if no call can be made."""
     if isinstance(problem, CredentialsProblem):
         return Identity(problem=problem.what, remedy=problem.remedy)
     return Identity(problem=str(problem), unreached=isinstance(problem.__cause__, (*UNREACHED, ResponseParserError)))
@@ -128,7 +130,7 @@ def _asked(cloud: Cloud, region: str) -> Identity:
 
 
 def _skew(answer: Any, before: float) -> float | None:
-    """Compare the Date of an answer, whose seconds have no fractions, with the middle of the time that it took."""
+    """Compare a response's Date, which has no fractions, with the middle of the call."""
     date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
     if not date:
         return None
@@ -136,16 +138,16 @@ def _skew(answer: Any, before: float) -> float | None:
 
 
 SSO_CACHE = "~/.aws/sso/cache"
-"""Where `aws sso login` leaves its token, and botocore looks for it."""
+"""Where `aws sso login` stores its token, and botocore reads it."""
 ENVIRONMENT_END = "AWS_CREDENTIAL_EXPIRATION"
-"""Set by those who hand credentials over in the environment, and heeded by botocore."""
+"""Set by tools that pass credentials in the environment, and read by botocore."""
 
 
 def end_of_credentials(session: boto3.Session) -> datetime | None:
-    """Return when a session's credentials end; None where they renew themselves, never end, or do not say.
+    """Return when a session's credentials expire; None if they are renewed, never expire, or that is unknown.
 
-    Those of a role are renewed for as long as what it is assumed by is valid: with IAM Identity Center that is the
-    token of `aws sso login`, unless that too is renewed.
+    Those of a role are renewed as long as their source is valid: with IAM Identity Center, the token of `aws sso
+    login`, unless that is renewed too.
     """
     credentials = session.get_credentials()
     method = credentials.method if credentials else ""
@@ -156,7 +158,7 @@ def end_of_credentials(session: boto3.Session) -> datetime | None:
 
 
 def _token(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the token of `aws sso login` of a profile; nothing where there is none, or where it is renewed."""
+    """Return the token of a profile's `aws sso login`; empty if there is none, or it is renewed."""
     named = config.get("sso_session")
     load = SSOTokenLoader(JSONFileCache(str(Path(SSO_CACHE).expanduser())))
     try:
@@ -178,20 +180,20 @@ FILE = Path(".cache", "accounts.json")
 ISSUED_BY_AWS = r"A[KS]IA[A-Z0-9]{12,124}"
 """Of users, and temporary ones (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html)."""
 MOST = 100
-"""How many are kept: a login a day makes a few."""
+"""Number of cached accounts; a daily login adds only a few."""
 
 
 @dataclass(frozen=True)
 class KnownAccounts:
-    """What is known of the credentials of one session."""
+    """What is cached about the credentials of one session."""
 
     path: Path
     key: str
-    """A digest that stands for the access key, and where its calls go; empty where nothing is to be remembered."""
+    """A digest of the access key and its endpoints; empty if nothing must be cached."""
 
     @classmethod
     def of(cls, session: boto3.Session, directory: Path) -> KnownAccounts:
-        """Look at a session's credentials, if it has any."""
+        """Return what is cached for a session's credentials, if it has any."""
         credentials = session.get_credentials()
         key = credentials.get_frozen_credentials().access_key if credentials else ""
         if not re.fullmatch(ISSUED_BY_AWS, key or ""):
@@ -200,12 +202,12 @@ class KnownAccounts:
         return cls(directory / FILE, hashlib.sha256(told.encode()).hexdigest())
 
     def account(self) -> Account | None:
-        """Return the account of the credentials, if it was asked for before."""
+        """Return the cached account of the credentials."""
         found = self._all().get(self.key) if self.key else None
         return Account(*found) if found else None
 
     def remember(self, account: Account) -> None:
-        """Keep what AWS said. Where nothing can be written, it is asked again the next time."""
+        """Cache the account. If that is not possible, it is looked up again next time."""
         if self.key:
             kept = list(self._all().items())[-MOST + 1 :]
             with suppress(OSError):
@@ -217,7 +219,7 @@ class KnownAccounts:
 
 
 def _endpoints(session: boto3.Session) -> list[Any]:
-    """Return all settings by which calls may go elsewhere than to AWS."""
+    """Return all settings that may redirect calls to other endpoints than AWS."""
     scoped = session._session.get_scoped_config()  # noqa: SLF001 - boto3 has no public way to its botocore session
     of_the_profile = [scoped.get("endpoint_url"), scoped.get("services")]
     return [*of_the_profile, {key: value for key, value in os.environ.items() if key.startswith("AWS_ENDPOINT_URL")}]

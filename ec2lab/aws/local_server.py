@@ -1,7 +1,7 @@
-"""The local cloud's process, from outside: found, started when needed, stopped.
+"""Finds, starts and stops the local cloud's process.
 
-It is known by a secret that lies in its directory, which only its owner can enter. A server proves that it knows the
-secret before it is trusted with a call: a port is given out again once its server is dead, to any user's process.
+It is identified by a secret in its directory, which only its owner can access. A server must prove that it knows the
+secret before a call is sent to it: once a server has exited, any user's process may get its port.
 """
 
 from __future__ import annotations
@@ -38,25 +38,25 @@ from ec2lab.files import (
 from ec2lab.polling import attempts, wait_until
 
 LOCAL_DIRECTORY = ".local-cloud"
-"""Where, beside lab.toml, the local cloud keeps its address and its log: each clone has its own."""
+"""The directory next to lab.toml with the local cloud's address and log: each clone has its own."""
 
 ADDRESS_FILE = "server.json"
 AWS_CONFIG_FILE = "aws-config"
-"""What AWS_CONFIG_FILE is set to, so that the AWS CLI and SDKs call the local cloud."""
+"""The value of AWS_CONFIG_FILE that makes the AWS CLI and SDKs call the local cloud."""
 ACCOUNT_FILE = "account"
 HEALTH = "/lab/health"
 REPOSITORY = Path(__file__).parents[2]
 START_TIMEOUT = 30.0
-"""Seconds to wait until a started server answers."""
+"""Seconds until a started server must respond."""
 STOP_TIMEOUT = 10.0
 POLL = 0.01, 0.02
 TIMEOUT = 5.0
-"""Seconds to wait for an answer of one that runs."""
+"""Seconds until a running server must respond."""
 
 
 @dataclass(frozen=True, slots=True)
 class LocalServer:
-    """A running local cloud. Its secret is the secret access key of all who call it, whatever their access key id."""
+    """A running local cloud. Its secret is the secret access key of every caller, whatever the access key id."""
 
     url: str
     port: int
@@ -65,12 +65,12 @@ class LocalServer:
 
 
 def proof_of(secret: str, nonce: str) -> str:
-    """Return what only a server that knows the secret can answer to a nonce."""
+    """Return the response to a nonce that only a server with the secret can compute."""
     return hmac.new(secret.encode(), f"ec2-lab local cloud\n{nonce}".encode(), sha256).hexdigest()
 
 
 def ensure_running(directory: Path) -> LocalServer:
-    """Return the local cloud of a directory, starting it if it does not run. Raises UserError."""
+    """Return the local cloud of a directory, and start it if necessary. Raises UserError."""
     _make_private(directory)
     if server := running(directory):
         return server
@@ -79,9 +79,9 @@ def ensure_running(directory: Path) -> LocalServer:
 
 
 def account_of(directory: Path) -> str:
-    """Return the number of the local cloud of a directory: twelve digits, as AWS's accounts have. Raises UserError.
+    """Return the account number of a directory's local cloud: twelve digits, as in AWS. Raises UserError.
 
-    It is the same after every start: what lived in it before is gone then, and in no other account.
+    It stays the same after a restart: earlier resources are then gone, not in another account.
     """
     path = directory / ACCOUNT_FILE
     try:
@@ -89,7 +89,7 @@ def account_of(directory: Path) -> str:
             _make_private(directory)
             made = f"{secrets.randbelow(10**12):012d}\n".encode()
             with temp_file_beside(path, made, mode=PRIVATE_FILE) as draft, suppress(FileExistsError):
-                path.hardlink_to(draft)  # whoever is first has made it
+                path.hardlink_to(draft)  # another process created it first
         number = read_text(path).strip()
     except (OSError, ValueError) as problem:
         why = problem.strerror if isinstance(problem, OSError) else problem
@@ -100,16 +100,16 @@ def account_of(directory: Path) -> str:
 
 
 def running(directory: Path) -> LocalServer | None:
-    """Return the local cloud of a directory; None where it does not run."""
+    """Return the local cloud of a directory; None if it does not run."""
     server = _on_file(directory)
     return server if server and _is_genuine(server) else None
 
 
 def stop(directory: Path) -> bool:
-    """Stop the local cloud of a directory; False where it did not run.
+    """Stop the local cloud of a directory; return False if it did not run.
 
-    The server ends itself, asked by whoever knows its secret, or when its address is gone from its directory. No
-    process is killed by its number, which may be another's by now.
+    The server ends itself, when asked with its secret or when its address file is deleted. No process is killed by its
+    id, which may belong to another process by now.
     """
     if _on_file(directory) is None:
         return False
@@ -147,8 +147,8 @@ def _order(server: LocalServer, what: str) -> None:
 
 
 def _asked(server: LocalServer, method: str, path: str, headers: dict[str, str]) -> Any:
-    """Return the JSON value that a server answers; None where none does."""
-    # http.client knows of no proxies, which have no way to our loopback.
+    """Return the JSON value in a server's response; None if there is none."""
+    # http.client uses no proxies, which cannot reach our loopback address.
     connection = HTTPConnection("127.0.0.1", server.port, timeout=TIMEOUT)
     try:
         connection.request(method, path, headers=headers)
@@ -202,7 +202,7 @@ def _started(directory: Path) -> LocalServer:
         if server := _up(directory, process):
             return server
     except BaseException:
-        process.kill()  # a caller that is interrupted must not leave a second server to the next one
+        process.kill()  # an interrupted caller must not leave a second server behind
         raise
     process.kill()
     last = ["(its log is empty)", *filter(str.strip, log.read_text(errors="replace").splitlines())][-1]
@@ -210,7 +210,7 @@ def _started(directory: Path) -> LocalServer:
 
 
 def _up(directory: Path, process: subprocess.Popen[bytes]) -> LocalServer | None:
-    """Return a server that is starting, once it answers; None where it does not."""
+    """Return a starting server once it responds; None if it does not."""
     for _ in attempts(clock.nap, POLL, START_TIMEOUT):
         if (server := running(directory)) or process.poll() is not None:
             return server
@@ -218,6 +218,6 @@ def _up(directory: Path, process: subprocess.Popen[bytes]) -> LocalServer | None
 
 
 def _environment() -> dict[str, str]:
-    """Return the server's environment: ours is imported, and its caller's settings for AWS and moto are not found."""
+    """Return the server's environment: this package is importable, without the caller's AWS and moto settings."""
     inherited = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "MOTO_"))}
     return {**inherited, "PYTHONPATH": str(REPOSITORY)}

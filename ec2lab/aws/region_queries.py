@@ -1,6 +1,6 @@
-"""Queries to several regions side by side: one that is denied, torn or silent hides no other.
+"""Queries several regions in parallel. A region that denies, truncates or does not respond affects no other.
 
-Each query has a deadline from when it is sent. After it the command goes on without that region, and names it.
+Each query has a deadline. After it, the command continues without that region, and names it.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from ec2lab.errors import UserError
 Found = TypeVar("Found")
 Query = Callable[[], Found]
 Key = tuple[str, str]
-"""A region, and what is asked of it."""
+"""A region, and the name of a query."""
 TICK = 1.0
-"""Seconds between looks at the clock, and until a person is told what is awaited."""
+"""Seconds between checks of the clock, and until a person is shown what is pending."""
 LEFT_ALONE = 30.0
-"""Seconds for which a region that did not respond is not asked again: a command has several questions."""
+"""Seconds for which a region that did not respond is not queried again: a command makes several queries."""
 CONCURRENCY = 16
-"""Queries of one command under way at once, those given up not counted; EC2's own buckets refill at 20 a second and
-more (https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html)."""
+"""Concurrent queries of one command, without abandoned ones; EC2's own buckets refill at 20 a second and more
+(https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html)."""
 
 
 class NoResponse(UserError):
@@ -41,14 +41,14 @@ class NoResponse(UserError):
 
 @dataclass(slots=True)
 class Responses(Generic[Found]):
-    """What the regions told, and for those that did not, why."""
+    """The responses of the regions, and for those without one, the reasons."""
 
     found: dict[Key, Found] = field(default_factory=dict)
     failures: dict[Key, Exception] = field(default_factory=dict)
 
     @property
     def unseen(self) -> dict[str, str]:
-        """By region, why it could not be seen, or not whole."""
+        """By region, why it did not respond, or not completely."""
         told: dict[str, str] = {}
         for (region, _), problem in self.failures.items():
             told.setdefault(region, reason(problem))
@@ -56,7 +56,7 @@ class Responses(Generic[Found]):
 
 
 def not_seen(unseen: Mapping[str, str]) -> list[str]:
-    """Return a sentence on each reason why regions could not be seen, which those that have it share."""
+    """Return one sentence for each reason why regions did not respond."""
     regions: dict[str, list[str]] = {}
     for region, why in unseen.items():
         regions.setdefault(why, []).append(region)
@@ -65,7 +65,7 @@ def not_seen(unseen: Mapping[str, str]) -> list[str]:
 
 @dataclass(slots=True)
 class _Sent:
-    """A query under way."""
+    """A pending query."""
 
     key: Key
     left: float
@@ -73,21 +73,21 @@ class _Sent:
 
 
 class RegionQueries:
-    """Sends queries for one command, which may do so from several threads."""
+    """Sends the queries of one command. Thread-safe."""
 
     def __init__(self, timeout: float, expect_credentials: Callable[[], None] = lambda: None) -> None:
         self.timeout = timeout
-        """Seconds until a command that only reads goes on without a region."""
+        """Seconds until a read-only command continues without a region."""
         self._expect_credentials = expect_credentials
         self.has_given_up = False
-        """Whether a query was given up, and may still be under way."""
+        """Whether a query was abandoned and may still be pending."""
         self._silent: dict[str, tuple[Exception, float]] = {}
-        """The regions that did not respond, and when that was clear."""
+        """Regions that did not respond, and when that was detected."""
         self._slots = BoundedSemaphore(CONCURRENCY)
 
     def run(self, queries: Mapping[Key, Query[Found]]) -> Responses[Found]:
-        """Return all responses that arrive in time. Errors that are neither AWS's nor the network's are raised."""
-        with suppress(UserError):  # each query says so itself; but no deadline may cut off who types an MFA code
+        """Return all responses that arrive in time. Raises errors that come neither from AWS nor from the network."""
+        with suppress(UserError):  # each query reports that; no deadline interrupts entering an MFA code
             self._expect_credentials()
         responses: Responses[Found] = Responses(failures=self._left_alone(queries))
         waiting = deque(key for key in _by_turns(queries) if key not in responses.failures)
@@ -127,13 +127,13 @@ class RegionQueries:
                 self._silent[key[0]] = (problem, clock.monotonic())
 
     def _left_alone(self, queries: Iterable[Key]) -> dict[Key, Exception]:
-        """Return why nothing is asked now of regions that did not respond a moment ago."""
+        """Return the errors for regions that recently did not respond and are not queried now."""
         now = clock.monotonic()
         silent = {region: why for region, (why, since) in list(self._silent.items()) if now - since < LEFT_ALONE}
         return {key: silent[key[0]] for key in queries if key[0] in silent}
 
     def run_one(self, query: Query[Found]) -> Found:
-        """Return the response to one query. Raises NoResponse, or what the query raises."""
+        """Return the response to one query. Raises NoResponse, or the query's error."""
         try:
             return in_time(query, self.timeout)
         except NoResponse:
@@ -142,7 +142,7 @@ class RegionQueries:
 
 
 def in_time(query: Query[Found], seconds: float) -> Found:
-    """Return the response to one query. Raises NoResponse where none arrives in time, else what the query raises."""
+    """Return the response to one query. Raises NoResponse after the deadline, or the query's error."""
     future, left = begin(query), seconds
     while not future.done() and left > 0:
         left -= clock.wait_for([future], min(TICK, left))
@@ -150,14 +150,14 @@ def in_time(query: Query[Found], seconds: float) -> Found:
 
 
 def begin(query: Query[Found]) -> Future[Found]:
-    """Make a call in a daemon thread, for the caller's experiment: no process waits at its end for one that hangs."""
+    """Make a call in a daemon thread, in the caller's context, so that a hanging call does not delay the exit."""
     future: Future[Found] = Future()
     context = copy_context()
 
     def call() -> None:
         try:
             found = context.run(query)
-        except BaseException as problem:  # noqa: BLE001 - raised where the response is taken
+        except BaseException as problem:  # noqa: BLE001 - raised where the response is read
             future.set_exception(problem)
         else:
             future.set_result(found)
@@ -167,7 +167,7 @@ def begin(query: Query[Found]) -> Future[Found]:
 
 
 def awaited(asked: Mapping[Key, Future[Found]]) -> dict[Key, Found]:
-    """Return all responses, however long they take; a terminal is told whose are awaited. Raises the first failure."""
+    """Return all responses, however long they take; a terminal shows what is pending. Raises the first error."""
     found: dict[Key, Found] = {}
     pending = dict(asked)
     with waiting_line() as show:
@@ -180,12 +180,12 @@ def awaited(asked: Mapping[Key, Future[Found]]) -> dict[Key, Found]:
 
 
 NAMED = 3
-"""Regions that a line has room for."""
+"""Number of regions that fit into a line."""
 
 
 @contextmanager
 def waiting_line() -> Iterator[Callable[[list[str]], None]]:
-    """Give what shows on a terminal, from the second tick on, which regions are awaited; the line goes away after."""
+    """Yield a callback that shows pending regions on a terminal, from the second tick on and until the end."""
     began, shown = clock.monotonic(), False
 
     def show(regions: list[str]) -> None:
@@ -210,7 +210,7 @@ def _result(future: Future[Found], seconds: float) -> Found:
 
 
 def _by_turns(queries: Iterable[Key]) -> Iterator[Key]:
-    """Yield the first query of each region, then the second of each: a silent region is known before it holds many."""
+    """Yield the first query of each region, then the second of each, so that a silent region is detected early."""
     regions: dict[str, list[Key]] = {}
     for key in queries:
         regions.setdefault(key[0], []).append(key)
@@ -219,7 +219,7 @@ def _by_turns(queries: Iterable[Key]) -> Iterator[Key]:
 
 
 def _still_asked(waiting: Iterable[Key], responses: Responses[Found]) -> Iterator[Key]:
-    """Yield what is still to be asked: nothing more of regions that do not respond."""
+    """Yield the remaining queries, without those to regions that do not respond."""
     silent = {key[0]: why for key, why in responses.failures.items() if isinstance(why, NoResponse)}
     for key in waiting:
         if key[0] in silent:
@@ -236,5 +236,5 @@ def _is_terminal() -> bool:
 
 
 def _write(text: str) -> None:
-    with suppress(OSError):  # the terminal may be gone: there is nobody to show it to
+    with suppress(OSError):  # the terminal may be closed
         os.write(sys.stderr.fileno(), text.encode())

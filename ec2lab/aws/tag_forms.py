@@ -1,4 +1,4 @@
-"""The forms that the values of the lab's own tags have. Anybody who may tag can write anything into them."""
+"""Valid values of the lab's own tags. Anybody who may tag can write anything into them."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ NEVER = "never"
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What the value of one tag must be."""
+    """What the value of a tag must be."""
 
     what: str
     is_met: Callable[[str], bool]
     absent: bool = False
-    """Whether a tag with another value counts as not there. Those by which something is spared must count."""
+    """Whether a tag with an invalid value counts as absent. Tags that protect a resource must not."""
 
 
 @dataclass(frozen=True, slots=True)
 class MalformedTag:
-    """A tag of the lab's whose value is none that the lab writes."""
+    """A tag of the lab with a value that the lab does not write."""
 
     key: str
     value: str
@@ -53,7 +53,7 @@ def _bears(read: Callable[[str], object]) -> Callable[[str], bool]:
 
 
 def is_moment(value: str) -> bool:
-    """Say whether a text is an RFC 3339 time, with its offset, of a year that can be reckoned with."""
+    """Return whether a text is an RFC 3339 time with an offset, in a year that can be calculated with."""
     try:
         moment = datetime.fromisoformat(value)
     except ValueError:
@@ -63,7 +63,7 @@ def is_moment(value: str) -> bool:
 
 _is_length, _is_day = _bears(duration), _bears(date.fromisoformat)
 SAVED = "saved"
-"""On a snapshot: that it was made at a teardown, of a file system that nobody writes to any more."""
+"""On a snapshot: created at a teardown, of a file system that was no longer written to."""
 
 
 def _is_disposition(value: str) -> bool:
@@ -94,27 +94,27 @@ FORMS: Mapping[str, Form] = {
 
 
 def form_of(key: str) -> Form | None:
-    """Return the form of a tag's value; lab:deletion-policy:sdf (once lab:deletion-policy/dev/sdf) is of one device."""
+    """Return the form of a tag's value. lab:deletion-policy:sdf (or lab:deletion-policy/dev/sdf) is for one device."""
     return FORMS.get(":".join(key.partition("/")[0].split(":")[:2]))
 
 
 def is_absent(key: str, value: str) -> bool:
-    """Say whether a tag counts as not there, because nobody could read it."""
+    """Return whether a tag counts as absent because its value is invalid."""
     form = form_of(key) if key.startswith("lab:") else None
     return form is not None and form.absent and not form.is_met(value)
 
 
 def malformed(tags: Iterable[Mapping[str, str]] | None) -> list[MalformedTag]:
-    """Return which of AWS's list of tags are the lab's, and have a value that the lab does not write."""
+    """Return the lab's tags in AWS's list whose values the lab does not write."""
     named = [(tag.get("Key", ""), tag.get("Value", "")) for tag in tags or ()]
     forms = [(key, value, form) for key, value in named if (form := form_of(key))]
     return [MalformedTag(key, value, form.what) for key, value, form in forms if not form.is_met(value)]
 
 
 def disposition_in(value: str) -> Disposition:
-    """Return what lab:deletion-policy says of a volume; one that can't be read is retained.
+    """Return the disposition in a lab:deletion-policy tag; an invalid one means that the volume is retained.
 
-    A volume too many costs, one too few is a loss.
+    A retained volume costs money; a deleted one is lost.
     """
     try:
         return Disposition.parse(value)

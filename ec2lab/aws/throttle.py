@@ -1,7 +1,8 @@
-"""Asking no faster than AWS lets us: a token bucket on our side, which learns how large AWS's own is.
+"""Client-side throttling: a token bucket that adapts to the size of AWS's own.
 
-EC2 takes RunInstances from a bucket of five requests that two a second refill, for each account and region
-(https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html); accounts may have more, and share it.
+EC2 takes RunInstances from a bucket of five requests, refilled at two per second, for each account and region
+(https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html). Accounts may have larger buckets, and their
+users share one.
 """
 
 from __future__ import annotations
@@ -13,22 +14,23 @@ from dataclasses import dataclass, field
 from ec2lab import clock
 
 SIZE, REFILL = 5.0, 2.0
-"""Requests, and requests a second."""
+"""Requests, and requests per second."""
 LEAST = 0.1
 ROUNDING = 1e-9
 SLOWER, FASTER = 0.8, 1.25
-"""By which factor two refusals soon after each other slow us down, and by which a good run makes us faster."""
+"""Factors for slowing down after two throttled requests in short succession, and for speeding up after many accepted
+ones."""
 GOOD_RUN, SHORT_RUN = 30, 15
-"""Requests in a row that AWS took, to be faster; so few between two refusals, to be slower: one alone is only that our
-clock and AWS's do not tick together, or a teammate's request."""
+"""Accepted requests in a row before speeding up; slow down only if two throttled ones are closer together than this. A
+single one only means that our clock differs from AWS's, or that a teammate made a request."""
 
 
 @dataclass
 class TokenBucket:
-    """A bucket for one operation in one region; any thread may take from it.
+    """A bucket for one operation in one region. Thread-safe.
 
-    Threads wait in a queue, and only the first of them for a token: so what is learned of AWS's bucket meanwhile, a
-    refusal or another rate, holds for all who wait.
+    Threads wait in a queue, and only the first of them for a token, so a change of the rate applies to all waiting
+    threads.
     """
 
     pause: Callable[[float], None]
@@ -37,23 +39,23 @@ class TokenBucket:
     _tokens: float = SIZE
     _at: float = field(default=-1.0)
     _taken: int = 0
-    """Since the last refusal, or since the last time it became faster."""
+    """Since the last throttled request, or since it last became faster."""
     _refused_at: float | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _queue: threading.Lock = field(default_factory=threading.Lock)
 
     def take(self) -> float:
-        """Wait until one more request may be sent, and return when that is."""
+        """Wait until another request may be sent, and return the time."""
         with self._queue:
             while wait := self._seconds_missing():
                 self.pause(wait)
-            self.pause(0.0)  # raises where it is over
+            self.pause(0.0)  # raises when it has passed
             with self._lock:
                 self._tokens -= 1
                 return self._at
 
     def granted(self) -> None:
-        """Hear that AWS took a request; after many in a row, try to be faster."""
+        """Note an accepted request; after many in a row, try to be faster."""
         with self._lock:
             self._taken += 1
             if self._taken >= GOOD_RUN:
@@ -61,19 +63,19 @@ class TokenBucket:
                 self.refill *= FASTER
 
     def refused(self, sent: float) -> None:
-        """Hear that AWS found a request, sent then, too fast: its bucket is empty, and so is ours from now on."""
+        """Note that a request sent at `sent` was throttled: AWS's bucket is empty, so ours is too."""
         with self._lock:
             self._fill()
             self._tokens = min(self._tokens, 0.0)
             before = self._refused_at
             if before is not None and sent < before:
-                return  # it was on its way when another was refused, and tells nothing new
+                return  # it was pending when another was throttled, and is no new information
             if before is not None and self._taken < SHORT_RUN:
                 self.refill = max(LEAST, self.refill * SLOWER)
             self._taken, self._refused_at = 0, self._at
 
     def _seconds_missing(self) -> float:
-        """Return after how many seconds there is a token; 0 where there is one."""
+        """Return the seconds until there is a token; 0 if there is one."""
         with self._lock:
             self._fill()
             lack = 1 - self._tokens
