@@ -93,6 +93,10 @@ class Browser:
         """Return what the browser's console was told: of a policy that was broken, for one."""
         return [str(e["params"]) for e in self.seen if e["method"] in ("Log.entryAdded", "Runtime.consoleAPICalled")]
 
+    def printed(self) -> bytes:
+        """Return the page as a PDF document."""
+        return base64.b64decode(self.tell("Page.printToPDF", printBackground=True)["data"])
+
     def picture(self, path: Path, *, whole: bool = False) -> None:
         told = self.tell("Page.captureScreenshot", captureBeyondViewport=whole)
         path.write_bytes(base64.b64decode(told["data"]))

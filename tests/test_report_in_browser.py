@@ -1,5 +1,6 @@
 """The report in a real browser: no overflow, no request, readable, and worked by keyboard and screen reader."""
 
+import re
 from datetime import timedelta
 from itertools import pairwise
 
@@ -24,7 +25,8 @@ def pages(tmp_path_factory):
     much.run("x" * 63, begin, 30, refusals=3, message="y" * 4000)
     much.run(HOSTILE.replace("\ud800", ""), begin, 30, refusals=2, message=HOSTILE, by=HOSTILE)
     found = {}
-    for name, generated in (("nothing", GeneratedRegistry()), ("much", much)):
+    team = GeneratedRegistry().team(sweep=30)
+    for name, generated in (("nothing", GeneratedRegistry()), ("much", much), ("team", team)):
         path = directory / f"{name}.html"
         path.write_text(report_html(page_of(generated)), encoding="utf-8")
         found[name] = path.as_uri()
@@ -82,6 +84,23 @@ def test_it_fits_its_window_is_readable_light_and_dark_and_asks_the_network_for_
         assert browser.requests() == [pages[name]]
         assert browser.complaints() == []
     assert len(backgrounds) == 2, "light and dark"
+
+
+def test_on_a_phone_what_is_live_shows_its_state_place_and_price_without_scrolling(browser, pages):
+    browser.show(pages["much"], width=390)
+    heads = browser.ask("[...document.querySelectorAll('.live thead th')].filter(e => e.checkVisibility())"
+                        ".map(e => e.textContent)")  # fmt: skip
+    assert heads == ["experiment", "state", "where", "$ an hour"]
+    assert browser.ask("document.querySelectorAll('.live tbody tr').length") >= 1
+    assert browser.ask("(e => e.scrollWidth - e.clientWidth)(document.querySelector('.live'))") == 0
+
+
+def test_a_teams_month_prints_on_one_page_on_white(browser, pages):
+    browser.show(pages["team"], width=1280, dark=True)
+    assert len(re.findall(rb"/Type\s*/Page\b", browser.printed())) == 1
+    browser.tell("Emulation.setEmulatedMedia", media="print", features=[])
+    assert browser.ask("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    browser.tell("Emulation.setEmulatedMedia", media="")
 
 
 def test_its_style_is_let_in_and_no_other_and_no_script(browser, pages):
