@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ec2lab.console import Console, exit_if_incomplete, run, warn
-from ec2lab.datasets.dataset import data_registries
 from ec2lab.errors import UserError
 from ec2lab.options import AsJson, Confirm, DatasetName, Regions, script
 
@@ -36,7 +35,7 @@ def dataset_prune(
     Exit status: 1 if a deletion failed; 3 if a region did not respond.
     """
     from ec2lab.datasets.costs import price_snapshots
-    from ec2lab.datasets.dataset import list_snapshots_in, told_by, usable
+    from ec2lab.datasets.dataset import data_registries, list_snapshots_in, told_by, usable
     from ec2lab.datasets.prune import in_use, not_ours, surplus
     from ec2lab.events import RegionsUnavailable
     from ec2lab.regions import region_names

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ec2lab.console import Console, exit_if_incomplete, run
-from ec2lab.datasets.dataset import data_registries
 from ec2lab.errors import UserError
 from ec2lab.options import AsJson, DatasetName, Regions, Version, script
 
@@ -28,7 +27,7 @@ def dataset_verify(
     Exit status: 0 if everything matches; 1 if anything differs; 3 if a region did not respond.
     """
     from ec2lab.aws.region_queries import not_seen
-    from ec2lab.datasets.dataset import list_snapshots_in, newest, told_by, usable
+    from ec2lab.datasets.dataset import data_registries, list_snapshots_in, newest, told_by, usable
     from ec2lab.events import RegionsUnavailable
     from ec2lab.regions import region_names
     from ec2lab.session import open_session

@@ -275,5 +275,5 @@ def test_what_would_pass_a_budget_is_not_put_back(lab, cloud, watch):
     lab.write("experiments/demo.toml", SPOT + "on_interruption = 'relaunch'\nbudget = 0.01\n")
     cloud.end(first, "us-east-1", "Server.SpotInstanceTermination")
     told = watching.rest()
-    assert any("would pass the budget of 0.01 dollars in all by" in event.get("message", "") for event in told)
+    assert any("would be over budget by" in event.get("message", "") for event in told)
     assert len(cloud.calls("RunInstances")) == 1
