@@ -7,13 +7,14 @@ shows its own field `text`, as those of plugins may; without one it is for progr
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ec2lab.events import Event, RegionsUnavailable
-    from ec2lab.events.account import AuditSummary, CheckFinding, CheckSummary, SetupComplete
+    from ec2lab.events.account import AuditSummary, CheckFinding, CheckSummary, SecretsPolicy, SetupComplete
     from ec2lab.events.costs import CostTotal, Total, Unpriced
     from ec2lab.events.datasets import (
         DatasetBuilt,
@@ -39,6 +40,7 @@ Style = str | None | Callable[[Any], str | None]
 Text = str | Callable[[Any], str | list[str]]
 GREEN, YELLOW, RED = "green", "yellow", "red"
 RESOURCE = "{resource_type} {id} ({region})"
+NOT_SET = ", which is not set here: a launch would refuse"
 
 
 def render(event: Event) -> tuple[list[str], str | None]:
@@ -362,6 +364,13 @@ def _check_summary_style(event: CheckSummary) -> str:
     )
 
 
+def _secrets_policy(event: SecretsPolicy) -> list[str]:
+    return [
+        f"  secrets: the role of the instance profile {event.instance_profile} must allow, for its experiments:",
+        f"    {json.dumps(event.policy)}",
+    ]
+
+
 def _setup_complete(event: SetupComplete) -> str:
     return f"made {event.created}; all is there" if event.created else "nothing to do: all is there"
 
@@ -434,6 +443,7 @@ LINES: Mapping[str, tuple[Style, Text]] = {
         None, lambda e: f"gpu {' or '.join(e.gpu)}: {', '.join(e.instance_types)}",
     ),
     "code-to-upload": (None, "code: {summary}"),
+    "planned-secret": (None, lambda e: f"secret: {e.name} from {e.source}{NOT_SET if e.is_set is False else ''}"),
     "forecast": (None, lambda e: f"cost: {forecast_text(e.dollars, e.unknown, e.hours, is_assumed=e.is_assumed)}"),
     "planned-request": (None, _planned_request),
     "dry-run-allowed": (GREEN, "allowed by a dry run in {region}"),
@@ -481,6 +491,7 @@ LINES: Mapping[str, tuple[Style, Text]] = {
     "created": (None, "  {region}  made  {what}"),
     "recommendation": (None, lambda e: f"  advice for {', '.join(e.regions)}: {e.what}"),
     "manual-step": (None, "  {command}"),
+    "secrets-policy": (None, _secrets_policy),
     "setup-complete": (GREEN, _setup_complete),
 }  # fmt: skip
 """By event, the colour of its first line and its text."""

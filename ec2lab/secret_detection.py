@@ -9,10 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-REMEDY = (
-    "it would be recorded; keep it in Secrets Manager, or in Parameter Store as a SecureString, and let the command "
-    'fetch it by its instance_profile (docs/runs.md, "Secrets")'
-)
+REMEDY = 'it would be recorded; name its source in [secrets] (HF_TOKEN = "env:HF_TOKEN"; docs/secrets.md)'
 
 ENDINGS = ("secret", "password", "passwd", "passphrase", "credential", "apikey")
 """What is always a secret, whatever stands before it."""

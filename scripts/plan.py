@@ -14,6 +14,8 @@ from ec2lab.options import FILE, AsJson, BaseExperiment, Count, ExperimentName, 
 
 if TYPE_CHECKING:
     from ec2lab.capacity_pools import Pool
+    from ec2lab.config.models import Experiment
+    from ec2lab.events.launch import PlannedSecret
     from ec2lab.launch.plan import Plan, PlannedPool
 
 app = script(__doc__)
@@ -81,6 +83,7 @@ def plan(
             raise UserError(f"{exp}: no pool would be asked: {candidates[0].out}")
         if pack := defined.with_code(session.directory).pack:
             console.emit(CodeToUpload(**pack.as_annotation(), summary=str(pack)))
+        console.emit(*planned_secrets(defined.experiment))
         forecast, budgets = would_cost(session, defined.base, defined.experiment, planned.count)
         console.emit(Forecast(**asdict(forecast)), *(budget.usage(forecast) for budget in budgets))
         document = show_request(console, planned, first)
@@ -92,6 +95,17 @@ def plan(
             console.hint("VERBOSE=1 shows the whole request and cloud-init document, OUTPUT=plan.txt writes them")
         check_permission(console, planned, candidates)
     exit_if_incomplete(planned.unseen)
+
+
+def planned_secrets(experiment: Experiment) -> list[PlannedSecret]:
+    """Return each secret's name and source, and whether a launch from here could bring it."""
+    from ec2lab.events.launch import PlannedSecret
+    from ec2lab.runs.launcher_secrets import is_set
+
+    return [
+        PlannedSecret(name=name, source=str(source), is_set=is_set(source.name) if source.is_from_launcher else None)
+        for name, source in experiment.secrets.items()
+    ]
 
 
 def show_candidates(console: Console, candidates: list[PlannedPool]) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ec2lab.console import Console, run
+from ec2lab.console import Console, run, warn
 from ec2lab.errors import UserError
 from ec2lab.options import AsJson, Confirm, Regions, script
 
 if TYPE_CHECKING:
     from ec2lab.account.setup import AccountSetup
+    from ec2lab.config.models import Experiment
+    from ec2lab.session import Session
 
 app = script(__doc__)
 
@@ -55,6 +59,28 @@ def show(console: Console, setup: AccountSetup) -> None:
         console.emit(Recommendation(regions=[one.region for one in setup.regions if what in one.advice], what=what))
     if setup.denied:
         print_manual_steps(console, setup)
+    show_secrets_policies(console, setup.session)
+
+
+def show_secrets_policies(console: Console, session: Session) -> None:
+    """Show what instance profiles must allow for the secrets that experiments name."""
+    from ec2lab.account.secrets_policy import read_on_instances, secrets_policies
+    from ec2lab.events.account import SecretsPolicy
+
+    if wanted := read_on_instances(readable_experiments(session.directory), session.lab.regions):
+        policies = secrets_policies(wanted, session.cloud.partition, session.cloud.account.id)
+        console.emit(*(SecretsPolicy(instance_profile=profile, policy=policy) for profile, policy in policies.items()))
+
+
+def readable_experiments(directory: Path) -> Iterator[Experiment]:
+    """Yield the experiments; a warning names each file with a mistake in it, which is no reason to set up nothing."""
+    from ec2lab.config.lab_files import experiment_files, load_experiment
+
+    for path in experiment_files(directory):
+        try:
+            yield load_experiment(directory, path.stem)
+        except UserError as mistake:
+            warn(str(mistake))
 
 
 def print_manual_steps(console: Console, setup: AccountSetup) -> None:

@@ -50,6 +50,7 @@ def sweep(
     from ec2lab.launch.run_spec import RunSpec, with_gpu_types
     from ec2lab.registry.history import History
     from ec2lab.runs.code_archive import packed
+    from ec2lab.runs.launcher_secrets import launcher_secrets
     from ec2lab.session import open_session
     from ec2lab.sweeps.report import SweepConsole
     from ec2lab.sweeps.sweep import Sweep, launched_before, pending_trials, require_confirmation
@@ -64,6 +65,7 @@ def sweep(
         history = History(session.records.of_this_account(records))
         wanted = pending_trials(everything, history, failed=failed, again=again)
         require_confirmation(session, exp, experiment, len(wanted) * experiment.nodes, given=yes)
+        launcher_secrets(exp, experiment)
         pack = packed(session.directory, experiment.code) if experiment.code else None
         for remark in pack.remarks if pack else ():
             warn(remark)

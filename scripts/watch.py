@@ -36,12 +36,30 @@ def watch(exp: ExperimentName = "", as_json: AsJson = False) -> None:
             raise UserError(f"{exp}: nothing lives; `make launch EXP={exp}` launches it")
         console.hint(session.cloud.banner)
         report = WatchConsole(console, exp, all_notifiers(session))
+        warn_of_missing_secrets(session, exp, report)
         watching = Watching(session, exp, lambda: report.stands(watching))
         try:
             for happening in watching.events(partial(relaunch, session, exp, report)):
                 report.emit(happening)
         finally:
             report.notices.close()
+
+
+def warn_of_missing_secrets(session: Session, exp: str, report: WatchConsole) -> None:
+    """Warn now, and not at the interruption, if a relaunch would lack secrets of this command's environment."""
+    from ec2lab.errors import UserError
+    from ec2lab.launch.run_spec import definition
+    from ec2lab.runs.launcher_secrets import launcher_secrets
+
+    try:
+        experiment = definition(session, exp).experiment
+    except UserError:  # a relaunch reads the file again, which may be mended by then
+        return
+    try:
+        if experiment.on_interruption == "relaunch":
+            launcher_secrets(exp, experiment)
+    except UserError as problem:
+        report.warn(f"an interrupted instance could not be relaunched: {problem}")
 
 
 def relaunch(session: Session, exp: str, report: WatchConsole, count: int) -> bool:

@@ -98,6 +98,9 @@ def expect_reached(first: str, address: str) -> None:
 def main(told: dict, content: bytes) -> int:
     """Receive and start."""
     STATE.mkdir(parents=True, exist_ok=True)
+    if DELIVERED.exists() and not DELIVERED.read_text():  # delivery-deadline
+        print(json.loads((STATE / "ended.json").read_text())["why"], file=sys.stderr)
+        return 1
     if not begun():
         if told["code"]:
             tar = gzip.decompress(content)

@@ -28,6 +28,8 @@ RUNTIME = pathlib.Path("/run/ec2-lab")
 MISSING = RUNTIME / "log-missing"
 BEGUN = RUNTIME / "experiment/begun"
 """What the command's script makes first; what a login does comes before it."""
+WHY = RUNTIME / "never-began"
+"""Why, where something that comes before it knows that."""
 ROOM = 4096
 PROCESSES = pathlib.Path("/sys/fs/cgroup/system.slice/experiment.service/cgroup.procs")
 LOOK, LOOKS = 0.1, 2400
@@ -100,6 +102,8 @@ def ending() -> tuple[int, str]:
     code = exit_code(os.environ.get("EXIT_CODE", ""), os.environ.get("EXIT_STATUS", ""))
     if BEGUN.exists():
         return code, ""
+    if WHY.exists():
+        return code or 1, WHY.read_text()
     return code or 1, f"the command never began: what a login does before it (/etc/profile) ended with {code}"
 
 

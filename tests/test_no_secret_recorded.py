@@ -21,11 +21,15 @@ def refused(lab, cloud, script, **variables):
 @pytest.mark.parametrize(
     ("script", "words", "said"),
     [
-        ("launch", f"hf_token={TOKEN}", "PARAMS: 'hf_token' looks like a secret: it would be recorded; keep it in"),
+        (
+            "launch",
+            f"hf_token={TOKEN}",
+            "PARAMS: 'hf_token' looks like a secret: it would be recorded; name",
+        ),
         (
             "launch",
             "lr=0.1 wandb_api_key=abc",
-            "PARAMS: 'wandb_api_key' looks like a secret: it would be recorded; keep",
+            "PARAMS: 'wandb_api_key' looks like a secret: it would be recorded; name",
         ),
         ("sweep", f"note={TOKEN}", "PARAMS: holds a Hugging Face token: it would be recorded"),
         ("plan", TOKEN, "PARAMS: holds a Hugging Face token"),

@@ -33,6 +33,7 @@ size_gib = 10
 [instance_store]
 mount = "/local"
 """
+SECRETS = '[secrets]\nHF_TOKEN = "env:HF_TOKEN"\nWANDB_API_KEY = "secretsmanager:wandb#key"\n'
 
 
 def key(name):
@@ -55,7 +56,7 @@ def written(program):
 def test_everything_at_once_with_twenty_members_fits_and_without_ssh_everything_but_idle(lab, cloud):
     """What the command needs is brought over ssh, with code, several nodes, or where all is asked for."""
     lab.write("lab.toml", 'regions = ["us-east-1"]\n[ssh]\nboot_timeout = "60s"\n')
-    lab.write("experiments/full.toml", EVERYTHING)
+    lab.write("experiments/full.toml", EVERYTHING + SECRETS)
     lab.write("experiments/single.toml", EVERYTHING.replace("nodes = 4", ""))
     lab.write("experiments/alone.toml", EVERYTHING.replace("nodes = 4", "").replace('idle_timeout = "30m"', ""))
     for number in range(20):
@@ -67,6 +68,7 @@ def test_everything_at_once_with_twenty_members_fits_and_without_ssh_everything_
         text = requests[0]["cloud_init"]
         assert ("idle-shutdown" in text) == (name != "alone")
         assert ("write-log" in text) == (name == "alone")
+        assert ("delivery-deadline" in text, "HF_TOKEN" in text) == (name == "full", False)
         assert "member07" in text, "who logs in makes the others"
         with_parts = text.replace(written(sent("mount-volumes.py", *OF_PARTS)), written(sent("mount-volumes.py")))
         assert len(with_parts) > len(text), "a dataset may lie in a partition"
@@ -87,7 +89,7 @@ STAYS = {"/etc/ssh/sshd_config.d/00-ec2-lab.conf", "/etc/systemd/system-preset/0
 
 
 def test_all_that_a_launch_writes_is_forgotten_by_an_instance_made_from_an_image_of_it(lab, cloud):
-    lab.write("experiments/full.toml", EVERYTHING)
+    lab.write("experiments/full.toml", EVERYTHING + SECRETS)
     (request,) = [
         event for event in lab.run("plan", EXP="full", JSON="1").events if event["event"] == "planned-request"
     ]

@@ -277,3 +277,15 @@ def test_what_would_pass_a_budget_is_not_put_back(lab, cloud, watch):
     told = watching.rest()
     assert any("would be over budget by" in event.get("message", "") for event in told)
     assert len(cloud.calls("RunInstances")) == 1
+
+
+def test_secrets_that_a_relaunch_would_lack_are_named_at_once_and_then_nothing_is_launched(lab, cloud, watch):
+    secrets = "command = 'train'\n[secrets]\nHF_TOKEN = 'env:HUB'\n"
+    lab.write("experiments/demo.toml", f"{SPOT}on_interruption = 'relaunch'\n{secrets}")
+    assert lab.launch(HUB="correct-horse").code == 0
+    (instance,) = lab.status()
+    watching, missing = watch(), "demo: secrets: not set in this command's environment: HUB (export HUB=…)"
+    assert watching.next("warning")["message"] == f"an interrupted instance could not be relaunched: {missing}"
+    cloud.end(instance["id"], instance["region"], "Server.SpotInstanceTermination")
+    assert watching.next("warning", message=f"demo: could not be launched again: {missing}")
+    assert len(cloud.calls("RunInstances")) == 1

@@ -81,16 +81,22 @@ def networks(ssh_allowed_cidrs: Any) -> Any:
 
 
 def parameter_name(name: str) -> str:
+    """Return a name for a variable that is recorded and shown with its value."""
+    environment_name(name, "a parameter", "lr")
+    if names_a_secret(name):
+        message = f"{name!r} looks like a secret: {REMEDY}; if it is none, give it another name"
+        raise ValueError(message)
+    return name
+
+
+def environment_name(name: str, what: str, example: str) -> str:
     """Return a name for an environment variable that only the experiment's own programs use."""
     no_secret(name)
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,63}", name):
-        message = f'{name!r} can\'t be a parameter (letters, digits and _, no digit first: "lr")'
+        message = f'{name!r} can\'t be {what} (letters, digits and _, no digit first: "{example}")'
         raise ValueError(message)
     if name in SYSTEM_VARIABLES or name.startswith(SYSTEM_PREFIXES):
         message = f"{name!r} is the system's own variable; take another name"
-        raise ValueError(message)
-    if names_a_secret(name):
-        message = f"{name!r} looks like a secret: {REMEDY}; if it is none, give it another name"
         raise ValueError(message)
     return name
 

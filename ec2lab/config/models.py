@@ -6,6 +6,7 @@ Each error is one line: the file, the key, what is wrong, and what would be vali
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import combinations
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -36,6 +37,7 @@ from ec2lab.config.fields import (
 )
 from ec2lab.config.image import DEEP_LEARNING_IMAGE, Image, ImageByParameter, RootVolume
 from ec2lab.config.public_key import public_key
+from ec2lab.config.secrets import SecretName, Source
 from ec2lab.config.volume import Data, InstanceStore, Mounted, Scratch
 from ec2lab.units import duration_text
 
@@ -213,6 +215,8 @@ class Experiment(StrictModel):
     """Environment variables of the command."""
     matrix: dict[ParameterName, Annotated[list[ParameterValue], Field(min_length=1)]] = {}
     """Parameters with several values. `make sweep` launches an instance for each combination."""
+    secrets: dict[SecretName, Source] = {}
+    """Environment variables of the command that are never recorded: the source of each."""
     instance_profile: ProfileName | None = None
     """The IAM instance profile of the instance."""
     code: Code | None = None
@@ -233,7 +237,7 @@ class Experiment(StrictModel):
         User data has no room for volumes, idle shutdown and a command with a log in a bucket all together.
         """
         is_too_much = bool(self.command and self.artifact_uri and self.idle_timeout and self.mounted)
-        return self.code is not None or self.nodes > 1 or is_too_much
+        return self.code is not None or self.nodes > 1 or bool(self.secrets) or is_too_much
 
     @property
     def mounted(self) -> list[Mounted]:
@@ -262,7 +266,7 @@ class Experiment(StrictModel):
     @model_validator(mode="after")
     def _validate_run(self) -> Experiment:
         if self.command is None and (
-            lonely := next((key for key in ("code", "artifact_uri") if getattr(self, key)), "")
+            lonely := next((key for key in ("code", "artifact_uri", "secrets") if getattr(self, key)), "")
         ):
             message = f'{lonely} is of use to a command alone; add one (command = "python3 train.py")'
             raise ValueError(message)
@@ -293,9 +297,19 @@ class Experiment(StrictModel):
         return self
 
     @model_validator(mode="after")
-    def _no_duplicate_parameters(self) -> Experiment:
-        if both := self.parameters.keys() & self.matrix.keys():
-            message = f"{min(both)} is in parameters and in matrix; leave it out of one"
+    def _no_duplicate_variables(self) -> Experiment:
+        sections = {"parameters": {*self.parameters}, "matrix": {*self.matrix}, "secrets": {*self.secrets}}
+        for (one, names), (other, others) in combinations(sections.items(), 2):
+            if both := names & others:
+                message = f"{min(both)} is in {one} and in {other}; leave it out of one"
+                raise ValueError(message)
+        return self
+
+    @model_validator(mode="after")
+    def _read_by_a_profile(self) -> Experiment:
+        on_instance = next((name for name, source in self.secrets.items() if not source.is_from_launcher), None)
+        if on_instance and not self.instance_profile:
+            message = f"secrets.{on_instance} wants an instance_profile by which the instance may read it"
             raise ValueError(message)
         return self
 

@@ -21,7 +21,7 @@ from pydantic_core import ErrorDetails
 
 from ec2lab.errors import UserError
 from ec2lab.files import exists, read_text, temp_file_beside
-from ec2lab.secret_detection import secret_in
+from ec2lab.secret_detection import names_a_secret, secret_in
 from ec2lab.validators import did_you_mean
 
 if TYPE_CHECKING:
@@ -74,16 +74,21 @@ def _not_toml(shown_as: str, text: str, complaint: str) -> UserError:
     line = "".join(text.splitlines()[number - 1 : number])
     hint = _odd(line, column) or (_unquoted(line, column) if complaint.startswith("Invalid value") else "")
     error = UserError(f"{shown_as}:{number}: not TOML: {complaint[: found.start()]}{hint}")
-    if not secret_in(line) and len(line) <= WIDEST_LINE:
+    if not _may_tell_a_secret(line) and len(line) <= WIDEST_LINE:
         error.add_note(line)
         error.add_note(" " * (column - 1) + "^")
     return error
 
 
+def _may_tell_a_secret(line: str) -> bool:
+    """Say whether a line holds what looks like a secret, or sets what is called like one."""
+    return bool(secret_in(line)) or names_a_secret(line.partition("=")[0])
+
+
 def _unquoted(line: str, column: int) -> str:
     """Return a hint if an unquoted word is where a value begins."""
     word = re.match(r"[A-Za-z][\w./:-]*", line[column - 1 :])
-    return f': text needs quotes: "{word[0]}"' if word and not secret_in(word[0]) else ""
+    return f': text needs quotes: "{word[0]}"' if word and not _may_tell_a_secret(line) else ""
 
 
 def _odd(line: str, column: int) -> str:

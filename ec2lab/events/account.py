@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Literal
+from typing import Any, Literal
 
 from ec2lab.events import Event, ResourceEvent
 
@@ -68,6 +68,13 @@ class ManualStep(Event, commands="setup-aws"):
     """A command for somebody with more permissions."""
 
     command: str
+
+
+class SecretsPolicy(Event, commands="setup-aws"):
+    """What an instance profile's role must allow for the secrets of experiments."""
+
+    instance_profile: str
+    policy: dict[str, Any]
 
 
 class SetupComplete(Event, commands="setup-aws"):

@@ -232,6 +232,16 @@ class CodeToUpload(Event, commands="plan"):
     summary: str
 
 
+class PlannedSecret(Event, commands="plan"):
+    """A secret that the command would find in its environment."""
+
+    name: str
+    source: str
+    """Where it is kept: env:VARIABLE, ssm:PARAMETER or secretsmanager:SECRET#KEY."""
+    is_set: bool | None
+    """Whether the variable is set where the plan is made; null where the instance reads the secret."""
+
+
 class Forecast(Event, commands="plan"):
     """The maximum cost of a launch."""
 

@@ -27,6 +27,7 @@ from ec2lab.launch.search_loop import SearchLoop
 from ec2lab.launch.wait_for_boot import set_up, tell_of_no_key
 from ec2lab.registry.record import RUN
 from ec2lab.runs.code_archive import keep
+from ec2lab.runs.launcher_secrets import launcher_secrets
 from ec2lab.runs.upload import Delivery, check_ssh_access, upload_code
 from ec2lab.session import Session
 from ec2lab.units import duration_text
@@ -57,6 +58,7 @@ def launch_experiment(
     base = defined.base if defined else name
     with failure_recorded(session), admitted(session, name, base, experiment, count) as budgets:
         check_ssh_access(session, name, experiment)
+        launcher_secrets(name, experiment)
         run = defined.with_code(session.directory) if defined else None
         if run and run.pack:
             keep(session.directory, run.pack.tar)

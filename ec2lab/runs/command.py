@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 from ec2lab.config.models import Experiment
 from ec2lab.config.parameters import as_text
-from ec2lab.hosts.program_packer import sent, unit
+from ec2lab.hosts.program_packer import program, sent, unit
 from ec2lab.templates import render, text_of
 
 DIRECTORY = "/opt/ec2-lab"
@@ -55,10 +55,13 @@ ACCOUNT = "experiment"
 UNITS = "/etc/systemd/system"
 OUTPUT = "experiment-output"
 """The pipe that the command prints into, and the service that writes its log."""
+DEADLINE = "experiment-deadline.service"
 NEEDRESTART = {"/etc/needrestart/conf.d/ec2-lab.conf": "$nrconf{override_rc}{qr(^experiment)}=0;\n"}
 """Ubuntu's servers have needrestart, which restarts what uses a library that unattended-upgrades has replaced: without
 this the command would begin again, in the middle of its work
 (https://github.com/liske/needrestart/blob/master/ex/needrestart.conf, override_rc)."""
+SOURCES, DELIVERED = f"{DIRECTORY}/secrets.json", "/run/ec2-lab/secrets.json"
+"""Where each secret is kept; and the values that a launch brings, in memory alone: /run is a tmpfs."""
 TO_BUCKET = ("experiment-log.service", "experiment-log.timer")
 
 Files = Mapping[str, tuple[str, str]]
@@ -78,6 +81,10 @@ def command_files(name: str, experiment: Experiment) -> Files:
         f"{DIRECTORY}/write-exit-status": ("0755", sent("write-exit-status.py")),
         **{path: ("0644", text) for path, text in NEEDRESTART.items()},
     }
+    if experiment.secrets:
+        sources = {variable: source.as_sent() for variable, source in experiment.secrets.items()}
+        files |= {f"{DIRECTORY}/fetch-secrets": ("0755", program("fetch-secrets.py"))}
+        files |= {SOURCES: ("0644", json.dumps(sources))}
     if experiment.artifact_uri:
         settings = {
             "experiment": name,
@@ -92,5 +99,16 @@ def command_files(name: str, experiment: Experiment) -> Files:
     return files
 
 
+def delivery_deadline(experiment: Experiment) -> Files:
+    """Return the files by which an instance ends a run whose secrets are never brought."""
+    if not experiment.secrets:
+        return {}
+    return {
+        f"{UNITS}/{DEADLINE}": ("0644", unit(text_of(DEADLINE))),
+        f"{DIRECTORY}/delivery-deadline": ("0755", sent("delivery-deadline.py")),
+    }
+
+
 def _service(name: str, experiment: Experiment) -> str:
-    return render("experiment.service.j2", experiment=name, account=ACCOUNT, tells=experiment.artifact_uri is not None)
+    tells, secrets = experiment.artifact_uri is not None, bool(experiment.secrets)
+    return render("experiment.service.j2", experiment=name, account=ACCOUNT, tells=tells, secrets=secrets)

@@ -14,6 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from pydantic import SecretStr
+
 from ec2lab.config.models import Experiment
 from ec2lab.context import ContextThreadPool
 from ec2lab.errors import UserError
@@ -25,8 +27,9 @@ from ec2lab.hosts.ssh import Host
 from ec2lab.hosts.ssh_config import SshTarget
 from ec2lab.launch.run_instances import Instance
 from ec2lab.runs.code_archive import CodeArchive
-from ec2lab.runs.command import DIRECTORY, MODE, command_files, command_script
+from ec2lab.runs.command import DELIVERED, DIRECTORY, MODE, command_files, command_script
 from ec2lab.runs.distributed_env import mpi_hostfile, node_environments
+from ec2lab.runs.launcher_secrets import launcher_secrets
 from ec2lab.session import Session
 
 LONGEST_DELIVERY = 3600.0
@@ -46,17 +49,21 @@ class Delivery:
     @property
     def run(self) -> str:
         """What names the run on its instances: the SHA-256 of code, command and parameters."""
-        sent_to_all = f"{self.pack.sha256 if self.pack else ''}\n{command_script(self.experiment)}"
+        secrets = "".join(f"\n{name}={source}" for name, source in self.experiment.secrets.items())
+        sent_to_all = f"{self.pack.sha256 if self.pack else ''}\n{command_script(self.experiment)}{secrets}"
         return hashlib.sha256(sent_to_all.encode()).hexdigest()
 
     def header(self, environment: Mapping[str, str]) -> bytes:
-        """Return the line that install-code reads first."""
+        """Return the line that install-code reads first. Raises UserError where secrets are missing here by now."""
+        secrets = launcher_secrets(self.name, self.experiment)
         variables = "".join(f"{name}={json.dumps(value)}\n" for name, value in environment.items())
         files = {
             f"{DIRECTORY}/hosts": ("0644", mpi_hostfile(self.instances)),
             f"{DIRECTORY}/experiment.env": (MODE, variables),
             **command_files(self.name, self.experiment),
         }
+        if secrets:
+            files[DELIVERED] = ("0600", json.dumps(secrets, default=SecretStr.get_secret_value))
         told = {
             "run": self.run, "code": self.pack.sha256 if self.pack else "", "files": files,
             "address": environment.get("NODE_ADDRESS", ""), "first": environment.get("MASTER_ADDR", ""),
@@ -66,6 +73,7 @@ class Delivery:
     def __str__(self) -> str:
         parts = [f"the code ({self.pack})"] if self.pack else []
         parts += ["the command"] if self.experiment.command is not None else []
+        parts += ["its secrets"] if any(source.is_from_launcher for source in self.experiment.secrets.values()) else []
         parts += ["the addresses"] if self.experiment.nodes > 1 else []
         return " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))
 

@@ -30,6 +30,7 @@ def answers(instance: str, region: str, user_data: bytes, secret: str = "") -> d
         "meta-data/mac": MAC,
         "meta-data/placement/availability-zone": f"{region}a",
         "meta-data/placement/region": region,
+        "meta-data/services/domain": "amazonaws.com",
         "meta-data/block-device-mapping/ami": "sda1",
         "meta-data/block-device-mapping/root": "/dev/sda1",
         f"{interface}/device-number": "0",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ec2lab.config.models import Experiment
 from ec2lab.launch.part import LaunchContext, LaunchFragment, LaunchPart
-from ec2lab.runs.command import ACCOUNT, command_files
+from ec2lab.runs.command import ACCOUNT, DEADLINE, command_files, delivery_deadline
 
 
 class Command(LaunchPart):
@@ -20,7 +20,8 @@ class Command(LaunchPart):
         """
         if site.experiment.command is None:
             return LaunchFragment()
-        files = {} if site.experiment.needs_code_upload else command_files(site.name, site.experiment)
+        experiment = site.experiment
+        files = delivery_deadline(experiment) if experiment.needs_code_upload else command_files(site.name, experiment)
         account = {"name": ACCOUNT, "groups": ["docker"], "shell": "/bin/bash", "lock_passwd": True}
         return LaunchFragment(
             cloud_init={
@@ -39,4 +40,6 @@ def _begin(experiment: Experiment) -> list[list[str]]:
     begin = [["aws", "--version"]] if experiment.artifact_uri else []
     if not experiment.needs_code_upload:
         begin += [["systemctl", "--no-reload", "enable", "--now", "--no-block", "experiment.service"]]
+    elif experiment.secrets:
+        begin += [["systemctl", "--no-reload", "enable", "--now", DEADLINE]]
     return begin

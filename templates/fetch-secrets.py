@@ -1,0 +1,221 @@
+#!/usr/bin/python3 -I
+"""Put an experiment's secrets where its unit reads them, just before its command begins. Python 3.9 or later.
+
+/opt/ec2-lab/secrets.json says where each is kept. What the launch delivered lies in /run, a tmpfs; Parameter Store and
+Secrets Manager are asked with the credentials of the instance profile, by requests that are signed here: not every
+image has the AWS CLI, and a secret on its standard output is one more copy. What can't be had is written down for
+write-exit-status, in one line, and the command does not begin.
+
+The variables that AWS's own tools heed (AWS_ENDPOINT_URL, AWS_EC2_METADATA_SERVICE_ENDPOINT, https_proxy) are heeded.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import hmac
+import http.client
+import json
+import os
+import pathlib
+import re
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+
+SOURCES = pathlib.Path("/opt/ec2-lab/secrets.json")
+RUNTIME = pathlib.Path("/run/ec2-lab")
+DELIVERED, RESULT, WHY = RUNTIME / "secrets.json", RUNTIME / "secrets.env", RUNTIME / "never-began"
+METADATA = os.environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://169.254.169.254").rstrip("/")
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""No proxy leads to the metadata service, whatever the environment says."""
+PATIENCE = 10
+"""Seconds for each answer."""
+PAUSES = (1, 2, 4, 8, 15, 30, 60)
+"""Seconds between the tries: after two minutes nothing is to be expected."""
+TARGETS = {"ssm": "AmazonSSM.GetParameter", "secretsmanager": "secretsmanager.GetSecretValue"}
+NOT_FOUND, SERVER_ERROR = 404, 500
+THROTTLED = ("ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded")
+
+
+class Missing(Exception):
+    """A secret can't be had, for a reason that waiting does not change."""
+
+
+class Later(Exception):
+    """It can't be had now."""
+
+
+def metadata(path: str, method: str = "GET", **headers: str) -> str:
+    """Return what the instance metadata service says (version 2). Raises Missing, Later."""
+    named = {f"X-aws-ec2-metadata-{name.replace('_', '-')}": value for name, value in headers.items()}
+    asking = urllib.request.Request(f"{METADATA}/latest/{path}", method=method, headers=named)
+    try:
+        return DIRECT.open(asking, timeout=PATIENCE).read(1 << 16).decode()
+    except urllib.error.HTTPError as refused:
+        if refused.code == NOT_FOUND and "security-credentials" in path:
+            raise Missing("the instance has no instance profile, or its role is gone") from refused
+        raise Later(f"the instance metadata service says {refused.code}") from refused
+    except (OSError, http.client.HTTPException) as problem:
+        raise Later(f"the instance metadata service does not answer ({problem})") from problem
+
+
+class Instance:
+    """Who asks: the role of the instance profile, in the instance's region."""
+
+    def __init__(self) -> None:
+        """Ask the metadata service. Raises Missing, Later."""
+        token = metadata("api/token", "PUT", token_ttl_seconds="300")
+        self.region = metadata("meta-data/placement/region", token=token)
+        self.domain = metadata("meta-data/services/domain", token=token)
+        roles = metadata("meta-data/iam/security-credentials/", token=token).split()
+        given = json.loads(metadata(f"meta-data/iam/security-credentials/{roles[0]}", token=token))
+        if given.get("Code") != "Success":
+            raise Later(f"the instance profile has no credentials ({given.get('Code')}: {given.get('Message', '')})")
+        self.key, self.secret, self.token = given["AccessKeyId"], given["SecretAccessKey"], given["Token"]
+
+    def ask(self, service: str, region: str, body: dict) -> dict:
+        """Return a service's answer. Raises Missing, Later."""
+        url = os.environ.get("AWS_ENDPOINT_URL") or f"https://{service}.{region}.{self.domain}"
+        content = json.dumps(body).encode()
+        headers = self.signed(service, region, urllib.parse.urlsplit(url).netloc, content)
+        try:
+            asking = urllib.request.Request(f"{url.rstrip('/')}/", content, headers)
+            return json.loads(urllib.request.urlopen(asking, timeout=PATIENCE).read(1 << 20))
+        except urllib.error.HTTPError as refused:
+            raise problem_of(refused, region) from refused
+        except (OSError, ValueError, http.client.HTTPException) as problem:
+            raise Later(f"{service} in {region} does not answer ({problem})") from problem
+
+    def signed(self, service: str, region: str, host: str, content: bytes) -> dict:
+        """Return the headers of a request, by Signature Version 4
+        (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html).
+        """  # noqa: D205
+        now = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        scope = f"{now[:8]}/{region}/{service}/aws4_request"
+        headers = {
+            "content-type": "application/x-amz-json-1.1", "host": host, "x-amz-date": now,
+            "x-amz-security-token": self.token, "x-amz-target": TARGETS[service],
+        }  # fmt: skip
+        listed = "".join(f"{name}:{value}\n" for name, value in headers.items())
+        names = ";".join(headers)
+        request = f"POST\n/\n\n{listed}\n{names}\n{hashlib.sha256(content).hexdigest()}"
+        to_sign = f"AWS4-HMAC-SHA256\n{now}\n{scope}\n{hashlib.sha256(request.encode()).hexdigest()}"
+        key = f"AWS4{self.secret}".encode()
+        for part in (*scope.split("/"), to_sign):
+            key = hmac.new(key, part.encode(), hashlib.sha256).digest()
+        credential = f"AWS4-HMAC-SHA256 Credential={self.key}/{scope}"
+        return {**headers, "authorization": f"{credential}, SignedHeaders={names}, Signature={key.hex()}"}
+
+
+def problem_of(refused: urllib.error.HTTPError, region: str) -> Exception:
+    """Return what AWS's refusal means, with AWS's own words."""
+    try:
+        said = json.loads(refused.read(1 << 16))
+        code = str(said.get("__type", "")).rpartition("#")[2]
+        message = said.get("message") or said.get("Message") or ""
+    except (ValueError, AttributeError):
+        code, message = "", ""
+    words = f"{code or refused.code} in {region}{f': {message}' if message else ''}"
+    if refused.code >= SERVER_ERROR or code in THROTTLED:
+        return Later(words)
+    hint = " (`make setup-aws` shows the policy that is needed)" if code.startswith("AccessDenied") else ""
+    return Missing(words + hint)
+
+
+def value_of(source: dict, instance: Instance) -> str:
+    """Return a secret that AWS keeps. Raises Missing, Later."""
+    region = source["region"] or instance.region
+    if source["store"] == "ssm":
+        return instance.ask("ssm", region, {"Name": source["id"], "WithDecryption": True})["Parameter"]["Value"]
+    text = instance.ask("secretsmanager", region, {"SecretId": source["id"]}).get("SecretString")
+    if text is None:
+        raise Missing("holds bytes and no text")
+    return of_key(text, source["key"]) if source["key"] else text
+
+
+def of_key(text: str, key: str) -> str:
+    """Return the text that a JSON object has at a key. Raises Missing."""
+    try:
+        found = json.loads(text)[key]
+    except (ValueError, TypeError):
+        raise Missing("is no JSON object") from None
+    except KeyError:
+        raise Missing(f"has no key {key!r}") from None
+    if not isinstance(found, str):
+        raise Missing(f"has no text at {key!r}")
+    return found
+
+
+def patiently(ask):
+    """Return what a function returns that may raise Later, tried again for two minutes. Raises Missing."""
+    for pause in PAUSES:
+        try:
+            return ask()
+        except Later:
+            time.sleep(pause)
+    try:
+        return ask()
+    except Later as late:
+        raise Missing(str(late)) from late
+
+
+def value(name: str, source: dict, delivered: dict, instance: Instance | None) -> str:
+    """Return a secret. Raises Missing."""
+    if instance is None or source["store"] == "env":
+        if name not in delivered:
+            raise Missing("lost, because the instance rebooted before the command began; tear down and launch again")
+        return delivered[name]
+    found = patiently(functools.partial(value_of, source, instance))
+    if "\0" in found:
+        raise Missing("has a NUL, which no environment can hold")
+    return found
+
+
+def all_values(sources: dict) -> dict:
+    """Return every secret by its variable. Raises Missing, which says what is wrong with each, and no value."""
+    delivered = json.loads(DELIVERED.read_text()) if DELIVERED.exists() else {}
+    asks = any(source["store"] != "env" for source in sources.values())
+    instance = patiently(Instance) if asks else None
+    values, problems = {}, []
+    for name, source in sources.items():
+        try:
+            values[name] = value(name, source, delivered, instance)
+        except Missing as why:
+            problems.append(f"{name} ({source['store']}:{source['id']}): {why}")
+    if problems:
+        raise Missing("; ".join(problems))
+    return values
+
+
+def write(path: pathlib.Path, text: str) -> None:
+    """Write a file that only root can read, at any time."""
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def assignment(name: str, value: str) -> str:
+    """Return a line of an environment file (systemd.exec(5), EnvironmentFile=): quoted, so line breaks are its own."""
+    quoted = re.sub(r'([\\"$`])', r"\\\1", value)
+    return f'{name}="{quoted}"\n'
+
+
+def main() -> int:
+    """Fetch all of them, or none; what the launch delivered is gone from here on."""
+    try:
+        values = all_values(json.loads(SOURCES.read_text()))
+    except (Missing, OSError, ValueError, LookupError) as why:
+        line = " ".join(str(why).split())[:2000]
+        write(WHY, f"the command never began: secrets: {line}")
+        return 1
+    finally:
+        DELIVERED.unlink(missing_ok=True)
+    write(RESULT, "".join(assignment(name, value) for name, value in values.items()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
