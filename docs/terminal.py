@@ -1,8 +1,8 @@
-"""Records docs/terminal.svg: a launch, what lives, and a teardown, as a terminal shows them.
+"""Records docs/terminal.svg: the terminal output of a launch, a status and a teardown.
 
     make demo-svg
 
-Runs the real commands in a directory of its own, on a local cloud that begins again.
+Runs the real commands in a temporary directory, on a new local cloud.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ BROUGHT = (
 )  # fmt: skip
 COLUMNS = 118
 OVERWRITTEN = re.compile(r"[^\n]*\r\x1b\[K")
-"""A line of progress, which the next one took the place of."""
+"""A line of progress, replaced by the next one."""
 FONT_FACES = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
-"""They name a server; whoever looks at the picture has a font of equal widths."""
+"""They refer to a server; every viewer has a monospaced font."""
 THEME = TerminalTheme(
     (24, 26, 31), (216, 219, 226),
     [(24, 26, 31), (224, 108, 117), (152, 195, 121), (229, 192, 123), (97, 175, 239), (198, 120, 221),
@@ -48,7 +48,7 @@ def main() -> None:
         for name in ("lab.toml", "experiments/demo.toml"):
             (lab / name).parent.mkdir(exist_ok=True)
             (lab / name).write_text((REPOSITORY / name).read_text())
-        run("make local-cloud", lab)  # its start is not what the picture is about
+        run("make local-cloud", lab)  # not part of the picture
         try:
             shown = [(command, run(command, lab)) for command in COMMANDS]
         finally:
