@@ -95,11 +95,11 @@ def _retained_volume(event: RetainedVolume) -> list[str]:
 
 def _would_delete(event: WouldDelete) -> str:
     if event.name:
-        return f"  goes  {event.name}  {event.id}  {event.region}  {_at_most(event.dollars_per_month)}"
+        return f"  deleted  {event.name}  {event.id}  {event.region}  {_at_most(event.dollars_per_month)}"
     return " ".join(filter(None, (f"  {event.experiment}  {_resource(event)}", event.instance_type, event.zone)))
 
 
-OWNED = {"would-delete": "goes", "retained": "stays", "foreign": "another lab's", "copy": "a copy"}
+OWNED = {"would-delete": "deleted", "retained": "retained", "foreign": "another lab's", "copy": "a copy"}
 
 
 def _owned_resource(event: OwnedResource) -> str:
@@ -392,7 +392,7 @@ LINES: Mapping[str, tuple[Style, Text]] = {
     "would-delete": (None, _would_delete),
     "retained-volume": (None, _retained_volume),
     "no-match": (None, "{pattern}: nothing that lives matches"),
-    "records-dropped": (None, lambda e: f"{e.experiment}: struck out of the registry: {', '.join(e.ids)}"),
+    "records-dropped": (None, lambda e: f"{e.experiment}: removed from the registry: {', '.join(e.ids)}"),
     "owned-resource": (None, _owned_resource),
     "data-cost": (
         None, lambda e: f"  datasets and kept volumes: {_with_unknown(e.dollars_per_month, e.unknown_prices)}",
@@ -401,7 +401,7 @@ LINES: Mapping[str, tuple[Style, Text]] = {
     "audit-summary": (_audit_summary_style, _audit_summary),
     "malformed-tag": (YELLOW, f"  {RESOURCE}: its tag {{key}} = {{value!r}} is not {{expected}}"),
     "skipped": (None, f"  left alone: {RESOURCE}, {{reason}}"),
-    "audit-fixed": (GREEN, lambda e: f"{len(e.deleted)} deleted, {len(e.dropped)} struck out of the registry"),
+    "audit-fixed": (GREEN, lambda e: f"{len(e.deleted)} deleted, {len(e.dropped)} removed from the registry"),
     "imported": (
         GREEN,
         lambda e: f"{len(e.ids)} written into the registry{', of ' if e.experiments else ''}{', '.join(e.experiments)}",

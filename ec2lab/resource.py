@@ -96,7 +96,7 @@ class ResourceType(ABC):
         **dict.fromkeys(("created_resources", "tagged"), several(Resource, "Resource")),
         **dict.fromkeys(("created_in", "find", "whole", "by_id"), several(Mapping, "mapping")),
         **dict.fromkeys(("id_in", "state_in", "idle"), one(str, "text")),
-        **dict.fromkeys(("details_in", "looked_up", "unknown_in"), one(Mapping, "mapping")),
+        **dict.fromkeys(("details_in", "extra_details", "unknown_in"), one(Mapping, "mapping")),
         "ended_by": several(str, "id"),
         "held_by": several(str, "text"),
         "resource": one(Resource, "Resource"),
@@ -226,7 +226,9 @@ class ResourceType(ABC):
         del cloud, resource
         return ()
 
-    def looked_up(self, cloud: Cloud, region: str, resources: Sequence[Resource]) -> Mapping[str, Mapping[str, str]]:
+    def extra_details(
+        self, cloud: Cloud, region: str, resources: Sequence[Resource]
+    ) -> Mapping[str, Mapping[str, str]]:
         """Return, by id, what a person wants to see of resources in a region and their description does not tell."""
         del cloud, region, resources
         return {}

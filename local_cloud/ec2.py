@@ -23,7 +23,7 @@ from local_cloud.client_tokens import ClientTokens
 from local_cloud.default_subnets import zones_for
 from local_cloud.hosts import Hosts
 from local_cloud.lifecycle import CODES, Instances, backend
-from local_cloud.placement import Placed, Wanted, place
+from local_cloud.placement import Placed, PlacementRequest, place
 from local_cloud.placement_groups import PlacementGroups
 from local_cloud.regions import with_opt_in_states
 from local_cloud.request import ACCOUNT, Call
@@ -165,10 +165,10 @@ class Ec2:
             default_zones = zones_for(call.region, pinned, market)
         if reserved:
             return Placed(reserved.zone, reservations.room_in(reserved, pinned, least, most), None, reserved)
-        wanted = Wanted(call.region, params["InstanceType"], market, pinned, least, most)
+        wanted = PlacementRequest(call.region, params["InstanceType"], market, pinned, least, most)
         return self._place(wanted, None if subnet else default_zones)
 
-    def _place(self, wanted: Wanted, among: set[str] | None = None) -> Placed:
+    def _place(self, wanted: PlacementRequest, among: set[str] | None = None) -> Placed:
         """Place instances, in one of some zones where none is named."""
         offered = validation.offered_zones(wanted.region, wanted.instance_type)
         if among is not None:
@@ -186,7 +186,7 @@ class Ec2:
         for instance in found:
             if instance.state == "stopped":
                 zone = instance.availability_zone
-                wanted = Wanted(call.region, instance.instance_type, instance.lifecycle or ON_DEMAND, zone)
+                wanted = PlacementRequest(call.region, instance.instance_type, instance.lifecycle or ON_DEMAND, zone)
                 placed[instance.id] = self._place(wanted)
         answer = self.ask_moto(call)
         for instance in found:

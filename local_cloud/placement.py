@@ -16,7 +16,7 @@ configurations."
 
 
 @dataclass(frozen=True)
-class Wanted:
+class PlacementRequest:
     """What a RunInstances request asks for."""
 
     region: str
@@ -38,7 +38,7 @@ class Placed:
     """Whose capacity it is."""
 
 
-def place(wanted: Wanted, offered: list[str], scenario: Scenario, alive_under: AliveUnder) -> Placed:
+def place(wanted: PlacementRequest, offered: list[str], scenario: Scenario, alive_under: AliveUnder) -> Placed:
     """Grant a request in one zone, or raise the Problem that EC2 would return."""
     refusing: list[Capacity] = []
     for zone in _zones(wanted, offered):
@@ -56,7 +56,7 @@ def place(wanted: Wanted, offered: list[str], scenario: Scenario, alive_under: A
     raise Problem(refusing[0].code, refusing[0].message or _message(refusing[0].code, wanted, elsewhere))
 
 
-def _zones(wanted: Wanted, offered: list[str]) -> list[str]:
+def _zones(wanted: PlacementRequest, offered: list[str]) -> list[str]:
     """Return the possible zones. Raises Problem where the type is not offered."""
     if not offered:
         raise Problem("Unsupported", NOT_SUPPORTED)
@@ -70,7 +70,7 @@ def _zones(wanted: Wanted, offered: list[str]) -> list[str]:
     return [wanted.zone] if wanted.zone else offered
 
 
-def _rule(wanted: Wanted, zone: str, scenario: Scenario) -> Capacity | None:
+def _rule(wanted: PlacementRequest, zone: str, scenario: Scenario) -> Capacity | None:
     pool = (wanted.region, zone, wanted.instance_type, wanted.market)
     return next((rule for rule in scenario.capacity if rule.covers(*pool)), None)
 
@@ -81,7 +81,7 @@ def _room(rule: Capacity | None, most: int, alive_under: AliveUnder) -> int:
     return max(0, rule.available - alive_under(rule))
 
 
-def _message(code: str, wanted: Wanted, elsewhere: list[str]) -> str:
+def _message(code: str, wanted: PlacementRequest, elsewhere: list[str]) -> str:
     """Return EC2's own message."""
     soon = "Our system will be working on provisioning additional capacity."
     instance_type = wanted.instance_type

@@ -35,7 +35,7 @@ def dataset_prune(
     Exit status: 1 if a deletion failed; 3 if a region did not respond.
     """
     from ec2lab.datasets.costs import price_snapshots
-    from ec2lab.datasets.dataset import data_registries, list_snapshots_in, told_by, usable
+    from ec2lab.datasets.dataset import data_registries, list_snapshots_in, snapshots_in, usable
     from ec2lab.datasets.prune import in_use, not_ours, surplus
     from ec2lab.events import RegionsUnavailable
     from ec2lab.regions import region_names
@@ -48,7 +48,7 @@ def dataset_prune(
     with open_session("dataset-prune") as session:
         console.hint(session.cloud.banner)
         responses = list_snapshots_in(session, region_names(regions) or known_regions(session), dataset or None)
-        there = usable(told_by(responses), data_registries(session))
+        there = usable(snapshots_in(responses), data_registries(session))
         beyond, use = surplus(there, keep), in_use(session, there)
         for line in use.broken:
             warn(line)

@@ -27,7 +27,7 @@ def dataset_verify(
     Exit status: 0 if everything matches; 1 if anything differs; 3 if a region did not respond.
     """
     from ec2lab.aws.region_queries import not_seen
-    from ec2lab.datasets.dataset import data_registries, list_snapshots_in, newest, told_by, usable
+    from ec2lab.datasets.dataset import data_registries, list_snapshots_in, newest, snapshots_in, usable
     from ec2lab.events import RegionsUnavailable
     from ec2lab.regions import region_names
     from ec2lab.session import open_session
@@ -39,7 +39,7 @@ def dataset_verify(
         console.hint(session.cloud.banner)
         places = region_names(regions) or session.lab.regions
         responses = list_snapshots_in(session, places, dataset)
-        there = usable(told_by(responses), data_registries(session))
+        there = usable(snapshots_in(responses), data_registries(session))
         meant = [newest(s for s in there if s.region == r and version in ("", s.version)) for r in places]
         found = [snapshot for snapshot in meant if snapshot]
         if not found:

@@ -24,7 +24,7 @@ def datasets(dataset: DatasetName = "", regions: Regions = "", wide: Wide = Fals
     Exit status: 3 if a region did not respond.
     """
     from ec2lab.datasets.costs import price_snapshots
-    from ec2lab.datasets.dataset import list_snapshots_in, told_by
+    from ec2lab.datasets.dataset import list_snapshots_in, snapshots_in
     from ec2lab.events import RegionsUnavailable
     from ec2lab.regions import region_names
     from ec2lab.session import open_session
@@ -35,7 +35,7 @@ def datasets(dataset: DatasetName = "", regions: Regions = "", wide: Wide = Fals
         console.hint(session.cloud.banner)
         places = region_names(regions) or known_regions(session)
         responses = list_snapshots_in(session, places, dataset or None)
-        costs = price_snapshots(session, told_by(responses))
+        costs = price_snapshots(session, snapshots_in(responses))
         found = sorted(
             costs.snapshots, key=lambda c: (c.snapshot.dataset, c.snapshot.made, places.index(c.snapshot.region))
         )

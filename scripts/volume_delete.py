@@ -17,18 +17,18 @@ def volume_delete(volume: VolumeId = "", yes: Confirm = False, as_json: AsJson =
     from ec2lab.errors import UserError
     from ec2lab.events.datasets import Deleted, VolumeRetained
     from ec2lab.session import open_session
-    from ec2lab.volumes.retention import kept_volume
+    from ec2lab.volumes.retention import get_retained_volume
 
     if not volume:
         raise UserError("VOLUME: which? (`make audit` lists those that are kept)")
     console = Console(as_json=as_json)
     with open_session("volume-delete") as session:
         console.hint(session.cloud.banner)
-        found = kept_volume(session, volume)
-        resource, kept = found.resource, found.kept
+        found = get_retained_volume(session, volume)
+        resource, retention = found.resource, found.retention
         size = resource.details.get("size", "")
-        message = f"({resource.region}), {size}, kept {kept}"
-        console.emit(VolumeRetained(id=volume, retain_until=kept.until, reason=kept.reason, message=message))
+        message = f"({resource.region}), {size}, kept {retention}"
+        console.emit(VolumeRetained(id=volume, retain_until=retention.until, reason=retention.reason, message=message))
         if resource.state == "in-use":
             raise UserError(f"{volume} is attached to an instance; `make volume-unmount` gives it back first")
         if not yes:

@@ -23,15 +23,19 @@ def volume_retain(volume: VolumeId = "", length: KeepFor = "", reason: Why = "",
     from ec2lab.errors import UserError
     from ec2lab.events.datasets import VolumeRetained
     from ec2lab.session import open_session
-    from ec2lab.volumes.retention import kept_volume, retain_for
+    from ec2lab.volumes.retention import get_retained_volume, retain_for
 
     if not volume:
         raise UserError("VOLUME: which? (`make audit` lists those that are kept)")
     console = Console(as_json=as_json)
     with open_session("volume-retain") as session:
         console.hint(session.cloud.banner)
-        kept = retain_for(session, kept_volume(session, volume), length, reason)
-        console.emit(VolumeRetained(id=volume, retain_until=kept.until, reason=kept.reason, message=f"is kept {kept}"))
+        retention = retain_for(session, get_retained_volume(session, volume), length, reason)
+        console.emit(
+            VolumeRetained(
+                id=volume, retain_until=retention.until, reason=retention.reason, message=f"is kept {retention}"
+            )
+        )
 
 
 if __name__ == "__main__":

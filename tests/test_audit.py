@@ -268,7 +268,7 @@ def test_a_kept_volume_is_shown_with_its_cost_and_is_no_alarm(lab):
     assert lab.launch().code == 0
     assert lab.teardown().code == 0
     code, _, found = audit(lab)
-    assert (code, [(f["finding"], f["dollars_per_month"]) for f in found]) == (0, [("kept", 8.0)])
+    assert (code, [(f["finding"], f["dollars_per_month"]) for f in found]) == (0, [("retained", 8.0)])
 
 
 def test_a_region_that_may_not_be_asked_is_told_of_and_stops_no_other(running, cloud):

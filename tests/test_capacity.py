@@ -37,7 +37,7 @@ def asked(search, answers):
         pools.append(pool)
         if (refusal := answers(pool)) is None:
             break
-        search.refused(pool, refusal)
+        search.record_failure(pool, refusal)
     return pools
 
 
@@ -70,14 +70,14 @@ def test_a_quota_of_the_regions_storage_or_network_rules_the_region_out_whatever
 
 def test_one_spot_quota_says_nothing_of_another_though_the_family_is_one():
     looking = search(types=["p5.48xlarge", "p4d.24xlarge"], markets=[SPOT])
-    looking.refused(Pool("us-east-1", "p5.48xlarge", SPOT), QUOTA)
+    looking.record_failure(Pool("us-east-1", "p5.48xlarge", SPOT), QUOTA)
     assert looking.exclusion_reason(Pool("us-east-1", "p5en.48xlarge", SPOT))
     assert not looking.exclusion_reason(Pool("us-east-1", "p4d.24xlarge", SPOT))
 
 
 def test_what_is_not_supported_on_spot_may_be_on_demand():
     looking = search(markets=MARKETS)
-    looking.refused(Pool("us-east-1", "g5.12xlarge", SPOT), NOT_HERE)
+    looking.record_failure(Pool("us-east-1", "g5.12xlarge", SPOT), NOT_HERE)
     assert looking.exclusion_reason(Pool("us-east-1", "g5.12xlarge", SPOT))
     assert not looking.exclusion_reason(Pool("us-east-1", "g5.12xlarge", ON_DEMAND))
 
@@ -85,7 +85,7 @@ def test_what_is_not_supported_on_spot_may_be_on_demand():
 def test_a_zone_without_a_default_subnet_is_out_for_all_types_and_markets():
     looking = search(markets=MARKETS)
     message = "No default subnet for availability zone: 'us-east-1b'."
-    looking.refused(Pool("us-east-1", "g5.12xlarge", SPOT, "us-east-1b"), ApiError("InvalidInput", message, 400))
+    looking.record_failure(Pool("us-east-1", "g5.12xlarge", SPOT, "us-east-1b"), ApiError("InvalidInput", message, 400))
     assert looking.exclusion_reason(Pool("us-east-1", "p4d.24xlarge", ON_DEMAND, "us-east-1b"))
     assert not looking.exclusion_reason(Pool("us-east-1", "p4d.24xlarge", ON_DEMAND, "us-east-1a"))
 
@@ -100,15 +100,15 @@ def test_a_named_subnet_that_is_gone_leaves_the_others_of_the_region():
 
 def test_an_error_is_everywhere_s_only_when_every_region_says_so():
     looking = search(REGIONS[:2])
-    looking.refused(Pool("us-east-1", "g5.12xlarge", ON_DEMAND), ApiError("AuthFailure", "", 401))
-    assert looking.said_everywhere() is None
+    looking.record_failure(Pool("us-east-1", "g5.12xlarge", ON_DEMAND), ApiError("AuthFailure", "", 401))
+    assert looking.global_error() is None
     looking.exclude_region("us-west-2", "denied", ApiError("UnauthorizedOperation", "", 403))
-    assert looking.said_everywhere().region == "us-east-1"
+    assert looking.global_error().region == "us-east-1"
 
 
 def test_a_quota_rules_out_the_whole_family_in_that_region_and_market_and_nothing_else():
     looking = search(markets=MARKETS)
-    looking.refused(Pool("us-east-1", "g5.12xlarge", SPOT), QUOTA)
+    looking.record_failure(Pool("us-east-1", "g5.12xlarge", SPOT), QUOTA)
     assert looking.exclusion_reason(Pool("us-east-1", "g4dn.xlarge", SPOT, "us-east-1a"))
     assert not looking.exclusion_reason(Pool("us-east-1", "g5.12xlarge", ON_DEMAND))
     assert not looking.exclusion_reason(Pool("us-east-1", "p4d.24xlarge", SPOT))
@@ -117,7 +117,7 @@ def test_a_quota_rules_out_the_whole_family_in_that_region_and_market_and_nothin
 
 def test_a_type_not_offered_in_a_zone_is_out_there_alone():
     looking = search()
-    looking.refused(
+    looking.record_failure(
         Pool("us-east-1", "g5.12xlarge", ON_DEMAND), ApiError("Unsupported", "not supported in (us-east-1b)", 400)
     )
     assert looking.exclusion_reason(Pool("us-east-1", "g5.12xlarge", ON_DEMAND, "us-east-1b"))

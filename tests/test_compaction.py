@@ -104,7 +104,7 @@ def unresolved(known):
 
 def retained(records):
     volumes = History(records).volumes(datetime.min.replace(tzinfo=UTC))
-    return {volume.id for volume in volumes if volume.kept and volume.ended is None}
+    return {volume.id for volume in volumes if volume.retained and volume.ended is None}
 
 
 RESOLVED_BY_ANOTHERS = [

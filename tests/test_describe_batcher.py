@@ -30,14 +30,14 @@ class Ec2:
         return [{"Reservations": [{"Instances": instances}]}]
 
 
-def looking(looks, ids, others):
+def looking(batcher, ids, others):
     """Look for the first while AWS takes its time, and for the others meanwhile; return what each found."""
-    ec2 = looks._ec2  # noqa: SLF001 - our own
+    ec2 = batcher._ec2  # noqa: SLF001 - our own
     with ThreadPoolExecutor(len(others) + 1) as team:
-        first = team.submit(looks.look, ids)
+        first = team.submit(batcher.describe, ids)
         assert ec2.begun.wait(10)
-        rest = [team.submit(looks.look, some) for some in others]
-        while len(looks._next.ids) < sum(map(len, others)):  # noqa: SLF001
+        rest = [team.submit(batcher.describe, some) for some in others]
+        while len(batcher._next.ids) < sum(map(len, others)):  # noqa: SLF001
             pass
         ec2.may_answer.set()
         return [future.exception() or future.result() for future in (first, *rest)]
@@ -58,16 +58,16 @@ def test_what_aws_does_not_show_yet_is_left_out_and_spoils_nobody_elses_look():
 def test_a_failed_call_is_heard_of_by_all_who_shared_it_and_the_next_is_a_new_one():
     ec2 = Ec2()
     ec2.problem = ConnectionError("gone")
-    looks = DescribeBatcher(ec2)
-    assert {type(problem) for problem in looking(looks, ["i-0"], [["i-1"], ["i-2"]])} == {ConnectionError}
+    batcher = DescribeBatcher(ec2)
+    assert {type(problem) for problem in looking(batcher, ["i-0"], [["i-1"], ["i-2"]])} == {ConnectionError}
     ec2.problem = None
-    assert looks.look(["i-3"]) == [{"InstanceId": "i-3"}]
+    assert batcher.describe(["i-3"]) == [{"InstanceId": "i-3"}]
 
 
 def test_more_than_a_filter_takes_are_asked_for_in_several_calls():
     ec2 = Ec2()
     ec2.may_answer.set()
-    assert len(DescribeBatcher(ec2).look([f"i-{number}" for number in range(450)])) == 450
+    assert len(DescribeBatcher(ec2).describe([f"i-{number}" for number in range(450)])) == 450
     assert [len(values) for values in ec2.asked] == [200, 200, 50]
 
 
@@ -75,5 +75,5 @@ def test_more_than_a_filter_takes_are_asked_for_in_several_calls():
 def test_alone_it_asks_at_once(ids):
     ec2 = Ec2()
     ec2.may_answer.set()
-    DescribeBatcher(ec2).look(ids)
+    DescribeBatcher(ec2).describe(ids)
     assert len(ec2.asked) == len(ids)

@@ -9,7 +9,7 @@ from ec2lab.aws.identity import Identity
 from ec2lab.doctor.check import Check
 from ec2lab.doctor.checks.account import Credentials, Quotas, Regions
 from ec2lab.doctor.checks.computer import Clock, Files
-from ec2lab.doctor.checks.data import DataSets, KeptVolumes
+from ec2lab.doctor.checks.data import DataSets, RetainedVolumes
 from ec2lab.doctor.checks.ssh import Address
 from ec2lab.doctor.context import open_readonly
 from ec2lab.doctor.runner import run_checks
@@ -320,15 +320,15 @@ def test_a_data_set_that_a_region_lacks_is_named_with_the_command_that_copies_it
 
 def test_a_volume_that_is_kept_past_its_day_is_named_with_what_can_be_done_and_others_are_well(lab, look, cloud):
     ours = kept_volume(cloud, until="2999-01-01")
-    assert look(KeptVolumes()) == [("retention-ok", "us-east-1, us-west-2: no volume is kept past its day")]
+    assert look(RetainedVolumes()) == [("retention-ok", "us-east-1, us-west-2: no volume is past its retention")]
     over = kept_volume(cloud, until="2026-01-31", because="until the paper is out")
     said = "until 2026-01-31: until the paper is out (since 2026-01-01, after speech)"
-    assert look(KeptVolumes()) == [
-        ("retention-expired", f"{over} in us-east-1 was to be kept {said}"),
-        ("retention-ok", "us-west-2: no volume is kept past its day"),
+    assert look(RetainedVolumes()) == [
+        ("retention-expired", f"{over} in us-east-1 was to be retained {said}"),
+        ("retention-ok", "us-west-2: no volume is past its retention"),
     ]
     with open_readonly(lab.path, "") as looked_at:
-        (remedy,) = [found.remedy for _, found in run_checks(looked_at, [KeptVolumes()]) if found.remedy]
+        (remedy,) = [found.remedy for _, found in run_checks(looked_at, [RetainedVolumes()]) if found.remedy]
     assert f"`make volume-delete VOLUME={over} YES=1`" in remedy
     assert ours not in remedy
 

@@ -162,7 +162,7 @@ def test_zones_are_known_by_their_region_whatever_aws_calls_them():
     text = "in (us-west-2-lax-1a), us-west-2b or ec2.us-west-2.amazonaws.com, arn:aws:ec2:us-west-2:1"
     assert zones_in(text, "us-west-2") == ["us-west-2-lax-1a", "us-west-2b"]
     assert zones_in("choosing eusc-de-east-1a.", "eusc-de-east-1") == ["eusc-de-east-1a"]
-    assert ApiError("Unsupported", IN_ZONE, 400, region="us-east-1").zone_refused == "us-east-1e"
+    assert ApiError("Unsupported", IN_ZONE, 400, region="us-east-1").unavailable_zone == "us-east-1e"
 
 
 @pytest.mark.parametrize(

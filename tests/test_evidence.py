@@ -8,7 +8,7 @@ from ec2lab.capacity_pools import Market, Pool
 from ec2lab.launch.part import LaunchFragment
 from ec2lab.launch.request import build_request, pool_of
 from ec2lab.plugins import Plugins
-from ec2lab.registry.evidence import Says, is_shown, stand_alone, what_it_says
+from ec2lab.registry.evidence import Outcome, is_shown, outcome_of, stand_alone
 from ec2lab.registry.record import Event, Record
 from ec2lab.resource import Resource, resource_types
 
@@ -64,24 +64,24 @@ def test_what_came_with_an_instance_does_not_stand_alone():
 @pytest.mark.parametrize(
     ("code", "status", "retries", "says"),
     [
-        ("InsufficientInstanceCapacity", 500, 0, Says.NOTHING_MADE),
-        ("VcpuLimitExceeded", 400, 0, Says.NOTHING_MADE),
-        ("IdempotentInstanceTerminated", 400, 0, Says.NOTHING_MADE),
-        ("IdempotentParameterMismatch", 400, 0, Says.NOT_NOW),
-        ("UnauthorizedOperation", 403, 0, Says.NOT_NOW),
-        ("AuthFailure", 401, 0, Says.NOT_NOW),
-        ("RequestExpired", 400, 0, Says.NOT_NOW),
-        ("RequestLimitExceeded", 503, 0, Says.NOT_NOW),
-        ("NoCredentialsError", None, 0, Says.NOT_NOW),
-        ("InternalError", 500, 0, Says.NOTHING),
-        ("ReadTimeoutError", None, 0, Says.NOTHING),
-        ("InvalidGroup.Duplicate", 400, 0, Says.NOTHING_MADE),
-        ("InvalidGroup.Duplicate", 400, 1, Says.NOTHING),
+        ("InsufficientInstanceCapacity", 500, 0, Outcome.NOTHING_MADE),
+        ("VcpuLimitExceeded", 400, 0, Outcome.NOTHING_MADE),
+        ("IdempotentInstanceTerminated", 400, 0, Outcome.NOTHING_MADE),
+        ("IdempotentParameterMismatch", 400, 0, Outcome.NOT_NOW),
+        ("UnauthorizedOperation", 403, 0, Outcome.NOT_NOW),
+        ("AuthFailure", 401, 0, Outcome.NOT_NOW),
+        ("RequestExpired", 400, 0, Outcome.NOT_NOW),
+        ("RequestLimitExceeded", 503, 0, Outcome.NOT_NOW),
+        ("NoCredentialsError", None, 0, Outcome.NOT_NOW),
+        ("InternalError", 500, 0, Outcome.NOTHING),
+        ("ReadTimeoutError", None, 0, Outcome.NOTHING),
+        ("InvalidGroup.Duplicate", 400, 0, Outcome.NOTHING_MADE),
+        ("InvalidGroup.Duplicate", 400, 1, Outcome.NOTHING),
     ],
 )
 def test_what_an_error_says_of_the_call(code, status, retries, says):
     error = {"code": code, "message": "", "http_status": status, "retries": retries}
-    assert what_it_says(Record(event=Event.ERROR, parent_id="x", operation="RunInstances", error=error)) is says
+    assert outcome_of(Record(event=Event.ERROR, parent_id="x", operation="RunInstances", error=error)) is says
 
 
 markets = st.sampled_from(["on-demand", "spot", "reservation:cr-1", "capacity-block:cr-2"]).map(Market.parse)

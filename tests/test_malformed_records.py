@@ -95,7 +95,7 @@ def test_what_is_over_is_put_away_and_malformed_records_stay_as_they_are(tmp_pat
     session.registry.append(Record(event=Event.ANNOTATION, annotation={"something": "new"}))
     assert [entry for entry in json.loads(path.read_text()) if entry in MALFORMED.values()] == [*MALFORMED.values()]
     assert [list(record.annotation) for record in session.registry.records()] == [
-        ["kept_bytes"],
+        ["live_bytes"],
         ["discovered"],
         ["something"],
     ]

@@ -74,14 +74,14 @@ def test_a_price_that_is_fresh_on_disk_is_asked_of_nobody(path):
 
 
 def test_a_price_of_last_week_is_asked_for_again_and_does_where_aws_cannot_be_asked(path):
-    PriceCache(path).keep({str(G5): Known(1.5, NOW - 8 * DAY)})
+    PriceCache(path).store({str(G5): Known(1.5, NOW - 8 * DAY)})
     refused = Aws(allowed=False)
     of_old = sources(path, refused)
     assert of_old.listed(G5) == 1.5
     assert [origin.at.date() for origin in of_old.origins()] == [(NOW - 8 * DAY).date()]
     assert sources(path, refused).listed(G5) == 1.5
     assert refused.asked == ["list"], "who may not ask is not made to wait for it each time"
-    PriceCache(path).keep({REFUSED.format(LIST): Known(None, NOW - timedelta(hours=2))})
+    PriceCache(path).store({REFUSED.format(LIST): Known(None, NOW - timedelta(hours=2))})
     assert sources(path, Aws(2.5)).listed(G5) == 2.5
 
 
@@ -133,7 +133,7 @@ def test_a_cache_that_cannot_be_written_costs_no_price(tmp_path):
 
 def keep_some(path, name):
     for number in range(40):
-        PriceCache(path).keep({f"{name} {number}": Known(1.0, NOW)})
+        PriceCache(path).store({f"{name} {number}": Known(1.0, NOW)})
 
 
 def test_several_processes_lose_nothing_of_each_others(path):
@@ -170,7 +170,7 @@ def test_what_is_older_than_aws_keeps_is_unknown_unless_it_was_kept_here(path):
     assert spot(sources(path, aws), 100 * DAY, 95 * DAY).dollars(began, ended) is None
     assert aws.asked == []
     old = SpotHistory(NOW - 101 * DAY, NOW - 94 * DAY, {ZONE: ((NOW - 110 * DAY, 0.5),)})
-    PriceCache(path).keep(spot={"us-east-1 g5.xlarge": old})
+    PriceCache(path).store(spot={"us-east-1 g5.xlarge": old})
     assert spot(sources(path, aws), 100 * DAY, 95 * DAY).dollars(began, ended) == pytest.approx(5 * 24 * 0.5)
 
 

@@ -74,7 +74,7 @@ def test_all_that_is_kept_is_for_the_owner_alone(loose, run, no_umask):
     SshConfig(loose.path).write("demo", [], None)
     SshConfig(loose.path).pin("demo", "i-1", ["ssh-ed25519 AAAA"])
     assert SshConfig(loose.path).config.exists()
-    PriceCache(loose.path / ".cache/prices.json").keep({})
+    PriceCache(loose.path / ".cache/prices.json").store({})
     disk_cache.write(loose.path / ".cache/programs/a", {})
     assert list((loose.path / ".code").iterdir())
     assert list((loose.path / ".datasets").iterdir())
@@ -140,12 +140,12 @@ def test_what_has_no_end_is_not_written_to(tmp_path, lay):
 
 
 def test_what_has_no_end_in_place_of_kept_code_is_replaced_by_it(tmp_path, lay):
-    digest = code_archive.keep(tmp_path, b"code")
+    digest = code_archive.store_code(tmp_path, b"code")
     path = tmp_path / ".code" / digest
     path.unlink()
-    assert code_archive.kept(tmp_path, lay(path).name) is None
-    code_archive.keep(tmp_path, b"code")
-    assert code_archive.kept(tmp_path, digest) == b"code"
+    assert code_archive.load_code(tmp_path, lay(path).name) is None
+    code_archive.store_code(tmp_path, b"code")
+    assert code_archive.load_code(tmp_path, digest) == b"code"
 
 
 def test_what_has_no_end_among_the_locks_is_named(tmp_path, lay):

@@ -36,7 +36,7 @@ def bucket():
 
 
 def test_too_fast_to_the_last_made_nothing_so_the_next_pool_may_be_asked(bucket):
-    with pytest.raises(asking.Refused):
+    with pytest.raises(asking.RequestRejected):
         asking.ask(Ec2(TOO_FAST), {}, "t", bucket)
 
 
@@ -48,13 +48,13 @@ def test_a_token_whose_instance_is_dead_is_replaced_and_one_of_ours_for_another_
     ec2 = Ec2(dead, {"Instances": [{"InstanceId": "i-1"}]})
     assert asking.ask(ec2, {}, "t", bucket) == [{"InstanceId": "i-1"}]
     assert len(ec2.tokens) == 2
-    with pytest.raises(asking.Refused, match="IdempotentParameterMismatch"):
+    with pytest.raises(asking.RequestRejected, match="IdempotentParameterMismatch"):
         asking.ask(Ec2(ours), {}, "t", bucket)
 
 
 def test_a_server_that_does_not_know_the_operation_has_not_begun_it(bucket):
     unknown = ClientError({"Error": {"Code": "501"}, "ResponseMetadata": {"HTTPStatusCode": 501}}, "RunInstances")
-    with pytest.raises(asking.Refused):
+    with pytest.raises(asking.RequestRejected):
         asking.ask(Ec2(unknown), {}, "t", bucket)
 
 
@@ -71,7 +71,7 @@ class Looks:
     def __init__(self, *states):
         self.states = list(states)
 
-    def look(self, ids):
+    def describe(self, ids):
         state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
         return [{"InstanceId": identity, "State": {"Name": state}} for identity in ids]
 

@@ -48,7 +48,7 @@ def sent(requests, size, refill, every=0.0):
             if aws.takes():
                 bucket.granted()
                 break
-            bucket.refused(sent_at)
+            bucket.on_throttled(sent_at)
             refusals += 1
     return clock() - 100.0, refusals
 
@@ -71,7 +71,7 @@ def test_a_hundred_threads_that_all_wait_take_what_the_bucket_allows_where_awss_
                 granted = aws.takes()
             if granted:
                 return bucket.granted()
-            bucket.refused(sent_at)
+            bucket.on_throttled(sent_at)
             refusals.append(number)
 
     with ThreadPoolExecutor(100) as threads:
@@ -86,7 +86,7 @@ def test_refusals_of_requests_that_were_on_their_way_together_slow_it_down_no_fu
     together = [bucket.take() for _ in range(5)]
     clock.pause(0.2)
     for sent_at in together:
-        bucket.refused(sent_at)
+        bucket.on_throttled(sent_at)
     assert bucket.refill == 2.0
 
 
@@ -107,5 +107,5 @@ def test_after_being_too_fast_again_and_again_it_asks_less_often_but_never_stops
     clock = Clock()
     bucket = TokenBucket(clock.pause, clock)
     for _ in range(60):
-        bucket.refused(bucket.take())
+        bucket.on_throttled(bucket.take())
     assert 0.1 <= bucket.refill < 0.2

@@ -9,14 +9,14 @@ from botocore.exceptions import ClientError
 
 from ec2lab.aws.errors import AWS_ERRORS, reason
 from ec2lab.aws.tag_forms import MalformedTag, malformed
-from ec2lab.aws.tags import KEPT, SHARED, from_aws
+from ec2lab.aws.tags import RETAINED, SHARED, from_aws
 from ec2lab.config.image import SSM, Image, ImageByName, ImageByParameter, ImageByRegion
 from ec2lab.datasets.dataset import DataSnapshot, data_registries, list_snapshots, usable
 from ec2lab.doctor.context import DoctorContext
 from ec2lab.doctor.regions import require_enabled
 from ec2lab.errors import UserError
 from ec2lab.launch.gpus import cheapest_types
-from ec2lab.launch.quotas import quotas, quotas_told, vcpus_in_use, virtual_cpus
+from ec2lab.launch.quotas import quotas, read_quotas, vcpus_in_use, virtual_cpus
 from ec2lab.launch.region_specs import zones_by_instance_type
 from ec2lab.registry.ownership import Marks
 from ec2lab.volumes.retention import Retention
@@ -72,7 +72,7 @@ def quota_values(lab: DoctorContext, region: str) -> tuple[Mapping[str, float], 
     """Return the account's quotas by name, or AWS's reason why not."""
     require_enabled(lab, region)
     try:
-        return quotas_told(lab.opened.cloud, region), "Service Quotas lists none of EC2's"
+        return read_quotas(lab.opened.cloud, region), "Service Quotas lists none of EC2's"
     except AWS_ERRORS as problem:
         return {}, reason(problem)
 
@@ -146,10 +146,10 @@ def shared_groups(lab: DoctorContext, region: str) -> list[Mapping[str, Any]]:
     return [group for group in found if Marks.read(from_aws(group.get("Tags")))]
 
 
-def kept_volumes(lab: DoctorContext, region: str) -> Mapping[str, Retention]:
+def retained_volumes(lab: DoctorContext, region: str) -> Mapping[str, Retention]:
     """Return the retention of volumes that teardowns retained, by id."""
     require_enabled(lab, region)
-    filters: Any = [{"Name": "tag-key", "Values": [KEPT]}, {"Name": "status", "Values": EXISTING_STATES}]
+    filters: Any = [{"Name": "tag-key", "Values": [RETAINED]}, {"Name": "status", "Values": EXISTING_STATES}]
     found = lab.opened.kinds["volume"].find(lab.opened.cloud, region, filters)
     return {volume["VolumeId"]: Retention.read(from_aws(volume["Tags"])) for volume in found}
 

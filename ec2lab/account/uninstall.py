@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from ec2lab.audit.audit import is_over
 from ec2lab.audit.inventory import Item
-from ec2lab.aws.tags import BY, DATASET, EXPERIMENT, KEPT, REGISTRY, SHARED
+from ec2lab.aws.tags import BY, DATASET, EXPERIMENT, REGISTRY, RETAINED, SHARED
 from ec2lab.errors import UserError
 from ec2lab.registry.ownership import Marks, Ownership
 from ec2lab.resource import GLOBAL
@@ -50,13 +50,13 @@ def _pile(found: Belongings, item: Item, lab: str, ours: Ownership) -> list[Item
     tags, marks = item.tags, Marks.read(item.tags)
     if marks is None:
         return found.others if DATASET in tags and item.resource.kind == SNAPSHOT else None
-    if item.resource.kind == INSTANCE or (EXPERIMENT in tags and KEPT not in tags):
+    if item.resource.kind == INSTANCE or (EXPERIMENT in tags and RETAINED not in tags):
         return found.at_work
     if marks.registry not in ours.registries:
         return found.others
     if marks.record in ours.known.tokens and not ours.proves(item.kind, item.found):
         return found.copies
-    if DATASET in tags or KEPT in tags:
+    if DATASET in tags or RETAINED in tags:
         return found.data
     return found.own if tags.get(SHARED, lab) == lab else found.others
 

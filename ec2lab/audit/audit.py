@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from ec2lab.audit.inventory import Item, Survey
-from ec2lab.aws.tags import BY, DATASET, DELETION_POLICY, KEPT, SHARED
+from ec2lab.aws.tags import BY, DATASET, DELETION_POLICY, RETAINED, SHARED
 from ec2lab.costs.money import Dollars, total
 from ec2lab.instance_state import OVER as INSTANCE_OVER
 from ec2lab.registry.evidence import token_of
@@ -44,7 +44,7 @@ class Verdict(StrEnum):
     """No lab requested it, and it looks forgotten, or carries some of the lab's tags."""
     RETENTION_EXPIRED = "retention-expired"
     """It was retained until a day that has passed."""
-    RETAINED = "kept"
+    RETAINED = "retained"
     """It was retained on purpose, and is billed."""
 
 
@@ -74,7 +74,7 @@ class Finding:
     """The instances it is attached to."""
     spared: str = ""
     """Why it is not simply deleted."""
-    kept: Retention | None = None
+    retention: Retention | None = None
     """Its retention, if it is a retained volume."""
 
 
@@ -138,13 +138,13 @@ def _of_ours(
     item: Item, marks: Marks, finding: Finding, ours: Ownership, expected: set[str | None], today: date
 ) -> Finding | None:
     """Return what is wrong with a resource that carries this registry's id."""
-    if KEPT in item.tags:
-        kept = Retention.read(item.tags)
+    if RETAINED in item.tags:
+        retention = Retention.read(item.tags)
         return replace(
             finding,
-            verdict=Verdict.RETENTION_EXPIRED if kept.is_over(today) else Verdict.RETAINED,
-            why=str(kept),
-            kept=kept,
+            verdict=Verdict.RETENTION_EXPIRED if retention.is_over(today) else Verdict.RETAINED,
+            why=str(retention),
+            retention=retention,
         )
     if marks.record not in ours.known.tokens:
         end = item.tags.get(DELETION_POLICY)

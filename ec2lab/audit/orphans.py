@@ -15,7 +15,7 @@ from ec2lab.instance_state import UP, InstanceState
 from ec2lab.instances.teardown import delete_resources
 from ec2lab.registry.record import person
 from ec2lab.registry.state import DELETED, DISCOVERED, as_annotation
-from ec2lab.registry.tagging import REFUSED
+from ec2lab.registry.tagging import INVALID_TAG_CHARS
 from ec2lab.resource import Resource
 from ec2lab.session import Session
 
@@ -26,7 +26,7 @@ SHORTEST = 8
 """States of an instance that somebody may be using: it is deleted only by its id."""
 ELSEWHERE = {
     Verdict.NOT_TERMINATED: "an experiment's: `make teardown` of that ends it",
-    Verdict.STALE_RECORD: "not in AWS: `make audit FIX=1` strikes it out",
+    Verdict.STALE_RECORD: "not in AWS: `make audit FIX=1` removes it from the registry",
     Verdict.UNMANAGED: "not the lab's: whose it is deletes it, in the AWS console",
     Verdict.RETENTION_EXPIRED: "a kept volume: `make volume-delete` deletes it",
     Verdict.RETAINED: "a kept volume: `make volume-delete` deletes it",
@@ -40,7 +40,7 @@ def parse_owner(named: str) -> str:
         raise UserError(
             f"OWNER: {named!r} is nobody; say OWNER=user@host as `make audit` shows it, or OWNER={ALL_OWNERS}"
         )
-    return named or re.sub(REFUSED, "_", person())
+    return named or re.sub(INVALID_TAG_CHARS, "_", person())
 
 
 def sorted_out(found: Iterable[Finding], whose: str, caller: str | None) -> tuple[list[Finding], list[Finding]]:

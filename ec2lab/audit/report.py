@@ -30,12 +30,12 @@ def show_findings(console: Console, seen: Survey, found: Sequence[Finding]) -> N
 
 def finding_event(finding: Finding) -> AuditFinding:
     """Return a finding as an event."""
-    resource, kept = finding.resource, finding.kept
+    resource, retention = finding.resource, finding.retention
     return AuditFinding.of(
         resource, finding=finding.verdict.value, state=resource.state, state_reason=resource.state_reason.code,
         since=resource.since, zone=resource.details.get("zone", ""), created_by=finding.by or finding.owner,
         dollars_per_month=finding.monthly, reason=finding.why, skipped=finding.spared, registry=finding.registry,
-        retain_until=kept and kept.until, retain_reason=kept and kept.reason,
+        retain_until=retention and retention.until, retain_reason=retention and retention.reason,
     )  # fmt: skip
 
 
@@ -54,7 +54,7 @@ def _remedies(found: Sequence[Finding]) -> list[str]:
     ]
     lines += [f"not-terminated: `make teardown EXP={experiment}` ends it" for experiment in unfinished]
     if Verdict.STALE_RECORD in verdicts:
-        lines.append("stale-records: `make audit FIX=1` strikes them out of the registry")
+        lines.append("stale-records: `make audit FIX=1` removes them from the registry")
     if expired := [f.resource.id for f in found if f.verdict is Verdict.RETENTION_EXPIRED]:
         lines.append(
             f"retention-expired: `make volume-retain VOLUME={expired[0]} RETAIN_FOR=30d` keeps it for longer, "

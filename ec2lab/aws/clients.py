@@ -22,7 +22,7 @@ from ec2lab.aws.local_server import LOCAL_DIRECTORY, LocalServer, ensure_running
 from ec2lab.config.models import Lab
 from ec2lab.validators import did_you_mean
 
-REFUSED = 300
+FIRST_ERROR_STATUS = 300
 """HTTP statuses from here on are errors."""
 
 
@@ -68,7 +68,7 @@ class Clients:
         profile = self.session._session.profile  # noqa: SLF001 - boto3 has no public way to it
 
         def mark(http_response: Any, parsed: Any, **_: Any) -> None:
-            if http_response.status_code >= REFUSED and isinstance(parsed, dict):
+            if http_response.status_code >= FIRST_ERROR_STATUS and isinstance(parsed, dict):
                 parsed.setdefault("ResponseMetadata", {})[PROFILE] = profile
 
         if self.url is None:

@@ -18,7 +18,7 @@ VALUES = 200
 
 
 @dataclass
-class _Look:
+class _Batch:
     """The next call."""
 
     ids: set[str] = field(default_factory=set)
@@ -30,30 +30,32 @@ class DescribeBatcher:
 
     def __init__(self, ec2: EC2Client) -> None:
         self._ec2 = ec2
-        self._next = _Look()
+        self._next = _Batch()
         self._lock = threading.Lock()
         self._calling = threading.Lock()
 
-    def look(self, ids: Iterable[str]) -> list[Mapping[str, Any]]:
+    def describe(self, ids: Iterable[str]) -> list[Mapping[str, Any]]:
         """Describe instances, without those that AWS does not show yet. Raises the call's error."""
         wanted = list(ids)
         with self._lock:
-            look = self._next
-            first = not look.ids
-            look.ids.update(wanted)
+            batch = self._next
+            first = not batch.ids
+            batch.ids.update(wanted)
         if first:
             with self._calling:
                 with self._lock:
-                    self._next = _Look()
-                self._call(look)
-        found = look.found.result()
+                    self._next = _Batch()
+                self._call(batch)
+        found = batch.found.result()
         return [found[identity] for identity in wanted if identity in found]
 
-    def _call(self, look: _Look) -> None:
+    def _call(self, batch: _Batch) -> None:
         try:
-            look.found.set_result({instance["InstanceId"]: instance for instance in self._described(sorted(look.ids))})
+            batch.found.set_result(
+                {instance["InstanceId"]: instance for instance in self._described(sorted(batch.ids))}
+            )
         except BaseException as problem:  # noqa: BLE001 - all waiting threads receive it, Ctrl-C too
-            look.found.set_exception(problem)
+            batch.found.set_exception(problem)
 
     def _described(self, ids: Sequence[str]) -> Iterator[Mapping[str, Any]]:
         rest = iter(ids)

@@ -168,7 +168,7 @@ class ApiError:
         return zones_in(offered, self.region)
 
     @property
-    def zone_refused(self) -> str | None:
+    def unavailable_zone(self) -> str | None:
         """The zone that the message is about, if it names one."""
         about, _, _ = self.message.partition("choosing")
         return next(iter(zones_in(about, self.region)), None)

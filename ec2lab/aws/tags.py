@@ -27,9 +27,9 @@ DELETION_POLICY = "lab:deletion-policy"
 On an instance, the same for each of its volumes, with the device after the key: lab:deletion-policy:sdf. If instances
 may read their tags, no key can have a `/` or a space
 (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/work-with-tags-in-IMDS.html)."""
-KEPT = "lab:retained"
+RETAINED = "lab:retained"
 """On a volume that outlives its instance: when, and by whose teardown."""
-KEPT_UNTIL, KEPT_BECAUSE = "lab:retain-until", "lab:retain-reason"
+RETAIN_UNTIL, RETAIN_REASON = "lab:retain-until", "lab:retain-reason"
 """On such a volume: the last day of its retention, and the reason."""
 MOUNTED, INSTANCE = "lab:mount", "lab:instance"
 """On a volume created for a running instance: its mount point, and the instance."""

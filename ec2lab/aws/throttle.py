@@ -62,7 +62,7 @@ class TokenBucket:
                 self._taken = 0
                 self.refill *= FASTER
 
-    def refused(self, sent: float) -> None:
+    def on_throttled(self, sent: float) -> None:
         """Note that a request sent at `sent` was throttled: AWS's bucket is empty, so ours is too."""
         with self._lock:
             self._fill()

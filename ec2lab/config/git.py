@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ec2lab.files import exists, read_text
 
-KEPT = ("GIT_CONFIG_", "GIT_EXEC_PATH", "GIT_SSH", "GIT_SSL_")
+INHERITED = ("GIT_CONFIG_", "GIT_EXEC_PATH", "GIT_SSH", "GIT_SSL_")
 """Prefixes of the variables that configure git itself, not the repository (git(1), ENVIRONMENT VARIABLES)."""
 WITHOUT_PROGRAMS = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "log.showSignature=false")
 
@@ -22,7 +22,7 @@ WITHOUT_PROGRAMS = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/nul
 def git(directory: Path, *arguments: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
     """Run git in a directory. Raises FileNotFoundError if git is not installed."""
     inherited = {
-        name: value for name, value in os.environ.items() if not name.startswith("GIT_") or name.startswith(KEPT)
+        name: value for name, value in os.environ.items() if not name.startswith("GIT_") or name.startswith(INHERITED)
     }
     return subprocess.run(
         ["git", *WITHOUT_PROGRAMS, "-C", str(directory), *arguments],

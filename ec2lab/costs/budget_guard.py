@@ -17,7 +17,7 @@ from ec2lab.costs.money import sum_known
 from ec2lab.costs.pricing import Pricing, paid_for, pricing
 from ec2lab.costs.rates import month_of
 from ec2lab.errors import UserError
-from ec2lab.registry.evidence import token_of, wanted_by
+from ec2lab.registry.evidence import requested_count, token_of
 from ec2lab.registry.history import History
 from ec2lab.registry.record import Event, Record
 from ec2lab.registry.state import holdings
@@ -173,7 +173,7 @@ def as_if_answered(records: Iterable[Record], kinds: Mapping[str, ResourceType])
 
 def _answer(intent: Record) -> Record:
     request: dict[str, Any] = {k: v for k, v in (intent.request or {}).items() if k != "InstanceMarketOptions"}
-    made = [{"InstanceId": f"{UNKNOWN_ID}{token_of(intent)}-{number}"} for number in range(wanted_by(intent))]
+    made = [{"InstanceId": f"{UNKNOWN_ID}{token_of(intent)}-{number}"} for number in range(requested_count(intent))]
     return replace(intent, event=Event.RESPONSE, parent_id=intent.id, request=request, response={"Instances": made})
 
 

@@ -87,7 +87,7 @@ class PriceCache:
         """Return what is known of the spot prices of a type in a region."""
         return self._content.spot.get(key, ())
 
-    def keep(self, listed: Mapping[str, Known] | None = None, spot: Mapping[str, SpotHistory] | None = None) -> None:
+    def store(self, listed: Mapping[str, Known] | None = None, spot: Mapping[str, SpotHistory] | None = None) -> None:
         """Add prices to the file, beside what other processes added meanwhile."""
         with self._alone():
             self._content = self._read()

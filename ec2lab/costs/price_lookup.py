@@ -82,7 +82,9 @@ class PriceLookup:
                 self._refused(LIST, problem)
                 return
             unlisted = dict.fromkeys(name for name in stale if name.startswith(f"{family}."))
-            self.cache.keep({_key(region, name): Known(price, _now()) for name, price in {**unlisted, **found}.items()})
+            self.cache.store(
+                {_key(region, name): Known(price, _now()) for name, price in {**unlisted, **found}.items()}
+            )
 
     def unknown(self) -> Iterable[Unavailable]:
         """Return which prices AWS did not tell, and why."""
@@ -110,7 +112,7 @@ class PriceLookup:
         except (PriceUnavailable, UserError) as problem:
             self._refused(LIST, problem)
             return None
-        self.cache.keep({str(wanted): known})
+        self.cache.store({str(wanted): known})
         return known
 
     def spot_now(self, region: str, types: Sequence[str]) -> Mapping[str, float]:
@@ -154,7 +156,7 @@ class PriceLookup:
         except (PriceUnavailable, UserError) as problem:
             self._refused(region, problem)
             return
-        self.cache.keep(spot={f"{region} {t}": SpotHistory(since, asked_at, found.get(t, {})) for t in types})
+        self.cache.store(spot={f"{region} {t}": SpotHistory(since, asked_at, found.get(t, {})) for t in types})
 
     def _ready_cloud(self) -> Cloud:
         """Return the way to AWS, with credentials: who has to type a code for them has the time for that."""
@@ -171,7 +173,7 @@ class PriceLookup:
             self._list_refused = str(problem)
         else:
             self._unknown[what] = str(problem)
-        self.cache.keep({REFUSED.format(what): Known(None, _now())})
+        self.cache.store({REFUSED.format(what): Known(None, _now())})
 
 
 def _key(region: str, instance_type: str) -> str:

@@ -86,7 +86,7 @@ class Lives:
         for record in history.records:
             self._add(record)
         for life in self.known.values():
-            if gone := history.looks.gone_by(life.id, life.began):
+            if gone := history.sightings.gone_by(life.id, life.began):
                 life.end(gone)
 
     def _add(self, record: Record) -> None:

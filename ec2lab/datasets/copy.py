@@ -18,7 +18,7 @@ from ec2lab.datasets.dataset import (
     list_snapshots,
     list_snapshots_in,
     newest,
-    told_by,
+    snapshots_in,
     usable,
 )
 from ec2lab.datasets.snapshot import wait_until_completed
@@ -50,7 +50,7 @@ def source_of(session: Session, dataset: str, version: str | None) -> tuple[Data
     Also return, by region, why others could not be queried. Raises UserError where none is found.
     """
     responses = list_snapshots_in(session, session.lab.regions, dataset)
-    there = usable(told_by(responses), data_registries(session))
+    there = usable(snapshots_in(responses), data_registries(session))
     wanted = [snapshot for snapshot in there if version in (None, snapshot.version)]
     unseen = responses.unseen
     if not (found := newest(wanted)):

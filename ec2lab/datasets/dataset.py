@@ -152,7 +152,7 @@ def list_snapshots_in(
     )
 
 
-def told_by(responses: Responses[list[DataSnapshot]]) -> list[DataSnapshot]:
+def snapshots_in(responses: Responses[list[DataSnapshot]]) -> list[DataSnapshot]:
     """Return the snapshots of the regions that responded."""
     return [snapshot for found in responses.found.values() for snapshot in found]
 

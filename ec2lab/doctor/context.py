@@ -53,11 +53,11 @@ class ConfigFiles:
         files = cls(directory)
         if not is_there(directory / "lab.toml", shown_as="lab.toml"):
             load_lab(directory)  # raises the error
-        files.lab = files._kept("lab.toml", Lab, lambda: load_lab(directory))
+        files.lab = files._load("lab.toml", Lab, lambda: load_lab(directory))
         for path in experiment_files(directory):
             files._experiment(path.stem)
         for path in member_files(directory):
-            if member := files._kept(f"members/{path.name}", Member, lambda path=path: load_member(path)):  # type: ignore[misc]
+            if member := files._load(f"members/{path.name}", Member, lambda path=path: load_member(path)):  # type: ignore[misc]
                 files.members[path.stem] = member
         return files
 
@@ -68,7 +68,7 @@ class ConfigFiles:
 
     def _experiment(self, name: str) -> None:
         shown_as = f"experiments/{name}.toml"
-        experiment = self._kept(shown_as, Experiment, lambda: load_experiment(self.directory, name))
+        experiment = self._load(shown_as, Experiment, lambda: load_experiment(self.directory, name))
         if not re.fullmatch(NAME, name):
             self.refused.setdefault(shown_as, []).append(f"{shown_as}: {name!r} is not {NAME_HELP}")
         elif experiment and self.lab:
@@ -79,7 +79,7 @@ class ConfigFiles:
             else:
                 self.experiments[name] = experiment
 
-    def _kept(self, shown_as: str, model: type[Model], load: Callable[[], Model]) -> Model | None:
+    def _load(self, shown_as: str, model: type[Model], load: Callable[[], Model]) -> Model | None:
         """Return a file's content; None where it is invalid, with its errors noted."""
         try:
             return load()

@@ -17,7 +17,7 @@ from ec2lab.aws.cloud import Cloud
 from ec2lab.aws.error_codes import ACCESS_DENIED_CODES
 from ec2lab.aws.errors import AWS_ERRORS
 from ec2lab.aws.region_queries import NoResponse, Query
-from ec2lab.aws.tags import KEPT
+from ec2lab.aws.tags import RETAINED
 from ec2lab.costs.aws_prices import pricing_region
 from ec2lab.doctor.context import DoctorContext
 
@@ -41,7 +41,7 @@ class Answer(Enum):
     """The meaning of a dry run's response."""
 
     ALLOWED = "allowed"
-    REFUSED = "refused"
+    DENIED = "denied"
     UNCLEAR = "unclear"
     CARRIED_OUT = "carried out"
     """It was executed."""
@@ -76,7 +76,7 @@ DRY_RUNS: Mapping[str, DryRun] = {
     "CreateSecurityGroup": DryRun(lambda *_: {"GroupName": "ec2-lab-doctor", "Description": "a dry run of ec2-lab"}),
     "CreateSnapshot": DryRun(lambda ids, _: {"VolumeId": ids["volume"]}, ("volume",)),
     "CreateTags": DryRun(
-        lambda ids, _: {"Resources": [ids["volume"]], "Tags": [{"Key": KEPT, "Value": "a dry run"}]}, ("volume",)
+        lambda ids, _: {"Resources": [ids["volume"]], "Tags": [{"Key": RETAINED, "Value": "a dry run"}]}, ("volume",)
     ),
     "CreateVolume": DryRun(
         lambda ids, _: {"AvailabilityZone": ids["zone"], "Size": 1, "VolumeType": "gp3", "Encrypted": True}, ("zone",)
@@ -170,7 +170,7 @@ class Trials:
             if code == WOULD_WORK:
                 return DryRunResult(Answer.ALLOWED)
             refused = code == NOT_ALLOWED and is_clear
-            return DryRunResult(Answer.REFUSED if refused else Answer.UNCLEAR, code, message)
+            return DryRunResult(Answer.DENIED if refused else Answer.UNCLEAR, code, message)
         return DryRunResult(Answer.CARRIED_OUT, made=tuple(one["InstanceId"] for one in done.get("Instances", ())))
 
 

@@ -54,11 +54,11 @@ def collect(asked: Mapping[str, Future[Fact]]) -> tuple[dict[str, Fact], list[Fi
     failures: list[Finding] = []
     for region, answer in asked.items():
 
-        def keep(region: str = region, answer: Future[Fact] = answer) -> list[Finding]:
+        def wait(region: str = region, answer: Future[Fact] = answer) -> list[Finding]:
             facts[region] = answer.result()
             return []
 
-        failures += run_probe(keep)
+        failures += run_probe(wait)
     return facts, failures
 
 

@@ -15,7 +15,7 @@ from ec2lab.console import Console
 from ec2lab.errors import UserError
 from ec2lab.hosts.call_failures import Failed, Unreachable
 from ec2lab.hosts.program_packer import program as program_text
-from ec2lab.hosts.protocol import said
+from ec2lab.hosts.protocol import parse_json
 from ec2lab.hosts.ssh import Host
 from ec2lab.polling import attempts
 from ec2lab.registry.shapes import LINE, TEXT, members, nullable, optional, whole
@@ -164,7 +164,7 @@ class HostAccounts:
         def line(text: str) -> None:
             nonlocal changed
             try:
-                told = said(text, LINE_OF_OURS, self.host.name) if text.startswith("{") else {}
+                told = parse_json(text, LINE_OF_OURS, self.host.name) if text.startswith("{") else {}
             except UserError as problem:
                 unreadable.append(str(problem))
                 return

@@ -40,9 +40,9 @@ class CallFailures:
         last = _last_line(errors)
         return Failed(f"{self.host}: {self.program} ended with {status}{f': {last}' if last else ''}")
 
-    def never_began(self, status: int, opening: Opening, said: bytes) -> Failed:
+    def never_began(self, status: int, opening: Opening, parse_json: bytes) -> Failed:
         """Return what to say where Python or sudo ended before the program began."""
-        _, _, after = said.rpartition(f"{opening.marker} ready".encode())
+        _, _, after = parse_json.rpartition(f"{opening.marker} ready".encode())
         last = _last_line(after.partition(b"\n")[2])
         if status == MISSING and not opening.as_root:
             return Failed(f"{self.host}: python3 can't be run there: {last}")
@@ -50,14 +50,14 @@ class CallFailures:
 
     def broken_off(self, ssh: SshCall) -> Unreachable:
         """Return what to say where ssh ended before the program did."""
-        last = _last_line(ssh.said)
+        last = _last_line(ssh.parse_json)
         why = f": {last}" if ssh.status == CONNECTION_FAILED and last else ""
         return Unreachable(f"{self.host}: the connection broke off while {self.program} ran there{why}")
 
     def not_let_in(self, ssh: SshCall) -> Unreachable:
         """Return what to say where ssh ended before the program began."""
         if ssh.status == CONNECTION_FAILED:
-            return Unreachable(f"{self.host}: {_in_words(self.host, ssh.said)}")
+            return Unreachable(f"{self.host}: {_in_words(self.host, ssh.parse_json)}")
         return NotOurShell(
             f"{self.host}: who logs in is let in, but the login shell runs no {SHELL} (it ended with {ssh.status}"
             f"{_printed(ssh)}); `getent passwd` there names the shell, and its start-up files may replace or end it"
@@ -77,18 +77,18 @@ class CallFailures:
 
 def _printed(ssh: SshCall) -> str:
     """Return what others printed, as something that a person may make sense of."""
-    text = " ".join((ssh.noise + b"\n" + ssh.said).decode(errors="replace").split())
+    text = " ".join((ssh.noise + b"\n" + ssh.parse_json).decode(errors="replace").split())
     shown = printable(text)
     return f"; it printed: {shown[:MOST_SHOWN]}{'…' if len(shown) > MOST_SHOWN else ''}" if shown else ""
 
 
-def _last_line(said: bytes) -> str:
-    lines = [line.strip() for line in said.decode(errors="replace").splitlines() if line.strip()]
+def _last_line(parse_json: bytes) -> str:
+    lines = [line.strip() for line in parse_json.decode(errors="replace").splitlines() if line.strip()]
     return lines[-1] if lines else ""
 
 
-def _in_words(host: str, said: bytes) -> str:
-    text, last = said.decode(errors="replace"), _last_line(said)
+def _in_words(host: str, parse_json: bytes) -> str:
+    text, last = parse_json.decode(errors="replace"), _last_line(parse_json)
     if "REMOTE HOST IDENTIFICATION HAS CHANGED" in text:
         return (
             "its host key is not the one that was pinned, and nothing was sent: another instance answers at its "

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ec2lab.config.public_key import fingerprint
 from ec2lab.hosts.inventory import login_name, ssh_files
-from ec2lab.hosts.own_keys import KeyFile, agent_fingerprints, key_files, own_key_files, said
+from ec2lab.hosts.own_keys import KeyFile, agent_fingerprints, key_files, output_of, own_key_files
 from ec2lab.session import Session
 
 Settings = Mapping[str, Sequence[str]]
@@ -96,7 +96,7 @@ def _agent(settings: Settings) -> str | None:
 def _settings(config: Path, host: str) -> dict[str, list[str]]:
     """Return ssh's settings for a host; none where it does not say."""
     found: dict[str, list[str]] = {}
-    told = said("ssh", "-F", str(config), "-G", "--", host)
+    told = output_of("ssh", "-F", str(config), "-G", "--", host)
     for keyword, value in re.findall(r"^([a-z0-9]+) (.*)$", told, re.MULTILINE):
         found.setdefault(keyword, []).append(value)
     return found if "hostname" in found else {}

@@ -60,10 +60,10 @@ def key_files(paths: Iterable[Path]) -> list[KeyFile]:
 def agent_fingerprints(socket: str | None = None) -> list[str]:
     """Return the fingerprints of the keys that an agent holds, the usual one's by default; none where there is none."""
     environment = {**os.environ, **({"SSH_AUTH_SOCK": socket} if socket else {})}
-    return re.findall(r"SHA256:\S+", said("ssh-add", "-l", "-E", "sha256", environment=environment))
+    return re.findall(r"SHA256:\S+", output_of("ssh-add", "-l", "-E", "sha256", environment=environment))
 
 
-def said(*command: str, environment: dict[str, str] | None = None) -> str:
+def output_of(*command: str, environment: dict[str, str] | None = None) -> str:
     """Return what a command prints; nothing where it is not there or does not end."""
     try:
         ended = subprocess.run(
@@ -116,7 +116,7 @@ def _of_pem(path: Path, content: bytes) -> tuple[str, bool]:
     beside = path.with_name(f"{path.name}.pub")
     try:
         line = read_bytes(beside, LARGEST).decode() if exists(beside) else ""
-        told = fingerprint(public_key(line or said("ssh-keygen", "-y", "-P", "", "-f", str(path))))
+        told = fingerprint(public_key(line or output_of("ssh-keygen", "-y", "-P", "", "-f", str(path))))
     except (OSError, ValueError):
         return "", is_locked
     return told, is_locked

@@ -143,7 +143,7 @@ LAST_MOMENT = 7_258_118_400
 """Seconds from 1970 to 2200."""
 
 
-def said(text: str, schema: CoreSchema, who: str) -> Any:
+def parse_json(text: str, schema: CoreSchema, who: str) -> Any:
     """Return the JSON that a text is, as the schema has it. Raises UserError, which names whose text it is."""
     if len(text) > MOST:
         raise UserError(f"{who}: says {len(text):,} characters, where some hundred are to be said")
@@ -153,7 +153,7 @@ def said(text: str, schema: CoreSchema, who: str) -> Any:
         raise UserError(f"{who}: says nothing that can be read: {problem}") from problem
 
 
-def number_said(text: str, least: int, most: int, who: str) -> int:
+def parse_number(text: str, least: int, most: int, who: str) -> int:
     """Return the whole number that a text is. Raises UserError, which names whose text it is."""
     stripped = text.strip()
     if not (stripped.isascii() and stripped.lstrip("-").isdigit() and len(stripped) <= len(str(most))):

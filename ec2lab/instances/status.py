@@ -122,7 +122,7 @@ class _More:
 def _looked_up(session: Session, described: Responses[list[Resource]]) -> _More:
     """Ask for the details that descriptions lack. What can't be told of them is unknown, and ends nothing."""
     responses = session.queries.run({
-        (region, kind): partial(session.kinds[kind].looked_up, session.cloud, region, found)
+        (region, kind): partial(session.kinds[kind].extra_details, session.cloud, region, found)
         for (region, kind), found in described.found.items()
         if found
     })  # fmt: skip

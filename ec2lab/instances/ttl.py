@@ -21,7 +21,7 @@ from ec2lab.events import Emit, Step
 from ec2lab.events.launch import ExpirySet
 from ec2lab.hosts.inventory import instances_of, region_of, running_hosts, ssh_files
 from ec2lab.hosts.program_packer import program
-from ec2lab.hosts.protocol import LAST_MOMENT, number_said
+from ec2lab.hosts.protocol import LAST_MOMENT, parse_number
 from ec2lab.hosts.ssh import Host
 from ec2lab.instance_state import InstanceState, state_of
 from ec2lab.resources.expiry import as_text, expires_at, restarted_expiry
@@ -108,7 +108,7 @@ class TtlChange:
     def _on(self, host: Host) -> tuple[str, int | UserError]:
         try:
             told = host.run_as_root(program("set-ttl.py"), json.dumps(self._told()))
-            return host.name, number_said(told, 0, LAST_MOMENT, host.name)
+            return host.name, parse_number(told, 0, LAST_MOMENT, host.name)
         except UserError as problem:
             return host.name, problem
 

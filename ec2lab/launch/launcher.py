@@ -26,7 +26,7 @@ from ec2lab.launch.run_spec import RunSpec
 from ec2lab.launch.search_loop import SearchLoop
 from ec2lab.launch.wait_for_boot import set_up, tell_of_no_key
 from ec2lab.registry.record import RUN
-from ec2lab.runs.code_archive import keep
+from ec2lab.runs.code_archive import store_code
 from ec2lab.runs.launcher_secrets import launcher_secrets
 from ec2lab.runs.upload import Delivery, check_ssh_access, upload_code
 from ec2lab.session import Session
@@ -61,7 +61,7 @@ def launch_experiment(
         launcher_secrets(name, experiment)
         run = defined.with_code(session.directory) if defined else None
         if run and run.pack:
-            keep(session.directory, run.pack.tar)
+            store_code(session.directory, run.pack.tar)
         emit(Info(text=session.cloud.banner))
         emit(_started(name, experiment, count))
         for line in _outlook(session, name, experiment, count):

@@ -22,7 +22,7 @@ from ec2lab.launch.quotas import quota_of, quotas, virtual_cpus
 from ec2lab.launch.region_specs import RegionSpecs, Zones, known, zones_of
 from ec2lab.launch.request import build_request
 from ec2lab.launch.reservations import look_at_reservations
-from ec2lab.launch.run_instances import Refused, ask
+from ec2lab.launch.run_instances import RequestRejected, ask
 from ec2lab.launch.search import Exclusion, Search, placement_preferences
 from ec2lab.launch.side_by_side import SideBySide
 from ec2lab.registry.record import new_id
@@ -124,7 +124,7 @@ class Plan:
             raise UserError(f"a dry run in {pool.region} is not made: {found.value} (`make doctor` says more)")
         try:
             made = ask(ec2, request, new_id(), bucket)
-        except Refused as answer:
+        except RequestRejected as answer:
             return None if answer.refusal.code == WOULD_WORK else answer.refusal
         ids = ", ".join(instance["InstanceId"] for instance in made)
         raise UserError(

@@ -17,12 +17,12 @@ COUNTED = [{"Name": "instance-state-name", "Values": ["pending", "running"]}]
 def quotas(cloud: Cloud, region: str) -> Mapping[str, float]:
     """Return EC2's quotas in a region, by name; an empty mapping if the applied ones cannot be read."""
     try:
-        return quotas_told(cloud, region)
+        return read_quotas(cloud, region)
     except AWS_ERRORS:
         return {}
 
 
-def quotas_told(cloud: Cloud, region: str) -> Mapping[str, float]:
+def read_quotas(cloud: Cloud, region: str) -> Mapping[str, float]:
     """Return EC2's quotas in a region, by name. Raises AWS_ERRORS if the applied ones cannot be read.
 
     ListServiceQuotas omits some that were never changed; AWS's default applies to them.

@@ -13,7 +13,7 @@ from ec2lab.events.launch import RollingBack
 from ec2lab.instances.teardown import delete_experiment
 from ec2lab.interrupts import INTERRUPTS
 from ec2lab.launch.resume import AlreadyRunning
-from ec2lab.launch.run_instances import Refused
+from ec2lab.launch.run_instances import RequestRejected
 from ec2lab.launch.wait_for_boot import NotReached
 from ec2lab.registry.record import FAILED, NOT_REACHED
 from ec2lab.registry.redaction import text_without_secrets
@@ -57,7 +57,7 @@ class Rollback:
         self.asked_before()
         try:
             yield
-        except Refused:
+        except RequestRejected:
             self.may_hold_something = held
             raise
 

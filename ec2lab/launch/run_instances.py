@@ -35,7 +35,7 @@ POLL = 0.2, 5.0
 Instance = Mapping[str, Any]
 
 
-class Refused(Exception):
+class RequestRejected(Exception):
     """AWS rejected the request, at once or after the instance was pending."""
 
     def __init__(self, refusal: ApiError) -> None:
@@ -70,24 +70,24 @@ def ask(
         else:
             bucket.granted()
             return made
-        bucket.refused(sent) if refusal.category is ErrorCategory.THROTTLED else bucket.granted()
+        bucket.on_throttled(sent) if refusal.category is ErrorCategory.THROTTLED else bucket.granted()
         unclear = unclear or refusal.category is ErrorCategory.AMBIGUOUS
         if refusal.category is ErrorCategory.CLIENT_TOKEN_REUSED and renew:
             token = new_id()
         elif unclear and refusal.code in NOT_NOW:  # it concerns only this attempt
             break
         elif refusal.category not in TRANSIENT:
-            raise Refused(refusal)
+            raise RequestRejected(refusal)
     if refusal is None:
         raise AssertionError("nothing was asked")
-    raise Unclear(refusal) if unclear else Refused(refusal)  # throttled every time: nothing was created
+    raise Unclear(refusal) if unclear else RequestRejected(refusal)  # throttled every time: nothing was created
 
 
 @dataclass
 class PendingInstances:
     """Instances of one region that are not running yet."""
 
-    looks: DescribeBatcher
+    batcher: DescribeBatcher
     pending: set[str]
     running: list[Instance] = field(default_factory=list)
     dead: list[ApiError] = field(default_factory=list)
@@ -95,7 +95,7 @@ class PendingInstances:
 
     def look(self) -> None:
         """Poll all pending instances once."""
-        for found in self.looks.look(sorted(self.pending)):
+        for found in self.batcher.describe(sorted(self.pending)):
             identity, state = found["InstanceId"], state_of(found)
             if state is InstanceState.PENDING:
                 continue
@@ -109,14 +109,16 @@ class PendingInstances:
                 self.dead.append(ApiError(reason.code or state, reason.message, late=True))
 
 
-def wait_until_gone(looks: DescribeBatcher, ids: Iterable[str], wait: Callable[[float], None]) -> set[str]:
+def wait_until_gone(batcher: DescribeBatcher, ids: Iterable[str], wait: Callable[[float], None]) -> set[str]:
     """Wait until instances have terminated; return those that are still shutting down after the timeout.
 
     Large instances may take longer, and a search that ran for hours must not fail because of them.
     """
     left = set(ids)
     for _ in attempts(wait, POLL, PATIENCE):
-        left = {found["InstanceId"] for found in looks.look(left) if state_of(found) is not InstanceState.TERMINATED}
+        left = {
+            found["InstanceId"] for found in batcher.describe(left) if state_of(found) is not InstanceState.TERMINATED
+        }
         if not left:
             break
     return left

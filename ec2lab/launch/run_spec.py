@@ -20,7 +20,7 @@ from ec2lab.errors import UserError
 from ec2lab.launch.gpus import cheapest_types
 from ec2lab.launch.search import placement_preferences
 from ec2lab.registry.history import History
-from ec2lab.runs.code_archive import CodeArchive, kept, packed
+from ec2lab.runs.code_archive import CodeArchive, load_code, packed
 from ec2lab.session import Session
 
 CODE, COMMAND, GPU, INSTANCE_TYPES = "code", "command", "gpu", "instance_types"
@@ -151,7 +151,7 @@ def load_pack(directory: Path, recorded: Mapping[str, Any], name: str) -> CodeAr
     if not (told := recorded.get(CODE)):
         return None
     commit, digest, difference = told["commit"], told["pack_sha256"], told.get("diff_sha256")
-    if content := kept(directory, digest):
+    if content := load_code(directory, digest):
         return CodeArchive(content, commit, difference)
     if difference is None:
         # A commit is the same everywhere. An unchanged working tree is packed differently from its commit.

@@ -64,7 +64,7 @@ class Search:
     """
 
     def __init__(self, preferences: PlacementPreferences, zones_to_try: ZonesToTry) -> None:
-        self.refusals: dict[Pool, ApiError] = {}
+        self.errors: dict[Pool, ApiError] = {}
         """The last error of every pool that was tried, in order."""
         self.ruled_out: dict[Exclusion, str] = {}
         """What is excluded for the whole search, and why."""
@@ -85,10 +85,10 @@ class Search:
                 if pool.region not in self.passed_over and not self.exclusion_reason(pool):
                     yield pool
 
-    def refused(self, pool: Pool, error: ApiError) -> None:
+    def record_failure(self, pool: Pool, error: ApiError) -> None:
         """Note a pool's error, and what it excludes permanently."""
         error = replace(error, region=pool.region, market=str(pool.market), instance_type=pool.instance_type)
-        self.refusals[pool] = error
+        self.errors[pool] = error
         if exclusion := _exclusion_for(pool, error):
             self.ruled_out.setdefault(exclusion, error.explained)
         if error.category in REGION_OUT and not error.is_about_a_subnet:
@@ -133,7 +133,7 @@ class Search:
         """Return whether another round would try no pool."""
         return all(self.exclusion_reason(pool) for pool in self._first_pass())
 
-    def said_everywhere(self) -> ApiError | None:
+    def global_error(self) -> ApiError | None:
         """Return the error if all regions reported invalid credentials or missing permissions, else None."""
         said = [self._region_errors.get(region) for region in self._preferences.regions]
         return said[0] if said and all(error and _may_be_global(error) for error in said) else None
@@ -174,7 +174,7 @@ class Search:
     def _suggested_zones(self, region: str, instance_type: str) -> set[str]:
         return {
             zone
-            for pool, refusal in self.refusals.items()
+            for pool, refusal in self.errors.items()
             if (pool.region, pool.instance_type) == (region, instance_type)
             for zone in refusal.zones_named
         }
@@ -187,7 +187,7 @@ def _may_be_global(error: ApiError) -> bool:
 def _exclusion_for(pool: Pool, error: ApiError) -> Exclusion | None:
     """Return what an error excludes, and no more than it states."""
     this = Exclusion(pool.region, pool.instance_type, market=pool.market)
-    zone, found = pool.zone or error.zone_refused, None
+    zone, found = pool.zone or error.unavailable_zone, None
     match error.category:
         case ErrorCategory.NOT_OFFERED | ErrorCategory.RESERVATION_UNUSABLE:
             found = this
@@ -196,7 +196,7 @@ def _exclusion_for(pool: Pool, error: ApiError) -> Exclusion | None:
         case ErrorCategory.NOT_OFFERED_IN_ZONE if pool.subnet or zone:
             found = replace(this, zone=None if pool.subnet else zone, subnet=pool.subnet)
         case ErrorCategory.ZONE_UNAVAILABLE if zone and error.lacks_default_subnet:
-            found = Exclusion(pool.region, zone=error.zone_refused or zone)
+            found = Exclusion(pool.region, zone=error.unavailable_zone or zone)
         case category if category in REGION_OUT:
             found = Exclusion(pool.region, subnet=pool.subnet if error.is_about_a_subnet else None)
     return found
@@ -229,7 +229,7 @@ def exhausted_event(search: Search, experiment: str) -> CapacityExhausted:
             region=pool.region, zone=pool.zone, subnet=pool.subnet, instance_type=pool.instance_type,
             market=str(pool.market), code=error.code, category=error.category.name, explanation=str(error),
         )
-        for pool, error in search.refusals.items()
+        for pool, error in search.errors.items()
     ]  # fmt: skip
     return CapacityExhausted(
         experiment=experiment, rejections=rejections, exclusions=list(search.ruled_out.values()),
@@ -256,8 +256,8 @@ NETWORK_QUOTAS = {
 
 def advice(search: Search, experiment: str) -> list[str]:
     """Return what the user can do about each category of error, without repetition."""
-    lines = [line for pool, error in search.refusals.items() if (line := _about(search, pool, error))]
-    if any(error.category is ErrorCategory.INSUFFICIENT_CAPACITY for error in search.refusals.values()):
+    lines = [line for pool, error in search.errors.items() if (line := _about(search, pool, error))]
+    if any(error.category is ErrorCategory.INSUFFICIENT_CAPACITY for error in search.errors.values()):
         lines.append(
             f"let experiments/{experiment}.toml take more types, markets or regions, "
             'or go on asking for longer (capacity_timeout = "6h")'

@@ -25,7 +25,7 @@ from ec2lab.launch.request import build_request, pool_of
 from ec2lab.launch.reservations import look_at_reservations
 from ec2lab.launch.resume import is_wanted, requests_of, same_request
 from ec2lab.launch.rollback import Rollback
-from ec2lab.launch.run_instances import Refused, Unclear, ask
+from ec2lab.launch.run_instances import RequestRejected, Unclear, ask
 from ec2lab.launch.search import PlacementPreferences, Search, exhausted_event, placement_preferences
 from ec2lab.launch.side_by_side import SideBySide
 from ec2lab.polling import pauses
@@ -91,7 +91,7 @@ class SearchLoop:
         region = str(intent.region)
         ec2, limiter = self.session.cloud.ec2_no_retry(region), self.session.once(SideBySide).limiter(region)
         # Either nothing was created, or AWS will show it later; the search continues in its own order.
-        with suppress(Refused, Unclear):
+        with suppress(RequestRejected, Unclear):
             ask(ec2, request, token_of(intent), limiter, renew=False)
 
     def adopt(self, left: Sequence[Resource]) -> None:
@@ -128,7 +128,7 @@ class SearchLoop:
         """Raise UserError with the results of the search if fewer than `at_least` instances run."""
         if len(self.instances.running) < at_least:
             self._check_offers()
-            if self.search.refusals:
+            if self.search.errors:
                 self._report_skipped()
             self.emit(exhausted_event(self.search, self.name))
             raise UserError(self._in_vain(at_least))
@@ -183,7 +183,7 @@ class SearchLoop:
         try:
             with self.rollback.asking():
                 made = ask(ec2, request, new_id(), self.session.once(SideBySide).limiter(pool.region))
-        except Refused as no:
+        except RequestRejected as no:
             self._refused(pool, no.refusal)
         except Unclear as lost:
             self._reconcile(pool, request, lost)
@@ -213,7 +213,7 @@ class SearchLoop:
             self.instances.give_back(self.emit)
 
     def _refused(self, pool: Pool, refusal: ApiError) -> None:
-        self.search.refused(pool, refusal)
+        self.search.record_failure(pool, refusal)
         self.emit(LaunchRejected.of(pool, experiment=self.name, **rejection(refusal)))
         if refusal.category in STOPS:
             raise UserError(self._in_words(replace(refusal, region=pool.region)))
@@ -222,7 +222,7 @@ class SearchLoop:
 
     def _check_offers(self) -> None:
         """Check whether types rejected as unsupported are not offered there: that is one of several causes."""
-        refused = [pool for pool, e in self.search.refusals.items() if e.category is ErrorCategory.NOT_OFFERED]
+        refused = [pool for pool, e in self.search.errors.items() if e.category is ErrorCategory.NOT_OFFERED]
         for region, instance_type in {(pool.region, pool.instance_type) for pool in refused}:
             if self._zones(region).exclusion_reason(instance_type, region, None):
                 self.search.unoffered.add((region, instance_type))
@@ -233,11 +233,11 @@ class SearchLoop:
 
     def _in_vain(self, at_least: int) -> str:
         """Return in one line why there are too few instances."""
-        if error := self.search.said_everywhere():
+        if error := self.search.global_error():
             return self._in_words(error) + ("; so says every region" if len(self.preferences.regions) > 1 else "")
-        if not self.search.refusals:
+        if not self.search.errors:
             why = in_no_region(self._skipped.values()) or "; ".join(self.search.reasons())
             return f"{self.name}: no region will do: {why}"
         running = len(self.instances.running)
         had = f"{running} of {at_least} instances were" if running else "no instance was"
-        return f"{self.name}: {had} to be had; {len(self.search.refusals)} pools were asked"
+        return f"{self.name}: {had} to be had; {len(self.search.errors)} pools were asked"

@@ -18,7 +18,7 @@ from ec2lab.hosts.call_failures import Failed, NotOurShell, Unreachable
 from ec2lab.hosts.host_keys import Pinning, console_output
 from ec2lab.hosts.inventory import login_name, write_ssh_files
 from ec2lab.hosts.login_check import lacks_key, not_a_member
-from ec2lab.hosts.protocol import said
+from ec2lab.hosts.protocol import parse_json
 from ec2lab.hosts.ssh import Host
 from ec2lab.hosts.ssh_config import SshTarget
 from ec2lab.instances.teardown import delete_experiment
@@ -145,7 +145,7 @@ def errors_in(status: str, who: str) -> list[str]:
     """
     if not status.lstrip().startswith("{"):
         return _errors_in_words(status, who)
-    told = said(_document_in(status.lstrip()), CLOUD_INIT, f"{who}: cloud-init status")
+    told = parse_json(_document_in(status.lstrip()), CLOUD_INIT, f"{who}: cloud-init status")
     errors: list[str] = told.get("errors", [])
     return errors or ([] if told.get("status") in OK_STATUSES else [f"status {told.get('status')}"])
 

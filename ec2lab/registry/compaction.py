@@ -49,7 +49,7 @@ def _needed(records: Sequence[Record], kinds: Mapping[str, ResourceType]) -> set
 def _with_retained_volumes(records: Sequence[Record]) -> set[str | None]:
     """Return the experiments with retained volumes that still exist, because they cost money."""
     volumes = History(records).volumes(BEFORE_ALL)
-    return {volume.experiment for volume in volumes if volume.kept and volume.ended is None}
+    return {volume.experiment for volume in volumes if volume.retained and volume.ended is None}
 
 
 def _with_all_that(needed: set[str], brought: Mapping[str, set[str]]) -> set[str]:
@@ -70,11 +70,11 @@ def _ended_by(records: Sequence[Record], kinds: Mapping[str, ResourceType]) -> M
     remaining resources, or it would never be archived.
     """
     creating = {operation for kind in kinds.values() for operation in kind.created_by}
-    resolved, looks, ends = _resolved(records, kinds), _last_looks(records), _ends(records, kinds.values())
+    resolved, sightings, ends = _resolved(records, kinds), _last_looks(records), _ends(records, kinds.values())
     found: dict[str, set[str]] = {}
     for record in records:
         over = [ends.get(identity, set()) for identity in (record.id, *_told_of(record, kinds.values()))]
-        look = looks.get(record.experiment) if record.operation in creating else None
+        look = sightings.get(record.experiment) if record.operation in creating else None
         found[record.id] = {one for one in (record.parent_id, resolved.get(record.id), look) if one}.union(*over)
     return found
 
@@ -100,8 +100,8 @@ def _ends(records: Iterable[Record], kinds: Collection[ResourceType]) -> Mapping
 def _told_of(record: Record, kinds: Iterable[ResourceType]) -> list[str]:
     """Return the ids of resources that a record shows as created or found."""
     born = [resource.id for kind in kinds for resource in kind.created_resources(record)]
-    kept = (record.request or {}).get("Resources", ()) if is_retention(record) else ()
-    return [*born, *kept, *(str(told["id"]) for told in (record.annotation or {}).get(DISCOVERED, ()))]
+    retained = (record.request or {}).get("Resources", ()) if is_retention(record) else ()
+    return [*born, *retained, *(str(told["id"]) for told in (record.annotation or {}).get(DISCOVERED, ()))]
 
 
 def _not_looked_for(records: Iterable[Record], kinds: Mapping[str, ResourceType]) -> set[str]:

@@ -51,7 +51,7 @@ About a hundred records: each command reads all of them over the network, and mo
 MAX_CONCURRENCY = 16
 IDENTITY = {"place": "about", "id": "registry"}
 """The item with the registry's ids."""
-KEPT = {"place": "about", "id": "archive"}
+COMPACTION_MARKER = {"place": "about", "id": "archive"}
 """The item with the size after the last compaction."""
 
 
@@ -138,8 +138,8 @@ class DynamoDbRegistry(Registry):
         over = [item for item in items if item.record.id not in stays]
         for some in _in_transactions(over):
             self.table.transact([move for item in some for move in _moves(item)])
-        kept = sum(len(item.body) for item in items if item.record.id in stays)
-        self.table.put({**KEPT, "bytes": kept})
+        live_bytes = sum(len(item.body) for item in items if item.record.id in stays)
+        self.table.put({**COMPACTION_MARKER, "bytes": live_bytes})
         return len(over)
 
     def needs_compaction(self) -> bool:
@@ -151,10 +151,10 @@ class DynamoDbRegistry(Registry):
                 self._bytes_at_hand = self._live_bytes()
             if self._bytes_at_hand <= GROWTH:
                 return False
-            kept = self.table.get(KEPT) or {}
+            live_bytes = self.table.get(COMPACTION_MARKER) or {}
         except UserError:  # the next read or write reports the error
             return False
-        return self._bytes_at_hand > GROWTH + 2 * number_in(kept, "bytes")
+        return self._bytes_at_hand > GROWTH + 2 * number_in(live_bytes, "bytes")
 
     def ids(self) -> Sequence[str]:
         """Read the item that contains them."""

@@ -42,7 +42,7 @@ class Elsewhere:
 
     @property
     def _end(self) -> str:
-        return f"where nothing of it is left, `make teardown EXP={self.names[0]} YES=1` strikes it out of the registry"
+        return f"where nothing of it is left, `make teardown EXP={self.names[0]} YES=1` removes it from the registry"
 
     def _way(self, used: Account) -> str:
         if self.account and self.account.is_local:

@@ -20,7 +20,7 @@ from ec2lab.registry.record import Event, Record
 from ec2lab.resource import Resource, ResourceType
 
 
-class Says(Enum):
+class Outcome(Enum):
     """What the result of a call proves."""
 
     DONE = "it was carried out, and so was every earlier one with its ClientToken: they are one request"
@@ -44,24 +44,24 @@ NOT_NOW = frozenset(
 """Errors that prove nothing about an earlier request. Throttling is another."""
 
 
-def what_it_says(record: Record) -> Says:
+def outcome_of(record: Record) -> Outcome:
     """Return what a response or an error proves about its intent.
 
     An error proves nothing if botocore sent the request more than once: the first may have succeeded, and its response
     may be lost.
     """
     if record.event is Event.RESPONSE:
-        return Says.DONE
+        return Outcome.DONE
     error = record.error
     if error is None:
-        return Says.NOTHING
+        return Outcome.NOTHING
     code = str(error.get("code"))
     if code in NEVER_SENT:
-        return Says.NOT_NOW
+        return Outcome.NOT_NOW
     category = classify(code, str(error.get("message")), error.get("http_status"))
     if error.get("retries") or category is ErrorCategory.AMBIGUOUS:
-        return Says.NOTHING
-    return Says.NOT_NOW if code in NOT_NOW or category in WAITING_HELPS else Says.NOTHING_MADE
+        return Outcome.NOTHING
+    return Outcome.NOT_NOW if code in NOT_NOW or category in WAITING_HELPS else Outcome.NOTHING_MADE
 
 
 def token_of(record: Record) -> str:
@@ -71,11 +71,11 @@ def token_of(record: Record) -> str:
 
 def closed_by(record: Record, open_intents: Mapping[str, Record]) -> set[str]:
     """Return the ids of the open intents that a response or an error resolves."""
-    says = what_it_says(record)
-    if record.parent_id is None or says is Says.NOTHING:
+    says = outcome_of(record)
+    if record.parent_id is None or says is Outcome.NOTHING:
         return set()
     token = (record.request or {}).get("ClientToken")
-    if token is None or says is Says.NOT_NOW:
+    if token is None or says is Outcome.NOT_NOW:
         return {record.parent_id}
     return {record.parent_id} | {intent.id for intent in open_intents.values() if token_of(intent) == token}
 
@@ -85,7 +85,7 @@ def makes(intent: Record, kinds: Mapping[str, ResourceType]) -> list[str]:
     return [kind.name for kind in kinds.values() if intent.operation in kind.created_by]
 
 
-def wanted_by(intent: Record) -> int:
+def requested_count(intent: Record) -> int:
     """Return the maximum number of resources that an intent requested."""
     return int((intent.request or {}).get("MaxCount", 1))
 
@@ -94,7 +94,7 @@ def is_shown(intent: Record, seen: Iterable[Resource], kinds: Mapping[str, Resou
     """Return whether everything that an intent can have created is among the resources that AWS shows, or has shown."""
     makers = makes(intent, kinds)
     own = {r.id for r in seen if r.record == token_of(intent) and r.kind in makers}
-    return len(own) >= wanted_by(intent)
+    return len(own) >= requested_count(intent)
 
 
 def unresolved(intents: Iterable[Record], seen: Iterable[Resource], kinds: Mapping[str, ResourceType]) -> list[Record]:

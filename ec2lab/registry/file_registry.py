@@ -72,7 +72,7 @@ from ec2lab.registry.record import Event, Record
 if TYPE_CHECKING:
     from ec2lab.findings import Finding
 
-KEPT = "kept_bytes"
+COMPACTION_HEADER = "live_bytes"
 """The annotation, first in the file, with the size after the last compaction."""
 
 
@@ -214,11 +214,15 @@ class FileRegistry(Registry):
             entries = self._entries(read_whole(descriptor))
             records = [record for _, record in entries if record]
             stays = needed(records)
-            over = [record for record in records if record.id not in stays and KEPT not in (record.annotation or {})]
+            over = [
+                record
+                for record in records
+                if record.id not in stays and COMPACTION_HEADER not in (record.annotation or {})
+            ]
             if over:
                 self._archive.add(over)
-                kept = [as_line(fields) for fields, record in entries if record is None or record.id in stays]
-                replace_file(self.path.resolve(), _with_size(kept))
+                live = [as_line(fields) for fields, record in entries if record is None or record.id in stays]
+                replace_file(self.path.resolve(), _with_size(live))
             return len(over)
 
     def needs_compaction(self) -> bool:
@@ -226,7 +230,7 @@ class FileRegistry(Registry):
         try:
             with opened(self.path, os.O_RDONLY) as descriptor:
                 size = os.fstat(descriptor).st_size
-                return size > GROWTH and size > GROWTH + 2 * _kept_bytes(os.pread(descriptor, 1000, 0))
+                return size > GROWTH and size > GROWTH + 2 * _live_bytes(os.pread(descriptor, 1000, 0))
         except OSError:  # the next read or write reports the error
             return False
 
@@ -312,16 +316,16 @@ class FileRegistry(Registry):
         return None
 
 
-def _with_size(kept: list[bytes]) -> bytes:
+def _with_size(live: list[bytes]) -> bytes:
     """Return a registry of lines, with a first one that records their size."""
-    size = Record(event=Event.ANNOTATION, annotation={KEPT: sum(map(len, kept))})
-    return b"[\n" + b",\n".join([as_line(size.as_json()), *kept]) + TRAILER
+    size = Record(event=Event.ANNOTATION, annotation={COMPACTION_HEADER: sum(map(len, live))})
+    return b"[\n" + b",\n".join([as_line(size.as_json()), *live]) + TRAILER
 
 
-def _kept_bytes(beginning: bytes) -> int:
+def _live_bytes(beginning: bytes) -> int:
     """Return the size in the first record; 0 if there is none."""
     first = beginning.removeprefix(b"[\n").partition(b"\n")[0].removesuffix(b",")
     try:
-        return int(parsed(first)["annotation"][KEPT])
+        return int(parsed(first)["annotation"][COMPACTION_HEADER])
     except (ValueError, KeyError, TypeError):
         return 0

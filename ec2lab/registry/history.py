@@ -15,9 +15,9 @@ from typing import Any
 from ec2lab.aws.error_codes import ApiError
 from ec2lab.registry.evidence import token_of
 from ec2lab.registry.instance_timeline import InstanceTimeline, InstanceTimelines, market_of
-from ec2lab.registry.looks import Looks
 from ec2lab.registry.record import EXITED, FAILED, LAUNCHED, NOT_REACHED, PULLS, RUN, Event, Record, parse_time
 from ec2lab.registry.recorder import changes_something
+from ec2lab.registry.sightings import Sightings
 from ec2lab.registry.storage_timeline import SnapshotTimeline, SnapshotTimelines, VolumeTimeline, VolumeTimelines
 
 LAUNCH_OPERATIONS = ("RunInstances", "StartInstances")
@@ -146,21 +146,21 @@ class History:
     @cached_property
     def instances(self) -> Mapping[str, InstanceTimeline]:
         """By id, all instances."""
-        return InstanceTimelines(self.records, self.requests, self.looks).known
+        return InstanceTimelines(self.records, self.requests, self.sightings).known
 
     @cached_property
     def snapshots(self) -> Mapping[str, SnapshotTimeline]:
         """By id, all snapshots that were created or described."""
-        return SnapshotTimelines(self.records, self.looks).known
+        return SnapshotTimelines(self.records, self.sightings).known
 
     @cached_property
-    def looks(self) -> Looks:
+    def sightings(self) -> Sightings:
         """What AWS no longer showed when it was queried."""
-        return Looks(self.records)
+        return Sightings(self.records)
 
     @cached_property
     def _volumes(self) -> VolumeTimelines:
-        return VolumeTimelines(self.records, self.requests, self.snapshots, self.looks)
+        return VolumeTimelines(self.records, self.requests, self.snapshots, self.sightings)
 
     def volumes(self, now: datetime) -> Sequence[VolumeTimeline]:
         """Return all volumes. Instances that expire by `now` delete theirs."""

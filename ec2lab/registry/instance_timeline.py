@@ -12,8 +12,8 @@ from ec2lab.aws.account import Account
 from ec2lab.aws.tag_forms import NEVER
 from ec2lab.aws.tags import EXPERIMENT, EXPIRES_AT, from_aws, tags_in_request
 from ec2lab.instance_state import DOWN, UP, InstanceState, state_reason_of
-from ec2lab.registry.looks import Looks
 from ec2lab.registry.record import RUN, Event, Record, parse_time
+from ec2lab.registry.sightings import Sightings
 from ec2lab.registry.state import DELETED, DISCOVERED
 from ec2lab.units import duration
 
@@ -174,7 +174,7 @@ class InstanceTimelines:
     Creations are noted before later events, because the clocks of two writers may differ.
     """
 
-    def __init__(self, records: Iterable[Record], requests: Mapping[str, Record], looks: Looks) -> None:
+    def __init__(self, records: Iterable[Record], requests: Mapping[str, Record], sightings: Sightings) -> None:
         self.known: dict[str, InstanceTimeline] = {}
         self._requests = requests
         self._ttl: dict[str | None, timedelta] = {}
@@ -183,7 +183,7 @@ class InstanceTimelines:
         for record in records:
             self._note_events(record)
         for instance in self.known.values():
-            if moment := looks.gone_by(instance.id, instance.began):
+            if moment := sightings.gone_by(instance.id, instance.began):
                 instance.gone_by(moment)
 
     def _note_births(self, record: Record) -> None:

@@ -218,7 +218,7 @@ ANNOTATION = members(
     pulls=optional(TEXT),
     failed=optional(TEXT),
     not_reached=optional(TEXT),
-    kept_bytes=optional(whole(0, 2**53)),
+    live_bytes=optional(whole(0, 2**53)),
 )
 """Annotations of later versions and of plugins may have any other names."""
 ERROR = members(

@@ -12,11 +12,11 @@ from datetime import datetime
 from typing import Any
 
 from ec2lab.aws.account import Account
-from ec2lab.aws.tags import EXPERIMENT, KEPT, from_aws, tags_in_request
+from ec2lab.aws.tags import EXPERIMENT, RETAINED, from_aws, tags_in_request
 from ec2lab.registry.evidence import token_of
 from ec2lab.registry.instance_timeline import InstanceTimeline
-from ec2lab.registry.looks import Looks
 from ec2lab.registry.record import Event, Record, parse_time
+from ec2lab.registry.sightings import Sightings
 from ec2lab.registry.state import DELETED, DISCOVERED
 
 SNAPSHOT = "snapshot"
@@ -66,14 +66,14 @@ class SnapshotTimeline:
 class SnapshotTimelines:
     """All snapshots in the records. Creations are noted before later events."""
 
-    def __init__(self, records: Iterable[Record], looks: Looks) -> None:
+    def __init__(self, records: Iterable[Record], sightings: Sightings) -> None:
         self.known: dict[str, SnapshotTimeline] = {}
         for record in records:
             self._note_births(record)
         for record in records:
             self._note_events(record, record.request or {}, record.response or {})
         for one in self.known.values():
-            if one.began and (gone := looks.gone_by(one.id, one.began)):
+            if one.began and (gone := sightings.gone_by(one.id, one.began)):
                 one.end(gone)
 
     def _note_births(self, record: Record) -> None:
@@ -150,7 +150,7 @@ class VolumeTimeline:
     """MiB/s at which its blocks were loaded; 0 for AWS's default."""
     began: datetime
     ended: datetime | None
-    kept: bool
+    retained: bool
     """Whether a teardown retained it."""
     instance: str = ""
     """The instance that it was created with, if any."""
@@ -174,15 +174,15 @@ class VolumeTimelines:
         records: Iterable[Record],
         requests: Mapping[str, Record],
         snapshots: Mapping[str, SnapshotTimeline],
-        looks: Looks,
+        sightings: Sightings,
     ) -> None:
         self._snapshots = snapshots
-        self._looks = looks
+        self._sightings = sightings
         self._asked: dict[str, Record] = {}
         """CreateVolume requests by token: the response may be lost."""
         self._made: dict[str, Record] = {}
         self._ended: dict[str, datetime] = {}
-        self._kept: set[str] = set()
+        self._retained: set[str] = set()
         self._volumes: dict[str, Mapping[str, Any]] = {}
         self._images: dict[tuple[str, str], int] = {}
         for record in records:
@@ -208,7 +208,7 @@ class VolumeTimelines:
             case "DeleteVolume" if "VolumeId" in request:
                 self._ended.setdefault(request["VolumeId"], parse_time(record.time))
             case "CreateTags" if is_retention(record):
-                self._kept.update(request.get("Resources", ()))
+                self._retained.update(request.get("Resources", ()))
             case "DescribeVolumes":
                 self._volumes |= {found["VolumeId"]: found for found in response.get("Volumes", ())}
             case "DescribeImages":
@@ -222,7 +222,7 @@ class VolumeTimelines:
             yield VolumeTimeline(
                 id=identity, region=record.region or "", by=record.by, whose=record.whose, began=began,
                 experiment=tags_in_request(request, "volume").get(EXPERIMENT) or record.experiment,
-                ended=self._end(identity, record, began), kept=identity in self._kept,
+                ended=self._end(identity, record, began), retained=identity in self._retained,
                 **self._told(identity, {**request, **response}),
             )  # fmt: skip
         for instance in instances:
@@ -230,7 +230,7 @@ class VolumeTimelines:
                 yield from self._root_and_data_volumes(instance)
 
     def _end(self, identity: str, made: Record | InstanceTimeline, began: datetime) -> datetime | None:
-        unlisted = self._looks.unlisted_by(identity, made.whose, made.region or "", began)
+        unlisted = self._sightings.unlisted_by(identity, made.whose, made.region or "", began)
         return self._ended.get(identity) or unlisted
 
     def _root_and_data_volumes(self, instance: InstanceTimeline) -> Iterator[VolumeTimeline]:
@@ -248,7 +248,7 @@ class VolumeTimelines:
             yield VolumeTimeline(
                 id=identity or f"{instance.id}{device}", region=instance.region, experiment=instance.experiment,
                 by=instance.by, whose=instance.whose, began=instance.began, ended=min(filter(None, ends), default=None),
-                instance=instance.id, due=instance.due if goes_with_it else None, kept=identity in self._kept,
+                instance=instance.id, due=instance.due if goes_with_it else None, retained=identity in self._retained,
                 **self._told(identity, told, self._images.get((image, device))),
             )  # fmt: skip
 
@@ -269,7 +269,7 @@ class VolumeTimelines:
 def is_retention(record: Record) -> bool:
     """Return whether a teardown marked volumes as retained."""
     is_answer = record.operation == "CreateTags" and record.event is Event.RESPONSE
-    return is_answer and KEPT in from_aws((record.request or {}).get("Tags"))
+    return is_answer and RETAINED in from_aws((record.request or {}).get("Tags"))
 
 
 def _sizes(response: Mapping[str, Any]) -> Iterator[tuple[tuple[str, str], int]]:

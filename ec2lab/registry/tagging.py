@@ -25,7 +25,7 @@ from ec2lab.registry.record import person
 from ec2lab.resource import ResourceType
 
 IN_IAM = ("role", "instance-profile")
-REFUSED = r"[^\w +\-=.:/@]"
+INVALID_TAG_CHARS = r"[^\w +\-=.:/@]"
 """Characters that some services reject in a tag's value
 (https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html)."""
 
@@ -53,7 +53,7 @@ class Tagger:
 
     def _tags(self, given: Mapping[str, str], record_id: str) -> dict[str, str]:
         whose = {RECORD: record_id, REGISTRY: self.registry()}
-        ours = {BY: re.sub(REFUSED, "_", person())[:256]}
+        ours = {BY: re.sub(INVALID_TAG_CHARS, "_", person())[:256]}
         # A dataset belongs to the lab, even if an experiment's teardown creates a version.
         if (experiment := current_experiment()) and SHARED not in given and DATASET not in given:
             ours |= {"Name": experiment, EXPERIMENT: experiment}
@@ -62,4 +62,4 @@ class Tagger:
 
 def _as_iam_takes(tags: Mapping[str, str]) -> dict[str, str]:
     """Return tags without characters that IAM rejects; the tags in lab.toml are written for EC2."""
-    return {re.sub(REFUSED, "_", key): re.sub(REFUSED, "_", value) for key, value in tags.items()}
+    return {re.sub(INVALID_TAG_CHARS, "_", key): re.sub(INVALID_TAG_CHARS, "_", value) for key, value in tags.items()}

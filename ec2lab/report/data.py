@@ -26,7 +26,7 @@ from ec2lab.costs.price_lookup import PriceLookup
 from ec2lab.costs.pricing import Pricing, paid_for, pricing
 from ec2lab.costs.summary import CostSummary
 from ec2lab.datasets.costs import PricedSnapshot, price_snapshots
-from ec2lab.datasets.dataset import DataSnapshot, list_snapshots_in, told_by
+from ec2lab.datasets.dataset import DataSnapshot, list_snapshots_in, snapshots_in
 from ec2lab.errors import UserError
 from ec2lab.instances.status import perhaps, standing
 from ec2lab.registry.history import History, LaunchError
@@ -174,7 +174,7 @@ def _data_sets(session: Session, regions: Sequence[str], asking: Asking) -> list
     """Return the datasets of the regions that respond, and the recorded ones of the others."""
     responses = list_snapshots_in(session, regions)
     asking.lacks("datasets", responses.unseen)
-    there = price_snapshots(session, told_by(responses)).snapshots
+    there = price_snapshots(session, snapshots_in(responses)).snapshots
     if not responses.unseen:
         return there
     on_record = data_sets_on_record(History(paid_for(session, session.registry.history())))
@@ -192,7 +192,7 @@ def data_sets_on_record(history: History) -> list[PricedSnapshot]:
 
 
 INSTANCE = "instance"
-REFUSED_LATE = {ErrorCategory.INSUFFICIENT_CAPACITY, ErrorCategory.COMPUTE_QUOTA, *REGION_OUT}
+LATE_FAILURES = {ErrorCategory.INSUFFICIENT_CAPACITY, ErrorCategory.COMPUTE_QUOTA, *REGION_OUT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +218,7 @@ def past(history: History, now: datetime) -> Past:
 
 def _late_error(life: InstanceTimeline) -> Iterator[LaunchError]:
     code = life.fate.removeprefix("Server.").removeprefix("Client.")
-    if life.ended and CATEGORIES.get(code) in REFUSED_LATE:
+    if life.ended and CATEGORIES.get(code) in LATE_FAILURES:
         yield LaunchError(
             id=life.id, at=life.ended.isoformat(), experiment=life.experiment or "", region=life.region, zone=life.zone,
             type=life.type, market=life.market, instances=(), error=ApiError(life.fate, "", late=True),

@@ -14,7 +14,7 @@ from ec2lab.aws.errors import AWS_ERRORS, api_error
 from ec2lab.aws.tags import EXPERIMENT, RECORD, from_aws, tags_in_request
 from ec2lab.errors import UserError
 from ec2lab.polling import wait_until
-from ec2lab.registry.evidence import Says, token_of, what_it_says
+from ec2lab.registry.evidence import Outcome, outcome_of, token_of
 from ec2lab.registry.record import Event, Record
 from ec2lab.resources.live_resources import POLL, within_consistency_window
 from ec2lab.session import Session
@@ -88,7 +88,7 @@ def unresolved_intents(records: Iterable[Record], what: Callable[[Record], bool]
     for record in records:
         if record.event is Event.INTENT and what(record):
             found[record.id] = record
-        elif record.parent_id in found and what_it_says(record) in (Says.NOTHING_MADE, Says.NOT_NOW):
+        elif record.parent_id in found and outcome_of(record) in (Outcome.NOTHING_MADE, Outcome.NOT_NOW):
             del found[record.parent_id]
     return list(found.values())
 

@@ -103,7 +103,9 @@ class Instance(ResourceType):
         """Return that it is not known how far its data is loaded."""
         return {"loaded": UNKNOWN} if "data" in resource.details else {}
 
-    def looked_up(self, cloud: Cloud, region: str, resources: Sequence[Resource]) -> Mapping[str, Mapping[str, str]]:
+    def extra_details(
+        self, cloud: Cloud, region: str, resources: Sequence[Resource]
+    ) -> Mapping[str, Mapping[str, str]]:
         """Return how far the blocks of each instance's volumes are loaded from their snapshots: the least of them."""
         volumes = {volume: r.id for r in resources for volume in r.details.get("volumes", "").split()}
         loaded: dict[str, int] = {}

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ec2lab.aws.cloud import Cloud
-from ec2lab.aws.tags import KEPT, from_aws
+from ec2lab.aws.tags import RETAINED, from_aws
 from ec2lab.registry.record import Record
 from ec2lab.registry.storage_timeline import is_retention
 from ec2lab.resource import Resource, ResourceType, as_text
@@ -45,7 +45,7 @@ class Volume(ResourceType):
 
     def is_deleted(self, found: Mapping[str, Any]) -> bool:
         """Say whether it is deleted, or kept: then it is no experiment's any more."""
-        return found.get("State") == "deleted" or KEPT in from_aws(found.get("Tags"))
+        return found.get("State") == "deleted" or RETAINED in from_aws(found.get("Tags"))
 
     def ended_by(self, record: Record) -> Iterator[str]:
         """Return also the volumes that are marked as kept."""

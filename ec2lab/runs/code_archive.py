@@ -194,11 +194,11 @@ MAX_STORED = 512 << 20
 """Bytes: no code is packed that comes to more (MAX_PACKED)."""
 
 
-def keep(lab: Path, content: bytes) -> str:
+def store_code(lab: Path, content: bytes) -> str:
     """Keep a content and return its SHA-256, in hexadecimal digits. Raises UserError."""
     digest = hashlib.sha256(content).hexdigest()
     path = lab / DIRECTORY / digest
-    if kept(lab, digest) is not None:
+    if load_code(lab, digest) is not None:
         return digest
     try:
         private_directory(path.parent)
@@ -211,7 +211,7 @@ def keep(lab: Path, content: bytes) -> str:
     return digest
 
 
-def kept(lab: Path, digest: str) -> bytes | None:
+def load_code(lab: Path, digest: str) -> bytes | None:
     """Return what was kept under a digest; None where nothing is, or not that."""
     path = lab / DIRECTORY / digest
     try:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ec2lab.hosts.protocol import said
+from ec2lab.hosts.protocol import parse_json
 from ec2lab.hosts.ssh import Host
 from ec2lab.registry.shapes import LINE, members, optional, whole
 
@@ -37,7 +37,7 @@ def parse_exit_status(text: str, who: str) -> Ending | None:
     """Read what an instance wrote; nothing is no ending yet. Raises UserError, which names `who` wrote it."""
     if not text.strip():
         return None
-    return ending_of(said(text, ENDING, who))
+    return ending_of(parse_json(text, ENDING, who))
 
 
 def ending_of(told: Mapping[str, Any]) -> Ending:

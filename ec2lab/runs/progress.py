@@ -10,7 +10,7 @@ from threading import Lock, Thread
 from ec2lab.aws.errors import AWS_ERRORS, reason
 from ec2lab.errors import UserError
 from ec2lab.hosts.program_packer import program
-from ec2lab.hosts.protocol import LAST_MOMENT, said
+from ec2lab.hosts.protocol import LAST_MOMENT, parse_json
 from ec2lab.hosts.ssh import Host
 from ec2lab.registry.shapes import LINE, TEXT, members, nullable, optional, whole
 from ec2lab.runs.exit_status import ENDING, Ending, ending_of
@@ -47,7 +47,7 @@ PROGRESS = members(
 
 def parse_progress(text: str, who: str) -> Progress:
     """Read what templates/run-status.py prints. Raises UserError, which names `who` printed it."""
-    told = said(text, PROGRESS, who)
+    told = parse_json(text, PROGRESS, who)
     ended, coming = told.get("ended"), told.get("interruption") or {}
     return Progress(
         line=told.get("line", "")[-LONGEST_LINE:],
@@ -106,5 +106,5 @@ class ProgressPoller:
         if piece := bucket.last_piece(self._place):
             self._place = piece.place + len(piece.data)
             drawn = re.split(r"[\r\n]", piece.data[-TAIL:].decode(errors="replace"))
-            line = next((said for said in reversed(drawn) if said.strip()), line)[-LONGEST_LINE:]
+            line = next((parse_json for parse_json in reversed(drawn) if parse_json.strip()), line)[-LONGEST_LINE:]
         return replace(self.last, line=line, ending=bucket.ending() or self.last.ending, problem="")

@@ -80,7 +80,7 @@ def apply_deletion_policies(session: Session, experiment: str, emit: Emit) -> Ma
     ending = _ending(session, experiment, unseen)
     for one in ending:
         if not one.is_snapshotted:
-            _keep(session, experiment, one, emit)
+            _retain(session, experiment, one, emit)
     saved = [one for one in ending if one.is_snapshotted]
     if any(one.attached for one in saved):
         _terminate_instances(session, experiment, emit, unseen)
@@ -124,7 +124,7 @@ def _ending(session: Session, experiment: str, unseen: Collection[str]) -> list[
     return found
 
 
-def _keep(session: Session, experiment: str, one: VolumeDisposition, emit: Emit) -> None:
+def _retain(session: Session, experiment: str, one: VolumeDisposition, emit: Emit) -> None:
     tags = marks(one.end, experiment, clock.now().date())
     session.cloud.ec2(one.region).create_tags(Resources=[one.volume], Tags=to_aws(tags))  # type: ignore[arg-type]
     emit(Step(experiment=experiment, message=f"{one.volume} ({one.region}) is retained"))

@@ -54,7 +54,7 @@ class Instance:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class MountRequest:
     """What to mount: a volume, or one created from a snapshot."""
 
     mount: str
@@ -76,7 +76,7 @@ class VolumeMounter:
         """The client of the instance's region."""
         return self.session.cloud.ec2(self.instance.region)
 
-    def mount(self, wanted: Wanted) -> str:
+    def mount(self, wanted: MountRequest) -> str:
         """Mount what is wanted and return the volume's id. If a step fails, the steps before it are undone.
 
         A volume that an earlier run created for this mount point and instance, and did not mount, is used.
@@ -144,7 +144,7 @@ class VolumeMounter:
                 self.say(f"{document.volume} stays attached: {self.instance.host.name} may be using it")
             raise
 
-    def _make(self, wanted: Wanted, undoing: ExitStack) -> str:
+    def _make(self, wanted: MountRequest, undoing: ExitStack) -> str:
         tags = {MOUNTED: wanted.mount, INSTANCE: self.instance.id}
         snapshot = wanted.snapshot["SnapshotId"]
         request: dict[str, Any] = {

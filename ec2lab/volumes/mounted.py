@@ -12,7 +12,7 @@ from typing import Any
 from ec2lab.errors import UserError
 from ec2lab.hosts.call_failures import Failed
 from ec2lab.hosts.program_packer import with_modules
-from ec2lab.hosts.protocol import said
+from ec2lab.hosts.protocol import parse_json
 from ec2lab.hosts.ssh import Host
 from ec2lab.registry.shapes import LINE, YES_OR_NO, members, pattern, whole
 from ec2lab.volumes.spec import VolumeSpec, letters_of
@@ -48,7 +48,7 @@ class VolumesOnHost:
     def unmount(self, document: VolumeSpec) -> None:
         """Unmount a volume that nothing uses, and prove that its disk is unused. Raises NotDone, Unreachable."""
         answer = self._do("unmount", document)
-        proof = said(answer, UNMOUNTED, self.host.name)
+        proof = parse_json(answer, UNMOUNTED, self.host.name)
         if proof["unmounted"] != document.mount:
             raise UserError(f"{self.host.name}: does not say that {document.mount or document.volume} is unmounted")
 
@@ -56,7 +56,7 @@ class VolumesOnHost:
         """Say whether an instance that could not mount a volume reports its disk as unused."""
         if not isinstance(refusal, NotDone) or not refusal.answer:
             return False
-        return not said(refusal.answer, NOT_MOUNTED, self.host.name)["in_use"]
+        return not parse_json(refusal.answer, NOT_MOUNTED, self.host.name)["in_use"]
 
     def _do(self, what: str, document: VolumeSpec) -> str:
         """Run the program, and return the last line of JSON that it printed."""
@@ -125,7 +125,7 @@ def list_mounted(host: Host) -> list[MountedVolume]:
 
 def mounted_in(text: str, who: str) -> list[MountedVolume]:
     """Parse the output of templates/volumes-over-ssh.py. Raises UserError, which names `who` printed it."""
-    return [MountedVolume(**said(line, MOUNTED, who)) for line in text.splitlines() if line.startswith("{")]
+    return [MountedVolume(**parse_json(line, MOUNTED, who)) for line in text.splitlines() if line.startswith("{")]
 
 
 def select_volume(host: Host, mounted: Sequence[MountedVolume], mount: str, volume: str) -> MountedVolume:

@@ -11,7 +11,7 @@ from typing import Any
 
 from ec2lab import clock
 from ec2lab.aws.region_queries import Key, Responses
-from ec2lab.aws.tags import KEPT, KEPT_BECAUSE, KEPT_UNTIL, from_aws, to_aws
+from ec2lab.aws.tags import RETAIN_REASON, RETAIN_UNTIL, RETAINED, from_aws, to_aws
 from ec2lab.config.fields import REASON
 from ec2lab.config.volume import LONGEST
 from ec2lab.costs.money import Dollars
@@ -47,11 +47,11 @@ class Retention:
     @classmethod
     def read(cls, tags: Mapping[str, str]) -> Retention:
         """Parse the tags of a volume with `lab:retained`: "2026-11-24 after speech"."""
-        day, _, after = tags[KEPT].partition(" after ")
-        since, until = _day(day), _day(tags.get(KEPT_UNTIL, ""))
-        if KEPT_UNTIL not in tags and since:
+        day, _, after = tags[RETAINED].partition(" after ")
+        since, until = _day(day), _day(tags.get(RETAIN_UNTIL, ""))
+        if RETAIN_UNTIL not in tags and since:
             until = since + DEFAULT_RETENTION
-        return cls(since, after, until, tags.get(KEPT_BECAUSE) or NO_REASON)
+        return cls(since, after, until, tags.get(RETAIN_REASON) or NO_REASON)
 
     @property
     def has_reason(self) -> bool:
@@ -71,9 +71,9 @@ class Retention:
 def marks(end: Disposition, experiment: str, today: date) -> dict[str, str]:
     """Return the tags of a volume that is retained from now on."""
     return {
-        KEPT: f"{today} after {experiment}",
-        KEPT_UNTIL: str(today + (DEFAULT_RETENTION if end.retain_for is None else end.retain_for)),
-        **({KEPT_BECAUSE: end.reason} if end.reason else {}),
+        RETAINED: f"{today} after {experiment}",
+        RETAIN_UNTIL: str(today + (DEFAULT_RETENTION if end.retain_for is None else end.retain_for)),
+        **({RETAIN_REASON: end.reason} if end.reason else {}),
     }
 
 
@@ -89,16 +89,16 @@ class RetainedVolume:
     """A volume that a teardown retained."""
 
     resource: Resource
-    kept: Retention
+    retention: Retention
     dollars_per_month: Dollars = None
 
 
-def kept_volume(session: Session, volume: str) -> RetainedVolume:
+def get_retained_volume(session: Session, volume: str) -> RetainedVolume:
     """Return a retained volume. Raises UserError where there is none with that id, or it was not retained."""
     found, region = described(session, volume, known_regions(session))
     tags = from_aws(found.get("Tags"))
     resource = session.kinds["volume"].resource(found, region, tags)
-    if KEPT not in tags or Marks.read(tags) is None:
+    if RETAINED not in tags or Marks.read(tags) is None:
         whose = f"it is of {resource.experiment}" if resource.experiment else "it is not the lab's"
         raise UserError(f"VOLUME: {volume} was not kept at a teardown: {whose}, and stays as it is")
     return RetainedVolume(resource, Retention.read(tags))
@@ -111,12 +111,12 @@ def retain_for(session: Session, volume: RetainedVolume, text: str, reason: str)
         raise UserError(f"REASON: {reason[:40]!r} is not one line of at most 120 characters")
     if kind := secret_in(reason):
         raise UserError(f"REASON: holds {kind}, and everybody in the account can read tags; leave it out")
-    if not reason and not volume.kept.has_reason:
+    if not reason and not volume.retention.has_reason:
         raise UserError(f"REASON: why is {volume.resource.id} kept? (REASON='until the paper is out')")
-    tags = {KEPT_UNTIL: str(until), **({KEPT_BECAUSE: reason} if reason else {})}
+    tags = {RETAIN_UNTIL: str(until), **({RETAIN_REASON: reason} if reason else {})}
     ec2 = session.cloud.ec2(volume.resource.region)
     ec2.create_tags(Resources=[volume.resource.id], Tags=to_aws(tags))  # type: ignore[arg-type]
-    return kept_volume(session, volume.resource.id).kept
+    return get_retained_volume(session, volume.resource.id).retention
 
 
 def _length(text: str) -> timedelta:
@@ -135,7 +135,7 @@ def retained_volumes(session: Session, history: History, pattern: str = "*") -> 
     """
     kind, ids = session.kinds["volume"], dict[Key, list[str]]()
     for one in history.volumes(clock.now()):
-        there = one.kept and one.ended is None and fnmatchcase(one.experiment or "", pattern)
+        there = one.retained and one.ended is None and fnmatchcase(one.experiment or "", pattern)
         if there and one.whose == session.cloud.account:
             ids.setdefault((one.region, kind.name), []).append(one.id)
     told = session.queries.run({key: partial(kind.by_id, session.cloud, key[0], some) for key, some in ids.items()})
@@ -144,7 +144,7 @@ def retained_volumes(session: Session, history: History, pattern: str = "*") -> 
 
 
 def _retained(session: Session, found: Mapping[str, Any], region: str) -> RetainedVolume:
-    kind, tags = session.kinds["volume"], {KEPT: "", **from_aws(found.get("Tags"))}
+    kind, tags = session.kinds["volume"], {RETAINED: "", **from_aws(found.get("Tags"))}
     price = pricing(session).monthly(kind.name, found, region)
     return RetainedVolume(kind.resource(found, region, tags), Retention.read(tags), price)
 
@@ -155,7 +155,7 @@ def retained_events(found: Responses[list[RetainedVolume]]) -> list[Event]:
     return [
         Retained.of(
             one.resource, size=one.resource.details.get("size", ""), dollars_per_month=one.dollars_per_month,
-            retention=str(one.kept),
+            retention=str(one.retention),
         )
         for one in volumes
     ]  # fmt: skip

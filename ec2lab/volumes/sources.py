@@ -19,14 +19,14 @@ from ec2lab.hosts.ssh import Host
 from ec2lab.hosts.ssh_config import SshConfig
 from ec2lab.registry.state import holdings
 from ec2lab.session import Session
-from ec2lab.volumes.mount import Instance, Wanted
+from ec2lab.volumes.mount import Instance, MountRequest
 from ec2lab.volumes.mounted import MountedVolume
 from ec2lab.volumes.spec import letters_of
 
 
 def wanted(
     session: Session, instance: Instance, mount: str, volume: str, snapshot: str, dataset: str, version: str | None
-) -> Wanted:
+) -> MountRequest:
     """Return what to mount, looked up in the instance's region. Raises UserError."""
     if not mount:
         raise UserError("MOUNT: where is it to be mounted? (MOUNT=/data)")
@@ -35,7 +35,7 @@ def wanted(
     except ValueError as problem:
         raise UserError(f"MOUNT: {problem}") from problem
     if volume:
-        return Wanted(at, volume=volume)
+        return MountRequest(at, volume=volume)
     ec2 = session.cloud.ec2(instance.region)
     there = list_snapshots(session.cloud, instance.region)
     identity = snapshot or chosen(dataset, version, there, instance.region, data_registries(session)).id
@@ -47,7 +47,7 @@ def wanted(
         raise UserError(f"SNAPSHOT: {identity} is not in {instance.region}, where the instance is") from refusal
     if found["State"] != "completed":
         raise UserError(f"SNAPSHOT: {identity} is not complete yet ({found.get('Progress') or found['State']})")
-    return Wanted(at, snapshot=found)
+    return MountRequest(at, snapshot=found)
 
 
 Description = Mapping[str, Any]

@@ -156,7 +156,7 @@ class Watching:
         wanted = {r.id: r for r in known if r.kind == kind.name and r.id not in self._over} | self.instances
         batcher = self.session.once(SideBySide).batcher
         responses = self.session.queries.run({
-            (region, kind.name): partial(batcher(region).look, [instance.id for instance in some])
+            (region, kind.name): partial(batcher(region).describe, [instance.id for instance in some])
             for region, some in by_region(wanted.values())
         })  # fmt: skip
         yield from self._unseen(responses)
@@ -221,7 +221,7 @@ class Watching:
         loading = [m for m in self.instances.values() if m.details.get("data") and self.loaded.get(m.id) != "100%"]
         for region, some in by_region(loading):
             try:
-                told = self.session.queries.run_one(partial(kind.looked_up, self.session.cloud, region, some))
+                told = self.session.queries.run_one(partial(kind.extra_details, self.session.cloud, region, some))
             except (*AWS_ERRORS, NoResponse) as problem:
                 remark = f"{self.name}: {region}: how far data is loaded is unknown ({reason(problem)})"
                 yield from self._once(("loading", region), self._warning(remark))

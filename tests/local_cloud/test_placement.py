@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local_cloud.placement import Wanted, place
+from local_cloud.placement import PlacementRequest, place
 from local_cloud.responses import Problem
 from local_cloud.scenario import Capacity, Scenario
 
@@ -27,7 +27,7 @@ RULE = st.builds(
 def situations(draw):
     """A request, the rules, and how many instances live under each rule."""
     least = draw(st.integers(1, 4))
-    wanted = Wanted(
+    wanted = PlacementRequest(
         "us-east-1",
         "g5.xlarge",
         draw(st.sampled_from(["spot", "on-demand"])),
@@ -100,7 +100,7 @@ def test_a_request_is_charged_once_to_each_rule_that_refused_it_and_to_a_late_on
 @given(st.integers(0, 5), st.none() | st.sampled_from(ZONES))
 def test_a_rule_for_some_calls_refuses_exactly_as_many(calls, zone):
     scenario = Scenario(capacity=[Capacity(calls=calls)])
-    wanted = Wanted("us-east-1", "g5.xlarge", "spot", zone)
+    wanted = PlacementRequest("us-east-1", "g5.xlarge", "spot", zone)
     for _ in range(calls):
         with pytest.raises(Problem):
             place(wanted, ZONES, scenario, lambda _: 0)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 
 from ec2lab import clock
-from ec2lab.account.region_facts import data_sets, kept_volumes
+from ec2lab.account.region_facts import data_sets, retained_volumes
 from ec2lab.config.volume import Data
 from ec2lab.datasets.dataset import DataSnapshot, chosen
 from ec2lab.doctor.check import Check, Probe, Requirement
@@ -71,14 +71,14 @@ def _is_there(data: Data, there: list[DataSnapshot], region: str) -> bool:
     return True
 
 
-RETENTION_OK = Diagnosis("retention-ok", Severity.OK, "{subjects}: no volume is kept past its day")
+RETENTION_OK = Diagnosis("retention-ok", Severity.OK, "{subjects}: no volume is past its retention")
 EXPIRED = Diagnosis(
-    "retention-expired", Severity.WARNING, "{volume} in {subjects} was to be kept {kept}",
+    "retention-expired", Severity.WARNING, "{volume} in {subjects} was to be retained {retention}",
     "`make volume-delete VOLUME={volume} YES=1`, or `make volume-retain VOLUME={volume} RETAIN_FOR=30d`",
 )  # fmt: skip
 
 
-class KeptVolumes(Check):
+class RetainedVolumes(Check):
     """Each costs money until somebody deletes it."""
 
     name = "retained-volumes"
@@ -88,17 +88,17 @@ class KeptVolumes(Check):
     def probes(self, lab: DoctorContext) -> Iterator[Probe]:
         """Query all regions at once."""
         for region in lab.regions:
-            lab.begin(kept_volumes, region)
+            lab.begin(retained_volumes, region)
         yield partial(self.run, lab)
 
     def run(self, lab: DoctorContext) -> Iterator[Finding]:
         """Return those past their retention, and why each was retained."""
-        facts, failures = collect({region: lab.begin(kept_volumes, region) for region in lab.regions})
+        facts, failures = collect({region: lab.begin(retained_volumes, region) for region in lab.regions})
         yield from failures
         today = clock.now().date()
         for region, volumes in facts.items():
-            expired = {identity: kept for identity, kept in volumes.items() if kept.is_over(today)}
-            for identity, kept in expired.items():
-                yield EXPIRED.of(region, volume=identity, kept=kept)
+            expired = {identity: retention for identity, retention in volumes.items() if retention.is_over(today)}
+            for identity, retention in expired.items():
+                yield EXPIRED.of(region, volume=identity, retention=retention)
             if not expired:
                 yield RETENTION_OK.of(region)

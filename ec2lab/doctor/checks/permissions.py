@@ -36,20 +36,20 @@ RUN = "RunInstances"
 ALLOWED = Diagnosis(
     "allowed", Severity.OK, "{count} kinds of call are allowed, by a dry run or by IAM's policy simulator"
 )
-REFUSED = Diagnosis("permission-denied", Severity.ERROR, "{action} is not allowed in {subjects}: {why}", POLICY)
+DENIED = Diagnosis("permission-denied", Severity.ERROR, "{action} is not allowed in {subjects}: {why}", POLICY)
 CARRIED_OUT = Diagnosis(
     "dry-run-carried-out", Severity.ERROR, "{subjects}: a dry run of {action} was carried out; no more are made",
     "what answers is not EC2, or something on the way drops DryRun: look at AWS_ENDPOINT_URL and the proxy; {undo}",
 )  # fmt: skip
-LAUNCH_REFUSED = Diagnosis(
+LAUNCH_REJECTED = Diagnosis(
     "launch-refused", Severity.WARNING, "a dry run of a launch of {experiment} in {subjects} is refused: {why}",
     "`make plan EXP={experiment}` shows the request",
 )  # fmt: skip
-DATA_REFUSED = Diagnosis(
+DATA_DENIED = Diagnosis(
     "dataset-permission-denied", Severity.WARNING, "you may not make or copy datasets: {subjects}",
     "docs/iam-policy-data.json lists what that takes; nothing is to be done where it is for others",
 )  # fmt: skip
-SIMULATED_REFUSAL = Diagnosis(
+SIMULATED_DENIAL = Diagnosis(
     "permission-denied-by-simulation", Severity.WARNING, "IAM's policy simulator says that these are not "
                                                          "allowed: {subjects}",
     f"{POLICY}; nothing is to be done where a narrower policy means it so",
@@ -118,10 +118,10 @@ class Permissions(Check):
         else:
             own = {**lab.begin(sample_resource_ids, region).result(), **lab.begin(zone_in, region).result()}
             result = trials.tried(region, operation, own)
-            if result.answer is Answer.REFUSED and action in for_data():
-                yield DATA_REFUSED.of(action)
-            elif result.answer is Answer.REFUSED:
-                yield REFUSED.of(region, action=action, why=_why(lab, region, result))
+            if result.answer is Answer.DENIED and action in for_data():
+                yield DATA_DENIED.of(action)
+            elif result.answer is Answer.DENIED:
+                yield DENIED.of(region, action=action, why=_why(lab, region, result))
             elif result.answer is Answer.ALLOWED:
                 yield ALLOWED.of(action)
             elif result.answer is Answer.CARRIED_OUT:
@@ -148,14 +148,14 @@ class Permissions(Check):
         except UserError:
             return  # other checks report what the region or the experiment lacks
         result = trials.dry_run_request(region, RUN, request)
-        if result.answer is Answer.REFUSED:
-            yield REFUSED.of(region, action=f"ec2:{RUN}", why=_why(lab, region, result))
+        if result.answer is Answer.DENIED:
+            yield DENIED.of(region, action=f"ec2:{RUN}", why=_why(lab, region, result))
         elif result.answer is Answer.ALLOWED:
             yield ALLOWED.of(f"ec2:{RUN}")
         elif result.answer is Answer.CARRIED_OUT:
             yield CARRIED_OUT.of(region, action=f"ec2:{RUN}", undo=_undo(region, result))
         elif result.answer is Answer.UNCLEAR:
-            yield LAUNCH_REFUSED.of(region, experiment=name, why=f"{result.code}: {result.message}")
+            yield LAUNCH_REJECTED.of(region, experiment=name, why=f"{result.code}: {result.message}")
 
     def _others(self, lab: DoctorContext, asked: list[Future[Verdicts]]) -> Iterator[Finding]:
         said = together(asked)
@@ -185,8 +185,8 @@ def _simulated_finding(action: str, said: Mapping[str, bool | None]) -> Finding:
     if said.get(action) is None:
         return PERMISSION_UNKNOWN.of(action)
     if action in for_data():
-        return DATA_REFUSED.of(action)
-    return (OPTIONAL_DENIED if action.startswith(OPTIONAL_ACTIONS) else SIMULATED_REFUSAL).of(action)
+        return DATA_DENIED.of(action)
+    return (OPTIONAL_DENIED if action.startswith(OPTIONAL_ACTIONS) else SIMULATED_DENIAL).of(action)
 
 
 def _why(lab: DoctorContext, region: str, result: DryRunResult) -> str:

@@ -21,7 +21,7 @@ from ec2lab.doctor.regions import sample_resource_ids
 from ec2lab.doctor.runner import collect
 from ec2lab.files import exists
 from ec2lab.findings import Diagnosis, Finding, Severity
-from ec2lab.hosts.own_keys import agent_fingerprints, own_key_files, said
+from ec2lab.hosts.own_keys import agent_fingerprints, output_of, own_key_files
 from ec2lab.hosts.ssh_config import SshConfig
 from ec2lab.launch.parts.network import allow_current_ip, ssh_cidrs
 from ec2lab.login_names import valid_login
@@ -116,7 +116,7 @@ def _key_of(member: str, wanted: list[str]) -> Finding:
 
 
 def _client() -> Finding:
-    output = said("ssh", "-V")
+    output = output_of("ssh", "-V")
     found = re.search(r"OpenSSH\D*(\d+)\.(\d+)", output)
     old = found and (int(found[1]), int(found[2])) < OLDEST
     name = output.partition(",")[0].strip() or "ssh, which does not say its version"

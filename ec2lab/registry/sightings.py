@@ -32,7 +32,7 @@ class Listing:
     shown: frozenset[str]
 
 
-class Looks:
+class Sightings:
     """When AWS did not show a resource although it was queried for it."""
 
     def __init__(self, records: Iterable[Record]) -> None:
@@ -41,14 +41,14 @@ class Looks:
         """By id, when it was last shown."""
         self._listings: dict[tuple[Account | None, str], list[Listing]] = defaultdict(list)
         self._pages: dict[tuple[Account | None, str], frozenset[str]] = {}
-        looks: dict[str | None, tuple[frozenset[str], list[str]]] = {}
+        sightings: dict[str | None, tuple[frozenset[str], list[str]]] = {}
         for record in records:
             if record.event is Event.RESPONSE and record.operation in LOOKS:
                 shown = frozenset(shown_in(record))
-                looks[record.id] = shown, [one for one in asked_in(record) if one not in shown]
+                sightings[record.id] = shown, [one for one in asked_in(record) if one not in shown]
                 if record.operation == "DescribeVolumes":
                     self._note_listing(record, shown)
-            look = looks.get(record.parent_id if record.event is Event.REPEATED else record.id)
+            look = sightings.get(record.parent_id if record.event is Event.REPEATED else record.id)
             if look:
                 self._note(parse_time(record.time), *look)
 
