@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from threading import Event, Lock
-from typing import TYPE_CHECKING, NoReturn, TextIO
+from typing import TYPE_CHECKING, ClassVar, NoReturn, TextIO
 
 import typer
 
@@ -44,10 +44,12 @@ class Console:
     Tables and lines fit the terminal. What is piped or `wide` has all columns, a line for each row.
     """
 
+    _unfinished: ClassVar[bool] = False
+    """Whether the terminal's last line is one of progress, which the next text takes the place of."""
+
     def __init__(self, *, as_json: bool = False, wide: bool = False) -> None:
         self.as_json = as_json
         self._wide = wide
-        self._unfinished = False
         self._lock = Lock()
         self._display: RichConsole | None = None
 
@@ -120,7 +122,7 @@ class Console:
         if self.is_terminal and not self._display:
             line = printable(text)[: (terminal_width(sys.stdout) or UNKNOWN_WIDTH) - 1]  # one that wraps stays
             self._print(f"\r{line}\033[K", newline=False)
-            self._unfinished = True
+            Console._unfinished = True
 
     @contextmanager
     def above(self, display: RichConsole) -> Iterator[None]:
@@ -140,12 +142,18 @@ class Console:
                 self._display.print(Text.from_ansi(text), soft_wrap=True)
                 return
             with self._lock:
-                if self._unfinished and newline:
-                    typer.echo("\r\033[K", nl=False)
-                    self._unfinished = False
+                if newline:
+                    self.wipe_progress()
                 typer.echo(text, nl=newline, err=to_stderr)
         except OSError:
             _discard_stdout()
+
+    @staticmethod
+    def wipe_progress() -> None:
+        """Take the last line of progress away, if the terminal shows one."""
+        if Console._unfinished:
+            typer.echo("\r\033[K", nl=False)
+            Console._unfinished = False
 
     def table(self, columns: Sequence[Column], rows: Sequence[Row]) -> None:
         """Print a table for people; in JSON mode nothing, its rows are events of their own."""
@@ -187,23 +195,25 @@ def _discard_stdout() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def run(app: typer.Typer) -> NoReturn:
+def run(app: typer.Typer, *, follows: bool = False) -> NoReturn:
     """Run a script and end the process: 0 done, 1 with one line of what the user can fix, 2 wrong usage, 130 Ctrl-C.
 
     DEBUG=1 shows the traceback too. A plain kill and a closed terminal end a script as Ctrl-C does, so that it still
-    takes down what it made.
+    takes down what it made. A script that `follows` something only looks on: Ctrl-C is how one leaves it, and no error.
+    At a terminal it then ends with 0, as make would print an error line of its own.
     """
     open_outlets()
+    interrupted = ("", 0 if sys.stderr.isatty() else INTERRUPTED) if follows else ("interrupted", INTERRUPTED)
     INTERRUPTS.install()
     try:
         app()
     except SystemExit as end:
         if end.code == INTERRUPTED:
-            _fail("interrupted", INTERRUPTED)
+            _fail(*interrupted)
         _leave(end.code)
         raise
     except KeyboardInterrupt:
-        _fail("interrupted", INTERRUPTED)
+        _fail(*interrupted)
     except UserError as mendable:
         _fail(str(mendable), mendable.exit_status, getattr(mendable, "__notes__", ()))
     except Exception:  # noqa: BLE001 - a bug of ours: all of it is shown, but for what a terminal would obey
@@ -228,14 +238,17 @@ def warn(line: str) -> None:
 
 
 def _complain(line: str) -> None:
+    with suppress(OSError):
+        Console.wipe_progress()
     print(_fitted(printable(line), terminal_width(sys.stderr)), file=sys.stderr)
 
 
 def _fail(line: str, code: int, below: Iterable[str] = ()) -> NoReturn:
     INTERRUPTS.heed()
     print_debug_traceback()
-    for one in (f"error: {line}", *(f"  {one}" for one in below)):
+    for one in (f"error: {line}", *(f"  {one}" for one in below)) if line else ():
         _complain(one)
+    Console.wipe_progress()
     if INTERRUPTS.given_up:
         leave_at_once()
     _leave(code)

@@ -34,4 +34,4 @@ def logs(exp: ExperimentName = "", host: HostName = "", raw: Raw = False, as_jso
 
 
 if __name__ == "__main__":
-    run(app)
+    run(app, follows=True)

@@ -84,4 +84,4 @@ def relaunch(session: Session, exp: str, report: WatchConsole, count: int) -> bo
 
 
 if __name__ == "__main__":
-    run(app)
+    run(app, follows=True)

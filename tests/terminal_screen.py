@@ -9,7 +9,7 @@ import struct
 import subprocess
 import sys
 import termios
-from collections.abc import Iterable
+from dataclasses import dataclass
 
 from tests.lab_directory import LabDirectory
 
@@ -17,27 +17,40 @@ SIZE = 24, 80
 CONTROL = re.compile(r"\x1b\[([?\d;]*)([A-Za-z])|(\r|\n)")
 
 
-def run_on_terminal(lab: LabDirectory, script: str, **variables: str) -> list[str]:
-    """Run a script on a terminal of 80 columns to its end; return the lines that it leaves there."""
+@dataclass(frozen=True)
+class Left:
+    """How a script ended on a terminal."""
+
+    code: int
+    lines: list[str]
+
+
+def run_on_terminal(lab: LabDirectory, script: str, *, interrupted_at: str = "", **variables: str) -> Left:
+    """Run a script on a terminal of 80 columns to its end, or until Ctrl-C once it has said something."""
     ours, theirs = os.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", *SIZE, 0, 0))
+    said = b""
     with subprocess.Popen(
         [sys.executable, "-m", f"scripts.{script}"], cwd=lab.path, start_new_session=True,
         env=lab.environment(TERM="xterm", **variables), stdin=theirs, stdout=theirs, stderr=theirs,
-    ):  # fmt: skip
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    ) as process:  # fmt: skip
         os.close(theirs)
-        said = b"".join(pieces(ours))
+        while piece := _read(ours):
+            said += piece
+            if interrupted_at and interrupted_at.encode() in said:
+                os.write(ours, b"\x03")
+                interrupted_at = ""
     os.close(ours)
-    return left_on_screen(said.decode())
+    return Left(process.returncode, left_on_screen(said.decode()))
 
 
-def pieces(terminal: int) -> Iterable[bytes]:
-    """Yield what a terminal is sent, until nobody has it open."""
+def _read(terminal: int) -> bytes:
+    """Read what a terminal is sent; nothing once nobody has it open, of which Linux makes an error."""
     try:
-        while said := os.read(terminal, 65536):
-            yield said
-    except OSError:  # Linux says so where the other end is closed
-        return
+        return os.read(terminal, 65536)
+    except OSError:
+        return b""
 
 
 def left_on_screen(said: str) -> list[str]:

@@ -103,10 +103,10 @@ def test_what_was_launched_and_taken_down_is_launched_again_only_where_that_is_w
     gone = {"speech-lr0_1-seed1", "speech-lr0_1-seed2"}
     for name in gone:
         assert lab.teardown(name).code == 0
-    idle = run_on_terminal(lab, "sweep", EXP="speech")
+    idle = run_on_terminal(lab, "sweep", EXP="speech").lines
     assert "  speech-lr0_1-seed2  was launched before; its command ended with 3" in idle
     assert living(cloud) == ALL - gone
-    shown = run_on_terminal(lab, "sweep", EXP="speech", AGAIN="1")
+    shown = run_on_terminal(lab, "sweep", EXP="speech", AGAIN="1").lines
     for name in ALL:
         (line,) = (line for line in shown if line.startswith(f"  {name} "))
         assert "g5.xlarge in us-east-1" in line if name in gone else line.endswith("runs already")

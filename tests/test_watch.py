@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from tests.printed_events import check_line, check_output
+from tests.terminal_screen import run_on_terminal
 from tests.test_config import KEY
 from tests.waiting import in_quick_motion, wait_until
 
@@ -257,8 +258,16 @@ def test_ctrl_c_leaves_and_nothing_else(lab, watch):
     watching.next("instance-running")
     watching.process.send_signal(signal.SIGINT)
     assert watching.process.wait(30) == 130
-    assert watching.process.stderr.read() == "error: interrupted\n"
+    assert watching.process.stderr.read() == "", "that is how one leaves it"
     assert [r["id"] for r in lab.status()] == [instance]
+
+
+def test_ctrl_c_at_a_terminal_is_the_way_out_of_a_watch(lab):
+    instance = launched(lab)
+    left = run_on_terminal(lab, "watch", EXP="demo", interrupted_at=f"{instance} running")
+    assert left.code == 0
+    (line,) = (line for line in left.lines if line and not line.startswith("local cloud"))
+    assert line.startswith(f"demo: {instance} runs (")
 
 
 def test_what_does_not_live_can_not_be_watched(lab):
