@@ -16,8 +16,8 @@ from ec2lab.aws.clients import Clients
 from ec2lab.aws.cloud import Cloud
 from ec2lab.aws.errors import in_words
 from ec2lab.aws.region_queries import RegionQueries
-from ec2lab.config.lab_files import load_lab, load_members
-from ec2lab.config.models import Lab, Member
+from ec2lab.config.lab_files import load_lab
+from ec2lab.config.models import Lab
 from ec2lab.console import leave_at_once, warn
 from ec2lab.context import ContextThreadPool, working_on
 from ec2lab.errors import UserError
@@ -128,10 +128,6 @@ class Session:
     def records(self) -> AccountRecords:
         """The registry's records of the account in use."""
         return AccountRecords(self.registry, self.kinds, lambda: self.cloud.account, may_create=self.is_recording)
-
-    def members(self) -> Mapping[str, Member]:
-        """Read the members' files."""
-        return load_members(self.directory)
 
     def compact(self) -> int:
         """Put into the registry's archive what nothing is computed from any more; return how many records."""

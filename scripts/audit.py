@@ -40,9 +40,8 @@ def audit(
     Exit status: 0 if there is no error; 3 if there is an orphan, not-terminated, copy, stale-record or
     retention-expired, or a region did not respond; 1 if no region did.
     """
-    from ec2lab.audit.audit import ERROR_VERDICTS
+    from ec2lab.audit.audit import ERROR_VERDICTS, examined
     from ec2lab.audit.cloudtrail import with_owners
-    from ec2lab.audit.examination import examined
     from ec2lab.audit.orphans import parse_owner
     from ec2lab.audit.report import show_findings
     from ec2lab.events import RegionsUnavailable

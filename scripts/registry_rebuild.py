@@ -31,8 +31,7 @@ def registry_rebuild(
 
     Exit status: 3 if a region did not respond.
     """
-    from ec2lab.audit.audit import Verdict
-    from ec2lab.audit.examination import examined
+    from ec2lab.audit.audit import Verdict, examined
     from ec2lab.audit.orphans import ALL_OWNERS, import_orphans, of_registry, parse_owner
     from ec2lab.audit.report import show_findings
     from ec2lab.events import RegionsUnavailable

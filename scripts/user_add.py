@@ -32,6 +32,7 @@ def user_add(
     If the member exists, KEY is added to their keys. Without KEY, an ed25519 key pair is created in ~/.ssh, outside
     the lab: hand over the private key securely and delete your copy.
     """
+    from ec2lab.config.lab_files import load_members
     from ec2lab.events.lab import HostUpdated
     from ec2lab.hosts.accounts import HostAccounts, change_printer, document, with_initial_password
     from ec2lab.hosts.inventory import parse_hosts
@@ -39,13 +40,13 @@ def user_add(
 
     console = Console(as_json=as_json)
     with open_session("user-add") as session:
-        member = session.members().get(name)
+        member = load_members(session.directory).get(name)
         if member and not key:
             console.hint(f"members/{name}.toml is there already")
         else:
             _write(session.directory, name, member, _keys(name, key, console), console)
         for instance in parse_hosts(session, host) if host else ():
-            wanted = with_initial_password(document(session.members(), session.lab.accounts), name, "")
+            wanted = with_initial_password(document(load_members(session.directory), session.lab.accounts), name, "")
             changed = HostAccounts(instance, change_printer(console)).apply(wanted, adopt=adopt)
             console.emit(HostUpdated(host=instance.name, changes=changed))
     if not host:

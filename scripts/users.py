@@ -34,6 +34,7 @@ def users(
 
     A second run changes nothing. DRY_RUN=1 only shows the changes.
     """
+    from ec2lab.config.lab_files import load_members
     from ec2lab.events.lab import HostUpdated
     from ec2lab.hosts.accounts import HostAccounts, change_printer, document, with_initial_password
     from ec2lab.hosts.inventory import parse_hosts
@@ -42,7 +43,7 @@ def users(
     console = Console(as_json=as_json)
     heard, failures = change_printer(console), list[str]()
     with open_session("users") as session:
-        wanted = document(session.members(), session.lab.accounts)
+        wanted = document(load_members(session.directory), session.lab.accounts)
         if not wanted.members:
             raise UserError("members/: is empty; `make user-add NAME=alice` adds a member")
         wanted = with_initial_password(wanted, name, password)

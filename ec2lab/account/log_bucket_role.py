@@ -11,7 +11,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from ec2lab.account.setup_step import Step
+from ec2lab.account.region_setup import Step
 from ec2lab.aws.tags import SHARED, from_aws, to_aws
 from ec2lab.errors import UserError
 from ec2lab.polling import wait_until

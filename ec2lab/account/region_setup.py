@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from botocore.exceptions import ClientError
 
-from ec2lab.account.setup_step import Step
 from ec2lab.aws.error_codes import REGION_OUT, ErrorCategory
 from ec2lab.aws.errors import AWS_ERRORS, api_error, described, reason
 from ec2lab.config.models import Experiment
@@ -18,6 +17,14 @@ from ec2lab.session import Session
 ANY = Experiment(instance_types=["c6i.large"])
 """An experiment without requirements of its own."""
 NO_NAME = "the lab"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Shown first, and created on confirmation."""
+
+    what: str
+    make: Callable[[], object]
 
 
 @dataclass(slots=True)

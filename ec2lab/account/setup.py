@@ -11,8 +11,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from ec2lab.account.log_bucket_role import LogBucketRole
-from ec2lab.account.region_setup import RegionSetup, region_setup
-from ec2lab.account.setup_step import Step
+from ec2lab.account.region_setup import RegionSetup, Step, region_setup
 from ec2lab.aws.tags import SHARED, from_aws
 from ec2lab.errors import UserError
 from ec2lab.events import Emit

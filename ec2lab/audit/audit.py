@@ -1,14 +1,15 @@
-"""Compares the account with the registry to find what costs money and is unmanaged. Pure."""
+"""Compares the account with the registry to find what costs money and is unmanaged. Pure but for `examined`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
 from typing import Any
 
-from ec2lab.audit.inventory import Item, Survey
+from ec2lab import clock
+from ec2lab.audit.inventory import Item, Survey, survey
 from ec2lab.aws.tags import BY, DATASET, DELETION_POLICY, RETAINED, SHARED
 from ec2lab.costs.money import Dollars, total
 from ec2lab.instance_state import OVER as INSTANCE_OVER
@@ -16,6 +17,8 @@ from ec2lab.registry.evidence import token_of
 from ec2lab.registry.ownership import PREFIX, Marks, Ownership
 from ec2lab.registry.state import ResourceState
 from ec2lab.resource import Resource
+from ec2lab.resources.live_resources import within_consistency_window
+from ec2lab.session import Session
 from ec2lab.volumes.retention import Retention
 
 IsYoung = Callable[[str], bool]
@@ -76,6 +79,15 @@ class Finding:
     """Why it is not simply deleted."""
     retention: Retention | None = None
     """Its retention, if it is a retained volume."""
+
+
+def examined(session: Session, regions: Sequence[str]) -> tuple[Survey, list[Finding]]:
+    """Return the live resources of regions, by default all, and the findings."""
+    before = session.records.state_with_history()
+    seen = survey(session, regions)
+    today = clock.now().date()
+    after, ids = session.records.state_with_history(), session.records.registry_ids()
+    return seen, findings(seen, before, after, ids, lambda time: within_consistency_window(session, time), today)
 
 
 def findings(

@@ -15,6 +15,7 @@ from typing import Any
 
 from ec2lab import clock
 from ec2lab.aws.tags import EXPERIMENT
+from ec2lab.config.lab_files import load_members
 from ec2lab.config.public_key import fingerprint
 from ec2lab.context import working_on
 from ec2lab.errors import UserError
@@ -47,7 +48,7 @@ def login_name(session: Session) -> str | None:
 
     Raises UserError where MEMBER is none.
     """
-    members = session.members()
+    members = load_members(session.directory)
     if named := os.environ.get("MEMBER"):
         if named not in members:
             raise UserError(f"MEMBER: {named!r} is not in members/{did_you_mean(named, members)}")
@@ -98,8 +99,8 @@ def write_ssh_files(session: Session, experiment: str, instances: Sequence[Mappi
     """Write how the instances of an experiment are reached, and return it."""
     files = ssh_files(session)
     reaches = reaches_of(experiment, instances, files.names(experiment))
-    user = login_name(session)
-    files.write(experiment, reaches, user, identities(files, session.members()[user].keys) if user else ())
+    user, members = login_name(session), load_members(session.directory)
+    files.write(experiment, reaches, user, identities(files, members[user].keys) if user else ())
     return reaches
 
 

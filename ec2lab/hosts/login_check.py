@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ec2lab.config.lab_files import load_members
 from ec2lab.config.public_key import fingerprint
 from ec2lab.hosts.inventory import login_name, ssh_files
 from ec2lab.hosts.own_keys import KeyFile, agent_fingerprints, key_files, output_of, own_key_files
@@ -52,7 +53,7 @@ def lacks_key(session: Session, host: str, *, asks: bool = False) -> str:
     if not member or not here:
         return ""
     here = replace(here, has_passphrases=asks or here.has_passphrases)
-    fault = here.fault(member, set(map(fingerprint, session.members()[member].keys)))
+    fault = here.fault(member, set(map(fingerprint, load_members(session.directory)[member].keys)))
     other = _whose_is_here(session, here) if fault else ""
     return f"{fault}; the key here is {other}'s: MEMBER={other} says that you are" if other else fault
 
@@ -67,7 +68,7 @@ def not_a_member(session: Session) -> str:
 
 def _whose_is_here(session: Session, here: KeysHere) -> str:
     """Return the first member whose key is here; empty where that is nobody's."""
-    wanted = {name: set(map(fingerprint, one.keys)) for name, one in session.members().items()}
+    wanted = {name: set(map(fingerprint, one.keys)) for name, one in load_members(session.directory).items()}
     return next((name for name in wanted if not here.fault(name, wanted[name])), "")
 
 

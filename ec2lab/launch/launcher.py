@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ec2lab import clock
 from ec2lab.aws.errors import AWS_ERRORS, reason
+from ec2lab.config.lab_files import load_members
 from ec2lab.config.models import Experiment
 from ec2lab.console import warn
 from ec2lab.costs.budget import forecast
@@ -128,7 +129,8 @@ def _outlook(session: Session, name: str, experiment: Experiment, count: int) ->
 
 def nobody_can_log_in(session: Session) -> str:
     """Return a warning if nobody will have an account on the instances, else an empty string."""
-    return "" if session.members() else "  login   nobody can: members/ is empty (`make user-add NAME=…` adds one)"
+    warning = "  login   nobody can: members/ is empty (`make user-add NAME=…` adds one)"
+    return "" if load_members(session.directory) else warning
 
 
 def end_of(experiment: Experiment, name: str) -> str:
@@ -143,7 +145,7 @@ def _ready(session: Session, name: str, experiment: Experiment, reaches: Sequenc
     """Yield how to reach the instances, and the next commands."""
     for reach in reaches:
         yield SshReady(experiment=name, host=reach.name, address=reach.address)
-    can_log_in = session.cloud.instances_boot and session.members()
+    can_log_in = session.cloud.instances_boot and load_members(session.directory)
     if experiment.command is not None and session.cloud.instances_boot:
         yield Info(text=f"  follow  make logs EXP={name}    make wait EXP={name}")
     which = f"EXP={name}" if len(reaches) == 1 else f"HOST={reaches[0].name}"

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from ec2lab import clock
 from ec2lab.aws.errors import AWS_ERRORS, described
+from ec2lab.config.lab_files import load_members
 from ec2lab.config.models import Experiment
 from ec2lab.context import ContextThreadPool
 from ec2lab.errors import UserError
@@ -261,7 +262,7 @@ def _wait_ready(arrival: Arrival, experiment: Experiment, seconds: float, say: L
 
 def _create_remaining_accounts(session: Session, experiment: Experiment, host: Host, say: Log) -> None:
     """Create the accounts that did not fit into the user data."""
-    members = session.members()
+    members = load_members(session.directory)
     if len(boot_members(members, login_name(session), experiment)) == len(members):
         return
     try:

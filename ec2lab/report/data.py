@@ -10,8 +10,7 @@ from typing import TypeVar
 from botocore.exceptions import ClientError
 
 from ec2lab import clock
-from ec2lab.audit.audit import Finding
-from ec2lab.audit.examination import examined
+from ec2lab.audit.audit import Finding, examined
 from ec2lab.audit.inventory import Survey
 from ec2lab.aws.cloud import Cloud
 from ec2lab.aws.error_codes import CATEGORIES, REGION_OUT, ApiError, ErrorCategory

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ec2lab.config.lab_files import load_members
 from ec2lab.hosts.accounts import DOCUMENT, OVER_SSH, PROGRAM, boot_members, document
 from ec2lab.hosts.inventory import login_name
 from ec2lab.hosts.program_packer import sent, sshd_drop_in
@@ -40,7 +41,7 @@ class Members(LaunchPart):
         """
         session = site.session
         first = login_name(session) if session.cloud.boot_timeout else None
-        members = session.members()
+        members = load_members(session.directory)
         accounts = document(members, session.lab.accounts, only=boot_members(members, first, site.experiment))
         drop_in, settings = sshd_drop_in()
         return LaunchFragment(
