@@ -9,8 +9,8 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from threading import Event, Lock
-from typing import TYPE_CHECKING, ClassVar, NoReturn, TextIO
+from threading import Event
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
@@ -18,6 +18,7 @@ from ec2lab.errors import UserError
 from ec2lab.interrupts import INTERRUPTS
 from ec2lab.outlet import Outlet, open_outlets
 from ec2lab.printable import printable, printable_document, printable_log
+from ec2lab.progress import LINE, terminal_width
 from ec2lab.rendering import render
 
 if TYPE_CHECKING:
@@ -32,9 +33,6 @@ INTERRUPTED = 130
 INCOMPLETE = 3
 """The exit code of a command that showed what it could see, and that was not all; what it shows is true."""
 
-UNKNOWN_WIDTH = 80
-"""Columns of a terminal that does not tell."""
-
 _LEAVES = Event()
 
 
@@ -44,13 +42,9 @@ class Console:
     Tables and lines fit the terminal. What is piped or `wide` has all columns, a line for each row.
     """
 
-    _unfinished: ClassVar[bool] = False
-    """Whether the terminal's last line is one of progress, which the next text takes the place of."""
-
     def __init__(self, *, as_json: bool = False, wide: bool = False) -> None:
-        self.as_json = as_json
+        self.as_json = LINE.is_quiet = as_json
         self._wide = wide
-        self._lock = Lock()
         self._display: RichConsole | None = None
 
     def emit(self, *events: LabEvent) -> None:
@@ -119,17 +113,15 @@ class Console:
 
     def progress(self, text: str) -> None:
         """Show on a terminal how far something is, in a line that the next one takes the place of."""
-        if self.is_terminal and not self._display:
-            line = printable(text)[: (terminal_width(sys.stdout) or UNKNOWN_WIDTH) - 1]  # one that wraps stays
-            self._print(f"\r{line}\033[K", newline=False)
-            Console._unfinished = True
+        LINE.show(text)
 
     @contextmanager
     def above(self, display: RichConsole) -> Iterator[None]:
         """Print above a live display of rich's: drawn again, it would wipe lines that it does not know of."""
         self._display = display
         try:
-            yield
+            with LINE.paused():
+                yield
         finally:
             self._display = None
 
@@ -141,19 +133,11 @@ class Console:
 
                 self._display.print(Text.from_ansi(text), soft_wrap=True)
                 return
-            with self._lock:
-                if newline:
-                    self.wipe_progress()
+            with LINE.lock:
+                LINE.erase()
                 typer.echo(text, nl=newline, err=to_stderr)
         except OSError:
             _discard_stdout()
-
-    @staticmethod
-    def wipe_progress() -> None:
-        """Take the last line of progress away, if the terminal shows one."""
-        if Console._unfinished:
-            typer.echo("\r\033[K", nl=False)
-            Console._unfinished = False
 
     def table(self, columns: Sequence[Column], rows: Sequence[Row]) -> None:
         """Print a table for people; in JSON mode nothing, its rows are events of their own."""
@@ -180,14 +164,6 @@ def _fitted(line: str, width: int | None) -> str:
     from ec2lab.terminal_layout import wrapped
 
     return wrapped(line, width)
-
-
-def terminal_width(stream: TextIO) -> int | None:
-    """Return how many columns a terminal has; None for what is none, or does not tell."""
-    try:
-        return os.get_terminal_size(stream.fileno()).columns or None
-    except (OSError, ValueError):
-        return None
 
 
 def _discard_stdout() -> None:
@@ -234,21 +210,22 @@ def exit_if_incomplete(unseen: Mapping[str, str]) -> None:
 
 def warn(line: str) -> None:
     """Say on standard error, beside whatever a script prints, what somebody should see to."""
-    _complain(f"warning: {line}")
+    complain(f"warning: {line}")
 
 
-def _complain(line: str) -> None:
-    with suppress(OSError):
-        Console.wipe_progress()
-    print(_fitted(printable(line), terminal_width(sys.stderr)), file=sys.stderr)
+def complain(line: str) -> None:
+    """Print a line on standard error."""
+    with LINE.lock:
+        LINE.erase()
+        print(_fitted(printable(line), terminal_width(sys.stderr)), file=sys.stderr)
 
 
 def _fail(line: str, code: int, below: Iterable[str] = ()) -> NoReturn:
     INTERRUPTS.heed()
     print_debug_traceback()
     for one in (f"error: {line}", *(f"  {one}" for one in below)) if line else ():
-        _complain(one)
-    Console.wipe_progress()
+        complain(one)
+    LINE.erase()
     if INTERRUPTS.given_up:
         leave_at_once()
     _leave(code)

@@ -53,7 +53,6 @@ def audit(
     whose = parse_owner(of)
     with open_session("audit") as session:
         console.hint(session.cloud.banner)
-        console.progress("  looking into all regions")
         console.emit(*other_accounts(session.records.elsewhere(), session.cloud.account))
         seen, found = examined(session, region_names(regions))
         found, unknown = with_owners(session, found)

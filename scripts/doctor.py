@@ -43,7 +43,6 @@ def doctor(exp: OneExperiment = "", fix: Fix = False, as_json: AsJson = False) -
     found: list[tuple[Check, Finding]] = []
     with open_readonly(Path.cwd(), exp) as lab:
         console.hint(banner(lab))
-        console.progress("  looking")
         for check, finding in run_checks(lab, checks(lab.plugins)):
             found.append((check, finding))
             console.emit(

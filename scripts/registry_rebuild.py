@@ -43,7 +43,6 @@ def registry_rebuild(
     whose = parse_owner(of)
     with open_session("registry-rebuild") as session:
         console.hint(session.cloud.banner)
-        console.progress("  looking into all regions")
         seen, found = examined(session, region_names(regions))
         show_findings(console, seen, [f for f in found if f.verdict in (Verdict.ORPHAN, Verdict.ANOTHERS)])
         console.emit(*seen.unknown, *RegionsUnavailable.by_reason(seen.unseen))

@@ -27,6 +27,7 @@ def report(out: Out = "", force: Force = False, as_json: AsJson = False) -> None
     """
     from ec2lab.events.report import ReportWritten
     from ec2lab.output_file import OutputFile
+    from ec2lab.progress import working
     from ec2lab.report.data import facts
     from ec2lab.report.events import events
     from ec2lab.report.html import GENERATOR, report_html
@@ -37,10 +38,10 @@ def report(out: Out = "", force: Force = False, as_json: AsJson = False) -> None
     file = OutputFile(Path(out or "report.html"), "OUTPUT", GENERATOR, force=force)
     file.check()
     with open_session("report") as session:
-        console.progress("  reading the registry, and asking AWS what lives")
-        found = facts(session)
-        made = page(found)
-        text = report_html(made)
+        with working("making the report"):
+            found = facts(session)
+            made = page(found)
+            text = report_html(made)
         place = file.write(text)
         if as_json:
             console.emit(*events(made))

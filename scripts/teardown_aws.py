@@ -43,7 +43,6 @@ def teardown_aws(
     console = Console(as_json=as_json)
     with open_session("teardown-aws") as session, session.registry.lock_experiment(NO_NAME, "teardown-aws"):
         console.hint(session.cloud.banner)
-        console.progress("  looking into all regions")
         seen = survey(session, region_names(regions))
         found = belongings(
             seen.items, session.lab.name, session.records.ownership(session.records.state_with_history())

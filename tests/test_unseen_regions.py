@@ -1,8 +1,6 @@
 """What looks at several regions shows what it can see, names what it can't with AWS's reason, and ends with 3."""
 
 import json
-import os
-import sys
 import threading
 from collections import Counter
 from functools import partial
@@ -14,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ec2lab.audit.inventory import enabled_regions
-from ec2lab.aws import region_queries
 from ec2lab.aws.region_queries import RegionQueries
 from ec2lab.config.lab_files import load_lab
 from ec2lab.session import Session
@@ -211,20 +208,6 @@ def test_whatever_regions_answer_all_that_some_tell_is_there_and_all_others_are_
     assert responses.failures.keys() == world.keys() - responses.found.keys()
     assert responses.unseen.keys() == {region for region, _ in responses.failures}
     assert all(responses.unseen.values())
-
-
-def test_on_a_terminal_is_shown_what_is_awaited_and_the_line_goes_away(monkeypatch):
-    ours, theirs = os.openpty()
-    with os.fdopen(theirs, "w") as terminal:
-        monkeypatch.setattr(sys, "stderr", terminal)
-        monkeypatch.setattr(region_queries, "TICK", 0.01)
-        responses = RegionQueries(timeout=0.05).run({("us-east-1", "x"): partial(responds, NEVER)})
-        shown = os.read(ours, 10_000).decode()
-        while not shown.endswith("\r\033[K"):  # a terminal passes on what it is written in pieces
-            shown += os.read(ours, 10_000).decode()
-    os.close(ours)
-    assert responses.unseen == {"us-east-1": "no response within 0.05 s (lab.toml: region_timeout)"}
-    assert "waiting for us-east-1 (" in shown
 
 
 def test_a_launch_goes_on_without_a_region_that_does_not_respond_and_names_it(lab, cloud):

@@ -8,6 +8,7 @@ from functools import partial
 
 from ec2lab.audit.audit import DELETABLE, Finding, Verdict
 from ec2lab.events import Unavailable
+from ec2lab.progress import working
 from ec2lab.resource import GLOBAL
 from ec2lab.session import Session
 
@@ -17,6 +18,7 @@ MOST = 50
 (https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_LookupEvents.html)."""
 
 
+@working("asking CloudTrail who created what")
 def with_owners(session: Session, found: Sequence[Finding]) -> tuple[list[Finding], list[Unavailable]]:
     """Return findings with their creators, and what CloudTrail did not tell."""
     nameless = [f for f in found if f.verdict in DELETABLE or (not f.by and f.verdict is not Verdict.STALE_RECORD)][

@@ -14,6 +14,7 @@ from ec2lab.costs.money import Dollars
 from ec2lab.costs.pricing import Pricing, pricing
 from ec2lab.errors import UserError
 from ec2lab.events import Unavailable
+from ec2lab.progress import working
 from ec2lab.resource import GLOBAL, Resource, ResourceType
 from ec2lab.session import Session
 from ec2lab.volumes.sources import known_regions
@@ -50,6 +51,7 @@ class Survey:
     unknown: Sequence[Unavailable] = ()
 
 
+@working("looking into all regions")
 def survey(session: Session, regions: Sequence[str] = ()) -> Survey:
     """Describe all types in all enabled regions, or in those named. A failing region stops no other.
 

@@ -28,6 +28,7 @@ from botocore.utils import JSONFileCache
 
 from ec2lab.aws.errors import AWS_ERRORS, AwsError
 from ec2lab.errors import UserError
+from ec2lab.progress import LINE
 
 if TYPE_CHECKING:
     import boto3
@@ -89,7 +90,8 @@ def share_with_cli(session: botocore.session.Session, *, prompt: Callable[[str],
                 f"run `make status` or `aws sts get-caller-identity{option(profile)}` in a terminal first: the "
                 "credentials are then kept for an hour",
             ) from problem
-        return prompt(question)
+        with LINE.paused():
+            return prompt(question)
 
     try:
         provider = session.get_component("credential_provider").get_provider("assume-role")

@@ -5,12 +5,10 @@ Each query has a deadline. After it, the command continues without that region, 
 
 from __future__ import annotations
 
-import os
-import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from threading import BoundedSemaphore, Thread
@@ -21,6 +19,7 @@ from botocore.exceptions import ParamValidationError
 from ec2lab import clock
 from ec2lab.aws.errors import AWS_ERRORS, reason
 from ec2lab.errors import UserError
+from ec2lab.progress import working
 
 Found = TypeVar("Found")
 Query = Callable[[], Found]
@@ -92,7 +91,7 @@ class RegionQueries:
         responses: Responses[Found] = Responses(failures=self._left_alone(queries))
         waiting = deque(key for key in _by_turns(queries) if key not in responses.failures)
         sent: dict[Future[Found], _Sent] = {}
-        with waiting_line() as show:
+        with working("waiting for") as show:
             try:
                 while waiting or sent:
                     while waiting and self._slots.acquire(blocking=not sent):
@@ -106,7 +105,7 @@ class RegionQueries:
                             self._slots.release()
                             self._take(future, one.key, responses)
                     waiting = deque(_still_asked(waiting, responses))
-                    show(sorted({one.key[0] for one in sent.values()}))
+                    show(_named({one.key[0] for one in sent.values()}))
             finally:
                 for _ in sent:
                     self._slots.release()
@@ -144,8 +143,9 @@ class RegionQueries:
 def in_time(query: Query[Found], seconds: float) -> Found:
     """Return the response to one query. Raises NoResponse after the deadline, or the query's error."""
     future, left = begin(query), seconds
-    while not future.done() and left > 0:
-        left -= clock.wait_for([future], min(TICK, left))
+    with working("waiting for AWS"):
+        while not future.done() and left > 0:
+            left -= clock.wait_for([future], min(TICK, left))
     return _result(future, seconds)
 
 
@@ -170,10 +170,10 @@ def awaited(asked: Mapping[Key, Future[Found]]) -> dict[Key, Found]:
     """Return all responses, however long they take; a terminal shows what is pending. Raises the first error."""
     found: dict[Key, Found] = {}
     pending = dict(asked)
-    with waiting_line() as show:
+    with working("waiting for") as show:
         while pending:
             clock.wait_for(list(pending.values()), TICK)
-            show(sorted({region for region, _ in pending}))
+            show(_named({region for region, _ in pending}))
             done = [key for key, one in pending.items() if one.done()]
             found |= {key: pending.pop(key).result() for key in done}
     return {key: found[key] for key in asked}
@@ -183,24 +183,8 @@ NAMED = 3
 """Number of regions that fit into a line."""
 
 
-@contextmanager
-def waiting_line() -> Iterator[Callable[[list[str]], None]]:
-    """Yield a callback that shows pending regions on a terminal, from the second tick on and until the end."""
-    began, shown = clock.monotonic(), False
-
-    def show(regions: list[str]) -> None:
-        nonlocal shown
-        seconds = clock.monotonic() - began
-        if regions and seconds >= TICK and _is_terminal():
-            shown = True
-            awaited = ", ".join(regions) if len(regions) <= NAMED else f"{len(regions)} regions"
-            _write(f"\r  waiting for {awaited} ({seconds:.0f} s)\033[K")
-
-    try:
-        yield show
-    finally:
-        if shown:
-            _write("\r\033[K")
+def _named(regions: Collection[str]) -> str:
+    return ", ".join(sorted(regions)) if len(regions) <= NAMED else f"{len(regions)} regions"
 
 
 def _result(future: Future[Found], seconds: float) -> Found:
@@ -226,15 +210,3 @@ def _still_asked(waiting: Iterable[Key], responses: Responses[Found]) -> Iterato
             responses.failures[key] = silent[key[0]]
         else:
             yield key
-
-
-def _is_terminal() -> bool:
-    try:
-        return sys.stderr.isatty()
-    except ValueError:  # closed
-        return False
-
-
-def _write(text: str) -> None:
-    with suppress(OSError):  # the terminal may be closed
-        os.write(sys.stderr.fileno(), text.encode())

@@ -25,6 +25,7 @@ from ec2lab.datasets.ebs_direct import BLOCK, Digests, DirectSnapshots, Report, 
 from ec2lab.datasets.versions import numbered
 from ec2lab.errors import UserError
 from ec2lab.files import exists, open_private, read_bytes
+from ec2lab.progress import working
 from ec2lab.resources.idempotency import find_or_create
 from ec2lab.session import Session
 
@@ -54,8 +55,9 @@ class DatasetBuilder:
 
         Raises UserError where the version exists with other content.
         """
-        self.say(f"{image.path.name}: {image.path.stat().st_size >> 20} MiB, its blocks are being summed up")
-        wanted = digests(image.path)
+        self.say(f"{image.path.name}: {image.path.stat().st_size >> 20} MiB, computing checksums")
+        with working("computing checksums"):
+            wanted = digests(image.path)
         there = usable(list_snapshots(self.session.cloud, self.region, self.dataset), data_registries(self.session))
         last = newest(there)
         if last and last.tags.get(BLOCKS) == whole(wanted) and self.version in (None, last.version):

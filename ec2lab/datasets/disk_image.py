@@ -15,6 +15,7 @@ from pathlib import Path
 from ec2lab.datasets.tarball import entries, is_tarball, unpacked
 from ec2lab.errors import UserError
 from ec2lab.files import open_private
+from ec2lab.progress import working
 from ec2lab.units import GIB
 
 NAMESPACE = uuid.UUID("8f0c6c0e-3b0f-4f3e-9b5a-2f4d5e6a7b8c")
@@ -74,6 +75,7 @@ def _deleted_at_the_end(path: Path) -> Iterator[None]:
         path.unlink(missing_ok=True)
 
 
+@working("building the file system image")
 def _mke2fs(tree: Path, dataset: str, path: Path, gib: int | None) -> DiskImage:
     try:
         count, content = _count_files(tree)

@@ -16,6 +16,7 @@ from ec2lab.doctor.context import CheckSkipped, DoctorContext
 from ec2lab.doctor.regions import RegionDisabled, opt_in_states
 from ec2lab.errors import PluginFailed, UserError
 from ec2lab.findings import Diagnosis, Finding, Severity, merged
+from ec2lab.progress import working
 
 Fact = TypeVar("Fact")
 
@@ -45,7 +46,9 @@ def run_checks(lab: DoctorContext, checks: Iterable[Check]) -> Iterator[tuple[Ch
         lab.begin(opt_in_states)
     begun = [(check, [_submit(lab, probe) for probe in _probes(check, lab)]) for check in checks]
     for check, probes in begun:
-        yield from ((check, finding) for finding in merged(one for probe in probes for one in probe.result()))
+        with working(f"checking {check.name}"):
+            told = [one for probe in probes for one in probe.result()]
+        yield from ((check, finding) for finding in merged(told))
 
 
 def collect(asked: Mapping[str, Future[Fact]]) -> tuple[dict[str, Fact], list[Finding]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -17,6 +16,7 @@ from ec2lab import clock
 from ec2lab.aws.tags import EXPERIMENT
 from ec2lab.config.lab_files import load_members
 from ec2lab.config.public_key import fingerprint
+from ec2lab.console import complain
 from ec2lab.context import working_on
 from ec2lab.errors import UserError
 from ec2lab.files import exists
@@ -25,7 +25,6 @@ from ec2lab.hosts.own_keys import own_key_files
 from ec2lab.hosts.ssh import Host
 from ec2lab.hosts.ssh_config import SshConfig, SshTarget, can_name
 from ec2lab.instance_state import OVER, InstanceState, state_of
-from ec2lab.printable import printable
 from ec2lab.regions import region_of_zone
 from ec2lab.registry.record import local_user
 from ec2lab.resource import Resource
@@ -221,7 +220,7 @@ def _running_to_call(session: Session, experiment: str) -> list[HostToCall]:
 
 def _pinned(session: Session, experiment: str, reach: SshTarget, instance: Mapping[str, Any]) -> HostToCall:
     """Return an instance. Its host key is pinned if its console shows it before the host_key_timeout of its launch."""
-    pinning = Pinning(session, experiment, reach, lambda said: print(printable(said), file=sys.stderr))
+    pinning = Pinning(session, experiment, reach, complain)
     running = clock.now() - instance["LaunchTime"]
     wait = session.lab.ssh.host_key_timeout - running if session.cloud.boot_timeout else timedelta(0)
     return HostToCall(reach.instance, pinning.pin_from_console(seconds=max(0.0, wait.total_seconds())), pinning)

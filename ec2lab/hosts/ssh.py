@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import getpass
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
@@ -20,6 +20,7 @@ from ec2lab.hosts.call_failures import CallFailures, Failed
 from ec2lab.hosts.protocol import COMMAND, FREE, MISSING, SHELL, Frame, Opening
 from ec2lab.hosts.ssh_call import InterruptedCallError, LateError, SshCall
 from ec2lab.hosts.ssh_config import overriding
+from ec2lab.progress import LINE, working
 
 MOST_PRINTED = 64 * 1024 * 1024
 """Bytes: none of our commands prints a thousandth of it."""
@@ -133,13 +134,8 @@ class Host:
                 for line in _lines(call.output()):
                     heard(line)
                 return ""
-            printed, length = [], 0
-            for piece in call.output():
-                printed.append(piece)
-                length += len(piece)
-                if length > MOST_PRINTED:
-                    raise Failed(f"{self.name}: prints more than {MOST_PRINTED >> 20} MiB; it was cut off")
-            return b"".join(printed).decode(errors="replace")
+            with working(f"waiting for {self.name}"):
+                return _whole(call.output(), self.name)
 
     @contextmanager
     def _call(self, opening: Opening, name: str, within: float | None, *, asking: bool = True) -> Iterator[_Call]:
@@ -251,9 +247,20 @@ def _lines(pieces: Iterator[bytes]) -> Iterator[str]:
         yield rest.decode(errors="replace")
 
 
+def _whole(output: Iterable[bytes], host: str) -> str:
+    printed, length = [], 0
+    for piece in output:
+        printed.append(piece)
+        length += len(piece)
+        if length > MOST_PRINTED:
+            raise Failed(f"{host}: prints more than {MOST_PRINTED >> 20} MiB; it was cut off")
+    return b"".join(printed).decode(errors="replace")
+
+
 @cache
 def _password_of(host: str) -> str:
     """Ask for the password once for each host, without an echo."""
     if not sys.stdin.isatty():
         raise UserError(f"{host}: sudo wants a password there, and there is no terminal to ask on")
-    return getpass.getpass(f"your password on {host}, for sudo: ")
+    with LINE.paused():
+        return getpass.getpass(f"your password on {host}, for sudo: ")

@@ -12,9 +12,10 @@ from ec2lab import clock
 from ec2lab.aws.errors import AWS_ERRORS, reason
 from ec2lab.aws.region_queries import Key, Responses
 from ec2lab.errors import UserError
-from ec2lab.events import Emit, Progress
+from ec2lab.events import Emit
 from ec2lab.events.teardown import Deleting, DeletionPending
 from ec2lab.polling import attempts
+from ec2lab.progress import working
 from ec2lab.registry.call import Call
 from ec2lab.registry.evidence import unresolved
 from ec2lab.registry.record import Record
@@ -228,7 +229,6 @@ class Deletion:
                 self.deleted[resource.id] = resource
                 self.went_along.pop(resource.id, None)
                 self.emit(Deleting.of(resource))
-                self.emit(Progress(text="  waiting until AWS shows nothing left"))
 
     def _asked(self, resource: Resource) -> bool:
         """Ask AWS to delete; False where it says `not yet`, or does not know yet what it made a moment ago."""
@@ -278,7 +278,8 @@ def delete_experiment(
         return Responses(seen, {**told.failures, **hidden})
 
     removal = Deletion(session, experiment, emit, held, look)
-    removal.run()
+    with working(f"{experiment}: waiting until AWS shows nothing left"):
+        removal.run()
     return removal
 
 
@@ -296,5 +297,6 @@ def delete_resources(session: Session, name: str, going: Sequence[Resource], emi
         return Responses(same, told.failures)
 
     removal = Deletion(session, name, emit, known, look)
-    removal.run()
+    with working("waiting until AWS shows nothing left"):
+        removal.run()
     return removal

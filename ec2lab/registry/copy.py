@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ec2lab.errors import UserError
+from ec2lab.progress import working
 from ec2lab.registry.base import Registry
 from ec2lab.registry.compaction import needed_records
 from ec2lab.resource import ResourceType
@@ -20,10 +21,13 @@ def copy_records(source: Registry, target: Registry, kinds: Mapping[str, Resourc
         raise UserError(f"{source.name}: is the registry of this lab itself")
     if not source.is_there():
         raise UserError(f"{source.name}: there is no registry")
-    everything = source.history()
-    there = {record.id for record in target.history()}
-    target.answer_for(source.ids())
+    with working(f"reading {source.name}"):
+        everything = source.history()
+    with working(f"reading {target.name}"):
+        there = {record.id for record in target.history()}
+        target.answer_for(source.ids())
     missing = [record for record in everything if record.id not in there]
-    target.append_all(missing)
-    target.archive(lambda records: needed_records(records, kinds))
+    with working(f"writing {len(missing)} records to {target.name}"):
+        target.append_all(missing)
+        target.archive(lambda records: needed_records(records, kinds))
     return len(missing), len(everything) - len(missing)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ec2lab import clock
 from ec2lab.errors import UserError
+from ec2lab.progress import working
 from ec2lab.registry.base import LockOwner, Needed, Registry, check_format
 from ec2lab.registry.dynamodb_items import (
     BYTES,
@@ -90,9 +91,9 @@ class DynamoDbRegistry(Registry):
     def append_all(self, records: Sequence[Record]) -> None:
         """Write records in order, many at the same time. Raises UserError."""
         items = (packed(record, self._next()) for record in records)
-        with ThreadPoolExecutor(MAX_CONCURRENCY) as writers:
-            for _ in writers.map(self._put, items):
-                pass
+        with ThreadPoolExecutor(MAX_CONCURRENCY) as writers, working(f"writing to {self.name}:") as at:
+            for done, _ in enumerate(writers.map(self._put, items), start=1):
+                at(f"{done} of {len(records)} records")
 
     def _put(self, item: Item) -> None:
         self._put_parts(item)

@@ -17,6 +17,7 @@ from ec2lab.aws.errors import AWS_ERRORS, described
 from ec2lab.aws.tags import SHARED, to_aws
 from ec2lab.errors import UserError
 from ec2lab.polling import attempts, jittered
+from ec2lab.progress import working
 from ec2lab.registry.base import NotARegistry
 
 TRIES = 10
@@ -139,7 +140,8 @@ class Table:
     def _pages(self, operation: str, **request: Any) -> Iterator[dict[str, Any]]:
         start: dict[str, Any] = {}
         while True:
-            answer = self._call(operation, **request, **start)
+            with working("reading the registry"):
+                answer = self._call(operation, **request, **start)
             yield from map(plain, answer["Items"])
             if "LastEvaluatedKey" not in answer:
                 return

@@ -17,6 +17,7 @@ from ec2lab.config.git import git
 from ec2lab.config.models import Code
 from ec2lab.errors import UserError
 from ec2lab.files import private_directory, read_bytes, temp_file_beside
+from ec2lab.progress import working
 from ec2lab.runs.source_tree import SourceFile, SourceTree, shown
 
 MAX_PACKED = 256 << 20
@@ -55,6 +56,7 @@ class CodeArchive:
         return f"commit {self.commit[:12]}{changed}, {(len(self.tar) + 1023) >> 10} KiB"
 
 
+@working("packing the code")
 def packed(directory: Path, code: Code) -> CodeArchive:
     """Pack the code that is at `code.path`, seen from a directory. Raises UserError."""
     where = directory / code.path
