@@ -4,7 +4,7 @@
 # EXP='a b; c' arrives as one string and is refused there. `override … $(value …)` keeps
 # make itself from expanding a $(shell …) in a value when it exports it.
 
-VARIABLES := EXP SCRIPT COUNT MIN_COUNT DATASET VERSION TTL REGIONS COMPLETE_WITHIN HOST VOLUME SNAPSHOT MOUNT KEEP_LAST RETAIN_FOR REASON YES FIX OWNER BASE SOURCE PARAMS DEST RETRY_FAILED AGAIN SIZE OUTPUT FORCE NAME KEY MEMBER NEW_EXP PURGE ADOPT DRY_RUN PASSWORD INCLUDE_DATASETS SINCE UNTIL GROUP_BY REGISTRY ONLY RUNS RAW GPU MEMORY CMD TTY VERBOSE WIDE JSON DEBUG COVERAGE FULL
+VARIABLES := EXP SCRIPT COUNT MIN_COUNT DATASET VERSION TTL REGIONS COMPLETE_WITHIN HOST VOLUME SNAPSHOT MOUNT KEEP_LAST RETAIN_FOR REASON YES FIX OWNER BASE SOURCE PARAMS DEST RETRY_FAILED AGAIN SIZE OUTPUT FORCE NAME KEY MEMBER NEW_EXP PURGE ADOPT DRY_RUN PASSWORD INCLUDE_DATASETS SINCE UNTIL GROUP_BY REGISTRY ONLY RUNS RAW GPU MEMORY CMD TTY DELETE VERBOSE WIDE JSON DEBUG COVERAGE FULL
 # Some shells, and WSL, export these as the name of the computer that make runs on.
 $(foreach variable,HOST NAME,$(if $(findstring environment,$(origin $(variable))),$(eval override $(variable) :=)))
 $(foreach variable,$(VARIABLES),$(eval override $(variable) := $$(value $(variable))))
@@ -63,6 +63,12 @@ wait: $(READY)  ## Wait for EXP's command; exit with its status
 
 exec: $(READY)  ## Run CMD on EXP's instances at once (HOST=foo-2, TTY=1)
 	$(RUN) scripts.exec
+
+push: $(READY)  ## Copy SOURCE here to DEST on EXP's instances
+	$(RUN) scripts.push
+
+pull: $(READY)  ## Copy SOURCE on EXP's instances to DEST here
+	$(RUN) scripts.pull
 
 watch: $(READY)  ## Follow EXP; relaunch what AWS interrupts
 	$(RUN) scripts.watch

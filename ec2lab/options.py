@@ -56,6 +56,9 @@ RemoteCommandText = Annotated[
     str, typer.Option("--cmd", envvar="CMD", help="The command, for bash: 'nvidia-smi | head'. Quoted as one word.")
 ]
 Tty = Annotated[bool, typer.Option("--tty", envvar="TTY", help="Run it on a terminal, on one instance.")]
+Delete = Annotated[
+    bool, typer.Option("--delete", envvar="DELETE", help="Delete what the source directory does not have.")
+]
 Of = Annotated[str, typer.Option("--owner", envvar="OWNER", help="Whose: user@host, or everyone. Default: yours.")]
 Count = Annotated[int, typer.Option("--count", envvar="COUNT", min=1, max=1000, help="Number of instances.")]
 Confirm = Annotated[bool, typer.Option("--yes", envvar="YES", help="Confirm the changes that are shown.")]

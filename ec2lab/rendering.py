@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from ec2lab.units import format_bytes
+
 if TYPE_CHECKING:
     from ec2lab.events import Event, RegionsUnavailable
     from ec2lab.events.account import AuditSummary, CheckFinding, CheckSummary, SecretsPolicy, SetupComplete
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
         PlannedRequest,
         RetryScheduled,
     )
-    from ec2lab.events.runs import CommandEnded, SweepComplete, SweepStarted, TrialFinished
+    from ec2lab.events.runs import CommandEnded, FilesCopied, SweepComplete, SweepStarted, TrialFinished
     from ec2lab.events.teardown import OwnedResource, RetainedVolume, TeardownComplete, WouldDelete
     from ec2lab.events.watch import ExperimentEnded
 
@@ -379,6 +381,14 @@ def _regions_unavailable(event: RegionsUnavailable) -> str:
     return f"{', '.join(event.regions)}: not seen: {event.reason}"
 
 
+def _files_copied(event: FilesCopied) -> list[str]:
+    deleted = f", {event.deleted} deleted" if event.deleted else ""
+    counts = f"{event.files} files, {format_bytes(event.bytes)} ({event.unchanged} unchanged{deleted})"
+    some = ", ".join(event.skipped[:3]) + (", …" if len(event.skipped) > 3 else "")  # noqa: PLR2004
+    skipped = f"    skipped: {some} (links that lead elsewhere, sockets, pipes)" if event.skipped else ""
+    return [f"{event.host}: {event.source} copied to {event.dest}: {counts}", skipped]
+
+
 LINES: Mapping[str, tuple[Style, Text]] = {
     "step": (None, "  {message}"),
     "regions-unavailable": (None, _regions_unavailable),
@@ -433,6 +443,7 @@ LINES: Mapping[str, tuple[Style, Text]] = {
     "relaunched": (GREEN, lambda e: f"{e.experiment}: was launched again, instead of {', '.join(e.replaced)}"),
     "command-exited": (_failed, "{experiment}: its command ended with {exit_code} on {instance}"),
     "experiment-ended": (_failed, _experiment_ended),
+    "files-copied": (GREEN, _files_copied),
     "command-ended": (lambda e: RED if e.exit_code else GREEN, _command_ended),
     "warning": (YELLOW, "{message}"),
     # plan

@@ -49,6 +49,23 @@ class RemoteCommandExited(Event, commands="exec"):
     """Why the command could not be run, or not to its end; empty if the exit code is its own."""
 
 
+class FilesCopied(Event, commands="pull push"):
+    """Files were copied to or from an instance."""
+
+    host: str
+    source: str
+    dest: str
+    files: int
+    """Files that were copied."""
+    bytes: int
+    unchanged: int
+    """Files that were there with the same size and modification time."""
+    deleted: int
+    """With DELETE=1: what the source does not have."""
+    skipped: list[str]
+    """Paths of symbolic links that lead out of the source, and of sockets, pipes and devices."""
+
+
 class SweepStarted(Event, commands="sweep"):
     """A sweep begins."""
 

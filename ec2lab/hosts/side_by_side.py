@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ec2lab.context import ContextThreadPool
 from ec2lab.errors import UserError
+from ec2lab.hosts.call_failures import Unreachable
 from ec2lab.hosts.inventory import HostToCall
 from ec2lab.hosts.ssh import Host
 from ec2lab.session import Session
@@ -54,7 +55,8 @@ def on_each(
         try:
             outcome = HostOutcome(one.host.name, work(one.connected()))
         except UserError as problem:
-            outcome = HostOutcome(one.host.name, NOT_REACHED, str(problem))
+            status = NOT_REACHED if isinstance(problem, Unreachable) else problem.exit_status
+            outcome = HostOutcome(one.host.name, status, str(problem))
         heard(outcome)
         return outcome
 

@@ -108,6 +108,15 @@ class Host:
         raise AssertionError("a call ends with a frame, or an error")
 
     @contextmanager
+    def talking_to(self, program: str, *arguments: str) -> Iterator[Conversation]:
+        """Run a Python program on the host as the user who logs in, without a timeout, and converse with it.
+
+        Raises Unreachable, Failed.
+        """
+        with self._call(Opening(program, arguments), "the copy", None, asking=False) as call:
+            yield Conversation(call, call.output())
+
+    @contextmanager
     def holding(self, program: str, *arguments: str) -> Iterator[str]:
         """Run a Python program on the host as root for as long as the block lasts, and give its first line of output.
 
@@ -174,6 +183,13 @@ class _Call:
     def _failures(self) -> CallFailures:
         return CallFailures(self.host.name, self.name)
 
+    def send(self, content: bytes) -> None:
+        """Have the program read this, once it has begun."""
+        if self._has_begun:
+            self.ssh.send(content)
+        else:
+            self._given += content
+
     def give(self, given: bytes) -> None:
         """Have the program read this, and then the end of its standard input."""
         self._given, self._ends_input = given, True
@@ -232,6 +248,42 @@ class _Call:
         if not self.asking:
             raise Failed(f"{name}: sudo wants a password there; an administrator (lab.toml: accounts) can do this")
         return _password_of(name).encode() + b"\n"
+
+
+@dataclass
+class Conversation:
+    """A program that reads from its standard input and writes to its standard output in turns."""
+
+    _call: _Call
+    _output: Iterator[bytes]
+    _rest: bytes = b""
+
+    def say(self, content: bytes) -> None:
+        """Send something."""
+        self._call.send(content)
+
+    def feed(self, pieces: Iterator[bytes]) -> None:
+        """Send pieces as fast as the program reads them, while its output is read, and then end its input."""
+        self._call.ssh.feed(pieces)
+
+    def line(self, limit: int) -> bytes:
+        """Return the next line of output. Raises Unreachable, Failed, also for a line of more than `limit` bytes."""
+        pieces, length = [self._rest], len(self._rest)
+        while b"\n" not in pieces[-1]:
+            if length > limit:
+                raise Failed(f"{self._call.host.name}: a line of more than {limit:,} bytes")
+            if (piece := next(self._output, None)) is None:
+                raise Failed(f"{self._call.host.name}: ended without a response")
+            pieces.append(piece)
+            length += len(piece)
+        line, _, self._rest = b"".join(pieces).partition(b"\n")
+        return line
+
+    def rest(self) -> Iterator[bytes]:
+        """Yield the rest of the output as it arrives. Raises Unreachable, Failed if the program fails."""
+        if self._rest:
+            yield self._rest
+        yield from self._output
 
 
 def _lines(pieces: Iterator[bytes]) -> Iterator[str]:

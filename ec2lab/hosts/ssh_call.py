@@ -49,6 +49,7 @@ class SshCall:
         self._frames = Frames(marker)
         self._opening = opening
         self._pending = [memoryview(opening)]
+        self._source: Iterator[bytes] | None = None
         self._is_closing = False
         now = clock.monotonic()
         self._deadline: float | None = now + timeout
@@ -111,6 +112,11 @@ class SshCall:
         if not self._stdin.closed and self._stdin not in self._selector.get_map():
             self._selector.register(self._stdin, selectors.EVENT_WRITE)
 
+    def feed(self, pieces: Iterator[bytes]) -> None:
+        """Send pieces as fast as they are accepted, while `frames` is iterated, and then end the standard input."""
+        self._source = pieces
+        self.send(b"")
+
     def close_input(self) -> None:
         """End the program's standard input, once all has been sent."""
         self._is_closing = True
@@ -159,7 +165,7 @@ class SshCall:
     def _write(self) -> None:
         """Send what is pending, as far as it goes."""
         try:
-            while self._pending:
+            while self._pending or self._refill():
                 written = os.write(self._stdin.fileno(), self._pending[0][:PIECE])
                 self._pending[0] = self._pending[0][written:]
                 if not self._pending[0]:
@@ -172,6 +178,17 @@ class SshCall:
         self._selector.unregister(self._stdin)
         if self._is_closing:
             self._close_input()
+
+    def _refill(self) -> bool:
+        """Take the next piece of what is fed. Return whether there was one."""
+        if self._source is None:
+            return False
+        piece = next(self._source, None)
+        if piece is None:
+            self._source, self._is_closing = None, True
+            return False
+        self._pending.append(memoryview(piece))
+        return True
 
     def _close_input(self) -> None:
         self._pending = []

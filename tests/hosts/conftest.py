@@ -11,7 +11,7 @@ import pytest
 from tests.full import FULL
 from tests.hosts.debian_root import CLOUD, RELEASE, RELEASES, CanNotBuild, debian_root
 from tests.hosts.host import Host
-from tests.hosts.instance import Running, be_the_instance
+from tests.hosts.instance import Running, appear, be_the_instance, let_in
 
 TOOLS = {"mkfs.xfs": "xfsprogs", "mmdebstrap": "mmdebstrap", "ssh": "openssh-client", "unshare": "util-linux"}
 """Commands that the tests run, and the packages that have them."""
@@ -138,3 +138,17 @@ def running(request, lab, cloud, host_with_sshd, alice_key):
     lab.write("lab.toml", LAB + '[ssh]\nboot_timeout = "60s"\n')  # an instance that boots
     host_with_sshd.write("/run/ec2-lab/output", "")
     return Running(lab, host_with_sshd, variables, instance, region)
+
+
+@pytest.fixture
+def instances(request, lab, cloud, host_with_sshd, alice_key):
+    """Some instances of an experiment, all on one real host, to which alice logs in with tcsh; her variables."""
+    lab.write("lab.toml", LAB)
+    lab.write("experiments/demo.toml", EXPERIMENT.replace("spot", "on-demand"))  # can be stopped
+    assert lab.launch(COUNT=str(request.param)).code == 0
+    variables = let_in(lab, host_with_sshd, "alice", alice_key, shell="/bin/tcsh")  # noqa: S604
+    for instance in lab.status():
+        appear(cloud, lab, host_with_sshd, instance["id"], instance["region"])
+    host_with_sshd.as_user("alice", "echo 'echo welcome; echo sourced >&2; read -r line' > /home/alice/.bash_profile")
+    lab.write("lab.toml", LAB + '[ssh]\nboot_timeout = "60s"\ntimeout = "3s"\n')
+    return lab, host_with_sshd, {"EXP": "demo", **variables}

@@ -10,8 +10,6 @@ import sys
 
 import pytest
 
-from tests.hosts.conftest import EXPERIMENT, LAB
-from tests.hosts.instance import appear, let_in
 from tests.waiting import wait_until
 
 SHOW = "tr '\\0' '\\1' < /proc/$$/cmdline"
@@ -21,20 +19,6 @@ HOSTILE = (
     f"{SHOW}; : --help -- ; # %s {{}} {{0}} \udcff",
 )
 """Commands that print which arguments bash had."""
-
-
-@pytest.fixture
-def instances(request, lab, cloud, host_with_sshd, alice_key):
-    """Some instances of an experiment, all on one real host, to which alice logs in with tcsh; her variables."""
-    lab.write("lab.toml", LAB)
-    lab.write("experiments/demo.toml", EXPERIMENT.replace("spot", "on-demand"))  # can be stopped
-    assert lab.launch(COUNT=str(request.param)).code == 0
-    variables = let_in(lab, host_with_sshd, "alice", alice_key, shell="/bin/tcsh")  # noqa: S604
-    for instance in lab.status():
-        appear(cloud, lab, host_with_sshd, instance["id"], instance["region"])
-    host_with_sshd.as_user("alice", "echo 'echo welcome; echo sourced >&2; read -r line' > /home/alice/.bash_profile")
-    lab.write("lab.toml", LAB + '[ssh]\nboot_timeout = "60s"\ntimeout = "3s"\n')
-    return lab, host_with_sshd, {"EXP": "demo", **variables}
 
 
 def reach_elsewhere(lab, name, port):
