@@ -47,12 +47,14 @@ def one(exp: str, console: Console, yes: bool) -> None:
 
 def several(pattern: str, console: Console, yes: bool) -> None:
     """List the experiments that match; tear them down if YES is set."""
+    from ec2lab.costs.current_costs import history_at_hand
     from ec2lab.events import RegionsUnavailable
     from ec2lab.events.teardown import NoMatch, WouldDelete
     from ec2lab.instances.status import standing
     from ec2lab.instances.taking_down import live_experiments, teardown_many
     from ec2lab.registry.elsewhere import other_accounts
     from ec2lab.session import open_session
+    from ec2lab.volumes.retention import retained_events, retained_volumes
 
     with open_session("teardown") as session:
         names = live_experiments(session, pattern)
@@ -61,7 +63,11 @@ def several(pattern: str, console: Console, yes: bool) -> None:
         if others and not names:
             raise UserError(f"{pattern}: nothing of it lives in the account that is used")
         if not names:
-            console.emit(NoMatch(pattern=pattern))
+            retained = retained_volumes(session, history_at_hand(session), pattern)
+            console.emit(
+                NoMatch(pattern=pattern), *retained_events(retained), *RegionsUnavailable.by_reason(retained.unseen)
+            )
+            exit_if_incomplete(retained.unseen)
             return
         shown = standing(session)
         for one in shown.resources:

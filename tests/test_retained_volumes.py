@@ -117,7 +117,11 @@ def test_a_teardown_and_status_say_what_it_costs_and_what_deletes_it_until_it_is
         f"    until {in_days(30)}: until the paper is out (since {in_days(0)}, after demo)\n"
         f"    `make volume-delete VOLUME={kept} YES=1` deletes it\n"
     )
-    for told in (lab.run("status").out, lab.run("teardown", EXP="demo").out):
+    for told in (
+        lab.run("status").out,
+        lab.run("teardown", EXP="demo").out,
+        lab.run("teardown", EXP="de*").out,
+    ):
         assert lines in told
     assert "retained volumes, datasets and the like cost 0.01 dollars an hour" in lab.run("status").out
     cloud.client("ec2", HERE).delete_volume(VolumeId=kept)
