@@ -102,7 +102,8 @@ def test_status_cost_report_audit_and_budgets_come_to_the_same(parts, chance):
     this_month = PRICING.charges(records, month_of(NOW)[0], now=NOW)
     assert sum(one.dollars or 0 for one in budgets.month_to_date()) == pytest.approx(spent("", this_month).dollars)
     hours = (month_of(NOW)[1] - month_of(NOW)[0]) / timedelta(hours=1)
-    for volume in history.volumes(NOW):  # an audit has a description of each, and asks its pricer
+    # An audit has a description of each live volume, and asks its pricer.
+    for volume in (volume for volume in history.volumes(NOW) if volume.ended is None):
         monthly = PRICING.monthly("volume", volume.described, volume.region)
         for one in (one for one in live if one.id == volume.id):
             assert one.hourly == (None if monthly is None else pytest.approx(monthly / hours))
