@@ -115,7 +115,11 @@ AUDIT_PLURALS = {"orphan": "orphans", "stale-record": "stale-records", "copy": "
 
 
 def _audit_summary(event: AuditSummary) -> str:
-    found = [f"{n} {AUDIT_PLURALS.get(kind, kind) if n > 1 else kind}" for kind, n in event.counts.items() if n]
+    found = [
+        f"{n} {AUDIT_PLURALS.get(resource_type, resource_type) if n > 1 else resource_type}"
+        for resource_type, n in event.counts.items()
+        if n
+    ]
     total = _with_unknown(event.dollars_per_month, event.unknown_prices)
     text = f"{', '.join(found)}: {total}" if found else "nothing is forgotten"
     if event.unavailable:

@@ -33,7 +33,7 @@ GLOBAL = "global"
 class Resource:
     """One thing in AWS that somebody made."""
 
-    kind: str
+    resource_type: str
     id: str
     region: str
     experiment: str | None
@@ -58,7 +58,7 @@ class Resource:
         return f"{self.state} ({self.state_reason.code})" if self.state_reason.code else self.state
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.id} ({self.region})"
+        return f"{self.resource_type} {self.id} ({self.region})"
 
 
 def _moment(found: Any, *_: Any) -> str:
@@ -132,7 +132,7 @@ class ResourceType(ABC):
     def resource(self, found: Mapping[str, Any], region: str, tags: Mapping[str, str], since: str = "") -> Resource:
         """Return the Resource for one item of an AWS answer."""
         return Resource(
-            kind=self.name,
+            resource_type=self.name,
             id=self.id_in(found),
             region=GLOBAL if self.is_global else region,
             experiment=tags.get(EXPERIMENT),
@@ -250,19 +250,19 @@ class ResourceType(ABC):
         """Ask AWS to delete one. botocore's ClientError says why not."""
 
 
-def check_readable(record: Record, kinds: Callable[[], Mapping[str, ResourceType]]) -> None:
+def check_readable(record: Record, resource_types: Callable[[], Mapping[str, ResourceType]]) -> None:
     """Raise ValueError where a plugin's resource type cannot read what its own operation answered."""
     if record.event is not Event.RESPONSE or record.operation in RESPONSES:
         return
-    for kind in kinds().values():
-        if record.operation in (*kind.created_by, kind.deleted_by):
+    for resource_type in resource_types().values():
+        if record.operation in (*resource_type.created_by, resource_type.deleted_by):
             try:
-                for resource in kind.created_resources(record):
+                for resource in resource_type.created_resources(record):
                     parse_time(resource.since or record.time)
-                list(kind.ended_by(record))
+                list(resource_type.ended_by(record))
             except (AttributeError, IndexError, KeyError, PluginFailed, TypeError) as problem:
                 raise ValueError(
-                    f"response: no {kind.name} can be read from it ({getattr(problem, 'what', repr(problem))})"
+                    f"response: no {resource_type.name} can be read from it ({getattr(problem, 'what', repr(problem))})"
                 ) from problem
 
 
@@ -274,20 +274,24 @@ def as_text(moment: datetime | str | None) -> str:
 def resource_types(plugins: Plugins) -> dict[str, ResourceType]:
     """Return every resource type by its name, those that must be deleted first in front. Raises UserError."""
     known = plugins.named("lab_kinds", ResourceType)
-    return {kind.name: kind for kind in topological_order(list(known.values()))}
+    return {resource_type.name: resource_type for resource_type in topological_order(list(known.values()))}
 
 
-def topological_order(kinds: list[ResourceType]) -> list[ResourceType]:
+def topological_order(resource_types: list[ResourceType]) -> list[ResourceType]:
     """Return kinds so that each stands behind those named in its `deleted_after`. Raises UserError on a circle."""
     ordered: list[ResourceType] = []
-    waiting = list(kinds)
-    names = {kind.name for kind in kinds}
+    waiting = list(resource_types)
+    names = {resource_type.name for resource_type in resource_types}
     while waiting:
-        done = {kind.name for kind in ordered}
-        free = [kind for kind in waiting if all(name in done or name not in names for name in kind.deleted_after)]
+        done = {resource_type.name for resource_type in ordered}
+        free = [
+            resource_type
+            for resource_type in waiting
+            if all(name in done or name not in names for name in resource_type.deleted_after)
+        ]
         if not free:
-            circle = ", ".join(kind.name for kind in waiting)
+            circle = ", ".join(resource_type.name for resource_type in waiting)
             raise UserError(f"plugins: {circle} each want to be deleted after another; fix their deleted_after")
         ordered += free
-        waiting = [kind for kind in waiting if kind not in free]
+        waiting = [resource_type for resource_type in waiting if resource_type not in free]
     return ordered

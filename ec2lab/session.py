@@ -69,7 +69,7 @@ class Session:
         registry = backends[scheme].open(
             address, where, self.directory, lambda service, region: self.clients.make(service, region, attempts=8)
         )
-        registry.checks.append(lambda record: check_readable(record, lambda: self.kinds))
+        registry.checks.append(lambda record: check_readable(record, lambda: self.resource_types))
         self._opened.append(registry)
         return registry
 
@@ -83,7 +83,7 @@ class Session:
         return Plugins(self.directory / "plugins")
 
     @cached_property
-    def kinds(self) -> Mapping[str, ResourceType]:
+    def resource_types(self) -> Mapping[str, ResourceType]:
         """The kinds of resource that are known, in the order of their deletion."""
         return resource_types(self.plugins)
 
@@ -91,8 +91,10 @@ class Session:
     def recorder(self) -> Recorder:
         """What writes every call down."""
         registry = self.registry if self.is_recording else NullRegistry(lambda: self.registry)
-        not_found = frozenset(code for kind in self.kinds.values() for code in kind.not_found_codes)
-        tagger = Tagger(self.kinds.values(), self.lab.tags, cache(registry.id))
+        not_found = frozenset(
+            code for resource_type in self.resource_types.values() for code in resource_type.not_found_codes
+        )
+        tagger = Tagger(self.resource_types.values(), self.lab.tags, cache(registry.id))
         return Recorder(registry, self.script, tagger, not_found, lambda: self.cloud.account)
 
     @cached_property
@@ -127,11 +129,13 @@ class Session:
     @cached_property
     def records(self) -> AccountRecords:
         """The registry's records of the account in use."""
-        return AccountRecords(self.registry, self.kinds, lambda: self.cloud.account, may_create=self.is_recording)
+        return AccountRecords(
+            self.registry, self.resource_types, lambda: self.cloud.account, may_create=self.is_recording
+        )
 
     def compact(self) -> int:
         """Put into the registry's archive what nothing is computed from any more; return how many records."""
-        return self.registry.archive(lambda records: needed_records(records, self.kinds))
+        return self.registry.archive(lambda records: needed_records(records, self.resource_types))
 
     def pause(self, seconds: float) -> None:
         """Wait. Raises UserError in a thread whose session is over meanwhile."""

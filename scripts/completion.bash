@@ -65,7 +65,7 @@ _ec2_lab_values() {
         DATASET) sed -n 's/^ *dataset *= *"\([^"]*\)".*/\1/p' experiments/*.toml 2>/dev/null ;;
         REGIONS) sed -n '/^regions/,/\]/p' lab.toml | grep -o '"[^"]*"' | tr -d '"' ;;
         GPU) printf '%s\n' A10G A100 B200 H100 H200 L4 L40S T4 V100 ;;
-        GROUP_BY) printf '%s\n' member experiment region kind ;;
+        GROUP_BY) printf '%s\n' member experiment region resource-type ;;
     esac
 }
 

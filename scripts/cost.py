@@ -14,7 +14,9 @@ from ec2lab.options import AsJson, Wide, script
 app = script(__doc__)
 Since = Annotated[str, typer.Option("--since", envvar="SINCE", help="Start, in UTC: 2026-10-01.")]
 Until = Annotated[str, typer.Option("--until", envvar="UNTIL", help="End, exclusive, in UTC: 2026-11-01.")]
-By = Annotated[str, typer.Option("--group-by", envvar="GROUP_BY", help="Group by member, experiment, region or kind.")]
+By = Annotated[
+    str, typer.Option("--group-by", envvar="GROUP_BY", help="Group by member, experiment, region or resource-type.")
+]
 
 
 @app.command()

@@ -32,7 +32,7 @@ def registry_pull(source: From = "", as_json: AsJson = False) -> None:
     with open_session("registry-pull") as session:
         console.hint(session.cloud.banner)
         pulled = session.registry_at(source, "SOURCE")
-        written, there = copy_records(pulled, session.registry, session.kinds)
+        written, there = copy_records(pulled, session.registry, session.resource_types)
         dest = session.registry.name
         console.emit(RecordsCopied(written=written, existing=there, source=pulled.name, dest=dest))
 

@@ -34,7 +34,7 @@ def registry_push(to: To = "", as_json: AsJson = False) -> None:
     with open_session("registry-push") as session:
         console.hint(session.cloud.banner)
         target = session.registry_at(to, "DEST")
-        written, there = copy_records(session.registry, target, session.kinds)
+        written, there = copy_records(session.registry, target, session.resource_types)
         source = session.registry.name
         console.emit(RecordsCopied(written=written, existing=there, source=source, dest=target.name))
         console.hint(f"now say registry = {toml_text(to)} in lab.toml")

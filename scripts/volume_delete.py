@@ -34,7 +34,7 @@ def volume_delete(volume: VolumeId = "", yes: Confirm = False, as_json: AsJson =
         if not yes:
             console.hint(f"{volume}: nothing was deleted; run again with YES=1 to delete it and its data")
             return
-        session.kinds["volume"].delete(session.cloud, resource)
+        session.resource_types["volume"].delete(session.cloud, resource)
         console.emit(Deleted(id=volume))
 
 

@@ -74,7 +74,7 @@ class ListedRegistry(Registry):
 class Thing:
     """One thing in the account."""
 
-    kind: str
+    resource_type: str
     region: str
     item: dict
     shown_from: datetime
@@ -86,7 +86,7 @@ class Thing:
 
     @property
     def id(self):
-        return self.item[IDS[self.kind]]
+        return self.item[IDS[self.resource_type]]
 
 
 def attachment(instance: str, *, goes: bool) -> dict:
@@ -129,11 +129,17 @@ class SmallAws:
             delete_security_group=lambda GroupId: self._delete("security-group", GroupId),  # noqa: N803
         )
 
-    def add(self, kind, item, *, late=0.0, unknown=0.0):
+    def add(self, resource_type, item, *, late=0.0, unknown=0.0):
         """Put a thing into the account, shown `late` seconds from now on, and known to a deletion `unknown` later."""
-        identity = f"{kind}-{len(self.things)}"
+        identity = f"{resource_type}-{len(self.things)}"
         shown = self.time + timedelta(seconds=late)
-        thing = Thing(kind, self.region, {IDS[kind]: identity, **item}, shown, shown + timedelta(seconds=unknown))
+        thing = Thing(
+            resource_type,
+            self.region,
+            {IDS[resource_type]: identity, **item},
+            shown,
+            shown + timedelta(seconds=unknown),
+        )
         self.things[identity] = thing
         return identity
 
@@ -145,39 +151,43 @@ class SmallAws:
         return thing.gone_from is not None and thing.gone_from <= self.time
 
     def _page(self, name, region, filters):
-        kind = {"describe_instances": "instance", "describe_volumes": "volume"}.get(name, "security-group")
-        if (region, kind) in self.unseen:
-            raise self.unseen[region, kind]
+        resource_type = {"describe_instances": "instance", "describe_volumes": "volume"}.get(name, "security-group")
+        if (region, resource_type) in self.unseen:
+            raise self.unseen[region, resource_type]
         if self.unseen_by_id and any(one["Name"] in FILTERS for one in filters):
             raise self.unseen_by_id
-        some = [t for t in self.things.values() if t.kind == kind and t.region == region and t.shown_from <= self.time]
+        some = [
+            t
+            for t in self.things.values()
+            if t.resource_type == resource_type and t.region == region and t.shown_from <= self.time
+        ]
         shown = [item for thing in some if (item := self._as_shown(thing))]
         items = [item for item in shown if all(matches(item, one) for one in filters)]
         pages = {"instance": {"Reservations": [{"Instances": items}]}, "volume": {"Volumes": items}}
-        yield pages.get(kind, {"SecurityGroups": items})
+        yield pages.get(resource_type, {"SecurityGroups": items})
 
     def _as_shown(self, thing):
         if thing.tagged_from and thing.tagged_from > self.time:
             return {**thing.item, "Tags": []}
-        if thing.kind == "instance" and thing.gone_from:
+        if thing.resource_type == "instance" and thing.gone_from:
             return {**thing.item, "State": {"Name": "terminated" if self._is_gone(thing) else "shutting-down"}}
         if self._is_gone(thing):
             return None
         held = [one for one in thing.item.get("Attachments", ()) if one["InstanceId"] in self.there()]
         return thing.item if held or "Attachments" not in thing.item else {**thing.item, **DETACHED}
 
-    def _delete(self, kind, identity):
-        self.asked.append((kind, identity))
+    def _delete(self, resource_type, identity):
+        self.asked.append((resource_type, identity))
         thing = self.things.get(identity)
         if identity in self.refuses:
             raise self.refuses[identity]
-        if thing is None or thing.known_from > self.time or (self._is_gone(thing) and kind != "instance"):
+        if thing is None or thing.known_from > self.time or (self._is_gone(thing) and resource_type != "instance"):
             raise refused({"instance": "InvalidInstanceID.NotFound", "volume": "InvalidVolume.NotFound"}
-                          .get(kind, "InvalidGroup.NotFound"))  # fmt: skip
+                          .get(resource_type, "InvalidGroup.NotFound"))  # fmt: skip
         lock_owners = [a["InstanceId"] for a in thing.item.get("Attachments", ())]
         if any(holder in self.there() for holder in lock_owners):
             raise refused("VolumeInUse")
-        wait = self.shutting_down if kind == "instance" else 0
+        wait = self.shutting_down if resource_type == "instance" else 0
         thing.gone_from = thing.gone_from or self.time + timedelta(seconds=wait)
         for other in self.things.values():
             if any(a["InstanceId"] == identity and a["DeleteOnTermination"] for a in other.item.get("Attachments", ())):
@@ -199,9 +209,16 @@ class SmallLab:
         self.aws = SmallAws()
         self.registry = ListedRegistry()
         self.session = Session(Path("/nowhere"), Lab(regions=[REGION]), "test")
-        kinds = {kind.name: kind for kind in (Instance(), Volume(), SecurityGroup())}
+        resource_types = {
+            resource_type.name: resource_type for resource_type in (Instance(), Volume(), SecurityGroup())
+        }
         recorder = Recorder(self.registry, "test", lambda *_: [], frozenset(), lambda: ACCOUNT)
-        self.session.__dict__ |= {"registry": self.registry, "kinds": kinds, "cloud": self.aws, "recorder": recorder}
+        self.session.__dict__ |= {
+            "registry": self.registry,
+            "resource_types": resource_types,
+            "cloud": self.aws,
+            "recorder": recorder,
+        }
 
     def note(self, experiment, **told):
         with working_on(experiment):
@@ -230,7 +247,7 @@ class SmallLab:
         """Launch instances with volumes; return the ids of the instances. `late` is how late AWS shows them."""
         token = new_id()
         tags = self.tags(token, experiment)
-        specifications = [{"ResourceType": kind, "Tags": tags} for kind in ("instance", "volume")]
+        specifications = [{"ResourceType": resource_type, "Tags": tags} for resource_type in ("instance", "volume")]
         request = {"ClientToken": token, "MaxCount": count, "TagSpecifications": specifications}
         item = {"State": {"Name": "running"}, "Tags": tags, "ClientToken": token, "LaunchTime": self.aws.time}
         made = [] if dies else [self.aws.add("instance", item, late=late, unknown=unknown) for _ in range(count)]

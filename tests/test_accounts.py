@@ -89,7 +89,7 @@ def test_what_lived_in_a_cloud_that_is_no_more_is_struck_out_where_that_is_said(
     launched.use(second_cloud_directory)
     struck = launched.run("teardown", EXP="demo", YES="1")
     assert struck.code == 0, struck.err
-    assert "struck out of the registry: i-" in struck.out
+    assert "removed from the registry: i-" in struck.out
     assert launched.run("status").out == "nothing lives\n"
 
 

@@ -20,19 +20,26 @@ from ec2lab.resources.snapshot import Snapshot
 from ec2lab.resources.volume import Volume
 
 OURS, THEIRS = "a" * 32, "b" * 32
-KINDS = {kind.name: kind for kind in (Instance(), Volume(), Snapshot(), SecurityGroup())}
+KINDS = {resource_type.name: resource_type for resource_type in (Instance(), Volume(), Snapshot(), SecurityGroup())}
 IDS = {"instance": "InstanceId", "volume": "VolumeId", "snapshot": "SnapshotId", "security-group": "GroupId"}
 MARKS = {"lab:request-id": "t", "lab:registry": OURS, "lab:created-by": "me@here"}
 TODAY = date(2026, 11, 20)
 
 
-def item(kind="volume", identity="x-1", *, state="available", tags=None, idle="", costs=1.0, attached=(), **more):
+def item(
+    resource_type="volume", identity="x-1", *, state="available", tags=None, idle="", costs=1.0, attached=(), **more
+):
     """Return a thing in the account; its tags are those that the lab writes, and foo's, unless others are given."""
     named = {**MARKS, "lab:experiment": "foo", **more} if tags is None else tags
-    found = {IDS[kind]: identity, "Tags": to_aws(named), "Attachments": [{"InstanceId": one} for one in attached]}
-    resource = Resource(kind=kind, id=identity, region="us-east-1", experiment=named.get("lab:experiment"),
+    found = {
+        IDS[resource_type]: identity,
+        "Tags": to_aws(named),
+        "Attachments": [{"InstanceId": one} for one in attached],
+    }
+    resource = Resource(resource_type=resource_type, id=identity, region="us-east-1",
+        experiment=named.get("lab:experiment"),
                         record=named.get("lab:request-id"), state=state)  # fmt: skip
-    return Item(resource, named, KINDS[kind], found, idle, costs)
+    return Item(resource, named, KINDS[resource_type], found, idle, costs)
 
 
 def known(*made, operation="CreateVolume", live=(), unresolved=()):
@@ -74,7 +81,7 @@ def test_what_a_young_open_call_made_is_no_finding(young, verdicts):
 
 
 def test_what_the_registry_says_lives_and_aws_does_not_show_is_a_ghost_where_it_was_looked_for():
-    lost = Resource(kind="volume", id="x-1", region="us-east-1", experiment="foo", recorded="then")
+    lost = Resource(resource_type="volume", id="x-1", region="us-east-1", experiment="foo", recorded="then")
     holds = known(("volume", "x-1"), live=[lost])
     ghost = [(Verdict.STALE_RECORD, "x-1")]
     assert found(after=holds) == ghost
@@ -96,8 +103,8 @@ def test_what_is_the_whole_labs_is_no_finding_and_nothing_of_an_experiments_hide
     assert found(item("security-group", **{"lab:shared": "lab"})) == []
     assert found(item("snapshot", **{"lab:dataset": "speech"})) == []
     assert found(item("security-group", **{"lab:dataset": "speech"})) == [(Verdict.ORPHAN, "x-1")]
-    for kind in ("instance", "volume"):
-        assert found(item(kind, **{"lab:shared": "lab"})) == [(Verdict.ORPHAN, "x-1")]
+    for resource_type in ("instance", "volume"):
+        assert found(item(resource_type, **{"lab:shared": "lab"})) == [(Verdict.ORPHAN, "x-1")]
 
 
 def test_a_strangers_is_found_where_it_is_idle_or_carries_some_of_our_tags():
@@ -127,7 +134,7 @@ def test_what_is_marked_at_teardown_and_what_is_attached_is_told():
 
 
 def test_a_finding_says_whose_it_is_and_a_ghost_costs_nothing():
-    lost = Resource(kind="volume", id="x-9", region="us-east-1", experiment="foo")
+    lost = Resource(resource_type="volume", id="x-9", region="us-east-1", experiment="foo")
     things = [item(), item(tags=MARKS), item(**{"lab:registry": f"{THEIRS[:7]}0{THEIRS[8:]}"})]
     holds = ResourceState(live=[lost])
     told = findings(Survey(things, ["us-east-1"]), holds, holds, {OURS}, lambda _: False, TODAY)
@@ -157,7 +164,7 @@ def pile_of(one, after=None):
 
 
 @pytest.mark.parametrize(
-    ("kind", "tags", "pile"),
+    ("resource_type", "tags", "pile"),
     [
         ("volume", {**MARKS, "lab:experiment": "foo"}, "at_work"),
         ("volume", {**MARKS, "lab:experiment": "foo", "lab:registry": THEIRS}, "at_work"),
@@ -175,9 +182,9 @@ def pile_of(one, after=None):
         ("volume", {**MARKS, "lab:retained": "2026-11-01"}, "data"),
     ],
 )
-def test_what_carries_the_labs_tags_is_sorted_by_whose_it_is(kind, tags, pile):
-    assert pile_of(item(kind, tags=tags)) == pile
-    assert pile_of(item(kind, tags=tags, state="deleted")) is None
+def test_what_carries_the_labs_tags_is_sorted_by_whose_it_is(resource_type, tags, pile):
+    assert pile_of(item(resource_type, tags=tags)) == pile
+    assert pile_of(item(resource_type, tags=tags, state="deleted")) is None
 
 
 def test_what_only_has_the_tags_of_what_a_known_call_made_is_a_copy():

@@ -14,7 +14,7 @@ from ec2lab.resources.instance import Instance
 from ec2lab.resources.snapshot import Snapshot
 from ec2lab.resources.volume import Volume
 
-KINDS = {kind.name: kind for kind in (Instance(), Volume(), Snapshot())}
+KINDS = {resource_type.name: resource_type for resource_type in (Instance(), Volume(), Snapshot())}
 EXPERIMENTS = ("foo", "bar", None)
 REGION = "us-east-1"
 
@@ -50,7 +50,7 @@ def looked(experiment, number):
 
 
 def found(experiment, number):
-    told = {"kind": "volume", "id": f"vol-{number}", "region": REGION, "since": "", "record": f"t-{number}"}
+    told = {"resource_type": "volume", "id": f"vol-{number}", "region": REGION, "since": "", "record": f"t-{number}"}
     return [
         Record(
             event=Event.ANNOTATION, experiment=experiment, annotation={DELETED: [], RESOLVED: [], DISCOVERED: [told]}
@@ -133,7 +133,11 @@ def test_an_experiment_that_is_not_over_keeps_all_that_is_known_of_it(past):
         whole = holdings(past, KINDS, experiment)
         if whole.live or any(intent.experiment == experiment for intent in whole.unresolved):
             part = holdings(rest, KINDS, experiment)
-            assert (part.tokens, part.regions, part.kinds) == (whole.tokens, whole.regions, whole.kinds)
+            assert (part.tokens, part.regions, part.resource_types) == (
+                whole.tokens,
+                whole.regions,
+                whole.resource_types,
+            )
 
 
 @given(pasts, pasts)

@@ -109,7 +109,7 @@ def lab(tmp_path):
     history = SpotHistory(at("2026-10-30"), at("2026-11-02"), {"us-east-1a": tuple(
         (datetime.fromisoformat(since), price) for since, price in SPOT)})  # fmt: skip
     (tmp_path / ".cache").mkdir()
-    PriceCache(tmp_path / ".cache/prices-local.json").keep(
+    PriceCache(tmp_path / ".cache/prices-local.json").store(
         {key: Known(price, now) for key, price in LISTED.items()}, {"us-east-1 p4d.24xlarge": history}
     )
     made.write("registry.json", json.dumps([record.as_json() for record in a_month()])).chmod(0o600)
@@ -131,7 +131,7 @@ def test_it_is_summed_by_member_experiment_region_and_kind(lab):
     events = lab.run("cost", GROUP_BY="member", JSON="1", **october).events
     by = {e["name"]: e["dollars"] for e in events if e["event"] == "cost-group"}
     assert by == pytest.approx({"alice@desk": 94.22471, "bob@desk": 34.021505, "carol@lap": 0.016767}, abs=1e-5)
-    ended = lab.run("cost", GROUP_BY="kind", **october)
+    ended = lab.run("cost", GROUP_BY="resource-type", **october)
     assert ended.out.splitlines()[0].startswith("128.26 dollars since 2026-10-01 until 2026-11-01")
     assert {"instance", "volume", "snapshot", "address"} <= set(ended.out.split())
 
@@ -139,7 +139,10 @@ def test_it_is_summed_by_member_experiment_region_and_kind(lab):
 @pytest.mark.parametrize(
     ("variables", "line"),
     [
-        ({"GROUP_BY": "regio"}, "'regio' is none of member, experiment, region, kind (did you mean \"region\"?)"),
+        (
+            {"GROUP_BY": "regio"},
+            "'regio' is none of member, experiment, region, resource-type (did you mean \"region\"?)",
+        ),
         ({"SINCE": "October"}, "SINCE: 'October' is no day (try 2026-10-01)"),
         ({"SINCE": "2026-10-02", "UNTIL": "2026-10-01"}, "UNTIL: 2026-10-01 is not after SINCE, which is 2026-10-02"),
     ],
@@ -153,7 +156,7 @@ def test_what_is_no_time_and_no_group_is_said_in_one_line(lab, variables, line):
 def test_unknown_is_never_zero_and_the_sum_says_how_many_it_leaves_out(lab):
     more = launched("2026-10-02T00:00:00Z", "i-d", "x9.huge", mappings=[disk("/dev/sda1")])
     lab.write("registry.json", json.dumps([record.as_json() for record in [*a_month(), more]])).chmod(0o600)
-    PriceCache(lab.path / ".cache/prices-local.json").keep(
+    PriceCache(lab.path / ".cache/prices-local.json").store(
         {"instance us-east-1 x9.huge": Known(None, datetime.now(UTC))}
     )
     ended = lab.run("cost", SINCE="2026-10-01", UNTIL="2026-11-01")
@@ -184,7 +187,7 @@ def test_a_snapshot_has_one_price_in_every_command():
 def test_prices_older_than_a_week_are_told_with_their_date(lab):
     cache = PriceCache(lab.path / ".cache/prices-local.json")
     refused = Known(None, datetime.now(UTC))  # AWS is out of reach, so that what is old must do
-    cache.keep({"size us-east-1 gp3": Known(0.08, at("2026-09-01")), REFUSED.format(LIST): refused})
+    cache.store({"size us-east-1 gp3": Known(0.08, at("2026-09-01")), REFUSED.format(LIST): refused})
     assert "1 prices are of 2026-09-01, from AWS's price list" in lab.run("cost").out
 
 
@@ -226,7 +229,7 @@ def test_an_instance_whose_answer_was_lost_costs_from_when_it_was_found_to_have_
     lost = launched("2026-10-01T00:00:00Z", "i-a")
     intent = replace(lost, event=Event.INTENT, response=None, parent_id=None)
     found = {
-        "kind": "instance",
+        "resource_type": "instance",
         "id": "i-x",
         "region": "us-east-1",
         "since": "2026-10-01T00:00:03Z",
@@ -242,7 +245,9 @@ def test_what_a_rebuilt_registry_found_costs_by_what_it_is_described_as_and_a_gr
     things = {"instance": "i-x", "volume": "vol-x", "security-group": "sg-x"}
     of = {"region": "us-east-1", "since": "2026-10-01T00:00:00Z", "record": "another registry's"}
     found = note(
-        "2026-10-03T00:00:00Z", experiment="lost", discovered=[{"kind": k, "id": i, **of} for k, i in things.items()]
+        "2026-10-03T00:00:00Z",
+        experiment="lost",
+        discovered=[{"resource_type": k, "id": i, **of} for k, i in things.items()],
     )
     instance = described("2026-10-03T00:00:01Z", "i-x", volumes=[("/dev/sda1", "vol-x", True)])
     instance.response["Reservations"][0]["Instances"][0]["InstanceType"] = "g5.xlarge"
@@ -290,7 +295,7 @@ def test_a_plugins_resource_type_takes_part_by_what_its_pricer_says_it_costs_a_m
         answer("2026-10-01T10:00:00Z", "DeleteNatGateway", {"NatGatewayId": "nat-1"}),
     ]
     (one,) = priced(book(), Plugins(tmp_path)).charges(records, now=at("2026-11-01"))
-    assert (one.kind, one.dollars, one.ended) == ("nat-gateway", pytest.approx(0.45), at("2026-10-01T10:00"))
+    assert (one.resource_type, one.dollars, one.ended) == ("nat-gateway", pytest.approx(0.45), at("2026-10-01T10:00"))
 
 
 PLUGIN = """
@@ -338,7 +343,7 @@ def spans(draw):
     began, ended = draw(MOMENTS), draw(MOMENTS)
     lives = draw(st.booleans())
     return CostPeriod(
-        kind=draw(st.sampled_from(["instance", "volume"])), id=draw(st.sampled_from("abc")), what="",
+        resource_type=draw(st.sampled_from(["instance", "volume"])), id=draw(st.sampled_from("abc")), what="",
         region=draw(st.sampled_from(["us-east-1", "eu-west-1"])), experiment=draw(st.sampled_from([None, "x", "y"])),
         by=draw(st.sampled_from(["", "a@b"])), rate=draw(RATES), began=min(began, ended),
         ended=None if lives else max(began, ended), once=draw(st.sampled_from([0.0, 3.0])),

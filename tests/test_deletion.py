@@ -204,7 +204,7 @@ def test_what_holds_a_thing_is_left_out_where_aws_does_not_tell_it(lab, failure,
     def held_by(*_):
         raise failure
 
-    monkeypatch.setattr(lab.session.kinds["volume"], "held_by", held_by, raising=False)
+    monkeypatch.setattr(lab.session.resource_types["volume"], "held_by", held_by, raising=False)
     (instance,) = lab.launch(volumes=0)
     held, told = lab.volume(attached=instance), {}
     torn_down(lab, lambda event: told.setdefault(event.id, event.reason))
@@ -275,19 +275,19 @@ def test_what_is_soon_over_is_not_told(lab):
 UNSEEN = refused("RequestLimitExceeded")
 
 
-@pytest.mark.parametrize("kind", ["instance", "volume"])
-def test_a_region_that_cannot_be_looked_at_keeps_what_it_may_hold_and_nothing_elsewhere(lab, kind):
+@pytest.mark.parametrize("resource_type", ["instance", "volume"])
+def test_a_region_that_cannot_be_looked_at_keeps_what_it_may_hold_and_nothing_elsewhere(lab, resource_type):
     (there,) = lab.launch(volumes=0)
     alone = lab.volume()
     lab.aws.region = "us-west-2"
     lab.launch(volumes=1)
-    lab.aws.unseen[REGION, kind] = UNSEEN
-    may_be = {"instance": f"instance {there}, volume {alone}", "volume": f"volume {alone}"}[kind]
+    lab.aws.unseen[REGION, resource_type] = UNSEEN
+    may_be = {"instance": f"instance {there}, volume {alone}", "volume": f"volume {alone}"}[resource_type]
     with pytest.raises(UserError) as raised:
         torn_down(lab)
     assert str(raised.value).startswith(f"foo: {REGION}: not seen: Something: RequestLimitExceeded: no")
     assert str(raised.value).endswith(f"; may be there yet: {may_be}; run the same again")
-    left = {"instance": [there, alone], "volume": [alone]}[kind]
+    left = {"instance": [there, alone], "volume": [alone]}[resource_type]
     assert lab.aws.there() == set(left), "no volume is deleted whose instance can't be seen"
     assert sorted(resource.id for resource in lab.session.records.state("foo").live) == sorted(left)
     lab.aws.unseen.clear()

@@ -9,11 +9,11 @@ from ec2lab.resource import Resource
 
 AWS, OTHER, LOCAL = Account("aws", "111122223333"), Account("aws", "444455556666"), Account("local", "1")
 OTHER_LOCAL = Account("local", "2")
-END = "where nothing of it is left, `make teardown EXP=foo YES=1` strikes it out of the registry"
+END = "where nothing of it is left, `make teardown EXP=foo YES=1` removes it from the registry"
 
 
 def elsewhere(account, *names):
-    live = [Resource(kind="instance", id=name, region="us-east-1", experiment=name) for name in names]
+    live = [Resource(resource_type="instance", id=name, region="us-east-1", experiment=name) for name in names]
     return Elsewhere(account, ResourceState(live=live))
 
 

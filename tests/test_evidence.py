@@ -34,17 +34,25 @@ def intent(operation, **request):
     return Record(event=Event.INTENT, operation=operation, request={"ClientToken": "t", **request})
 
 
-def shown(kind, number=1, record="t"):
-    return Resource(kind=kind, id=f"{kind}-{number}", region="us-east-1", experiment="demo", record=record)
+def shown(resource_type, number=1, record="t"):
+    return Resource(
+        resource_type=resource_type,
+        id=f"{resource_type}-{number}",
+        region="us-east-1",
+        experiment="demo",
+        record=record,
+    )
 
 
 def test_every_operation_that_creates_is_in_the_table():
-    assert {operation: kind.name for kind in KINDS.values() for operation in kind.created_by} == TABLE
+    assert {
+        operation: resource_type.name for resource_type in KINDS.values() for operation in resource_type.created_by
+    } == TABLE
 
 
 @pytest.mark.parametrize("operation", TABLE)
 def test_only_the_resource_type_that_an_operation_creates_resolves_it(operation):
-    resolving = [kind for kind in KINDS if is_shown(intent(operation), [shown(kind)], KINDS)]
+    resolving = [resource_type for resource_type in KINDS if is_shown(intent(operation), [shown(resource_type)], KINDS)]
     assert resolving == [TABLE[operation]]
     assert not is_shown(intent(operation), [shown(TABLE[operation], record="another's")], KINDS)
 

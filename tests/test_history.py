@@ -25,7 +25,7 @@ PRICING = priced(PriceBook(Prices({
 BEGAN, NOW = datetime(2026, 10, 1, tzinfo=UTC), datetime(2026, 11, 1, tzinfo=UTC)
 WRITERS = ("alice@desk", "bob@lap", "carol@ci")
 INSTANCES, VOLUMES, NAMES = ("i-1", "i-2", "i-3"), ("vol-1", "vol-2"), ("speech", "vision")
-MADE = {"kind": "instance", "id": "i-3", "region": "us-east-1", "record": "lost", "since": ""}
+MADE = {"resource_type": "instance", "id": "i-3", "region": "us-east-1", "record": "lost", "since": ""}
 
 
 @st.composite
@@ -107,7 +107,7 @@ def test_status_cost_report_audit_and_budgets_come_to_the_same(parts, chance):
         monthly = PRICING.monthly("volume", volume.described, volume.region)
         for one in (one for one in live if one.id == volume.id):
             assert one.hourly == (None if monthly is None else pytest.approx(monthly / hours))
-    for one in (one for one in live if one.kind == "instance" and one.hourly is not None):
+    for one in (one for one in live if one.resource_type == "instance" and one.hourly is not None):
         item = {"InstanceType": one.what, "State": {"Name": "running"}}
         assert PRICING.monthly("instance", item, one.region) == pytest.approx(one.hourly * HOURS)
 

@@ -64,9 +64,9 @@ def write(lab, *records, also=()):
     lab.registry.write_text("[\n" + ",\n".join(map(json.dumps, entries)) + "\n]\n")
 
 
-def found(kind="instance", identity="i-0123456789abcdef0", experiment="speech"):
+def found(resource_type="instance", identity="i-0123456789abcdef0", experiment="speech"):
     """A note that something was found."""
-    resource = {"kind": kind, "id": identity, "region": "us-east-1", "since": "", "record": ID}
+    resource = {"resource_type": resource_type, "id": identity, "region": "us-east-1", "since": "", "record": ID}
     return Record(event=Event.ANNOTATION, experiment=experiment, annotation={DISCOVERED: [resource]})
 
 
@@ -173,7 +173,7 @@ def lab_kinds():
     common = {"event": Event.RESPONSE, "operation": "CreateShare", "region": "us-east-1", "experiment": "speech"}
     records = [Record(response=answer, request={}, parent_id=ID, **common) for answer in answers]
     session.registry.append_all(records)
-    assert [resource.id for resource in holdings(session.registry.records(), session.kinds).live] == ["s-1"]
+    assert [resource.id for resource in holdings(session.registry.records(), session.resource_types).live] == ["s-1"]
     assert ["no share can be read from it" in str(one) for one in session.set_aside()] == [True, True]
 
 

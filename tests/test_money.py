@@ -91,7 +91,8 @@ def test_the_price_of_a_moment_is_the_last_that_began():
 
 
 def span(began=NOON, ended=None, **more):
-    given = {"rate": HourlyRate(1.0), "kind": "instance", "id": "i-1", "region": "r", "experiment": None, "by": "",
+    given = {"rate": HourlyRate(1.0), "resource_type": "instance", "id": "i-1", "region": "r", "experiment": None,
+        "by": "",
              "what": "", **more}  # fmt: skip
     return CostPeriod(began=began, ended=ended, **given)
 
@@ -166,8 +167,12 @@ class DiskPricer(Pricer):
 DISK, DISK_PRICER = Disk(), DiskPricer()
 
 
-def pricing_by(*pricers, kinds=(DISK,)):
-    return Pricing({kind.name: kind for kind in kinds}, {one.name: one for one in pricers}, PriceBook(Prices({})))
+def pricing_by(*pricers, resource_types=(DISK,)):
+    return Pricing(
+        {resource_type.name: resource_type for resource_type in resource_types},
+        {one.name: one for one in pricers},
+        PriceBook(Prices({})),
+    )
 
 
 TAGS = {"TagSpecifications": [{"ResourceType": "disk", "Tags": [{"Key": "lab:experiment", "Value": "foo"}]}]}
@@ -187,7 +192,13 @@ def metered(*records, by=(DISK_PRICER,), now=NOW):
 
 def test_a_thing_costs_from_its_making_to_its_end():
     (one,) = metered(made(), deleted("2026-11-10T15:00:00Z"))
-    assert (one.kind, one.id, one.region, one.experiment, one.by) == ("disk", "d-1", "us-east-1", "foo", "alice@desk")
+    assert (one.resource_type, one.id, one.region, one.experiment, one.by) == (
+        "disk",
+        "d-1",
+        "us-east-1",
+        "foo",
+        "alice@desk",
+    )
     assert (one.began, one.ended, one.rate) == (NOON, NOON + 3 * HOUR, HourlyRate(pytest.approx(1.0)))
     (one,) = metered(made(Since="2026-11-10T11:00:00Z"), deleted("2026-11-10T15:00:00Z", "d-2"))
     assert (one.began, one.ended) == (NOON - HOUR, None), "by AWS's clock where that is told"
@@ -201,8 +212,8 @@ def test_only_a_response_to_its_making_begins_one():
     assert metered(Record(event=Event.RESPONSE, operation="CreateDisk", request={})) == []
 
 
-def found(kind="disk", **more):
-    told = {"kind": kind, "id": "d-1", "region": "us-east-1", "since": "2026-11-10T12:00:00Z", **more}
+def found(resource_type="disk", **more):
+    told = {"resource_type": resource_type, "id": "d-1", "region": "us-east-1", "since": "2026-11-10T12:00:00Z", **more}
     return note("2026-11-11T12:00:00Z", experiment="bar", discovered=[told])
 
 
@@ -254,13 +265,19 @@ def test_charges_are_of_the_time_that_is_asked_for_oldest_first_and_never_of_the
 
 
 def charge(dollars=1.0, **more):
-    given = {"kind": "instance", "id": "i-1", "region": "us-east-1", "experiment": "foo", "by": "a@b", "what": "",
+    given = {"resource_type": "instance", "id": "i-1", "region": "us-east-1", "experiment": "foo", "by": "a@b",
+        "what": "",
              "market": "", "began": NOON, "ended": NOW, **more}  # fmt: skip
     return Charge(dollars=dollars, **given)
 
 
 def test_sums_count_what_they_leave_out_and_each_thing_once():
-    some = [charge(1.0), charge(2.0), charge(None, id="i-2", hourly=None), charge(4.0, kind="volume", hourly=0.5)]
+    some = [
+        charge(1.0),
+        charge(2.0),
+        charge(None, id="i-2", hourly=None),
+        charge(4.0, resource_type="volume", hourly=0.5),
+    ]
     found = spent("all", some)
     assert (found.dollars, found.unknown, found.hourly, found.hourly_unknown, found.things) == (7.0, 1, 0.5, 1, 3)
     both = total_of([found, spent("", [charge(0.25)])])
@@ -273,12 +290,12 @@ def test_groups_come_dearest_first_then_those_that_leave_most_out_then_by_name()
     assert [one.name for one in grouped(some, "experiment")] == [THE_LAB, "c", "a", "b"]
     assert [one.name for one in grouped([charge(by=""), charge(by="x@y")], "member")] == [NOBODY, "x@y"]
     assert [one.name for one in grouped([charge(), charge(region="x")], "region")] == ["us-east-1", "x"]
-    assert [one.name for one in grouped([charge(kind="z"), charge(3.0)], "kind")] == ["instance", "z"]
+    assert [one.name for one in grouped([charge(resource_type="z"), charge(3.0)], "resource-type")] == ["instance", "z"]
 
 
 def test_what_is_no_group_and_no_time_is_named():
     assert parse_group_by("member") == "member"
-    with pytest.raises(UserError, match="GROUP_BY: 'membr' is none of member, experiment, region, kind"):
+    with pytest.raises(UserError, match="GROUP_BY: 'membr' is none of member, experiment, region, resource-type"):
         parse_group_by("membr")
     assert moment("", "SINCE") is None
     assert moment("2026-11-10T12:00", "SINCE") == moment("2026-11-10T13:00+01:00", "SINCE") == NOON
@@ -293,9 +310,9 @@ def test_a_sum_for_people_says_how_many_it_leaves_out():
 
 
 def test_what_came_with_a_resource_is_its_own_unless_it_is_a_row_of_its_own():
-    rows = [Resource(kind="instance", id="i-1", region="r", experiment="foo"),
-            Resource(kind="volume", id="vol-1", region="r", experiment="foo"),
-            Resource(kind="volume", id="vol-9", region="r", experiment="foo")]  # fmt: skip
+    rows = [Resource(resource_type="instance", id="i-1", region="r", experiment="foo"),
+            Resource(resource_type="volume", id="vol-1", region="r", experiment="foo"),
+            Resource(resource_type="volume", id="vol-9", region="r", experiment="foo")]  # fmt: skip
     some = [
         charge(1.0),
         charge(2.0, id="vol-1", parent_id="i-1"),
@@ -307,7 +324,7 @@ def test_what_came_with_a_resource_is_its_own_unless_it_is_a_row_of_its_own():
 
 
 def test_what_was_perhaps_made_is_counted_and_of_unknown_price_as_often_as_it_may_have_been():
-    perhaps = Resource(kind="instance", id=UNKNOWN_ID, region="us-east-1", experiment="e")
+    perhaps = Resource(resource_type="instance", id=UNKNOWN_ID, region="us-east-1", experiment="e")
     found = shared_out([], [perhaps, perhaps])
     assert found == {UNKNOWN_ID: CostSummary(UNKNOWN_ID, 0.0, 2, 0.0, 2, 2, NOT_KNOWN)}
 
@@ -322,7 +339,7 @@ class VaguePricer(DiskPricer):
         for one in super().spans(*given):
             yield one if self.looked else replace(one, rate=HourlyRate(None), vague=True)
 
-    def describe(self, kind, cloud, region, ids):
+    def describe(self, resource_type, cloud, region, ids):
         self.looked.append((region, ids))
 
 
@@ -349,12 +366,14 @@ class BrokenPricer(DiskPricer):
 
 
 def test_a_resource_type_whose_price_fails_is_named_and_hides_no_other(capsys):
-    found = pricing_by(BrokenPricer(), DiskPricer(), kinds=(Broken(), Disk())).charges([made()], now=NOON + HOUR)
-    assert [one.kind for one in found] == ["disk"]
+    found = pricing_by(BrokenPricer(), DiskPricer(), resource_types=(Broken(), Disk())).charges(
+        [made()], now=NOON + HOUR
+    )
+    assert [one.resource_type for one in found] == ["disk"]
     assert "what each broken costs is unknown: plugins/broken.py:7: BrokenPricer.monthly" in capsys.readouterr().err
 
 
-ROWS = [Resource(kind="disk", id="d-1", region="us-east-1", experiment="foo")]
+ROWS = [Resource(resource_type="disk", id="d-1", region="us-east-1", experiment="foo")]
 
 
 def test_what_lives_and_is_not_wholly_on_record_is_asked_for_once(lab):

@@ -12,12 +12,14 @@ from tests.small_aws import SETTLING, small_lab
 ME = "me@here"
 
 
-def thing(identity="vol-1", kind="volume", experiment="foo", state="available"):
-    return Resource(kind=kind, id=identity, region="us-east-1", experiment=experiment, state=state)
+def thing(identity="vol-1", resource_type="volume", experiment="foo", state="available"):
+    return Resource(resource_type=resource_type, id=identity, region="us-east-1", experiment=experiment, state=state)
 
 
-def orphan(identity="vol-1", kind="volume", experiment="foo", state="available", verdict=Verdict.ORPHAN, **more):
-    return Finding(verdict, thing(identity, kind, experiment, state), 1.0, "", **{"by": ME, **more})
+def orphan(
+    identity="vol-1", resource_type="volume", experiment="foo", state="available", verdict=Verdict.ORPHAN, **more
+):
+    return Finding(verdict, thing(identity, resource_type, experiment, state), 1.0, "", **{"by": ME, **more})
 
 
 def deleted(*found, whose=ME, caller=None):
@@ -47,10 +49,10 @@ def test_what_cloudtrail_says_that_another_made_stays(caller, owner, goes):
     assert deleted(orphan(owner=owner), caller=caller) == (["vol-1"] if goes else [], said)
 
 
-@pytest.mark.parametrize("kind", ["instance", "volume", "snapshot", "address"])
-def test_on_the_word_of_tags_alone_nothing_goes_that_is_dear_to_somebody(kind):
+@pytest.mark.parametrize("resource_type", ["instance", "volume", "snapshot", "address"])
+def test_on_the_word_of_tags_alone_nothing_goes_that_is_dear_to_somebody(resource_type):
     """Who may tag can write a whole set of tags, with this registry's id, on anything."""
-    forged = orphan("x-1", kind, state="stopped")
+    forged = orphan("x-1", resource_type, state="stopped")
     assert deleted(forged, caller="role/me") == ([], {"x-1": "CloudTrail does not say who made it: ONLY=x-1 means it"})
     assert deleted(orphan("sg-1", "security-group"), caller="role/me")[0] == ["sg-1"]
     launched = orphan("i-1", "instance", state="stopped", owner="role/me")
@@ -149,7 +151,8 @@ def test_orphans_are_deleted_until_they_are_gone_and_named(lab):
     records = {one: next(t["Value"] for t in lab.aws.things[one].item["Tags"] if t["Key"] == "lab:request-id")
                for one in (instance, volume)}  # fmt: skip
     lab.registry.all.clear()
-    found = [Finding(Verdict.ORPHAN, Resource(kind=one.split("-")[0], id=one, region="us-east-1", experiment="foo",
+    found = [Finding(Verdict.ORPHAN, Resource(resource_type=one.split("-")[0], id=one, region="us-east-1",
+        experiment="foo",
                                               record=record), 1.0, "") for one, record in records.items()]  # fmt: skip
     assert sorted(delete_orphans(lab.session, found, lambda _: None)) == sorted([instance, volume])
     assert lab.aws.there() == set()

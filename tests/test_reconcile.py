@@ -34,7 +34,7 @@ def test_of_what_never_was_nothing_is_asked_or_noted(lab):
 def test_where_nothing_changed_nothing_is_noted(lab):
     made = lab.launch()
     before = list(lab.registry.all)
-    assert ids(r for r in reconcile(lab.session, "foo") if r.kind == "instance") == made
+    assert ids(r for r in reconcile(lab.session, "foo") if r.resource_type == "instance") == made
     assert lab.registry.all == before
 
 
@@ -207,7 +207,7 @@ def test_every_lost_launch_is_resolved_by_what_aws_shows_or_by_time(launches):
             made += lab.launch(answered=answered and not dies, dies=dies, late=late, volumes=1)
             lab.wait(age)
         found = reconcile(lab.session, "foo")
-        assert ids(r for r in found if r.kind == "instance") == sorted(made)
+        assert ids(r for r in found if r.resource_type == "instance") == sorted(made)
         known = lab.session.records.state("foo")
         assert ids(known.live) == sorted(made), "volumes come with instances, and are in no record"
         assert known.unresolved == []

@@ -265,7 +265,9 @@ def page_saying(text):
         {"SnapshotId": f"s{text}", "State": "error", "VolumeSize": 1, "StartTime": NOW.isoformat(), "Encrypted": True,
          "StateMessage": f"f{text}", "Tags": [{"Key": k, "Value": v} for k, v in named.items()]}, f"r{text}",
     )  # fmt: skip
-    thing = Resource(kind=f"k{text}", id=f"i{text}", region=f"r{text}", experiment=f"e{text}", state=f"s{text}")
+    thing = Resource(
+        resource_type=f"k{text}", id=f"i{text}", region=f"r{text}", experiment=f"e{text}", state=f"s{text}"
+    )
     return report_html(
         page_of(
             made, lab=f"l{text}", registry=f"g{text}", banner=f"n{text}", unanswered={"what lives": f"w{text}"},

@@ -46,7 +46,7 @@ def test_an_attempt_is_unsettled_while_nobody_can_know_whether_it_made_an_instan
 
 
 TAGS = [{"Key": "lab:experiment", "Value": "demo"}, {"Key": "lab:request-id", "Value": "t"}]
-EVERY = {kind.name: kind for kind in (Instance(), Volume(), SecurityGroup())}
+EVERY = {resource_type.name: resource_type for resource_type in (Instance(), Volume(), SecurityGroup())}
 GROUP = "CreateSecurityGroup"
 
 
@@ -54,7 +54,9 @@ def asked(operation="RunInstances", event=Event.INTENT, experiment="demo", regio
     """Return a record of a call."""
     request = more.pop("request", None) or {
         "ClientToken": "t",
-        "TagSpecifications": [{"ResourceType": kind, "Tags": TAGS} for kind in ("instance", "volume")],
+        "TagSpecifications": [
+            {"ResourceType": resource_type, "Tags": TAGS} for resource_type in ("instance", "volume")
+        ],
     }
     return Record(event=event, operation=operation, experiment=experiment, region=region, request=request, **more)
 
@@ -68,9 +70,9 @@ def note(experiment="demo", **told):
     return Record(event=Event.ANNOTATION, experiment=experiment, annotation=told)
 
 
-def there(identity="i-1", kind="instance", experiment="demo", record="t"):
+def there(identity="i-1", resource_type="instance", experiment="demo", record="t"):
     """Return what a note tells of something that was found."""
-    return {"kind": kind, "id": identity, "region": "eu-west-1", "since": "", "record": record,
+    return {"resource_type": resource_type, "id": identity, "region": "eu-west-1", "since": "", "record": record,
             "experiment": experiment}  # fmt: skip
 
 
@@ -92,7 +94,7 @@ def test_a_call_is_known_by_its_tag_with_all_its_tries_and_what_its_response_nam
 
 def test_a_response_tells_what_was_asked_for_also_where_its_intent_was_lost():
     known = holdings([answered()], EVERY)
-    assert (known.seen, known.regions, known.kinds) == (True, {"us-east-1"}, {"instance", "volume"})
+    assert (known.seen, known.regions, known.resource_types) == (True, {"us-east-1"}, {"instance", "volume"})
     assert ids(known.live) == ["i-1"]
 
 
@@ -141,7 +143,7 @@ def test_where_a_call_was_made_without_a_region_is_nowhere_else():
 def test_of_experiments_is_what_a_call_gave_to_one_and_not_the_labs_own_group():
     own = {"GroupName": "lab", "TagSpecifications": [{"ResourceType": "security-group", "Tags": []}]}
     known = holdings([asked(), asked(GROUP, request=own)], EVERY)
-    assert known.kinds == {"instance", "volume", "security-group"}
+    assert known.resource_types == {"instance", "volume", "security-group"}
     assert known.of_experiments == {"instance", "volume"}
     assert holdings([asked(GROUP, request=own)], EVERY).of_experiments == set()
 
@@ -153,16 +155,16 @@ def test_what_was_found_lives_as_what_its_call_made_until_it_is_noted_as_gone():
     assert known.regions == {"us-east-1", "eu-west-1"}
     assert (ids(known.live), known.live[0].recorded) == (["i-1"], found.time)
     alone = holdings([found], EVERY)
-    assert (alone.regions, alone.kinds, alone.of_experiments) == ({"eu-west-1"}, {"instance"}, {"instance"})
+    assert (alone.regions, alone.resource_types, alone.of_experiments) == ({"eu-west-1"}, {"instance"}, {"instance"})
     assert holdings([found, note(deleted=["i-1"])], EVERY).live == []
     assert ids(holdings([found, note(deleted=["i-2"])], EVERY).live) == ["i-1"]
 
 
 def test_what_was_found_of_the_labs_own_is_of_no_experiment_and_without_its_call_nothing_was_asked_for():
     known = holdings([note(discovered=[there("sg-1", "security-group", None)])], EVERY)
-    assert (known.kinds, known.of_experiments, known.names) == ({"security-group"}, set(), set())
+    assert (known.resource_types, known.of_experiments, known.names) == ({"security-group"}, set(), set())
     known = holdings([note(discovered=[there(record=None)])], EVERY)
-    assert (ids(known.live), known.calls, known.kinds, known.regions) == (["i-1"], {}, set(), set())
+    assert (ids(known.live), known.calls, known.resource_types, known.regions) == (["i-1"], {}, set(), set())
 
 
 def test_what_no_plugin_knows_is_told_apart_and_can_be_gone():
@@ -188,5 +190,5 @@ def test_what_was_terminated_lives_no_more():
 def test_a_note_holds_what_it_takes_to_look_a_thing_up_and_to_delete_it():
     (resource,) = holdings([asked(), answered()], EVERY).live
     (again,) = holdings([note(discovered=[as_annotation(resource)])], EVERY).live
-    assert (again.kind, again.id, again.region, again.experiment) == ("instance", "i-1", "us-east-1", "demo")
+    assert (again.resource_type, again.id, again.region, again.experiment) == ("instance", "i-1", "us-east-1", "demo")
     assert (again.since, again.record) == (resource.since, "t")

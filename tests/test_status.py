@@ -115,6 +115,6 @@ def test_a_spot_instance_of_less_than_a_minute_costs_a_minute(lab, cloud):
     assert lab.teardown().code == 0
     for seconds in (0, 7200):  # soon after, and for ever
         cloud.advance(seconds)
-        charged = {e["kind"]: e for e in lab.run("cost", JSON="1").events if e["event"] == "charge-detail"}
+        charged = {e["resource_type"]: e for e in lab.run("cost", JSON="1").events if e["event"] == "charge-detail"}
         assert charged["instance"]["dollars"] is not None
     assert charged["instance"]["dollars"] == pytest.approx(0.42 / 60, rel=0.1)

@@ -15,7 +15,9 @@ NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
 def instance(identity, since="2026-11-24T11:00:00+00:00", state="running"):
-    return Resource(kind="instance", id=identity, region="us-east-1", experiment="demo", since=since, state=state)
+    return Resource(
+        resource_type="instance", id=identity, region="us-east-1", experiment="demo", since=since, state=state
+    )
 
 
 def note(**words):

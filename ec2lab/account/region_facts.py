@@ -123,8 +123,8 @@ def _lack(lab: DoctorContext, region: str, image: Image) -> Iterator[str]:
             if found["InvalidParameters"]:
                 yield name
             for one in found["Parameters"]:
-                if (kind := one.get("DataType", "text")) != IMAGE:
-                    yield f"by {name}: its data type is {kind}, and EC2 takes {IMAGE} alone"
+                if (resource_type := one.get("DataType", "text")) != IMAGE:
+                    yield f"by {name}: its data type is {resource_type}, and EC2 takes {IMAGE} alone"
         case ImageByRegion(ids=ids):
             if region not in ids:
                 yield "one with an id for it"
@@ -150,16 +150,24 @@ def retained_volumes(lab: DoctorContext, region: str) -> Mapping[str, Retention]
     """Return the retention of volumes that teardowns retained, by id."""
     require_enabled(lab, region)
     filters: Any = [{"Name": "tag-key", "Values": [RETAINED]}, {"Name": "status", "Values": EXISTING_STATES}]
-    found = lab.opened.kinds["volume"].find(lab.opened.cloud, region, filters)
+    found = lab.opened.resource_types["volume"].find(lab.opened.cloud, region, filters)
     return {volume["VolumeId"]: Retention.read(from_aws(volume["Tags"])) for volume in found}
 
 
 def malformed_tags(lab: DoctorContext, region: str) -> Mapping[str, Sequence[MalformedTag]]:
     """Return the lab's malformed tags, by resource id."""
     require_enabled(lab, region)
-    kinds = [lab.opened.kinds[name] for name in ("instance", "volume", "snapshot")]
-    found = ((kind, one) for kind in kinds for one in kind.find(lab.opened.cloud, region, OF_A_LAB))
-    told = {kind.id_in(one): malformed(one.get("Tags")) for kind, one in found if not kind.is_deleted(one)}
+    resource_types = [lab.opened.resource_types[name] for name in ("instance", "volume", "snapshot")]
+    found = (
+        (resource_type, one)
+        for resource_type in resource_types
+        for one in resource_type.find(lab.opened.cloud, region, OF_A_LAB)
+    )
+    told = {
+        resource_type.id_in(one): malformed(one.get("Tags"))
+        for resource_type, one in found
+        if not resource_type.is_deleted(one)
+    }
     return {identity: tags for identity, tags in told.items() if tags}
 
 

@@ -104,17 +104,17 @@ class AccountSetup:
         session, names = self.session, [region.region for region in self.regions if not region.missing]
         wanted: Any = [{"Name": f"tag:{SHARED}", "Values": [session.lab.name]}]
         asked = [
-            (kind, place, session.threads.submit(kind.whole, session.cloud, place, wanted))
-            for kind in session.kinds.values()
-            if kind.name in known.kinds
-            for place in kind.places(names)
+            (resource_type, place, session.threads.submit(resource_type.whole, session.cloud, place, wanted))
+            for resource_type in session.resource_types.values()
+            if resource_type.name in known.resource_types
+            for place in resource_type.places(names)
         ]
         ours = session.records.ownership(known)
         return [
-            kind.resource(item, place, from_aws(item.get("Tags")))
-            for kind, place, answer in asked
+            resource_type.resource(item, place, from_aws(item.get("Tags")))
+            for resource_type, place, answer in asked
             for item in answer.result()
-            if ours.proves(kind, item) and not kind.is_deleted(item)
+            if ours.proves(resource_type, item) and not resource_type.is_deleted(item)
         ]
 
 

@@ -49,12 +49,12 @@ def belongings(items: Iterable[Item], lab: str, ours: Ownership) -> Belongings:
 def _pile(found: Belongings, item: Item, lab: str, ours: Ownership) -> list[Item] | None:
     tags, marks = item.tags, Marks.read(item.tags)
     if marks is None:
-        return found.others if DATASET in tags and item.resource.kind == SNAPSHOT else None
-    if item.resource.kind == INSTANCE or (EXPERIMENT in tags and RETAINED not in tags):
+        return found.others if DATASET in tags and item.resource.resource_type == SNAPSHOT else None
+    if item.resource.resource_type == INSTANCE or (EXPERIMENT in tags and RETAINED not in tags):
         return found.at_work
     if marks.registry not in ours.registries:
         return found.others
-    if marks.record in ours.known.tokens and not ours.proves(item.kind, item.found):
+    if marks.record in ours.known.tokens and not ours.proves(item.resource_type, item.found):
         return found.copies
     if DATASET in tags or RETAINED in tags:
         return found.data
@@ -85,8 +85,8 @@ def check_can_uninstall(session: Session, found: Belongings, unseen: Mapping[str
 
 def uses_iam(session: Session) -> bool:
     """Say whether the lab uses, or used, IAM, so that reading it matters."""
-    asked_for = session.records.state_with_history().kinds
-    return bool(session.lab.logs.artifact_uri) or any(session.kinds[name].is_global for name in asked_for)
+    asked_for = session.records.state_with_history().resource_types
+    return bool(session.lab.logs.artifact_uri) or any(session.resource_types[name].is_global for name in asked_for)
 
 
 def whose(item: Item) -> str:

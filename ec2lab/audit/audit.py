@@ -141,9 +141,9 @@ def _finding(item: Item, ours: Ownership, expected: set[str | None], today: date
 
 def _is_the_labs(item: Item) -> bool:
     """Say whether a resource belongs to a lab as a whole. An experiment's own cannot hide behind such a tag."""
-    if item.resource.kind in OF_EXPERIMENTS:
+    if item.resource.resource_type in OF_EXPERIMENTS:
         return False
-    return SHARED in item.tags or (DATASET in item.tags and item.resource.kind == SNAPSHOT)
+    return SHARED in item.tags or (DATASET in item.tags and item.resource.resource_type == SNAPSHOT)
 
 
 def _of_ours(
@@ -161,7 +161,7 @@ def _of_ours(
     if marks.record not in ours.known.tokens:
         end = item.tags.get(DELETION_POLICY)
         return replace(finding, verdict=Verdict.ORPHAN, spared=f"marked {end} at teardown" if end else "")
-    if not ours.proves(item.kind, item.found):
+    if not ours.proves(item.resource_type, item.found):
         return replace(finding, verdict=Verdict.COPY, why=f"has the tags of something {finding.why}, copied")
     return None if marks.record in expected else finding
 

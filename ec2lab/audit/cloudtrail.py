@@ -38,7 +38,7 @@ def _ask(session: Session, region: str, wanted: Iterable[Finding], makers: dict[
     """Look up one after the other; botocore slows down where that is too fast."""
     trail = session.cloud.client("cloudtrail", region)
     for finding in wanted:
-        creating = session.kinds[finding.resource.kind].created_by
+        creating = session.resource_types[finding.resource.resource_type].created_by
         by_name = [{"AttributeKey": "ResourceName", "AttributeValue": finding.resource.id}]
         events = trail.lookup_events(LookupAttributes=by_name, MaxResults=50)["Events"]
         named = [event.get("Username", "") for event in events if event.get("EventName") in creating]

@@ -29,7 +29,7 @@ class Item:
 
     resource: Resource
     tags: Mapping[str, str]
-    kind: ResourceType
+    resource_type: ResourceType
     found: Mapping[str, Any]
     """AWS's description of it."""
     idle: str
@@ -62,17 +62,17 @@ def survey(session: Session, regions: Sequence[str] = ()) -> Survey:
     if not places:
         places, found.unseen = enabled_regions(session)
     responses = session.queries.run({
-        (region, kind.name): partial(kind.whole, session.cloud, region, [])
-        for kind in session.kinds.values()
-        for region in kind.places(places)
+        (region, resource_type.name): partial(resource_type.whole, session.cloud, region, [])
+        for resource_type in session.resource_types.values()
+        for region in resource_type.places(places)
     })  # fmt: skip
     if not any(region != GLOBAL for region, _ in responses.found):
         raise UserError("; ".join(not_seen(found.unseen | responses.unseen)))
     # Prices are looked up here: a slow price is no reason to leave a region out.
     known = pricing(session)
     found.items = [
-        _item(session.kinds[kind], region, item, known)
-        for (region, kind), items in responses.found.items()
+        _item(session.resource_types[resource_type], region, item, known)
+        for (region, resource_type), items in responses.found.items()
         for item in items
     ]
     found.unseen |= responses.unseen
@@ -98,7 +98,7 @@ def enabled_regions(session: Session) -> tuple[list[str], dict[str, str]]:
     return known_regions(session), {OTHERS: f"{asked} does not tell which there are: {why[asked]}"}
 
 
-def _item(kind: ResourceType, region: str, found: Mapping[str, Any], pricing: Pricing) -> Item:
+def _item(resource_type: ResourceType, region: str, found: Mapping[str, Any], pricing: Pricing) -> Item:
     tags = from_aws(found.get("Tags"))
-    resource, monthly = kind.resource(found, region, tags), pricing.monthly(kind.name, found, region)
-    return Item(resource, tags, kind, found, kind.idle(found), monthly, malformed(found.get("Tags")))
+    resource, monthly = resource_type.resource(found, region, tags), pricing.monthly(resource_type.name, found, region)
+    return Item(resource, tags, resource_type, found, resource_type.idle(found), monthly, malformed(found.get("Tags")))

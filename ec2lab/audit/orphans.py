@@ -50,7 +50,7 @@ def sorted_out(found: Iterable[Finding], whose: str, caller: str | None) -> tupl
     """
     orphans = _with_holders_makers([finding for finding in found if finding.verdict is Verdict.ORPHAN])
     told = [replace(f, spared=f.spared or _why_spared(f, whose, caller)) for f in orphans]
-    stays = [finding.resource for finding in told if finding.spared and finding.resource.kind == INSTANCE]
+    stays = [finding.resource for finding in told if finding.spared and finding.resource.resource_type == INSTANCE]
     told = [replace(f, spared=f.spared or _held(f.resource, f.attached, stays)) for f in told]
     return [finding for finding in told if not finding.spared], [finding for finding in told if finding.spared]
 
@@ -60,7 +60,8 @@ def _held(resource: Resource, attached: Sequence[str], stays: Iterable[Resource]
     lock_owners = [
         one.id
         for one in stays
-        if one.id in attached or (resource.kind not in (INSTANCE, VOLUME) and one.experiment == resource.experiment)
+        if one.id in attached
+        or (resource.resource_type not in (INSTANCE, VOLUME) and one.experiment == resource.experiment)
     ]
     return f"used by {', '.join(lock_owners)}" if lock_owners else ""
 
@@ -82,7 +83,7 @@ def _why_spared(finding: Finding, whose: str, caller: str | None) -> str:
         return f"made by {finding.by}: OWNER={finding.by} means it"
     if caller is not None and finding.owner and finding.owner != caller:
         return f"made by {finding.owner}, by CloudTrail: {by_name}"
-    if caller is not None and not finding.owner and finding.resource.kind in (*OF_EXPERIMENTS, SNAPSHOT):
+    if caller is not None and not finding.owner and finding.resource.resource_type in (*OF_EXPERIMENTS, SNAPSHOT):
         return f"CloudTrail does not say who made it: {by_name}"
     return f"it runs: {by_name}" if finding.resource.state in (*UP, InstanceState.STOPPING) else ""
 

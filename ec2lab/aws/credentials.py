@@ -141,7 +141,7 @@ def _remedy(problem: AwsError, session: botocore.session.Session) -> str:
         return _where_to_get_some(profile, session.available_profiles)
     if isinstance(problem, InvalidConfigError) and "sso" in str(problem).lower():
         return f"`aws configure sso{option(profile)}`"
-    remedy = next((remedy for kinds, remedy in REMEDIES if isinstance(problem, kinds)), SAME)
+    remedy = next((remedy for resource_types, remedy in REMEDIES if isinstance(problem, resource_types)), SAME)
     return remedy.format(profile=option(profile))
 
 

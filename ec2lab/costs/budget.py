@@ -117,8 +117,8 @@ def _volumes(book: PriceBook, lab: Lab, experiment: Experiment, region: str) -> 
     volumes: list[Volume] = [*experiment.data, *experiment.scratch]
     asked: list[tuple[int | None, str, int | None, int | None]] = [(root.size_gib, "gp3", None, None)]
     asked += [(v.size_gib if isinstance(v, Data | Scratch) else None, v.type, v.iops, v.throughput) for v in volumes]
-    for gib, kind, iops, throughput in asked:
-        described = {"Size": gib, "VolumeType": kind, "Iops": iops, "Throughput": throughput}
+    for gib, resource_type, iops, throughput in asked:
+        described = {"Size": gib, "VolumeType": resource_type, "Iops": iops, "Throughput": throughput}
         yield times(book.volume(region, described), 1 / HOURS) if gib else None
 
 

@@ -43,7 +43,7 @@ class Spending:
     @classmethod
     def from_records(cls, records: list[Record], pricing: Pricing, now: datetime) -> Spending:
         """Reckon it from records. A launch whose response is lost counts as if it ran, until it is known."""
-        history = History([*records, *as_if_answered(records, pricing.kinds)])
+        history = History([*records, *as_if_answered(records, pricing.resource_types)])
         return cls(pricing.spans(history, now), history, now)
 
     def without_unanswered(self, experiments: Collection[str]) -> Spending:
@@ -105,7 +105,7 @@ class BudgetGuard:
         return self._on_record(name)
 
     def _on_record(self, name: str) -> int:
-        return sum(resource.kind == "instance" for resource in self.session.records.state(name).live)
+        return sum(resource.resource_type == "instance" for resource in self.session.records.state(name).live)
 
     def _admit(self, name: str, base: str, experiment: Experiment, ahead: Forecast) -> list[Budget]:
         with self._lock:
@@ -159,14 +159,14 @@ def planned(session: Session, base: str, experiment: Experiment, count: int) -> 
     return ahead, list(budgets(spending, session.lab.budget, base, experiment))
 
 
-def as_if_answered(records: Iterable[Record], kinds: Mapping[str, ResourceType]) -> list[Record]:
+def as_if_answered(records: Iterable[Record], resource_types: Mapping[str, ResourceType]) -> list[Record]:
     """Return the responses that would be on record had every request of unknown outcome been carried out in full.
 
     Tries with one ClientToken are one request. On spot an instance costs no more than on demand, unless a higher price
     was offered (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-requests.html), and the zone is not known that
     its price depends on.
     """
-    open_intents = [one for one in holdings(records, kinds).unresolved if one.operation == "RunInstances"]
+    open_intents = [one for one in holdings(records, resource_types).unresolved if one.operation == "RunInstances"]
     first = {token_of(intent): intent for intent in reversed(open_intents)}
     return [_answer(intent) for intent in first.values()]
 

@@ -22,7 +22,7 @@ EPOCH = datetime.min.replace(tzinfo=UTC)
 class Charge:
     """What one thing cost for one time."""
 
-    kind: str
+    resource_type: str
     id: str
     region: str
     experiment: str | None
@@ -53,7 +53,7 @@ class Charge:
 class CostPeriod:
     """One thing for one time in which it cost the same way, whole."""
 
-    kind: str
+    resource_type: str
     id: str
     region: str
     experiment: str | None
@@ -84,7 +84,8 @@ class CostPeriod:
         over = max(began, min(ended, self.ended or ended))
         dollars, hourly = total(parts), self.rate.hourly(now) if lives else 0.0
         return Charge(
-            kind=self.kind, id=self.id, region=self.region, experiment=self.experiment, by=self.by, what=self.what,
+            resource_type=self.resource_type, id=self.id, region=self.region, experiment=self.experiment, by=self.by,
+            what=self.what,
             market=self.market, parent_id=self.parent_id, vague=self.vague, due=self.due, began=began,
             ended=None if lives else over,
             dollars=dollars, hourly=hourly, why=self.rate.why if None in (dollars, hourly) else "",

@@ -57,7 +57,7 @@ def rest_text(rest: CostSummary) -> str:
     if not rest.things:
         return ""
     costs = amount(rest.hourly, rest.hourly_unknown)
-    return f"retained volumes, datasets and the like cost {costs} dollars an hour beside (`make cost GROUP_BY=kind`)"
+    return f"retained volumes, datasets and the like cost {costs} dollars an hour (`make cost GROUP_BY=resource-type`)"
 
 
 def shared_out(found: Iterable[Charge], resources: Sequence[Resource]) -> Mapping[str, CostSummary]:
@@ -98,7 +98,7 @@ def _vague(found: Iterable[Charge]) -> dict[Key, set[str]]:
     vague: dict[Key, set[str]] = {}
     for one in found:
         if one.vague and one.ended is None:
-            vague.setdefault((one.region, one.kind), set()).add(one.id)
+            vague.setdefault((one.region, one.resource_type), set()).add(one.id)
     return vague
 
 
@@ -106,7 +106,8 @@ def _look_into(session: Session, vague: Mapping[Key, set[str]]) -> list[Unavaila
     """Have AWS describe things; return of which regions it does not."""
     known = pricing(session)
     responses = session.queries.run({
-        (region, kind): partial(known.pricers[kind].describe, known.kinds[kind], session.cloud, region, sorted(ids))
-        for (region, kind), ids in vague.items()
+        (region, resource_type): partial(known.pricers[resource_type].describe, known.resource_types[resource_type],
+            session.cloud, region, sorted(ids))
+        for (region, resource_type), ids in vague.items()
     })  # fmt: skip
     return [Unavailable(what="some prices", region=region, reason=why) for region, why in responses.unseen.items()]

@@ -36,22 +36,24 @@ class Pricer(ABC):
     def monthly(self, found: Mapping[str, Any], region: str, book: PriceBook) -> Dollars:
         """Return what a described resource costs a month as it is now, in dollars; None where that is not known."""
 
-    def spans(self, kind: ResourceType, history: History, book: PriceBook, now: datetime) -> Iterator[CostPeriod]:
+    def spans(
+        self, resource_type: ResourceType, history: History, book: PriceBook, now: datetime
+    ) -> Iterator[CostPeriod]:
         """Yield each time in which a resource cost the same: by default what `monthly` says, while it exists."""
         del now
-        for life in Lives(kind, history).known.values():
+        for life in Lives(resource_type, history).known.values():
             monthly = self.monthly(life.found, life.region, book) if life.found is not None else None
             why = "what it is is not on record" if life.found is None else unlisted(self.name, life.region)
             if monthly == 0.0:
                 continue
             yield CostPeriod(
-                kind=self.name, id=life.id, region=life.region, experiment=life.experiment, by=life.by,
+                resource_type=self.name, id=life.id, region=life.region, experiment=life.experiment, by=life.by,
                 what=self.name, rate=HourlyRate(times(monthly, 1 / HOURS), why), began=life.began, ended=life.ended,
             )  # fmt: skip
 
-    def describe(self, kind: ResourceType, cloud: Cloud, region: str, ids: Collection[str]) -> None:
+    def describe(self, resource_type: ResourceType, cloud: Cloud, region: str, ids: Collection[str]) -> None:
         """Have AWS describe resources that `spans` calls vague; the response is on record then."""
-        kind.by_id(cloud, region, ids)
+        resource_type.by_id(cloud, region, ids)
 
 
 def pricers(plugins: Plugins) -> dict[str, Pricer]:
@@ -80,8 +82,8 @@ class Life:
 class Lives:
     """The resources of a type, each from its creation to its deletion, by its id."""
 
-    def __init__(self, kind: ResourceType, history: History) -> None:
-        self.kind = kind
+    def __init__(self, resource_type: ResourceType, history: History) -> None:
+        self.resource_type = resource_type
         self.known: dict[str, Life] = {}
         for record in history.records:
             self._add(record)
@@ -90,15 +92,15 @@ class Lives:
                 life.end(gone)
 
     def _add(self, record: Record) -> None:
-        if record.event is Event.RESPONSE and record.operation in self.kind.created_by and record.response:
-            for found in self.kind.created_in(record.response):
-                self._begin(_life(self.kind, record, found))
+        if record.event is Event.RESPONSE and record.operation in self.resource_type.created_by and record.response:
+            for found in self.resource_type.created_in(record.response):
+                self._begin(_life(self.resource_type, record, found))
         for told in (record.annotation or {}).get(DISCOVERED, ()):
-            if told["kind"] == self.kind.name:
+            if told["resource_type"] == self.resource_type.name:
                 began = parse_time(told.get("since") or record.time)
                 region, by = str(told["region"]), record.by
                 self._begin(Life(str(told["id"]), region, told.get("experiment", record.experiment), by, began, None))
-        for identity in (*self.kind.ended_by(record), *(record.annotation or {}).get(DELETED, ())):
+        for identity in (*self.resource_type.ended_by(record), *(record.annotation or {}).get(DELETED, ())):
             if identity in self.known:
                 self.known[identity].end(parse_time(record.time))
 
@@ -107,8 +109,8 @@ class Lives:
             self.known[begun.id] = begun
 
 
-def _life(kind: ResourceType, record: Record, found: Mapping[str, Any]) -> Life:
+def _life(resource_type: ResourceType, record: Record, found: Mapping[str, Any]) -> Life:
     """Return the beginning of what an answer says was made."""
-    experiment = tags_in_request(record.request or {}, kind.tag_type).get(EXPERIMENT)
-    began = parse_time(kind.since_in(found) or record.time)
-    return Life(kind.id_in(found), record.region or "", experiment, record.by, began, found)
+    experiment = tags_in_request(record.request or {}, resource_type.tag_type).get(EXPERIMENT)
+    began = parse_time(resource_type.since_in(found) or record.time)
+    return Life(resource_type.id_in(found), record.region or "", experiment, record.by, began, found)

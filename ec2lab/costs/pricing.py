@@ -29,13 +29,13 @@ from ec2lab.session import Session
 class Pricing:
     """Prices, and by which of them resources of each type are paid."""
 
-    kinds: Mapping[str, ResourceType]
+    resource_types: Mapping[str, ResourceType]
     pricers: Mapping[str, Pricer]
     book: PriceBook
 
-    def monthly(self, kind: str, found: Mapping[str, Any], region: str) -> Dollars:
+    def monthly(self, resource_type: str, found: Mapping[str, Any], region: str) -> Dollars:
         """Return what a described resource costs a month as it is now; None where that is not known."""
-        return self.pricers[kind].monthly(found, region, self.book) if kind in self.pricers else 0.0
+        return self.pricers[resource_type].monthly(found, region, self.book) if resource_type in self.pricers else 0.0
 
     def charges(
         self,
@@ -52,18 +52,25 @@ class Pricing:
         ends = min(until or now, now)
         history = records if isinstance(records, History) else History(records)
         found = (span.charge(since or EPOCH, ends, now) for span in self.spans(history, now))
-        return sorted((charge for charge in found if charge), key=lambda charge: (charge.began, charge.kind, charge.id))
+        return sorted(
+            (charge for charge in found if charge), key=lambda charge: (charge.began, charge.resource_type, charge.id)
+        )
 
     def spans(self, history: History, now: datetime) -> list[CostPeriod]:
         """Return, whole, every time in which something cost."""
-        return [span for kind in self.kinds if kind in self.pricers for span in self._of(kind, history, now)]
+        return [
+            span
+            for resource_type in self.resource_types
+            if resource_type in self.pricers
+            for span in self._of(resource_type, history, now)
+        ]
 
-    def _of(self, kind: str, history: History, now: datetime) -> list[CostPeriod]:
+    def _of(self, resource_type: str, history: History, now: datetime) -> list[CostPeriod]:
         """Return what one resource type cost. A plugin's that fails hides no other's."""
         try:
-            return list(self.pricers[kind].spans(self.kinds[kind], history, self.book, now))
+            return list(self.pricers[resource_type].spans(self.resource_types[resource_type], history, self.book, now))
         except PluginFailed as failed:
-            warn(f"what each {kind} costs is unknown: {failed}")
+            warn(f"what each {resource_type} costs is unknown: {failed}")
             return []
 
 
@@ -73,7 +80,7 @@ def pricing(session: Session) -> Pricing:
 
 
 def _pricing(session: Session) -> Pricing:
-    return Pricing(session.kinds, pricers(session.plugins), price_book(session))
+    return Pricing(session.resource_types, pricers(session.plugins), price_book(session))
 
 
 def price_book(session: Session, *, asks_aws: bool = True) -> PriceBook:

@@ -26,7 +26,7 @@ GROUPS: Mapping[str, Callable[[Charge], str]] = MappingProxyType(
         "member": lambda charge: charge.by or NOBODY,
         "experiment": lambda charge: charge.experiment or THE_LAB,
         "region": lambda charge: charge.region,
-        "kind": lambda charge: charge.kind,
+        "resource-type": lambda charge: charge.resource_type,
     }
 )
 
@@ -61,7 +61,7 @@ def spent(name: str, charges: Iterable[Charge]) -> CostSummary:
     found = list(charges)
     dollars, unknown = sum_known(charge.dollars for charge in found)
     hourly, hourly_unknown = sum_known(charge.hourly for charge in found)
-    things = len({(charge.kind, charge.id) for charge in found})
+    things = len({(charge.resource_type, charge.id) for charge in found})
     unpriced = tuple((c.why, f"{c.id} ({c.what})") for c in found if None in (c.dollars, c.hourly))
     return CostSummary(name, dollars, unknown, hourly, hourly_unknown, things, unpriced)
 
@@ -110,7 +110,8 @@ def show_costs(
 
 def _detail(charge: Charge) -> ChargeDetail:
     return ChargeDetail(
-        kind=charge.kind, id=charge.id, region=charge.region, experiment=charge.experiment, created_by=charge.by,
+        resource_type=charge.resource_type, id=charge.id, region=charge.region, experiment=charge.experiment,
+        created_by=charge.by,
         what=charge.what, market=charge.market, began=charge.began, ended=charge.ended, expires_at=charge.due,
         dollars=charge.dollars, dollars_per_hour=charge.hourly, parent_id=charge.parent_id, unpriced=charge.why,
     )  # fmt: skip

@@ -79,11 +79,11 @@ class DatasetBuilder:
         known = {DATASET: self.dataset, BLOCKS: whole(wanted)}
 
         def begun() -> DataSnapshot | None:
-            records, kind = self.session.records, self.session.kinds["snapshot"]
+            records, resource_type = self.session.records, self.session.resource_types["snapshot"]
             ours = records.ownership(records.state_with_history())
             there = list_snapshots(self.session.cloud, self.region, self.dataset)
             same = [s for s in there if s.tags.get(BLOCKS) == whole(wanted) and s.state == "pending"]
-            mine = (s for s in same if ours.proves(kind, s.as_described))
+            mine = (s for s in same if ours.proves(resource_type, s.as_described))
             return next((s for s in mine if self.version in (None, s.version)), None)
 
         def start() -> DataSnapshot:

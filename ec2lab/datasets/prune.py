@@ -37,14 +37,14 @@ def surplus(snapshots: Iterable[DataSnapshot], keep: int) -> list[DataSnapshot]:
 def not_ours(session: Session, snapshots: Sequence[DataSnapshot]) -> dict[str, str]:
     """Return, by snapshot, why it is not this registry's to delete, whatever its name says."""
     account, ownership = session.cloud.account, session.records.ownership(session.records.state_with_history())
-    kind = session.kinds["snapshot"]
+    resource_type = session.resource_types["snapshot"]
     found: dict[str, str] = {}
     for snapshot in snapshots:
         if snapshot.owner != account.id:
             found[snapshot.id] = f"of account {snapshot.owner}"
         elif snapshot.registry and snapshot.registry not in ownership.registries:
             found[snapshot.id] = f"made by the registry {snapshot.registry[:8]}…"
-        elif not ownership.proves(kind, snapshot.as_described):
+        elif not ownership.proves(resource_type, snapshot.as_described):
             found[snapshot.id] = "not made by this registry: delete it in the AWS console"
     return found
 
@@ -83,7 +83,7 @@ def in_use(session: Session, snapshots: Sequence[DataSnapshot]) -> Use:
 
 def _made_from(session: Session, region: str) -> dict[str, str]:
     """Return the snapshots from which experiments' volumes in a region were created, and the experiments."""
-    found = session.kinds["volume"].find(session.cloud, region, [{"Name": "tag-key", "Values": [EXPERIMENT]}])
+    found = session.resource_types["volume"].find(session.cloud, region, [{"Name": "tag-key", "Values": [EXPERIMENT]}])
     return {
         volume["SnapshotId"]: f"{from_aws(volume['Tags']).get(EXPERIMENT, volume['VolumeId'])} lives on it"
         for volume in found

@@ -58,10 +58,10 @@ class SnapshotBuilder:
 
     def _made(self) -> list[DataSnapshot]:
         """Return the snapshots that this registry can prove it created, not those with copied tags."""
-        records, kind = self.session.records, self.session.kinds["snapshot"]
+        records, resource_type = self.session.records, self.session.resource_types["snapshot"]
         ours = records.ownership(records.state_with_history())
         there = list_snapshots(self.session.cloud, self.region, self.dataset)
-        return [snapshot for snapshot in there if ours.proves(kind, snapshot.as_described)]
+        return [snapshot for snapshot in there if ours.proves(resource_type, snapshot.as_described)]
 
     def _begun(self, tokens: Collection[str]) -> DataSnapshot | None:
         """Return the pending snapshot of this volume, or a completed one of the same request.
@@ -141,7 +141,7 @@ def wait_until_completed(
 
 def _look(session: Session, region: str, identity: str) -> DataSnapshot | None:
     wanted = [{"Name": "snapshot-id", "Values": [identity]}]
-    found = session.kinds["snapshot"].find(session.cloud, region, wanted)
+    found = session.resource_types["snapshot"].find(session.cloud, region, wanted)
     return next((DataSnapshot.of(snapshot, region) for snapshot in found), None)
 
 

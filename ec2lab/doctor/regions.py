@@ -67,12 +67,12 @@ def sample_resource_ids(lab: DoctorContext, region: str) -> Mapping[str, str]:
     """Return the id of one resource by type; none for types that may not be described."""
     require_enabled(lab, region)
     own: dict[str, str] = {}
-    for kind in lab.opened.kinds.values():
+    for resource_type in lab.opened.resource_types.values():
         try:
-            found = kind.find(lab.opened.cloud, region, TAGGED)
-            ours = [one for one in found if REGISTRY in from_aws(one.get("Tags")) and not kind.is_deleted(one)]
+            found = resource_type.find(lab.opened.cloud, region, TAGGED)
+            ours = [one for one in found if REGISTRY in from_aws(one.get("Tags")) and not resource_type.is_deleted(one)]
         except AWS_ERRORS:
             continue  # the dry run of the description reports it
         if ours:
-            own[kind.name] = kind.id_in(ours[0])
+            own[resource_type.name] = resource_type.id_in(ours[0])
     return own

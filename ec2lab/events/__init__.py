@@ -72,7 +72,7 @@ class HasIdentity(Protocol):
     """A resource, as ec2lab/resource.py has it."""
 
     @property
-    def kind(self) -> str: ...  # noqa: D102
+    def resource_type(self) -> str: ...  # noqa: D102
     @property
     def id(self) -> str: ...  # noqa: D102
     @property
@@ -93,7 +93,7 @@ class ResourceEvent(Event):
     def of(cls, resource: HasIdentity, **fields: Any) -> Self:
         """Return the event about a resource."""
         identity = {name: getattr(resource, name) for name in ("id", "region", "experiment")}
-        return cls(**{**fields, **identity, "resource_type": resource.kind})
+        return cls(**{**fields, **identity, "resource_type": resource.resource_type})
 
 
 LAUNCH = "dataset-build launch rerun sweep watch"

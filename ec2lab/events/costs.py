@@ -32,14 +32,14 @@ class CostTotal(CostEvent, commands="cost"):
 class CostGroup(CostEvent, commands="cost"):
     """The charges of one member, experiment, region or resource type, highest first."""
 
-    by: Literal["member", "experiment", "region", "kind"]
+    by: Literal["member", "experiment", "region", "resource-type"]
     name: str
 
 
 class ChargeDetail(Event, commands="cost"):
     """What one resource cost for one period."""
 
-    kind: str
+    resource_type: str
     id: str
     region: str
     experiment: str | None

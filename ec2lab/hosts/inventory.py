@@ -82,7 +82,7 @@ def instances_of(session: Session, experiment: str, without: Collection[str] = (
     described = [
         instance
         for region in sorted({resource.region for resource in found})
-        for instance in session.kinds["instance"].find(session.cloud, region, mine)
+        for instance in session.resource_types["instance"].find(session.cloud, region, mine)
         if instance["InstanceId"] in ids
     ]
     there = [instance for instance in described if state_of(instance) not in OVER]
@@ -136,7 +136,7 @@ def reaches_of(experiment: str, instances: Sequence[Mapping[str, Any]], names: M
 
 def host_names(session: Session, resources: Collection[Resource]) -> dict[str, str]:
     """Return by id what HOST calls instances, as far as this computer has named them; alone, one has no other name."""
-    instances = [(r.id, r.experiment) for r in resources if r.kind == "instance" and r.experiment]
+    instances = [(r.id, r.experiment) for r in resources if r.resource_type == "instance" and r.experiment]
     experiments = Counter(experiment for _, experiment in instances)
     names = {identity: experiment for identity, experiment in instances if experiments[experiment] == 1}
     with suppress(UserError):  # of files that are not the lab's; who logs in is told of them
@@ -149,7 +149,7 @@ def host_names(session: Session, resources: Collection[Resource]) -> dict[str, s
 def by_host(resources: Iterable[Resource], hosts: Mapping[str, str]) -> list[Resource]:
     """Return resources by experiment and type, and instances in the order of their names: foo-2 before foo-10."""
     name = {identity: (len(host), host) for identity, host in hosts.items()}
-    return sorted(resources, key=lambda r: (r.experiment or "", r.kind, name.get(r.id, (0, "")), r.id))
+    return sorted(resources, key=lambda r: (r.experiment or "", r.resource_type, name.get(r.id, (0, "")), r.id))
 
 
 def parse_hosts(session: Session, words: str) -> list[Host]:

@@ -52,14 +52,16 @@ def standing(session: Session, holdings: ResourceState | None = None) -> Standin
     """
     known = holdings or session.records.state()
     owned = [resource for resource in known.live if resource.experiment]
-    places = sorted({(resource.region, resource.kind) for resource in owned})
-    responses = session.queries.run({(r, kind): partial(_described, session, kind, r) for r, kind in places})
+    places = sorted({(resource.region, resource.resource_type) for resource in owned})
+    responses = session.queries.run(
+        {(r, resource_type): partial(_described, session, resource_type, r) for r, resource_type in places}
+    )
     described = {one.id: one for found in responses.found.values() for one in found}
     missing = [
         resource
         for resource in owned
         if resource.id not in described
-        and (resource.region, resource.kind) not in responses.failures
+        and (resource.region, resource.resource_type) not in responses.failures
         and not is_new(session, resource)
     ]
     others = seen_by_id(session, missing)
@@ -74,7 +76,7 @@ def standing(session: Session, holdings: ResourceState | None = None) -> Standin
     ]
     shown += [perhaps(session, intent) for intent in known.unresolved]
     shown += [replace(resource, state=UNKNOWN_TYPE) for resource in known.unknown]
-    shown.sort(key=lambda resource: (resource.experiment or "", resource.kind, resource.id))
+    shown.sort(key=lambda resource: (resource.experiment or "", resource.resource_type, resource.id))
     return Standing(shown, {**others.unseen, **responses.unseen}, more.unknown)
 
 
@@ -86,7 +88,11 @@ def _with_known(described: Resource, recorded: Resource, more: Mapping[str, str]
 def perhaps(session: Session, intent: Record) -> Resource:
     """Return a row for what an intent without an answer may have made."""
     return Resource(
-        kind=next(kind.name for kind in session.kinds.values() if intent.operation in kind.created_by),
+        resource_type=next(
+            resource_type.name
+            for resource_type in session.resource_types.values()
+            if intent.operation in resource_type.created_by
+        ),
         id=UNKNOWN_ID,
         region=str(intent.region),
         experiment=intent.experiment,
@@ -98,7 +104,7 @@ def perhaps(session: Session, intent: Record) -> Resource:
 
 def _state(session: Session, resource: Resource, others: Collection[str], failed: Collection[Key]) -> str:
     """Return what can be said of a resource that AWS did not show."""
-    if (resource.region, resource.kind) in failed:
+    if (resource.region, resource.resource_type) in failed:
         return NOT_SEEN
     if is_new(session, resource):
         return NOT_VISIBLE_YET
@@ -106,9 +112,9 @@ def _state(session: Session, resource: Resource, others: Collection[str], failed
 
 
 def _described(session: Session, kind_name: str, region: str) -> list[Resource]:
-    kind = session.kinds[kind_name]
-    found = kind.find(session.cloud, region, [{"Name": "tag-key", "Values": [EXPERIMENT]}])
-    return [kind.resource(item, region, from_aws(item.get("Tags"))) for item in found]
+    resource_type = session.resource_types[kind_name]
+    found = resource_type.find(session.cloud, region, [{"Name": "tag-key", "Values": [EXPERIMENT]}])
+    return [resource_type.resource(item, region, from_aws(item.get("Tags"))) for item in found]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,14 +128,15 @@ class _More:
 def _looked_up(session: Session, described: Responses[list[Resource]]) -> _More:
     """Ask for the details that descriptions lack. What can't be told of them is unknown, and ends nothing."""
     responses = session.queries.run({
-        (region, kind): partial(session.kinds[kind].extra_details, session.cloud, region, found)
-        for (region, kind), found in described.found.items()
+        (region, resource_type): partial(session.resource_types[resource_type].extra_details, session.cloud, region,
+            found)
+        for (region, resource_type), found in described.found.items()
         if found
     })  # fmt: skip
     unknown = {
-        one.id: session.kinds[kind].unknown_in(one)
-        for region, kind in responses.failures
-        for one in described.found[region, kind]
+        one.id: session.resource_types[resource_type].unknown_in(one)
+        for region, resource_type in responses.failures
+        for one in described.found[region, resource_type]
     }
     found = {identity: details for some in responses.found.values() for identity, details in some.items()}
     lacking = ", ".join(sorted({detail for details in unknown.values() for detail in details}))
@@ -154,7 +161,9 @@ def running_event(
     session: Session, experiment: str, instance: Mapping[str, Any], seconds: float | None = None
 ) -> InstanceRunning:
     """Return the description of a running instance as an event; `seconds` is what its launch took."""
-    return seen_running(experiment, session.kinds["instance"].resource(instance, region_of(instance), {}), seconds)
+    return seen_running(
+        experiment, session.resource_types["instance"].resource(instance, region_of(instance), {}), seconds
+    )
 
 
 def seen_running(experiment: str, instance: Resource, seconds: float | None = None) -> InstanceRunning:

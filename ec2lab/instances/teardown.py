@@ -105,9 +105,9 @@ class Deletion:
     def _looked(self) -> list[Resource]:
         told = self.look()
         self.failed = dict(told.failures)
-        for name, kind in self.session.kinds.items():
+        for name, resource_type in self.session.resource_types.items():
             for (region, before), problem in list(self.failed.items()):
-                if before in kind.deleted_after:
+                if before in resource_type.deleted_after:
                     self.failed.setdefault((region, name), problem)
         left = [one for some in told.found.values() for one in some if self._can_be_seen(one)]
         self.shown |= {resource.id for resource in left}
@@ -115,7 +115,7 @@ class Deletion:
         return left
 
     def _can_be_seen(self, resource: Resource) -> bool:
-        return (resource.region, resource.kind) not in self.failed
+        return (resource.region, resource.resource_type) not in self.failed
 
     def _not_seen(self) -> list[str]:
         """Return of which regions it is not known whether what the registry says lives there is gone, and why."""
@@ -123,7 +123,7 @@ class Deletion:
         perhaps = {str(intent.region): ["what was perhaps made"] for intent in self.known.unresolved}
         for resource in self.known.live:
             if not self._can_be_seen(resource):
-                perhaps.setdefault(resource.region, []).append(f"{resource.kind} {resource.id}")
+                perhaps.setdefault(resource.region, []).append(f"{resource.resource_type} {resource.id}")
         return [
             f"{region}: not seen: {unseen[region]}; may be there yet: {', '.join(there)}"
             for region, there in perhaps.items()
@@ -163,20 +163,20 @@ class Deletion:
 
     def _holders(self, resource: Resource) -> list[str]:
         """Return what is in the way of a deletion, as far as AWS tells it."""
-        kind = self.session.kinds[resource.kind]
+        resource_type = self.session.resource_types[resource.resource_type]
         try:
-            return self.session.queries.run_one(lambda: list(kind.held_by(self.session.cloud, resource)))
+            return self.session.queries.run_one(lambda: list(resource_type.held_by(self.session.cloud, resource)))
         except (*AWS_ERRORS, UserError):
             return []  # what AWS said of the deletion itself is worth having without it
 
     def _is_going(self, resource: Resource) -> bool:
-        return self.session.kinds[resource.kind].is_deleting(resource)
+        return self.session.resource_types[resource.resource_type].is_deleting(resource)
 
     def _parent(self, resource: Resource) -> Resource | None:
         """Return what a resource came with and goes with, as an instance's volumes do: one request made both."""
-        before = self.session.kinds[resource.kind].deleted_after
+        before = self.session.resource_types[resource.resource_type].deleted_after
         same = (one for one in self.seen.values() if one.record == resource.record and one.record)
-        return next((one for one in same if one.kind in before), None)
+        return next((one for one in same if one.resource_type in before), None)
 
     def _missing(self) -> list[Resource]:
         """Return what the registry says lives, and AWS has not shown so far."""
@@ -198,7 +198,7 @@ class Deletion:
         young = [intent for intent in intents if within_consistency_window(self.session, intent.time)]
         if young:
             self.stays |= {resource.id: resource for resource in without_experiment(self.session, young)}
-            young = unresolved(young, [*self.seen.values(), *self.stays.values()], self.session.kinds)
+            young = unresolved(young, [*self.seen.values(), *self.stays.values()], self.session.resource_types)
         return bool(young) or any(is_new(self.session, one) for one in self._missing() if not self._parent(one))
 
     def _intents(self) -> list[Record]:
@@ -208,8 +208,8 @@ class Deletion:
 
     def _delete(self, resources: Iterable[Resource]) -> None:
         """Ask for each resource's deletion, in the order of the kinds; what fails keeps nothing else alive."""
-        order = list(self.session.kinds)
-        every = sorted(resources, key=lambda resource: order.index(resource.kind))
+        order = list(self.session.resource_types)
+        every = sorted(resources, key=lambda resource: order.index(resource.resource_type))
         ids = {resource.id for resource in every}
         for resource in every:
             parent = self._parent(resource)
@@ -232,15 +232,15 @@ class Deletion:
 
     def _asked(self, resource: Resource) -> bool:
         """Ask AWS to delete; False where it says `not yet`, or does not know yet what it made a moment ago."""
-        kind = self.session.kinds[resource.kind]
+        resource_type = self.session.resource_types[resource.resource_type]
         try:
-            kind.delete(self.session.cloud, resource)
+            resource_type.delete(self.session.cloud, resource)
         except ClientError as refusal:
             code = refusal.response["Error"]["Code"]
-            if code in kind.dependency_codes:
+            if code in resource_type.dependency_codes:
                 self.refused[resource.id] = refusal
                 return False
-            if code not in kind.not_found_codes:
+            if code not in resource_type.not_found_codes:
                 raise
             return not is_new(self.session, resource)
         return True

@@ -86,10 +86,10 @@ class LaunchedInstances:
         Until then, their placement group accepts no instance in another zone. After a timeout they are left to shut
         down.
         """
-        kind = self.session.kinds["instance"]
-        given = [kind.resource(m, region_of(m), from_aws(m.get("Tags"))) for m in self.running]
+        resource_type = self.session.resource_types["instance"]
+        given = [resource_type.resource(m, region_of(m), from_aws(m.get("Tags"))) for m in self.running]
         for resource in given:
-            kind.delete(self.session.cloud, resource)
+            resource_type.delete(self.session.cloud, resource)
             emit(Deleting.of(resource))
         for region in sorted({resource.region for resource in given}):
             ids = [resource.id for resource in given if resource.region == region]

@@ -34,12 +34,16 @@ def instances_of_interrupted_launch(
     """
     found = reconcile(session, experiment, ask_again)
     if found and not History(session.records.current(experiment)).of(experiment).interrupted:
-        named = [resource for resource in found if resource.kind == "instance"] or found
+        named = [resource for resource in found if resource.resource_type == "instance"] or found
         told = ((str(r), r.shown_state, r.since and f"since {r.since}") for r in named)
         shown = ", ".join(" ".join(filter(None, words)) for words in told)
         raise AlreadyRunning(f"{experiment} already lives: {shown}; {_hint(found, experiment)}")
-    kind = session.kinds["instance"]
-    return [resource for resource in found if resource.kind == kind.name and not kind.is_deleting(resource)]
+    resource_type = session.resource_types["instance"]
+    return [
+        resource
+        for resource in found
+        if resource.resource_type == resource_type.name and not resource_type.is_deleting(resource)
+    ]
 
 
 def _hint(found: Sequence[Resource], experiment: str) -> str:

@@ -197,7 +197,9 @@ class SearchLoop:
 
     def _reconcile(self, pool: Pool, request: Mapping[str, Any], lost: Unclear) -> None:
         """Find out whether a request whose responses were lost created something; if not, continue elsewhere."""
-        shown = [r for r in reconcile(self.session, self.name) if (r.kind, r.region) == ("instance", pool.region)]
+        shown = [
+            r for r in reconcile(self.session, self.name) if (r.resource_type, r.region) == ("instance", pool.region)
+        ]
         if found := {resource.id for resource in shown} - self.instances.ids:
             self.instances.add(pool, found, request)
         else:

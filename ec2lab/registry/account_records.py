@@ -20,7 +20,7 @@ class AccountRecords:
     """Reads one registry for one account. `find_account` raises UserError where AWS does not say which that is."""
 
     registry: Registry
-    kinds: Mapping[str, ResourceType]
+    resource_types: Mapping[str, ResourceType]
     find_account: Callable[[], Account]
     may_create: bool = True
     """Whether reading may create the registry."""
@@ -41,11 +41,11 @@ class AccountRecords:
 
     def state(self, experiment: str | None = None) -> ResourceState:
         """Return which resources an experiment has, or all experiments have."""
-        return holdings(self.current(experiment), self.kinds, experiment)
+        return holdings(self.current(experiment), self.resource_types, experiment)
 
     def state_with_history(self, experiment: str | None = None) -> ResourceState:
         """Return the same from the archive too, which tells of all calls that were ever made."""
-        return holdings(self.history(experiment), self.kinds, experiment)
+        return holdings(self.history(experiment), self.resource_types, experiment)
 
     def registry_ids(self) -> Collection[str]:
         """Return the ids with which resources of this registry are tagged; none before the first one."""
@@ -62,7 +62,7 @@ class AccountRecords:
         found = by_account(self.registry.records(experiment))
         if not found:
             return ResourceState(), []
-        known = {account: holdings(records, self.kinds, experiment) for account, records in found.items()}
+        known = {account: holdings(records, self.resource_types, experiment) for account, records in found.items()}
         here = known.pop(self.find_account(), ResourceState())
         return here, [Elsewhere(account, there) for account, there in known.items() if there.names]
 

@@ -18,32 +18,32 @@ BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
 """No instance has reached its ttl at this time: that does not decide whether a retained volume exists."""
 
 
-def needed_records(records: Sequence[Record], kinds: Mapping[str, ResourceType]) -> set[str]:
+def needed_records(records: Sequence[Record], resource_types: Mapping[str, ResourceType]) -> set[str]:
     """Return the ids of the records to keep: those that show what is live, or may be, in each account."""
-    of_accounts = [_needed(of_one, kinds) for of_one in by_account(records).values()]
+    of_accounts = [_needed(of_one, resource_types) for of_one in by_account(records).values()]
     return {record.id for record in records if identity_in(record)}.union(*of_accounts)
 
 
-def _needed(records: Sequence[Record], kinds: Mapping[str, ResourceType]) -> set[str]:
+def _needed(records: Sequence[Record], resource_types: Mapping[str, ResourceType]) -> set[str]:
     """Return the ids of the records of one account to keep.
 
     Those are all records of experiments that may be live; of others, records of resources that are live (a dataset's
     snapshot, the lab's security group), and calls with an unknown result.
     """
-    known = holdings(records, kinds)
+    known = holdings(records, resource_types)
     there = [*known.live, *known.unknown]
     unfinished = {r.experiment for r in there} | {intent.experiment for intent in known.unresolved}
-    unfinished |= _not_looked_for(records, kinds) | _with_retained_volumes(records)
+    unfinished |= _not_looked_for(records, resource_types) | _with_retained_volumes(records)
     live = {resource.id for resource in there}
-    open_intents = _without_outcome(records, kinds)
+    open_intents = _without_outcome(records, resource_types)
     needed = {
         record.id
         for record in records
         if (record.experiment and record.experiment in unfinished)
         or record.id in open_intents
-        or live & set(_told_of(record, kinds.values()))
+        or live & set(_told_of(record, resource_types.values()))
     }
-    return _with_all_that(needed, _ended_by(records, kinds))
+    return _with_all_that(needed, _ended_by(records, resource_types))
 
 
 def _with_retained_volumes(records: Sequence[Record]) -> set[str | None]:
@@ -62,18 +62,22 @@ def _with_all_that(needed: set[str], brought: Mapping[str, set[str]]) -> set[str
     return found
 
 
-def _ended_by(records: Sequence[Record], kinds: Mapping[str, ResourceType]) -> Mapping[str, set[str]]:
+def _ended_by(records: Sequence[Record], resource_types: Mapping[str, ResourceType]) -> Mapping[str, set[str]]:
     """Return, by record id, the records without which it would show something as live that is not.
 
     For a record that created something: those of its deletion, also by others' `make audit`. For an intent: what
     resolves it, because one response resolves all intents with its ClientToken. For an experiment: the last check for
     remaining resources, or it would never be archived.
     """
-    creating = {operation for kind in kinds.values() for operation in kind.created_by}
-    resolved, sightings, ends = _resolved(records, kinds), _last_looks(records), _ends(records, kinds.values())
+    creating = {operation for resource_type in resource_types.values() for operation in resource_type.created_by}
+    resolved, sightings, ends = (
+        _resolved(records, resource_types),
+        _last_looks(records),
+        _ends(records, resource_types.values()),
+    )
     found: dict[str, set[str]] = {}
     for record in records:
-        over = [ends.get(identity, set()) for identity in (record.id, *_told_of(record, kinds.values()))]
+        over = [ends.get(identity, set()) for identity in (record.id, *_told_of(record, resource_types.values()))]
         look = sightings.get(record.experiment) if record.operation in creating else None
         found[record.id] = {one for one in (record.parent_id, resolved.get(record.id), look) if one}.union(*over)
     return found
@@ -86,30 +90,30 @@ def _last_looks(records: Iterable[Record]) -> dict[str | None, str]:
     }
 
 
-def _ends(records: Iterable[Record], kinds: Collection[ResourceType]) -> Mapping[str, set[str]]:
+def _ends(records: Iterable[Record], resource_types: Collection[ResourceType]) -> Mapping[str, set[str]]:
     """Return, by id of a resource or an intent, the records that end it."""
     found: dict[str, set[str]] = defaultdict(set)
     for record in records:
         note = record.annotation or {}
-        ended = (identity for kind in kinds for identity in kind.ended_by(record))
+        ended = (identity for resource_type in resource_types for identity in resource_type.ended_by(record))
         for over in (*ended, *note.get(DELETED, ()), *note.get(RESOLVED, ())):
             found[over].add(record.id)
     return found
 
 
-def _told_of(record: Record, kinds: Iterable[ResourceType]) -> list[str]:
+def _told_of(record: Record, resource_types: Iterable[ResourceType]) -> list[str]:
     """Return the ids of resources that a record shows as created or found."""
-    born = [resource.id for kind in kinds for resource in kind.created_resources(record)]
+    born = [resource.id for resource_type in resource_types for resource in resource_type.created_resources(record)]
     retained = (record.request or {}).get("Resources", ()) if is_retention(record) else ()
     return [*born, *retained, *(str(told["id"]) for told in (record.annotation or {}).get(DISCOVERED, ()))]
 
 
-def _not_looked_for(records: Iterable[Record], kinds: Mapping[str, ResourceType]) -> set[str]:
+def _not_looked_for(records: Iterable[Record], resource_types: Mapping[str, ResourceType]) -> set[str]:
     """Return the experiments whose remaining resources were not checked since their last request.
 
     Volumes are created with instances, and no record names them: only a check proves that nothing is left.
     """
-    creating = {operation for kind in kinds.values() for operation in kind.created_by}
+    creating = {operation for resource_type in resource_types.values() for operation in resource_type.created_by}
     found: set[str] = set()
     for record in records:
         if not record.experiment:
@@ -121,14 +125,14 @@ def _not_looked_for(records: Iterable[Record], kinds: Mapping[str, ResourceType]
     return found
 
 
-def _without_outcome(records: Iterable[Record], kinds: Mapping[str, ResourceType]) -> set[str]:
+def _without_outcome(records: Iterable[Record], resource_types: Mapping[str, ResourceType]) -> set[str]:
     """Return the intents to create without a response or an error that resolves them."""
-    return {intent for intent, by in _resolved(records, kinds).items() if by is None}
+    return {intent for intent, by in _resolved(records, resource_types).items() if by is None}
 
 
-def _resolved(records: Iterable[Record], kinds: Mapping[str, ResourceType]) -> dict[str, str | None]:
+def _resolved(records: Iterable[Record], resource_types: Mapping[str, ResourceType]) -> dict[str, str | None]:
     """Return, by intent to create, the response or error that resolves it; None if nothing does."""
-    creating = {operation for kind in kinds.values() for operation in kind.created_by}
+    creating = {operation for resource_type in resource_types.values() for operation in resource_type.created_by}
     still_open: dict[str, Record] = {}
     found: dict[str, str | None] = {}
     for record in records:

@@ -11,7 +11,7 @@ from ec2lab.registry.compaction import needed_records
 from ec2lab.resource import ResourceType
 
 
-def copy_records(source: Registry, target: Registry, kinds: Mapping[str, ResourceType]) -> tuple[int, int]:
+def copy_records(source: Registry, target: Registry, resource_types: Mapping[str, ResourceType]) -> tuple[int, int]:
     """Write what `target` lacks of `source`, archive included; return the numbers of copied and skipped records.
 
     The target answers for the source's resources from then on. If it is interrupted, run it again. Raises UserError if
@@ -29,5 +29,5 @@ def copy_records(source: Registry, target: Registry, kinds: Mapping[str, Resourc
     missing = [record for record in everything if record.id not in there]
     with working(f"writing {len(missing)} records to {target.name}"):
         target.append_all(missing)
-        target.archive(lambda records: needed_records(records, kinds))
+        target.archive(lambda records: needed_records(records, resource_types))
     return len(missing), len(everything) - len(missing)

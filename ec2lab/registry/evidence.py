@@ -80,9 +80,11 @@ def closed_by(record: Record, open_intents: Mapping[str, Record]) -> set[str]:
     return {record.parent_id} | {intent.id for intent in open_intents.values() if token_of(intent) == token}
 
 
-def makes(intent: Record, kinds: Mapping[str, ResourceType]) -> list[str]:
+def makes(intent: Record, resource_types: Mapping[str, ResourceType]) -> list[str]:
     """Return the resource types that an intent's operation creates directly."""
-    return [kind.name for kind in kinds.values() if intent.operation in kind.created_by]
+    return [
+        resource_type.name for resource_type in resource_types.values() if intent.operation in resource_type.created_by
+    ]
 
 
 def requested_count(intent: Record) -> int:
@@ -90,22 +92,24 @@ def requested_count(intent: Record) -> int:
     return int((intent.request or {}).get("MaxCount", 1))
 
 
-def is_shown(intent: Record, seen: Iterable[Resource], kinds: Mapping[str, ResourceType]) -> bool:
+def is_shown(intent: Record, seen: Iterable[Resource], resource_types: Mapping[str, ResourceType]) -> bool:
     """Return whether everything that an intent can have created is among the resources that AWS shows, or has shown."""
-    makers = makes(intent, kinds)
-    own = {r.id for r in seen if r.record == token_of(intent) and r.kind in makers}
+    makers = makes(intent, resource_types)
+    own = {r.id for r in seen if r.record == token_of(intent) and r.resource_type in makers}
     return len(own) >= requested_count(intent)
 
 
-def unresolved(intents: Iterable[Record], seen: Iterable[Resource], kinds: Mapping[str, ResourceType]) -> list[Record]:
+def unresolved(
+    intents: Iterable[Record], seen: Iterable[Resource], resource_types: Mapping[str, ResourceType]
+) -> list[Record]:
     """Return the intents that no resource resolves."""
     every = list(seen)
-    return [intent for intent in intents if not is_shown(intent, every, kinds)]
+    return [intent for intent in intents if not is_shown(intent, every, resource_types)]
 
 
 def stand_alone(
-    resources: Iterable[Resource], intents: Iterable[Record], kinds: Mapping[str, ResourceType]
+    resources: Iterable[Resource], intents: Iterable[Record], resource_types: Mapping[str, ResourceType]
 ) -> list[Resource]:
     """Return the resources that intents request directly, not an instance's volumes, which come with it."""
-    made = {(token_of(intent), name) for intent in intents for name in makes(intent, kinds)}
-    return [resource for resource in resources if (resource.record, resource.kind) in made]
+    made = {(token_of(intent), name) for intent in intents for name in makes(intent, resource_types)}
+    return [resource for resource in resources if (resource.record, resource.resource_type) in made]

@@ -194,7 +194,7 @@ class InstanceTimelines:
             for found in (record.response or {}).get("Instances", ()):
                 self._born(record, found, str(found["InstanceId"]), found.get("LaunchTime") or at)
         for told in note.get(DISCOVERED, ()):
-            if told["kind"] == "instance":
+            if told["resource_type"] == "instance":
                 asked = self._requests.get(told["record"]) or replace(record, region=told["region"])
                 self._born(asked, {}, str(told["id"]), told.get("since") or at)
 

@@ -56,7 +56,7 @@ class Ownership:
     registries: Collection[str]
     """The ids that the registry answers for."""
 
-    def proves(self, kind: ResourceType, found: Mapping[str, Any], experiment: str | None = None) -> bool:
+    def proves(self, resource_type: ResourceType, found: Mapping[str, Any], experiment: str | None = None) -> bool:
         """Return whether a call of this registry created a described resource, for `experiment` if given."""
         marks = Marks.read(from_aws(found.get("Tags")))
         if marks is None or marks.registry not in self.registries or experiment not in (None, marks.experiment):
@@ -64,8 +64,8 @@ class Ownership:
         call = self.known.calls.get(marks.record)
         if call is None:
             return False
-        if (kind.name, kind.id_in(found)) in call.made:
+        if (resource_type.name, resource_type.id_in(found)) in call.made:
             return True
-        if call.operation in kind.created_by:
-            return not call.answered and kind.confirms(found, call)
-        return kind.came_with(found, call)
+        if call.operation in resource_type.created_by:
+            return not call.answered and resource_type.confirms(found, call)
+        return resource_type.came_with(found, call)

@@ -190,7 +190,8 @@ ASKED_ONLY = (
 
 
 FOUND = members(
-    kind=TYPE_NAME, id=RESOURCE_ID, region=AREA, record=nullable(LINE), experiment=optional(nullable(EXPERIMENT)),
+    resource_type=TYPE_NAME, id=RESOURCE_ID, region=AREA, record=nullable(LINE),
+    experiment=optional(nullable(EXPERIMENT)),
     since=core_schema.union_schema([core_schema.literal_schema([""]), MOMENT]), others="ignore",
 )  # fmt: skip
 """A resource that was found in AWS."""

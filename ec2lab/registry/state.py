@@ -31,7 +31,7 @@ class ResourceState:
     """Regions in which anything was ever requested."""
     calls: dict[str, Call] = field(default_factory=dict)
     """By lab:request-id tag, each call that ever requested a resource."""
-    kinds: set[str] = field(default_factory=set)
+    resource_types: set[str] = field(default_factory=set)
     """The resource types that were ever requested. Nothing of other types can be live."""
     of_experiments: set[str] = field(default_factory=set)
     """Those of them that were requested or found for an experiment, not for the whole lab."""
@@ -83,52 +83,54 @@ Born = dict[tuple[str, str], Resource]
 
 
 def holdings(
-    records: Iterable[Record], kinds: Mapping[str, ResourceType], experiment: str | None = None
+    records: Iterable[Record], resource_types: Mapping[str, ResourceType], experiment: str | None = None
 ) -> ResourceState:
     """Compute the state of one experiment, or of all, from the records."""
     born: Born = {}
     open_intents: dict[str, Record] = {}
-    creating = {operation for kind in kinds.values() for operation in kind.created_by}
-    found, types = ResourceState(), set(kinds)
+    creating = {operation for resource_type in resource_types.values() for operation in resource_type.created_by}
+    found, types = ResourceState(), set(resource_types)
     for record in records:
         meant = experiment in (None, record.experiment)
         if record.operation in creating and meant:
-            _note_request(record, open_intents, found, kinds)
+            _note_request(record, open_intents, found, resource_types)
         _close_intents(record, open_intents)
-        _note_response(record, born, found, kinds)
+        _note_response(record, born, found, resource_types)
         if record.annotation:
             _note_looks(record, record.annotation, born, found if meant else ResourceState(), types)
     owned = [r for r in born.values() if experiment is None or r.experiment == experiment]
-    found.live = [resource for resource in owned if resource.kind in kinds]
-    found.unknown = [resource for resource in owned if resource.kind not in kinds]
+    found.live = [resource for resource in owned if resource.resource_type in resource_types]
+    found.unknown = [resource for resource in owned if resource.resource_type not in resource_types]
     found.unresolved = [intent for intent in open_intents.values() if intent.experiment]
     return found
 
 
-def _note_response(record: Record, born: Born, found: ResourceState, kinds: Mapping[str, ResourceType]) -> None:
+def _note_response(
+    record: Record, born: Born, found: ResourceState, resource_types: Mapping[str, ResourceType]
+) -> None:
     """Note what a response created and deleted."""
-    for kind in kinds.values():
-        for resource in kind.created_resources(record):
-            born[kind.name, resource.id] = resource
+    for resource_type in resource_types.values():
+        for resource in resource_type.created_resources(record):
+            born[resource_type.name, resource.id] = resource
             if call := found.calls.get(token_of(record)):
-                call.made.add((kind.name, resource.id))
-        for identity in kind.ended_by(record):
-            born.pop((kind.name, identity), None)
+                call.made.add((resource_type.name, resource.id))
+        for identity in resource_type.ended_by(record):
+            born.pop((resource_type.name, identity), None)
 
 
 def _note_looks(record: Record, note: Mapping[str, Any], born: Born, found: ResourceState, types: set[str]) -> None:
     """Note what a check of AWS found, and what it no longer found; `types` are all types named."""
     for told in note.get(DISCOVERED, ()):
-        resource = born[told["kind"], told["id"]] = Resource(
+        resource = born[told["resource_type"], told["id"]] = Resource(
             **{"experiment": record.experiment, "recorded": record.time, **told}
         )
-        types.add(resource.kind)
+        types.add(resource.resource_type)
         if resource.record:
             call = found.calls.setdefault(resource.record, Call(resource.record))
-            call.made.add((resource.kind, resource.id))
+            call.made.add((resource.resource_type, resource.id))
             found.regions.add(resource.region)
-            found.kinds.add(resource.kind)
-            found.of_experiments |= {resource.kind} if resource.experiment else set()
+            found.resource_types.add(resource.resource_type)
+            found.of_experiments |= {resource.resource_type} if resource.experiment else set()
     for identity in note.get(DELETED, ()):
         for name in types:
             born.pop((name, identity), None)
@@ -136,12 +138,12 @@ def _note_looks(record: Record, note: Mapping[str, Any], born: Born, found: Reso
 
 def as_annotation(resource: Resource) -> dict[str, str | None]:
     """Return a resource as an annotation stores it: what is needed to find and delete it."""
-    names = ("kind", "id", "region", "since", "record", "experiment")
+    names = ("resource_type", "id", "region", "since", "record", "experiment")
     return {name: getattr(resource, name) for name in names}
 
 
 def _note_request(
-    record: Record, open_intents: dict[str, Record], found: ResourceState, kinds: Mapping[str, ResourceType]
+    record: Record, open_intents: dict[str, Record], found: ResourceState, resource_types: Mapping[str, ResourceType]
 ) -> None:
     """Note what was requested. A response shows it too, if its intent was lost with an earlier file.
 
@@ -159,9 +161,13 @@ def _note_request(
     call.answered = call.answered or record.event is Event.RESPONSE
     found.regions.add(record.region or "")
     operation, request = str(record.operation), record.request or {}
-    asked = [kind for kind in kinds.values() if kind.tag_type in tuple(kind.taggable_types(operation, request))]
-    found.kinds |= {kind.name for kind in asked}
-    found.of_experiments |= {kind.name for kind in asked if kind.is_for_experiment(request)}
+    asked = [
+        resource_type
+        for resource_type in resource_types.values()
+        if resource_type.tag_type in tuple(resource_type.taggable_types(operation, request))
+    ]
+    found.resource_types |= {resource_type.name for resource_type in asked}
+    found.of_experiments |= {resource_type.name for resource_type in asked if resource_type.is_for_experiment(request)}
 
 
 def _close_intents(record: Record, open_intents: dict[str, Record]) -> None:

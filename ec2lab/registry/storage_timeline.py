@@ -81,7 +81,7 @@ class SnapshotTimelines:
             found, experiment = record.response, tags_in_request(record.request or {}, SNAPSHOT).get(EXPERIMENT)
             self._born(found["SnapshotId"], record.region or "", experiment, record, found.get("StartTime"))
         for told in (record.annotation or {}).get(DISCOVERED, ()):
-            if told["kind"] == SNAPSHOT:
+            if told["resource_type"] == SNAPSHOT:
                 experiment = told.get("experiment", record.experiment)
                 self._born(str(told["id"]), str(told["region"]), experiment, record, told.get("since"))
 
@@ -197,7 +197,7 @@ class VolumeTimelines:
         for identity in note.get(DELETED, ()):
             self._ended.setdefault(identity, parse_time(record.time))
         for told in note.get(DISCOVERED, ()):
-            if told["kind"] == "volume" and told["record"] not in requests:
+            if told["resource_type"] == "volume" and told["record"] not in requests:
                 asked = self._asked.get(told["record"]) or replace(record, region=told["region"])
                 self._made.setdefault(told["id"], replace(asked, time=told.get("since") or asked.time))
 

@@ -34,7 +34,7 @@ INVALID_TAG_CHARS = r"[^\w +\-=.:/@]"
 class Tagger:
     """Adds the lab's tags to every resource that a call creates, whichever script makes the call."""
 
-    kinds: Iterable[ResourceType]
+    resource_types: Iterable[ResourceType]
     team: Mapping[str, str]
     """The tags in lab.toml."""
     registry: Callable[[], str]
@@ -42,7 +42,9 @@ class Tagger:
 
     def __call__(self, operation: str, request: Mapping[str, Any], record_id: str) -> list[dict[str, Any]]:
         """Return the call's TagSpecifications; its own tags take precedence. Raises UserError for invalid ones."""
-        types = dict.fromkeys(t for kind in self.kinds for t in kind.taggable_types(operation, request))
+        types = dict.fromkeys(
+            t for resource_type in self.resource_types for t in resource_type.taggable_types(operation, request)
+        )
         given = [s["ResourceType"] for s in request.get("TagSpecifications", ())]
         limits = DIRECT if operation == "StartSnapshot" else TagLimits()
         tags = {t: self._tags(tags_in_request(request, t), record_id) for t in dict.fromkeys([*given, *types])}

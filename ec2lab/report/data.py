@@ -161,10 +161,10 @@ def _out_of_reach() -> Cloud:
 
 
 def _live_on_record(session: Session, records: Sequence[Record], paid: Iterable[CostPeriod], now: datetime) -> Priced:
-    known = holdings(records, session.kinds)
+    known = holdings(records, session.resource_types)
     found = [resource for resource in known.live if resource.experiment]
     found += [perhaps(session, intent) for intent in known.unresolved]
-    found.sort(key=lambda resource: (resource.experiment or "", resource.kind, resource.id))
+    found.sort(key=lambda resource: (resource.experiment or "", resource.resource_type, resource.id))
     charged = [charge for span in paid if (charge := span.charge(span.began, now, now))]
     return found, shared_out(charged, found)
 

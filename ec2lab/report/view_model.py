@@ -101,7 +101,7 @@ def figures(facts: ReportData, standing: Sequence[Standing], ever: Sequence[Char
 
 
 def _lives(standing: Sequence[Standing]) -> Kpi:
-    instances = sum(one.resource.kind == INSTANCE for one in standing)
+    instances = sum(one.resource.resource_type == INSTANCE for one in standing)
     others = len(standing) - instances
     return Kpi("Instances alive", f"{instances}", f"and {counted(others, 'other thing')}" if others else "")
 

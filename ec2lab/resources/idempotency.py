@@ -96,13 +96,13 @@ def unresolved_intents(records: Iterable[Record], what: Callable[[Record], bool]
 def requested_tag_sets(request: Mapping[str, Any]) -> list[dict[str, str]]:
     """Return the tags that a call's request puts on each thing that it makes."""
     asked = [specification["ResourceType"] for specification in request.get("TagSpecifications", ())]
-    return [from_aws(request.get("Tags")), *(tags_in_request(request, kind) for kind in asked)]
+    return [from_aws(request.get("Tags")), *(tags_in_request(request, resource_type) for resource_type in asked)]
 
 
 def _is_clear(session: Session, intent: Record) -> bool:
     """Say whether AWS shows what an intent made, or would have shown it by now."""
     return not within_consistency_window(session, intent.time) or any(
-        kind.tagged(session.cloud, str(intent.region), RECORD, token_of(intent))
-        for kind in session.kinds.values()
-        if intent.operation in kind.created_by
+        resource_type.tagged(session.cloud, str(intent.region), RECORD, token_of(intent))
+        for resource_type in session.resource_types.values()
+        if intent.operation in resource_type.created_by
     )

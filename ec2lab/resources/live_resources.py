@@ -36,7 +36,7 @@ def seen_alive(session: Session, experiment: str, holdings: ResourceState) -> Re
     """Ask the same of each region by itself: what one does not tell in time hides nothing of the others."""
     told = session.queries.run(_queries(session, experiment, holdings))
     found = _ours(session, experiment, holdings, told.found)
-    sorted_out = {key: [r for r in found if (r.region, r.kind) == key] for key in told.found}
+    sorted_out = {key: [r for r in found if (r.region, r.resource_type) == key] for key in told.found}
     return Responses(sorted_out, told.failures)
 
 
@@ -46,10 +46,10 @@ def _queries(
     regions = sorted(holdings.regions | {resource.region for resource in holdings.live})
     named: Any = [{"Name": f"tag:{EXPERIMENT}", "Values": [experiment]}]
     return {
-        (region, kind.name): partial(kind.whole, session.cloud, region, named)
-        for kind in session.kinds.values()
-        if kind.name in holdings.of_experiments
-        for region in kind.places(regions)
+        (region, resource_type.name): partial(resource_type.whole, session.cloud, region, named)
+        for resource_type in session.resource_types.values()
+        if resource_type.name in holdings.of_experiments
+        for region in resource_type.places(regions)
     }
 
 
@@ -62,12 +62,12 @@ def _ours(
     """
     ownership, found = session.records.ownership(holdings), []
     for (region, name), items in told.items():  # an instance first: it proves what came with it
-        kind = session.kinds[name]
+        resource_type = session.resource_types[name]
         for item in items:
-            if ownership.proves(kind, item, experiment):
-                resource = kind.resource(item, region, from_aws(item.get("Tags")))
-                holdings.calls[str(resource.record)].made.add((kind.name, resource.id))
-                found += [] if kind.is_deleted(item) else [resource]
+            if ownership.proves(resource_type, item, experiment):
+                resource = resource_type.resource(item, region, from_aws(item.get("Tags")))
+                holdings.calls[str(resource.record)].made.add((resource_type.name, resource.id))
+                found += [] if resource_type.is_deleted(item) else [resource]
     return found
 
 
@@ -86,19 +86,19 @@ def shown_by_id(session: Session, wanted: Iterable[Resource]) -> list[Resource]:
 def _by_id(session: Session, wanted: Iterable[Resource]) -> dict[Key, Callable[[], list[Mapping[str, Any]]]]:
     ids: dict[Key, set[str]] = {}
     for resource in wanted:
-        ids.setdefault((resource.region, resource.kind), set()).add(resource.id)
+        ids.setdefault((resource.region, resource.resource_type), set()).add(resource.id)
     return {
-        (region, kind): partial(session.kinds[kind].by_id, session.cloud, region, some)
-        for (region, kind), some in ids.items()
+        (region, resource_type): partial(session.resource_types[resource_type].by_id, session.cloud, region, some)
+        for (region, resource_type), some in ids.items()
     }
 
 
 def _there(session: Session, told: Mapping[Key, list[Mapping[str, Any]]]) -> list[Resource]:
     return [
-        session.kinds[kind].resource(item, region, from_aws(item.get("Tags")))
-        for (region, kind), items in told.items()
+        session.resource_types[resource_type].resource(item, region, from_aws(item.get("Tags")))
+        for (region, resource_type), items in told.items()
         for item in items
-        if not session.kinds[kind].is_deleted(item)
+        if not session.resource_types[resource_type].is_deleted(item)
     ]
 
 

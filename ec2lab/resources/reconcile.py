@@ -45,7 +45,7 @@ def reconcile(session: Session, experiment: str, ask_again: AskAgain | None = No
         found = find_live_resources(session, experiment, known)
         seen |= {resource.id: resource for resource in found}
         seen |= {resource.id: resource for resource in without_experiment(session, known.unresolved)}
-        still_open = unresolved(known.unresolved, seen.values(), session.kinds)
+        still_open = unresolved(known.unresolved, seen.values(), session.resource_types)
         if not any(within_consistency_window(session, intent.time) for intent in still_open):
             break
     # A description may have told that something has ended.
@@ -62,18 +62,19 @@ def without_experiment(session: Session, intents: Iterable[Record]) -> list[Reso
     """Return what open intents made that is the lab's own and carries no experiment, as far as AWS shows it."""
     wanted = list(intents)
     asked = [
-        (kind, place, session.threads.submit(kind.whole, session.cloud, place, _made_by(intent)))
+        (resource_type, place, session.threads.submit(resource_type.whole, session.cloud, place, _made_by(intent)))
         for intent in wanted
-        for kind in session.kinds.values()
-        if kind.name in makes(intent, session.kinds) and not kind.is_for_experiment(intent.request or {})
-        for place in kind.places([str(intent.region)])
+        for resource_type in session.resource_types.values()
+        if resource_type.name in makes(intent, session.resource_types)
+        and not resource_type.is_for_experiment(intent.request or {})
+        for place in resource_type.places([str(intent.region)])
     ]
-    ours = session.records.ownership(holdings(wanted, session.kinds))
+    ours = session.records.ownership(holdings(wanted, session.resource_types))
     return [
-        kind.resource(item, place, from_aws(item.get("Tags")))
-        for kind, place, answer in asked
+        resource_type.resource(item, place, from_aws(item.get("Tags")))
+        for resource_type, place, answer in asked
         for item in answer.result()
-        if ours.proves(kind, item) and not kind.is_deleted(item)
+        if ours.proves(resource_type, item) and not resource_type.is_deleted(item)
     ]
 
 
@@ -83,12 +84,12 @@ def _made_by(intent: Record) -> list[Any]:
 
 def note_shown(session: Session, kind_name: str, item: Mapping[str, Any], region: str) -> None:
     """Note that a resource which AWS shows is what an open intent made, if it is."""
-    known, kind = session.records.state(), session.kinds[kind_name]
-    if not session.records.ownership(known).proves(kind, item):
+    known, resource_type = session.records.state(), session.resource_types[kind_name]
+    if not session.records.ownership(known).proves(resource_type, item):
         return
-    resource = kind.resource(item, region, from_aws(item.get("Tags")))
+    resource = resource_type.resource(item, region, from_aws(item.get("Tags")))
     mine = [intent for intent in known.unresolved if token_of(intent) == resource.record]
-    if resolved := [intent.id for intent in mine if kind_name in makes(intent, session.kinds)]:
+    if resolved := [intent.id for intent in mine if kind_name in makes(intent, session.resource_types)]:
         session.recorder.annotate(**{DISCOVERED: [as_annotation(resource)], RESOLVED: resolved})
 
 
@@ -96,7 +97,7 @@ def _note(session: Session, experiment: str, gone: list[str], intents: list[Reco
     """Note what is gone, which intents are resolved, and what they made; what came with an instance goes with it."""
     records = [r for r in session.records.current(experiment) if r.event in (Event.INTENT, Event.RESPONSE)]
     on_record = {resource.id for resource in session.records.state().live}
-    new = [r for r in stand_alone(seen, records, session.kinds) if r.id not in on_record]
+    new = [r for r in stand_alone(seen, records, session.resource_types) if r.id not in on_record]
     resolved = [intent.id for intent in intents]
     if gone or resolved or new:
         session.recorder.annotate(

@@ -59,7 +59,7 @@ class Volume(ResourceType):
 
     def came_with(self, found: Mapping[str, Any], call: Call) -> bool:
         """Say whether it came with an instance: made at the time of the launch, and in no other instance since."""
-        launched = {identity for kind, identity in call.made if kind == INSTANCE}
+        launched = {identity for resource_type, identity in call.made if resource_type == INSTANCE}
         attached = {attachment["InstanceId"] for attachment in found.get("Attachments", ())}
         asked_for = "volume" in self.taggable_types(call.operation, call.request)
         elsewhere = attached - launched if launched else set()

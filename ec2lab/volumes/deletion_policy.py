@@ -59,7 +59,7 @@ def tag_deletion_policies(session: Session, instances: Iterable[Mapping[str, Any
 def _mark(session: Session, instance: Mapping[str, Any], ends: Mapping[str, str]) -> None:
     region = region_of(instance)
     filters = [{"Name": "attachment.instance-id", "Values": [instance["InstanceId"]]}]
-    for volume in session.kinds["volume"].find(session.cloud, region, filters):
+    for volume in session.resource_types["volume"].find(session.cloud, region, filters):
         end = ends.get(volume["Attachments"][0]["Device"])
         if end and DELETION_POLICY not in from_aws(volume.get("Tags")):
             tags = to_aws({DELETION_POLICY: end})
@@ -92,13 +92,16 @@ def apply_deletion_policies(session: Session, experiment: str, emit: Emit) -> Ma
 def _unseen(session: Session, experiment: str) -> dict[str, Exception]:
     """Return the regions whose instances or volumes cannot be described, with reasons."""
     told = seen_alive(session, experiment, session.records.state(experiment))
-    return {region: problem for (region, kind), problem in told.failures.items() if kind in MAY_HAVE_ENDS}
+    return {
+        region: problem for (region, resource_type), problem in told.failures.items() if resource_type in MAY_HAVE_ENDS
+    }
 
 
 def _may_be_marked(records: Iterable[Record], experiment: str) -> bool:
     """Say whether any request had a deletion policy, or any found resource has no recorded request."""
     return any(
-        DELETION_POLICY in json.dumps(record.request) or MAY_HAVE_ENDS & {told["kind"] for told in _found_in(record)}
+        DELETION_POLICY in json.dumps(record.request)
+        or MAY_HAVE_ENDS & {told["resource_type"] for told in _found_in(record)}
         for record in records
         if record.experiment == experiment and changes_something(record.operation or "")
     )
@@ -115,7 +118,7 @@ def _ending(session: Session, experiment: str, unseen: Collection[str]) -> list[
     found = []
     ours = {resource.id for resource in find_live_resources(session, experiment, known)}
     for region in sorted(known.regions):
-        for volume in session.kinds["volume"].find(session.cloud, region, filters):
+        for volume in session.resource_types["volume"].find(session.cloud, region, filters):
             tags = from_aws(volume["Tags"])
             if volume["VolumeId"] in ours:
                 end, source = disposition_in(tags[DELETION_POLICY]), volume.get("SnapshotId", "")
@@ -132,11 +135,11 @@ def _retain(session: Session, experiment: str, one: VolumeDisposition, emit: Emi
 
 def _terminate_instances(session: Session, experiment: str, emit: Emit, unseen: Collection[str]) -> None:
     """Terminate the instances and wait: a file system is complete once its instance has shut down."""
-    kind = session.kinds["instance"]
+    resource_type = session.resource_types["instance"]
     seen = session.records.state(experiment).without(unseen)
     for instance in find_live_resources(session, experiment, seen, only="instance"):
-        if instance.kind == kind.name and not kind.is_deleting(instance):
-            kind.delete(session.cloud, instance)
+        if instance.resource_type == resource_type.name and not resource_type.is_deleting(instance):
+            resource_type.delete(session.cloud, instance)
             text = f"deleting {instance}: its volumes are snapshotted once it is gone"
             emit(Step(experiment=experiment, message=text))
     wait_until(
@@ -171,8 +174,15 @@ def _existing_snapshot(session: Session, one: VolumeDisposition) -> DataSnapshot
     known = {SOURCE: one.volume, DELETION_POLICY: SAVED}
     wanted = [{"Name": f"tag:{key}", "Values": [value]} for key, value in known.items()]
     # Nor one that only has the tags, such as a backup or a forgery: the volume is deleted once it is saved.
-    kind, ours = session.kinds["snapshot"], session.records.ownership(session.records.state_with_history())
-    there = [s for s in kind.find(session.cloud, one.region, wanted) if s["State"] != "error" and ours.proves(kind, s)]
+    resource_type, ours = (
+        session.resource_types["snapshot"],
+        session.records.ownership(session.records.state_with_history()),
+    )
+    there = [
+        s
+        for s in resource_type.find(session.cloud, one.region, wanted)
+        if s["State"] != "error" and ours.proves(resource_type, s)
+    ]
     return DataSnapshot.of(there[0], one.region) if there else None
 
 
@@ -194,5 +204,6 @@ def _tags_of_snapshot(session: Session, one: VolumeDisposition) -> Mapping[str, 
     """Return the tags of a volume's snapshot, whose file system it has. None where that is gone."""
     wanted = [{"Name": "snapshot-id", "Values": [one.snapshot or "snap-none"]}]
     return next(
-        (from_aws(s.get("Tags")) for s in session.kinds["snapshot"].find(session.cloud, one.region, wanted)), {}
+        (from_aws(s.get("Tags")) for s in session.resource_types["snapshot"].find(session.cloud, one.region, wanted)),
+        {},
     )

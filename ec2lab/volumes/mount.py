@@ -184,13 +184,15 @@ class VolumeMounter:
 
     def _made_earlier(self, tags: Mapping[str, str], snapshot: str) -> str | None:
         filters = [{"Name": f"tag:{key}", "Values": [value]} for key, value in tags.items()]
-        found = self.session.kinds["volume"].find(self.session.cloud, self.instance.region, filters)
+        found = self.session.resource_types["volume"].find(self.session.cloud, self.instance.region, filters)
         there = [v for v in found if v.get("SnapshotId") == snapshot and v["State"] not in OVER]
         return next((str(volume["VolumeId"]) for volume in there if self._is_ours(volume)), None)
 
     def _is_ours(self, found: Description) -> bool:
         """Say whether this registry created a volume, whatever its tags say."""
-        return self.session.records.ownership(self.session.records.state()).proves(self.session.kinds["volume"], found)
+        return self.session.records.ownership(self.session.records.state()).proves(
+            self.session.resource_types["volume"], found
+        )
 
     def _attach(self, volume: str, undoing: ExitStack) -> str:
         """Attach a volume and return its device name; one already attached here stays attached, whatever happens.

@@ -97,7 +97,7 @@ def get_retained_volume(session: Session, volume: str) -> RetainedVolume:
     """Return a retained volume. Raises UserError where there is none with that id, or it was not retained."""
     found, region = described(session, volume, known_regions(session))
     tags = from_aws(found.get("Tags"))
-    resource = session.kinds["volume"].resource(found, region, tags)
+    resource = session.resource_types["volume"].resource(found, region, tags)
     if RETAINED not in tags or Marks.read(tags) is None:
         whose = f"it is of {resource.experiment}" if resource.experiment else "it is not the lab's"
         raise UserError(f"VOLUME: {volume} was not kept at a teardown: {whose}, and stays as it is")
@@ -109,8 +109,8 @@ def retain_for(session: Session, volume: RetainedVolume, text: str, reason: str)
     until = clock.now().date() + _length(text)
     if reason and not REASON.fullmatch(reason):
         raise UserError(f"REASON: {reason[:40]!r} is not one line of at most 120 characters")
-    if kind := secret_in(reason):
-        raise UserError(f"REASON: holds {kind}, and everybody in the account can read tags; leave it out")
+    if resource_type := secret_in(reason):
+        raise UserError(f"REASON: holds {resource_type}, and everybody in the account can read tags; leave it out")
     if not reason and not volume.retention.has_reason:
         raise UserError(f"REASON: why is {volume.resource.id} kept? (REASON='until the paper is out')")
     tags = {RETAIN_UNTIL: str(until), **({RETAIN_REASON: reason} if reason else {})}
@@ -133,20 +133,22 @@ def retained_volumes(session: Session, history: History, pattern: str = "*") -> 
 
     AWS is not asked where none is on record.
     """
-    kind, ids = session.kinds["volume"], dict[Key, list[str]]()
+    resource_type, ids = session.resource_types["volume"], dict[Key, list[str]]()
     for one in history.volumes(clock.now()):
         there = one.retained and one.ended is None and fnmatchcase(one.experiment or "", pattern)
         if there and one.whose == session.cloud.account:
-            ids.setdefault((one.region, kind.name), []).append(one.id)
-    told = session.queries.run({key: partial(kind.by_id, session.cloud, key[0], some) for key, some in ids.items()})
+            ids.setdefault((one.region, resource_type.name), []).append(one.id)
+    told = session.queries.run(
+        {key: partial(resource_type.by_id, session.cloud, key[0], some) for key, some in ids.items()}
+    )
     found = {key: [_retained(session, volume, key[0]) for volume in some] for key, some in told.found.items()}
     return Responses(found, told.failures)
 
 
 def _retained(session: Session, found: Mapping[str, Any], region: str) -> RetainedVolume:
-    kind, tags = session.kinds["volume"], {RETAINED: "", **from_aws(found.get("Tags"))}
-    price = pricing(session).monthly(kind.name, found, region)
-    return RetainedVolume(kind.resource(found, region, tags), Retention.read(tags), price)
+    resource_type, tags = session.resource_types["volume"], {RETAINED: "", **from_aws(found.get("Tags"))}
+    price = pricing(session).monthly(resource_type.name, found, region)
+    return RetainedVolume(resource_type.resource(found, region, tags), Retention.read(tags), price)
 
 
 def retained_events(found: Responses[list[RetainedVolume]]) -> list[Event]:

@@ -55,16 +55,16 @@ Description = Mapping[str, Any]
 
 def known_regions(session: Session) -> list[str]:
     """Return the regions where the lab may have resources: those of lab.toml, and those ever used."""
-    ever = holdings(session.registry.records(), session.kinds).regions  # in any account: reading does no harm
+    ever = holdings(session.registry.records(), session.resource_types).regions  # in any account: reading does no harm
     return list(dict.fromkeys([*session.lab.regions, *sorted(ever)]))
 
 
 def described(session: Session, volume: str, regions: Iterable[str]) -> tuple[Description, str]:
     """Return a volume's description and region. Raises UserError where no region, or none that responds, has it."""
-    kind, places = session.kinds["volume"], list(regions)
+    resource_type, places = session.resource_types["volume"], list(regions)
     wanted = [{"Name": "volume-id", "Values": [volume]}]
     responses = session.queries.run(
-        {(place, kind.name): partial(kind.whole, session.cloud, place, wanted) for place in places}
+        {(place, resource_type.name): partial(resource_type.whole, session.cloud, place, wanted) for place in places}
     )
     for (region, _), items in responses.found.items():
         for found in items:
@@ -98,7 +98,7 @@ def resolve_instance(session: Session, word: str) -> Instance:
     identity = SshConfig(session.directory).instance_of(host.name) or _said_by(host)
     wanted = [{"Name": "instance-id", "Values": [identity]}]
     for region in known_regions(session):
-        for found in session.kinds["instance"].find(session.cloud, region, wanted):
+        for found in session.resource_types["instance"].find(session.cloud, region, wanted):
             return Instance(host, region, found)
     raise UserError(f"HOST: {word} says that it is {identity!r}, which AWS has in none of the lab's regions")
 

@@ -151,27 +151,29 @@ class Watching:
 
     def _states(self) -> Iterator[Event]:
         """Report instances with a new state. Those ended in the registry are polled until AWS says how."""
-        kind = self.session.kinds["instance"]
-        known = holdings(self.history.records, self.session.kinds, self.name).live
-        wanted = {r.id: r for r in known if r.kind == kind.name and r.id not in self._over} | self.instances
+        resource_type = self.session.resource_types["instance"]
+        known = holdings(self.history.records, self.session.resource_types, self.name).live
+        wanted = {
+            r.id: r for r in known if r.resource_type == resource_type.name and r.id not in self._over
+        } | self.instances
         batcher = self.session.once(SideBySide).batcher
         responses = self.session.queries.run({
-            (region, kind.name): partial(batcher(region).describe, [instance.id for instance in some])
+            (region, resource_type.name): partial(batcher(region).describe, [instance.id for instance in some])
             for region, some in by_region(wanted.values())
         })  # fmt: skip
         yield from self._unseen(responses)
         found = {instance["InstanceId"]: instance for some in responses.found.values() for instance in some}
         for instance in wanted.values():
-            if (instance.region, kind.name) in responses.failures:
+            if (instance.region, resource_type.name) in responses.failures:
                 continue
             shown = found.get(instance.id)
             if shown:
-                told = kind.resource(shown, instance.region, from_aws(shown.get("Tags")))
+                told = resource_type.resource(shown, instance.region, from_aws(shown.get("Tags")))
                 now = replace(told, recorded=instance.recorded)
             else:
                 why = NOT_VISIBLE_YET if is_new(self.session, instance) else NOT_FOUND
                 now = replace(instance, state=why, state_reason=NO_REASON)
-            yield from self._is(now, ended=now.state == NOT_FOUND or bool(shown and kind.is_deleted(shown)))
+            yield from self._is(now, ended=now.state == NOT_FOUND or bool(shown and resource_type.is_deleted(shown)))
 
     def _unseen(self, responses: Responses[list[Mapping[str, Any]]]) -> Iterator[Event]:
         """Report regions without a response once; the others are followed. Raises an error that all have for good."""
@@ -217,11 +219,13 @@ class Watching:
 
     def _loading(self) -> Iterator[Event]:
         """Poll the loading of data, of volumes not complete yet."""
-        kind = self.session.kinds["instance"]
+        resource_type = self.session.resource_types["instance"]
         loading = [m for m in self.instances.values() if m.details.get("data") and self.loaded.get(m.id) != "100%"]
         for region, some in by_region(loading):
             try:
-                told = self.session.queries.run_one(partial(kind.extra_details, self.session.cloud, region, some))
+                told = self.session.queries.run_one(
+                    partial(resource_type.extra_details, self.session.cloud, region, some)
+                )
             except (*AWS_ERRORS, NoResponse) as problem:
                 remark = f"{self.name}: {region}: how far data is loaded is unknown ({reason(problem)})"
                 yield from self._once(("loading", region), self._warning(remark))

@@ -33,9 +33,11 @@ class InstancePricer(Pricer):
         running = book.instance_month(region, zone, found["InstanceType"], found.get("InstanceLifecycle", "on-demand"))
         return total([running, book.address(region, used=True) if found.get("PublicIpAddress") else 0.0])
 
-    def spans(self, kind: ResourceType, history: History, book: PriceBook, now: datetime) -> Iterator[CostPeriod]:
+    def spans(
+        self, resource_type: ResourceType, history: History, book: PriceBook, now: datetime
+    ) -> Iterator[CostPeriod]:
         """Yield a span for each run of each instance, and one for its address beside it."""
-        del kind
+        del resource_type
         for instance in (known.as_of(now) for known in history.instances.values()):
             for run in instance.runs:
                 rate = book.instance_rate(
@@ -43,13 +45,14 @@ class InstancePricer(Pricer):
                     paid_end(run.began, run.ended) or now,
                 )  # fmt: skip
                 yield CostPeriod(
-                    kind="instance", id=instance.id, region=instance.region, experiment=instance.experiment,
+                    resource_type="instance", id=instance.id, region=instance.region, experiment=instance.experiment,
                     by=instance.by, what=instance.type, market=instance.market, rate=rate, began=run.began,
                     ended=run.ended, due=instance.due,
                 )  # fmt: skip
                 if instance.address:
                     yield CostPeriod(
-                        kind="address", id=instance.address, region=instance.region, experiment=instance.experiment,
+                        resource_type="address", id=instance.address, region=instance.region,
+                        experiment=instance.experiment,
                         by=instance.by, what="public IPv4 address", parent_id=instance.id, began=run.began,
                         ended=run.ended,
                         due=instance.due,

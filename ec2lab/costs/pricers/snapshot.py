@@ -33,15 +33,18 @@ class SnapshotPricer(Pricer):
         stored = stored_bytes(found)
         return None if stored is None else book.stored(region, stored / GIB)
 
-    def spans(self, kind: ResourceType, history: History, book: PriceBook, now: datetime) -> Iterator[CostPeriod]:
+    def spans(
+        self, resource_type: ResourceType, history: History, book: PriceBook, now: datetime
+    ) -> Iterator[CostPeriod]:
         """Yield a span for each snapshot, and one for each time of fast restore."""
-        del kind, now
+        del resource_type, now
         for one in history.snapshots.values():
             if one.began:
                 yield self._stored(one, one.began, book)
             for restore in one.restores:
                 yield CostPeriod(
-                    kind=SNAPSHOT, id=one.id, region=restore.region, experiment=restore.experiment, by=restore.by,
+                    resource_type=SNAPSHOT, id=one.id, region=restore.region, experiment=restore.experiment,
+                    by=restore.by,
                     what=f"fast restore in {restore.zone}", least=HOUR,
                     rate=HourlyRate(book.fast_restore_hour(restore.region), unlisted("fast restore", restore.region)),
                     began=restore.began, ended=min(filter(None, (restore.ended, one.ended)), default=None),
@@ -51,7 +54,7 @@ class SnapshotPricer(Pricer):
         stored = stored_bytes(one.described)
         why = unlisted("snapshots", one.region) if stored else "its size is not on record; `make datasets` asks AWS"
         return CostPeriod(
-            kind=SNAPSHOT, id=one.id, region=one.region, experiment=one.experiment, by=one.by,
+            resource_type=SNAPSHOT, id=one.id, region=one.region, experiment=one.experiment, by=one.by,
             what=f"up to {stored / GIB:.0f} GiB stored" if stored else "a snapshot",
             rate=Monthly(self.monthly(one.described, one.region, book), why), began=began, ended=one.ended,
         )  # fmt: skip

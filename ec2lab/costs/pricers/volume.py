@@ -28,12 +28,14 @@ class VolumePricer(Pricer):
         """Return what its size, iops and throughput cost, attached or not."""
         return book.volume(region, found) if found.get("Size") and found.get("VolumeType") else None
 
-    def spans(self, kind: ResourceType, history: History, book: PriceBook, now: datetime) -> Iterator[CostPeriod]:
+    def spans(
+        self, resource_type: ResourceType, history: History, book: PriceBook, now: datetime
+    ) -> Iterator[CostPeriod]:
         """Yield a span for each volume, and what was paid for its initialization."""
-        del kind
+        del resource_type
         for one in history.volumes(now):
             yield CostPeriod(
-                kind="volume", id=one.id, region=one.region, experiment=one.experiment, by=one.by,
+                resource_type="volume", id=one.id, region=one.region, experiment=one.experiment, by=one.by,
                 parent_id=one.instance,
                 what=_in_words(one.described), rate=_rate(one, book), vague=not one.is_told, due=one.due,
                 began=one.began, ended=one.ended,
@@ -41,25 +43,28 @@ class VolumePricer(Pricer):
             if one.initialization_rate:
                 stored = stored_bytes(one.snapshot)
                 yield CostPeriod(
-                    kind="volume", id=one.id, region=one.region, experiment=one.experiment, by=one.by,
+                    resource_type="volume", id=one.id, region=one.region, experiment=one.experiment, by=one.by,
                     parent_id=one.instance,
                     what=f"initialization at {one.initialization_rate} MiB/s", began=one.began, ended=one.began,
                     least=timedelta(), once=book.initialization(one.region, stored / GIB if stored else None),
                     rate=HourlyRate(0.0, "the price of a GiB, or how many the snapshot's blocks are, is not known"),
                 )  # fmt: skip
 
-    def describe(self, kind: ResourceType, cloud: Cloud, region: str, ids: Collection[str]) -> None:
+    def describe(self, resource_type: ResourceType, cloud: Cloud, region: str, ids: Collection[str]) -> None:
         """Describe volumes: what an image's root volume has is told by no request."""
-        super().describe(kind, cloud, region, [identity for identity in ids if identity.startswith("vol-")])
+        super().describe(resource_type, cloud, region, [identity for identity in ids if identity.startswith("vol-")])
 
 
 def _rate(one: VolumeTimeline, book: PriceBook) -> Monthly:
     if not one.is_told:
         return Monthly(None, "its size or type is not on record; `make status` asks AWS")
-    kind, why = one.described["VolumeType"], f"iops of io2 beyond {IO2_TIER1_IOPS:,} cost less each: not looked up"
-    is_beyond = kind == "io2" and (one.described.get("Iops") or 0) > IO2_TIER1_IOPS
+    resource_type, why = (
+        one.described["VolumeType"],
+        f"iops of io2 beyond {IO2_TIER1_IOPS:,} cost less each: not looked up",
+    )
+    is_beyond = resource_type == "io2" and (one.described.get("Iops") or 0) > IO2_TIER1_IOPS
     price = book.volume(one.region, one.described)
-    return Monthly(price, why if is_beyond else unlisted(f"{kind} volumes", one.region))
+    return Monthly(price, why if is_beyond else unlisted(f"{resource_type} volumes", one.region))
 
 
 def _in_words(made_of: Mapping[str, Any]) -> str:

@@ -71,7 +71,7 @@ class RegistryHealth(Check):
         if not records:
             yield NOT_CREATED_YET.of(name=registry.name)
             return
-        known, history = holdings(records, lab.opened.kinds), History(records)
+        known, history = holdings(records, lab.opened.resource_types), History(records)
         yield READABLE.of(name=registry.name, records=len(records), live=len(known.live))
         at_work = {holder.experiment for holder in lock_owners if holder.alive}
         for name, script in {str(intent.experiment): intent.script for intent in known.unresolved}.items():

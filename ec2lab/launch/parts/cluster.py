@@ -58,11 +58,11 @@ def _secured(group: str) -> LaunchFragment:
     return LaunchFragment(request={"SecurityGroupIds": [group]})
 
 
-def _existing(site: LaunchContext, kind: str) -> Mapping[str, Any] | None:
+def _existing(site: LaunchContext, resource_type: str) -> Mapping[str, Any] | None:
     """Return the experiment's group of a resource type: one that this registry created."""
     ours = site.session.records.ownership(site.session.records.state(site.name))
     wanted = [{"Name": f"tag:{EXPERIMENT}", "Values": [site.name]}]
-    known = site.session.kinds[kind]
+    known = site.session.resource_types[resource_type]
     for found in known.find(site.session.cloud, site.region, wanted):
         if ours.proves(known, found, site.name) and not known.is_deleted(found):
             return found
@@ -84,8 +84,8 @@ def _make_placement(site: LaunchContext) -> LaunchFragment:
 def _wait_until_available(site: LaunchContext, name: str) -> None:
     """Wait until AWS shows a group as available, before RunInstances uses it. Raises UserError."""
     wanted = [{"Name": "group-name", "Values": [name]}, {"Name": "state", "Values": ["available"]}]
-    kind, cloud = site.session.kinds["placement-group"], site.session.cloud
-    if not wait_until(lambda: list(kind.find(cloud, site.region, wanted)), site.session.pause, POLL, PATIENCE):
+    resource_type, cloud = site.session.resource_types["placement-group"], site.session.cloud
+    if not wait_until(lambda: list(resource_type.find(cloud, site.region, wanted)), site.session.pause, POLL, PATIENCE):
         raise UserError(f"{site.region}: {name}: the placement group is not usable after {PATIENCE} s")
 
 
