@@ -82,12 +82,12 @@ def sweep(
         )  # fmt: skip
         console.hint(nobody_can_log_in(session) if wanted else "")
         next_sweep = command(exp, parameters, RETRY_FAILED=failed, AGAIN=again)
-        retried = {one.name for one in wanted if failed and history.of(one.name).exit_code}
         report = SweepConsole(console)
         began = clock.monotonic()
         try:
             with report.live_display():
-                outcomes = Sweep(session, replace(spec, pack=pack), report.emit, next_sweep, retried).run(wanted)
+                sweeping = Sweep(session, replace(spec, pack=pack), report.emit, next_sweep, history, failed)
+                outcomes = sweeping.run(wanted)
         except KeyboardInterrupt:
             ends = f"make teardown EXP='{exp}-*'"
             console.hint(f"what runs goes on running; `{next_sweep}` launches the rest, `{ends}` ends it")

@@ -1,11 +1,18 @@
 """A sweep: one instance for each combination, gone on with after anything, ended by one command."""
 
 import signal
+from contextlib import closing
 
 import pytest
 
+from ec2lab.config.lab_files import load_lab, written_experiment
+from ec2lab.config.parameters import variations
+from ec2lab.launch.run_spec import RunSpec
 from ec2lab.registry.file_registry import FileRegistry
+from ec2lab.registry.history import History
 from ec2lab.registry.record import Event, Record
+from ec2lab.session import Session
+from ec2lab.sweeps.sweep import Sweep
 from tests.live_resources import DEAD, living_in
 from tests.terminal_screen import run_on_terminal
 from tests.waiting import in_quick_motion, wait_until
@@ -217,6 +224,8 @@ def test_a_single_variation_is_launched_under_a_name_of_its_own(lab, cloud):
 def test_a_parameter_can_be_held_still(lab, cloud):
     assert sweep(lab, PARAMS="seed=2").code == 0
     assert living(cloud) == {"speech-lr0_1-seed2", "speech-lr0_01-seed2"}
+    planned = lab.run("plan", EXP="speech", PARAMS="seed=2").out
+    assert "speech has a matrix: this is the first of its trials; `make sweep EXP=speech` launches all 2" in planned
 
 
 def test_those_whose_command_ended_badly_are_launched_again_when_that_is_wanted(lab, cloud):
@@ -276,6 +285,19 @@ def test_two_sweeps_at_once_make_each_instance_once(lab, cloud):
     assert living(cloud) == ALL
     assert sweep(lab).code == 0
     assert living(cloud) == ALL
+
+
+@pytest.mark.usefixtures("in_cloud_time")
+def test_a_trial_that_another_sweep_launches_and_that_ends_meanwhile_is_not_launched_again(lab, cloud):
+    with closing(Session(lab.path, load_lab(lab.path), "sweep")) as session:
+        (trial,) = variations("speech", {"lr": [0.1], "seed": [1]}, {})
+        spec = RunSpec(written_experiment(lab.path, "speech"), "speech")
+        sweeping = Sweep(session, spec, lambda _: None, "make sweep EXP=speech", History(()))
+        assert lab.launch(trial.name, BASE="speech", PARAMS="lr=0.1 seed=1").code == 0
+        assert lab.teardown(trial.name).code == 0
+        (outcome,) = sweeping.run([trial])
+    assert outcome.state == "was launched before"
+    assert living(cloud) == set()
 
 
 def test_who_is_at_work_on_one_of_them_is_left_alone(lab, cloud):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -69,8 +69,10 @@ class Sweep:
     emit: Emit
     command: str
     """How the next one is run, which launches the rest."""
-    retried: Collection[str] = ()
-    """Trials whose command failed: if the instance of one still lives, it can't be launched again."""
+    history: History
+    """What was on record when this sweep began."""
+    retries_failed: bool = False
+    """Whether trials whose command failed are launched again; one whose instance is still live can't be."""
 
     def run(self, variations: Sequence[Variation]) -> list[TrialResult]:
         """Launch variations, and return their outcomes in order.
@@ -109,14 +111,23 @@ class Sweep:
 
         try:
             with in_words(), working_on(name), self.session.registry.lock_experiment(name, "sweep"):
+                if meanwhile := self._launched_meanwhile(variation):
+                    return meanwhile
                 launch_experiment(self.session, name, experiment, emit, defined=definition)
         except AlreadyRunning as problem:
-            if name in self.retried:
+            if self.retries_failed and self.history.of(name).exit_code:
                 return TrialResult(variation, State.FAILED, str(problem))
             return TrialResult(variation, State.RUNS_ALREADY)
         except UserError as problem:
             return TrialResult(variation, State.FAILED, str(problem), clock.monotonic() - began)
         return TrialResult(variation, State.RUNS, seconds=clock.monotonic() - began, running=running)
+
+    def _launched_meanwhile(self, variation: Variation) -> TrialResult | None:
+        """Return that another sweep has launched a trial since this one began, even if it has ended by now."""
+        past = History(self.session.records.current(variation.name)).of(variation.name)
+        if not past.is_launched or past.launched == self.history.of(variation.name).launched:
+            return None
+        return TrialResult(variation, State.LAUNCHED_BEFORE, exit_code=past.exit_code)
 
 
 def as_completed(launches: Mapping[Future[TrialResult], Variation]) -> Iterable[TrialResult]:
