@@ -40,12 +40,13 @@ def user_add(
 
     console = Console(as_json=as_json)
     with open_session("user-add") as session:
+        hosts = parse_hosts(session, host) if host else []
         member = load_members(session.directory).get(name)
         if member and not key:
             console.hint(f"members/{name}.toml is there already")
         else:
             _write(session.directory, name, member, _keys(name, key, console), console)
-        for instance in parse_hosts(session, host) if host else ():
+        for instance in hosts:
             wanted = with_initial_password(document(load_members(session.directory), session.lab.accounts), name, "")
             changed = HostAccounts(instance, change_printer(console)).apply(wanted, adopt=adopt)
             console.emit(HostUpdated(host=instance.name, changes=changed))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 from ec2lab.errors import UserError
 from ec2lab.hosts.protocol import MISSING, SHELL, Opening
+from ec2lab.hosts.reachability import explain
 from ec2lab.hosts.ssh_call import SILENCE, SshCall
 from ec2lab.printable import printable
 
@@ -50,14 +52,13 @@ class CallFailures:
 
     def broken_off(self, ssh: SshCall) -> Unreachable:
         """Return what to say where ssh ended before the program did."""
-        last = _last_line(ssh.parse_json)
-        why = f": {last}" if ssh.status == CONNECTION_FAILED and last else ""
-        return Unreachable(f"{self.host}: the connection broke off while {self.program} ran there{why}")
+        return _with_details(Unreachable(f"{self.host}: the connection broke off while {self.program} ran there"), ssh)
 
     def not_let_in(self, ssh: SshCall) -> Unreachable:
         """Return what to say where ssh ended before the program began."""
         if ssh.status == CONNECTION_FAILED:
-            return Unreachable(f"{self.host}: {_in_words(self.host, ssh.parse_json)}")
+            printed = ssh.parse_json.decode(errors="replace")
+            return _with_details(Unreachable(f"{self.host}: {explain(self.host, printed)}"), ssh)
         return NotOurShell(
             f"{self.host}: who logs in is let in, but the login shell runs no {SHELL} (it ended with {ssh.status}"
             f"{_printed(ssh)}); `getent passwd` there names the shell, and its start-up files may replace or end it"
@@ -75,6 +76,13 @@ class CallFailures:
         )
 
 
+def _with_details(problem: Unreachable, ssh: SshCall) -> Unreachable:
+    """Return an error with ssh's own last line as a note, with DEBUG=1."""
+    if os.environ.get("DEBUG") == "1" and (last := _last_line(ssh.parse_json)):
+        problem.add_note(f"ssh printed: {last}")
+    return problem
+
+
 def _printed(ssh: SshCall) -> str:
     """Return what others printed, as something that a person may make sense of."""
     text = " ".join((ssh.noise + b"\n" + ssh.parse_json).decode(errors="replace").split())
@@ -85,24 +93,3 @@ def _printed(ssh: SshCall) -> str:
 def _last_line(parse_json: bytes) -> str:
     lines = [line.strip() for line in parse_json.decode(errors="replace").splitlines() if line.strip()]
     return lines[-1] if lines else ""
-
-
-def _in_words(host: str, parse_json: bytes) -> str:
-    text, last = parse_json.decode(errors="replace"), _last_line(parse_json)
-    if "REMOTE HOST IDENTIFICATION HAS CHANGED" in text:
-        return (
-            "its host key is not the one that was pinned, and nothing was sent: another instance answers at its "
-            "address, or it has a new key since a `cloud-init clean` there; delete the old one from the lab's "
-            ".ssh/known_hosts/, and the new one is read from its console"
-        )
-    if "Host key verification failed" in text:
-        return (
-            f"its host key is not known; log in once by hand (`ssh {host}`) and compare the fingerprint, "
-            "or name an experiment, whose instances' keys are pinned"
-        )
-    if "Permission denied" in text:
-        return (
-            f"{last}; is your key in the agent (`ssh-add -l`), and are you a member there? MEMBER=name says who; "
-            "nor is anybody let in whose login shell is not there (any more)"
-        )
-    return last or "ssh could not connect"

@@ -22,6 +22,7 @@ from ec2lab.errors import UserError
 from ec2lab.files import exists
 from ec2lab.hosts.host_keys import Pinning
 from ec2lab.hosts.own_keys import own_key_files
+from ec2lab.hosts.reachability import expect_resolvable
 from ec2lab.hosts.ssh import Host
 from ec2lab.hosts.ssh_config import SshConfig, SshTarget, can_name
 from ec2lab.instance_state import OVER, InstanceState, state_of
@@ -261,7 +262,9 @@ def _hosts_to_call(session: Session, word: str) -> list[HostToCall]:
     if not re.fullmatch(DESTINATION, word):
         raise UserError(f"HOST: {word!r} is neither an experiment nor an address")
     if not (experiment := experiment_of(session, word)):
-        return [HostToCall(word, Host(word, ssh_files(session).config, timeout=session.lab.ssh.login_timeout))]
+        config = ssh_files(session).config
+        expect_resolvable(config, word, session.records.state().names)
+        return [HostToCall(word, Host(word, config, timeout=session.lab.ssh.login_timeout))]
     hosts = _running_to_call(session, experiment)
     if found := [one for one in hosts if word in (experiment, one.host.name)]:
         return found

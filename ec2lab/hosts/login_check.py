@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ec2lab.config.lab_files import load_members
 from ec2lab.config.public_key import fingerprint
 from ec2lab.hosts.inventory import login_name, ssh_files
-from ec2lab.hosts.own_keys import KeyFile, agent_fingerprints, key_files, output_of, own_key_files
+from ec2lab.hosts.own_keys import KeyFile, agent_fingerprints, key_files, own_key_files
+from ec2lab.hosts.reachability import Settings, ssh_settings
 from ec2lab.session import Session
-
-Settings = Mapping[str, Sequence[str]]
-"""What ssh's configuration comes to for a host: values by lower-case keywords (`ssh -G`)."""
-
 
 UNSEEN = ("pkcs11provider", "proxycommand")
 """What may have keys, or have some let in (EC2 Instance Connect), of which ssh does not tell."""
@@ -74,7 +70,7 @@ def _whose_is_here(session: Session, here: KeysHere) -> str:
 
 def keys_here(config: Path, host: str) -> KeysHere | None:
     """Return what ssh has for a host by a configuration; None where it has more than can be seen from outside."""
-    settings = _settings(config, host)
+    settings = ssh_settings(config, host)
     agent = _agent(settings)
     if not settings or agent is None or any(settings.get(unseen, ["none"]) != ["none"] for unseen in UNSEEN):
         return None
@@ -92,12 +88,3 @@ def _agent(settings: Settings) -> str | None:
         return named.replace("SSH_AUTH_SOCK", "")
     path = os.environ.get(named.strip("${}"), "") if named.startswith("$") else named
     return None if "%" in path else str(Path(path).expanduser())
-
-
-def _settings(config: Path, host: str) -> dict[str, list[str]]:
-    """Return ssh's settings for a host; none where it does not say."""
-    found: dict[str, list[str]] = {}
-    told = output_of("ssh", "-F", str(config), "-G", "--", host)
-    for keyword, value in re.findall(r"^([a-z0-9]+) (.*)$", told, re.MULTILINE):
-        found.setdefault(keyword, []).append(value)
-    return found if "hostname" in found else {}
