@@ -4,7 +4,7 @@
 # EXP='a b; c' arrives as one string and is refused there. `override … $(value …)` keeps
 # make itself from expanding a $(shell …) in a value when it exports it.
 
-VARIABLES := EXP SCRIPT COUNT MIN_COUNT DATASET VERSION TTL REGIONS COMPLETE_WITHIN HOST VOLUME SNAPSHOT MOUNT KEEP_LAST RETAIN_FOR REASON YES FIX OWNER BASE SOURCE PARAMS DEST RETRY_FAILED AGAIN SIZE OUTPUT FORCE NAME KEY MEMBER NEW_EXP PURGE ADOPT DRY_RUN PASSWORD INCLUDE_DATASETS SINCE UNTIL GROUP_BY REGISTRY ONLY RUNS RAW GPU MEMORY CMD TTY DELETE VERBOSE WIDE JSON DEBUG COVERAGE FULL
+VARIABLES := EXP SCRIPT COUNT MIN_COUNT DATASET VERSION TTL REGIONS COMPLETE_WITHIN HOST VOLUME SNAPSHOT MOUNT KEEP_LAST RETAIN_FOR REASON YES FIX OWNER BASE SOURCE PARAMS DEST RETRY_FAILED AGAIN SIZE OUTPUT FORCE NAME KEY MEMBER NEW_EXP PURGE ADOPT DRY_RUN PASSWORD INCLUDE_DATASETS SINCE UNTIL GROUP_BY REGISTRY ONLY RUNS RAW GPU MEMORY PORTS LOGDIR CMD TTY DELETE VERBOSE WIDE JSON DEBUG COVERAGE FULL
 # Some shells, and WSL, export these as the name of the computer that make runs on.
 $(foreach variable,HOST NAME,$(if $(findstring environment,$(origin $(variable))),$(eval override $(variable) :=)))
 $(foreach variable,$(VARIABLES),$(eval override $(variable) := $$(value $(variable))))
@@ -69,6 +69,15 @@ push: $(READY)  ## Copy SOURCE here to DEST on EXP's instances
 
 pull: $(READY)  ## Copy SOURCE on EXP's instances to DEST here
 	$(RUN) scripts.pull
+
+forward: $(READY)  ## Forward ports of EXP to here (PORTS="8888 6006")
+	$(RUN) scripts.forward
+
+jupyter: $(READY)  ## Open Jupyter Lab on EXP's instance
+	$(RUN) scripts.jupyter
+
+tensorboard: $(READY)  ## Open TensorBoard on LOGDIR of EXP's instance
+	$(RUN) scripts.tensorboard
 
 watch: $(READY)  ## Follow EXP; relaunch what AWS interrupts
 	$(RUN) scripts.watch

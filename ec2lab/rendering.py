@@ -433,6 +433,13 @@ LINES: Mapping[str, tuple[Style, Text]] = {
     "instance-running": (GREEN, _instance_running),
     "ssh-ready": (None, "  reach   {host} at {address}"),
     "expiry-set": (lambda e: YELLOW if e.expires_at == "never" else GREEN, _expiry_set),
+    "port-forwarded": (GREEN, "{host}:{port}  {url}"),
+    "port-refused": (YELLOW, lambda e: f"{e.host}: nothing listens on port {' or '.join(map(str, e.ports))} there yet"),
+    "connection-lost": (YELLOW, "{host}: the connection was lost ({reason}); connecting again in {seconds:.0f} s"),
+    "server-started": (
+        None,
+        lambda e: f"{e.host}: {e.server} {'already runs' if e.already_running else 'runs'} as {e.account}",
+    ),
     "sweep-started": (None, _sweep_started),
     "trial-finished": (
         lambda e: RED if e.exit_code else {"runs": GREEN, "failed": RED}.get(e.state), _trial_finished,

@@ -27,6 +27,9 @@ EVERYWHERE = {"DEBUG", "REGISTRY", "MEMBER", "PYTHON"}
 OTHERS = {"test": {"COVERAGE", "FULL"}, "test-crash": {"FULL"}, "test-vm": {"FULL", "VM_ACCEL"}}
 """The variables of targets that run no script of ours."""
 
+FORWARDING = "tests/hosts/test_forwarding.py"
+PORTS = "test_ports_are_reached_at_the_urls_that_are_printed_also_after_the_connection_was_lost"
+SERVER = "test_a_server_runs_as_the_experiments_account_behind_a_secret_that_nobody_else_sees"
 RUN_BY = {
     ("docs/going-to-aws.md", "make watch EXP=demo"): "tests/test_watch.py::test_ctrl_c_leaves_and_nothing_else",
     ("docs/watch.md", "make watch EXP=speech"): "tests/test_watch.py::test_ctrl_c_leaves_and_nothing_else",
@@ -35,6 +38,9 @@ RUN_BY = {
     ),
     ("docs/runs.md", "make logs EXP=speech"): "tests/test_runs.py::test_logs_and_exit_code_come_from_the_bucket",
     ("docs/runs.md", "make wait EXP=speech"): "tests/test_runs.py::test_logs_and_exit_code_come_from_the_bucket",
+    ("docs/daily-work.md", 'make forward EXP=speech PORTS="8888 6006"'): f"{FORWARDING}::{PORTS}",
+    ("docs/daily-work.md", "make jupyter EXP=speech"): f"{FORWARDING}::{SERVER}",
+    ("docs/daily-work.md", "make tensorboard EXP=speech LOGDIR=/data/runs"): f"{FORWARDING}::{SERVER}",
     ("docs/json.md", "EXP=demo JSON=1 .venv/bin/python -m scripts.wait"): (
         "tests/test_runs.py::test_the_first_that_failed_of_several_instances_is_the_exit_code"
     ),

@@ -66,6 +66,46 @@ class FilesCopied(Event, commands="pull push"):
     """Paths of symbolic links that lead out of the source, and of sockets, pipes and devices."""
 
 
+class PortForwarded(Event, commands="forward jupyter tensorboard"):
+    """A port of an instance is reachable on this computer. Reported again when a lost connection is back."""
+
+    host: str
+    port: int
+    """On the instance's loopback."""
+    local_port: int
+    """Not the one that was asked for if that was taken."""
+    url: str
+    """For jupyter and tensorboard with the token that opens it."""
+
+
+class PortRefused(Event, commands="forward jupyter tensorboard"):
+    """Something here connected to a forwarded port, and nothing listens there on the instance."""
+
+    host: str
+    ports: list[int]
+    """One of these; ssh does not say which."""
+
+
+class ConnectionLost(Event, commands="forward jupyter tensorboard"):
+    """The connection ended; it is made again."""
+
+    host: str
+    reason: str
+    seconds: float
+    """Until the next try."""
+
+
+class ServerStarted(Event, commands="jupyter tensorboard"):
+    """A server runs on an instance, on loopback only."""
+
+    host: str
+    server: str
+    account: str
+    """Who it runs as."""
+    port: int
+    already_running: bool
+
+
 class SweepStarted(Event, commands="sweep"):
     """A sweep begins."""
 

@@ -41,6 +41,7 @@ OVERRIDDEN = {
     "ServerAliveCountMax": "3",
 }
 SINCE_8_7 = {"SessionType": "default", "StdinNull": "no", "ForkAfterAuthentication": "no"}
+SESSION_TYPE = (8, 7)
 """https://www.openssh.com/txt/release-8.7; an older ssh knows them neither here nor in a configuration."""
 
 
@@ -55,9 +56,21 @@ def terminal_command(config: Path, host: str, *words: str) -> list[str]:
     return ["ssh", "-F", str(config), *_options({**OVERRIDDEN, **on_terminal}), "--", host, *words]
 
 
+def master_command(config: Path, host: str, socket: Path) -> list[str]:
+    """Return an ssh command that runs nothing, for connections that share `socket`. Nobody else's are shared."""
+    alone = client_version() < SESSION_TYPE
+    values = {
+        **OVERRIDDEN,
+        **({} if alone else {**SINCE_8_7, "SessionType": "none"}),
+        "ControlMaster": "yes", "ControlPath": str(socket), "ControlPersist": "no", "StrictHostKeyChecking": "yes",
+    }  # fmt: skip
+    words = [word for name, value in values.items() for word in ("-o", f"{name}={value}")]
+    return ["ssh", "-F", str(config), *words, *(["-N"] if alone else []), "--", host]
+
+
 def _options(values: Mapping[str, str]) -> list[str]:
     """Return options as `-o` arguments, after those that reset the type of session."""
-    values = {**(SINCE_8_7 if client_version() >= (8, 7) else {}), **values}
+    values = {**(SINCE_8_7 if client_version() >= SESSION_TYPE else {}), **values}
     return [word for name, value in values.items() for word in ("-o", f"{name}={value}")]
 
 
