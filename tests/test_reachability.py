@@ -39,7 +39,8 @@ def test_every_remedy_is_for_something_that_ssh_prints_and_the_rest_is_quoted():
 @pytest.mark.parametrize("script", COMMANDS)
 def test_a_host_that_nobody_knows_is_named_with_what_may_be_meant(lab, script):
     lab.write("members/alice.toml", f'keys = ["{KEY}"]\n')
-    ended = lab.run(script, HOST="demoo.invalid", NAME="bob", MOUNT="/x", DATASET="speech", HOME=str(lab.path / "home"))
+    name, home = "bob" if script.startswith("user_") else "", str(lab.path / "home")
+    ended = lab.run(script, HOST="demoo.invalid", NAME=name, MOUNT="/x", DATASET="speech", HOME=home)
     assert ended.code == 1
     assert ended.error == (
         "error: HOST: 'demoo.invalid' is not an experiment or an instance of this lab, and neither DNS nor "
