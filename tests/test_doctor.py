@@ -182,8 +182,8 @@ def test_a_changed_address_is_named_where_an_instance_runs_and_admitted_when_tha
     tags = [{"ResourceType": "instance", "Tags": [{"Key": "lab:registry", "Value": "f" * 32}]}]
     run(cloud.client("ec2", "us-east-1"), TagSpecifications=tags)
     assert look(Address()) == [
-        ("address-not-allowed", f"ssh from 127.0.0.1 is not admitted by {group} in us-east-1: it hangs"),
-        ("no-group-yet", "us-west-2: no security group yet, the first launch makes it"),
+        ("address-not-allowed", f"ssh from 127.0.0.1 is not allowed by {group} in us-east-1: it hangs"),
+        ("no-group-yet", "us-west-2: no security group yet; the first launch creates it"),
     ]
     ended = lab.run("doctor", FIX="1")
     assert ended.code == 0, ended.out
@@ -213,7 +213,7 @@ def test_an_address_outside_the_networks_that_the_lab_admits_is_named(lab, look)
 
 @pytest.mark.parametrize(
     ("skew", "found", "said"),
-    [(0, "clock-ok", "as AWS's"), (120, "clock-skew", "behind"), (-120, "clock-skew", "ahead of"),
+    [(0, "clock-ok", "of AWS's"), (120, "clock-skew", "behind"), (-120, "clock-skew", "ahead of"),
      (400, "clock-skew-too-large", "behind"), (-4000, "clock-skew-too-large", "ahead of")],
 )  # fmt: skip
 def test_a_clock_is_held_against_the_date_of_aws_even_where_it_refuses_the_call(look, cloud, skew, found, said):
@@ -248,8 +248,8 @@ def test_regions_that_are_shut_or_of_another_partition_are_named_and_the_rest_is
     lab.write("lab.toml", 'regions = ["us-east-1", "ap-east-1", "eusc-de-east-1"]\n')
     found = dict(look(Regions()))
     assert found["not-opted-in"] == "the account has not opted in to ap-east-1"
-    assert found["no-such-region"].startswith("eusc-de-east-1 is no region of AWS")
-    assert found["regions-ok"].startswith("us-east-1: open")
+    assert found["no-such-region"].startswith("eusc-de-east-1 is not an AWS region")
+    assert found["regions-ok"].startswith("us-east-1: enabled")
 
 
 def test_an_image_parameter_of_another_data_type_is_named_before_ec2_refuses_it(lab, look, cloud):
@@ -291,7 +291,7 @@ def test_what_a_region_lacks_for_the_experiments_is_named(lab, look, cloud):
         west.delete_subnet(SubnetId=subnet["SubnetId"])
     found = look(Regions())
     assert ("image-nowhere", "us-east-1, us-west-2: no image /aws/service/none") in found
-    assert ("image-missing", "us-east-1: no image ami-12345678, so no instance is asked for there") in found
+    assert ("image-missing", "us-east-1: no image ami-12345678; launches skip it") in found
     assert ("type-nowhere", "none of the types of odd is offered in us-east-1, us-west-2") in found
     assert ("no-network", "us-west-2: there is no default VPC with subnets") in found
     assert any(identity == "no-network" and "subnet-0123456789abcdef0" in text for identity, text in found)
@@ -324,7 +324,7 @@ def test_a_volume_that_is_kept_past_its_day_is_named_with_what_can_be_done_and_o
     over = kept_volume(cloud, until="2026-01-31", because="until the paper is out")
     said = "until 2026-01-31: until the paper is out (since 2026-01-01, after speech)"
     assert look(RetainedVolumes()) == [
-        ("retention-expired", f"{over} in us-east-1 was to be retained {said}"),
+        ("retention-expired", f"{over} in us-east-1 is past its retention: {said}"),
         ("retention-ok", "us-west-2: no volume is past its retention"),
     ]
     with open_readonly(lab.path, "") as looked_at:
@@ -339,23 +339,23 @@ def test_quotas_are_held_against_types_markets_nodes_combinations_and_what_runs(
     cloud.scenario(quotas={on_demand: 96, spot: 95})
     found = look(Quotas())
     assert found == [
-        ("quota-too-low", f"demo on g5.12xlarge: '{spot}' is 95 vCPUs in us-east-1, us-west-2, 96 are wanted")
+        ("quota-too-low", f"demo on g5.12xlarge: '{spot}' is 95 vCPUs in us-east-1, us-west-2, 96 are needed")
     ]
     cloud.scenario(quotas={on_demand: 0, spot: 0})
     assert look(Quotas()) == [
-        ("quota-insufficient", "no quota of us-east-1, us-west-2 lets demo have its 2 x g5.12xlarge")
+        ("quota-insufficient", "no quota in us-east-1, us-west-2 suffices for demo: 2 x g5.12xlarge")
     ]
     lab.write(
         "experiments/demo.toml", 'instance_types = ["g5.12xlarge"]\nmatrix = { lr = [1, 2, 3] }\ncommand = "true"\n'
     )
     cloud.scenario(quotas={on_demand: 96})
     ((identity, text),) = look(Quotas())
-    assert (identity, "lets 2 of its 3 combinations run at once" in text) == ("quota-below-sweep", True)
+    assert (identity, "allows 2 of its 3 combinations at a time" in text) == ("quota-below-sweep", True)
     ec2 = cloud.client("ec2", "us-east-1")
     image = ec2.describe_images()["Images"][0]["ImageId"]
     ec2.run_instances(ImageId=image, MinCount=2, MaxCount=2, InstanceType="g5.12xlarge")
     assert [text for identity, text in look(Quotas()) if identity == "quota-in-use"] == [
-        f"demo on g5.12xlarge: of 96 vCPUs of '{on_demand}' in us-east-1 96 are in use, 48 are wanted"
+        f"demo on g5.12xlarge: 96 of 96 vCPUs of '{on_demand}' in us-east-1 are in use, 48 are needed"
     ]
     refusal = {"code": "AccessDeniedException", "message": "an organization policy says no"}
     cloud.scenario(faults=[{"action": "ListServiceQuotas", **refusal}])
@@ -396,5 +396,5 @@ def test_a_check_of_a_plugin_that_fails_in_any_way_is_a_finding_and_stops_no_oth
 
 def test_one_experiment_alone_is_looked_at_in_its_own_regions(lab, look, cloud):
     lab.write("experiments/other.toml", 'instance_types = ["g5.xlarge"]\nregions = ["eu-west-1"]\n')
-    assert look(Quotas(), only="other") == [("quotas-sufficient", "enough for each of other")]
+    assert look(Quotas(), only="other") == [("quotas-sufficient", "sufficient for other")]
     assert {call["region"] for call in cloud.calls("ListServiceQuotas")} == {"eu-west-1"}

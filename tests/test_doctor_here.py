@@ -253,7 +253,7 @@ def test_a_table_in_use_is_well_and_who_holds_an_experiment_there_is_told(lab, l
     }
     item = {key: {"S": value} for key, value in lease.items()} | {"until": {"N": "99999999999"}}
     cloud.client("dynamodb", "us-east-1").put_item(TableName="team", Item=item)
-    assert look(RegistryHealth())["lock-held"].text == "demo: stop (bob@desk:1, since noon) is at work"
+    assert look(RegistryHealth())["lock-held"].text == "demo: stop (bob@desk:1, since noon) is running"
 
 
 @pytest.mark.parametrize(("renewed", "known"), [(False, True), (True, False)])

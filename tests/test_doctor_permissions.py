@@ -164,7 +164,7 @@ def test_only_what_a_lab_with_these_files_comes_to_call_is_asked_about(lab, said
 def test_a_launch_that_would_be_refused_for_another_reason_is_told_of_and_is_no_matter_of_permissions(said, cloud):
     cloud.scenario(faults=[fault("RunInstances", "InvalidParameterValue", message="no such thing")])
     launch = next(f for (identity, _), f in said().items() if identity == "launch-refused")
-    assert launch.text.endswith("in us-east-1 is refused: InvalidParameterValue: no such thing")
+    assert launch.text.endswith("in us-east-1 is rejected: InvalidParameterValue: no such thing")
 
 
 def test_dry_runs_carry_the_id_of_the_registry_as_a_policy_may_name_it(lab, said, cloud):

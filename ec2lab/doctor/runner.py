@@ -22,11 +22,14 @@ Fact = TypeVar("Fact")
 
 CHECK_SKIPPED = Diagnosis("check-skipped", Severity.UNKNOWN, "skipped: {reason}", "fix what is named above first")
 CHECK_UNAVAILABLE = Diagnosis(
-    "check-unavailable", Severity.UNKNOWN, "not available: {reason}", "again later; the message names who rejected it"
+    "check-unavailable",
+    Severity.UNKNOWN,
+    "not available: {reason}",
+    "try again later; the message names who rejected it",
 )
 CHECK_DENIED = Diagnosis(
     "check-denied", Severity.ERROR, "access denied: {reason}",
-    "docs/iam-policy.json lists what the lab's role or user must be allowed",
+    "docs/iam-policy.json has the permissions that the lab's role or user needs",
 )  # fmt: skip
 CHECK_CRASHED = Diagnosis(
     "check-broken",

@@ -20,15 +20,15 @@ LITTLE, TOO_LITTLE = 256 * 1024 * 1024, 16 * 1024 * 1024
 """Free bytes on the disk. A launch writes less than one MiB, but code and datasets may be on the same disk."""
 
 TORN = Diagnosis(
-    "registry-torn", Severity.WARNING, "{name}: a kill or a power cut tore its last record, whose call was never made",
-    "nothing: the next command fixes it",
+    "registry-torn", Severity.WARNING, "{name}: a kill or a power failure tore its last record; its call was not sent",
+    "nothing: the next command repairs it",
 )  # fmt: skip
 NOT_PRIVATE = Diagnosis(
     "registry-not-private", Severity.WARNING, "{name}: others may read it (mode {mode})",
-    "`chmod 600 {file}`; the next command does",
+    "`chmod 600 {file}`, as the next command does",
 )  # fmt: skip
 NOT_WRITABLE = Diagnosis(
-    "registry-not-writable", Severity.ERROR, "{name}: {what} can't be written to, so that no call would leave",
+    "registry-not-writable", Severity.ERROR, "{name}: {what} is not writable, so no call would be sent",
     "become its owner (chown), `chmod u+w`, or name another `registry` in lab.toml",
 )  # fmt: skip
 DISK_LOW = Diagnosis("disk-low", Severity.WARNING, "{free} MiB are free on the disk of {name}", "free some space")
@@ -61,7 +61,7 @@ def _is_torn(path: Path) -> bool:
 
 
 NOT_BACKED_UP = Diagnosis(
-    "table-not-backed-up", Severity.WARNING, "{address}: point-in-time recovery is off: a deleted record is gone",
+    "table-not-backed-up", Severity.WARNING, "{address}: point-in-time recovery is off: deleted records are lost",
     "`aws dynamodb update-continuous-backups --table-name {table} "
     "--point-in-time-recovery-specification PointInTimeRecoveryEnabled=true`, or in AWS's console",
 )  # fmt: skip

@@ -37,14 +37,16 @@ CALLER = Diagnosis("identity", Severity.OK, "{arn} in account {account}")
 IDENTITY_UNKNOWN = Diagnosis(
     "identity-unknown", Severity.ERROR, "{reason}", "{remedy}"
 )  # fmt: skip
-NOT_REACHED = Diagnosis("aws-unreachable", Severity.ERROR, "{reason}", "go online; HTTPS_PROXY names a proxy")
+NOT_REACHED = Diagnosis(
+    "aws-unreachable", Severity.ERROR, "{reason}", "check your network connection; HTTPS_PROXY sets a proxy"
+)
 ROOT_USER = Diagnosis(
-    "root-user", Severity.WARNING, "these are the root user's credentials, which nothing can limit",
-    "make a role or user with docs/iam-policy.json, and delete the root user's access keys",
+    "root-user", Severity.WARNING, "these are the root user's credentials, which no policy can limit",
+    "create a role or user with docs/iam-policy.json, and delete the root user's access keys",
 )  # fmt: skip
 CREDENTIALS_EXPIRE_SOON = Diagnosis(
-    "credentials-expire-soon", Severity.WARNING, "the credentials end in {minutes} minutes",
-    "`aws sso login` again before a long launch",
+    "credentials-expire-soon", Severity.WARNING, "the credentials expire in {minutes} minutes",
+    "run `aws sso login` before a long launch",
 )  # fmt: skip
 
 
@@ -73,34 +75,34 @@ class Credentials(Check):
             yield CREDENTIALS_EXPIRE_SOON.of(minutes=max(0, round((ends - clock.now()).total_seconds() / 60)))
 
 
-REGION_OK = Diagnosis("regions-ok", Severity.OK, "{subjects}: open, with a network, the image and the instance types")
+REGION_OK = Diagnosis("regions-ok", Severity.OK, "{subjects}: enabled, with network, image and instance types")
 NO_REGION = Diagnosis(
-    "no-such-region", Severity.ERROR, "{region} is no region of AWS{hint}",
+    "no-such-region", Severity.ERROR, "{region} is not an AWS region{hint}",
     "correct regions in lab.toml or in the experiment",
 )  # fmt: skip
 NOT_OPTED_IN = Diagnosis(
     "not-opted-in", Severity.ERROR, "the account has not opted in to {subjects}",
-    "enable it under Account, AWS Regions in AWS's console, or take it out of regions in lab.toml",
+    "enable it under Account, AWS Regions in AWS's console, or remove it from regions in lab.toml",
 )  # fmt: skip
 NO_NETWORK = Diagnosis(
     "no-network", Severity.ERROR, "{subjects}: {lack}",
-    "`aws ec2 create-default-vpc`, or name subnets in lab.toml: [network.subnets]",
+    "`aws ec2 create-default-vpc`, or set [network.subnets] in lab.toml",
 )  # fmt: skip
 NO_IMAGE = Diagnosis(
-    "image-missing", Severity.WARNING, "{subjects}: no image {lack}, so no instance is asked for there",
-    "`image` in lab.toml or in the experiment names another",
+    "image-missing", Severity.WARNING, "{subjects}: no image {lack}; launches skip it",
+    "set another `image` in lab.toml or in the experiment",
 )  # fmt: skip
 NO_IMAGE_ANYWHERE = Diagnosis(
     "image-nowhere", Severity.ERROR, "{subjects}: no image {lack}",
-    "`image` in lab.toml or in the experiment names another",
+    "set another `image` in lab.toml or in the experiment",
 )  # fmt: skip
 TYPE_NOT_OFFERED = Diagnosis(
     "type-not-offered", Severity.WARNING, "{type} of {experiment} is not offered in {subjects}",
-    "nothing, if the other regions do; else other types or regions in experiments/{experiment}.toml",
+    "nothing, if other regions offer it; else change the types or regions in experiments/{experiment}.toml",
 )  # fmt: skip
 NO_TYPE_ANYWHERE = Diagnosis(
     "type-nowhere", Severity.ERROR, "none of the types of {experiment} is offered in {subjects}",
-    "other types or regions in experiments/{experiment}.toml",
+    "change the types or regions in experiments/{experiment}.toml",
 )  # fmt: skip
 
 
@@ -169,29 +171,29 @@ def _types(lab: DoctorContext) -> Iterable[Finding]:
                     yield TYPE_NOT_OFFERED.of(region, type=one, experiment=name)
 
 
-ASK = "AWS's console, Service Quotas, EC2, {quota!r}, in that region: ask for {wanted} or more, days ahead"
+ASK = "AWS's console, Service Quotas, EC2, {quota!r}, in that region: request {wanted} or more, days ahead"
 
-SUFFICIENT = Diagnosis("quotas-sufficient", Severity.OK, "enough for each of {subjects}")
+SUFFICIENT = Diagnosis("quotas-sufficient", Severity.OK, "sufficient for {subjects}")
 QUOTA_TOO_LOW = Diagnosis(
     "quota-too-low", Severity.WARNING,
-    "{experiment} on {type}: {quota!r} is {value} vCPUs in {subjects}, {wanted} are wanted", ASK,
+    "{experiment} on {type}: {quota!r} is {value} vCPUs in {subjects}, {wanted} are needed", ASK,
 )  # fmt: skip
 QUOTA_INSUFFICIENT_EVERYWHERE = Diagnosis(
-    "quota-insufficient", Severity.ERROR, "no quota of {subjects} lets {experiment} have its {instances} x {types}",
-    "AWS's console, Service Quotas, EC2: ask for {wanted} vCPUs of the types' family; or other types or regions",
+    "quota-insufficient", Severity.ERROR, "no quota in {subjects} suffices for {experiment}: {instances} x {types}",
+    "AWS's console, Service Quotas, EC2: request {wanted} vCPUs of the types' family; or use other types or regions",
 )  # fmt: skip
 IN_USE = Diagnosis(
     "quota-in-use", Severity.WARNING,
-    "{experiment} on {type}: of {value} vCPUs of {quota!r} in {subjects} {used} are in use, {wanted} are wanted",
-    "wait for others' instances or end some: `make status`, `make audit`",
+    "{experiment} on {type}: {used} of {value} vCPUs of {quota!r} in {subjects} are in use, {wanted} are needed",
+    "wait for other instances to end, or tear some down: `make status`, `make audit`",
 )  # fmt: skip
 SWEEP = Diagnosis(
     "quota-below-sweep", Severity.WARNING,
-    "{experiment}: {quota!r} in {subjects} lets {at_once} of its {combinations} combinations run at once", ASK,
+    "{experiment}: {quota!r} in {subjects} allows {at_once} of its {combinations} combinations at a time", ASK,
 )  # fmt: skip
 QUOTA_UNREADABLE = Diagnosis(
     "quotas-unreadable", Severity.WARNING, "the quotas of {subjects} can't be read: {reason}",
-    "docs/iam-policy.json has what reading them takes; what else it is, the line says",
+    "docs/iam-policy.json has the permissions; for any other reason, see the message",
 )  # fmt: skip
 
 
@@ -256,11 +258,11 @@ def _of_pool(
         yield SWEEP.of(pool.region, **facts, at_once=at_once, combinations=combinations, wanted=each * combinations)
 
 
-WELL_FORMED = Diagnosis("tags-well-formed", Severity.OK, "{subjects}: every tag of the lab's can be read")
+WELL_FORMED = Diagnosis("tags-well-formed", Severity.OK, "{subjects}: all tags of the lab are valid")
 MALFORMED = Diagnosis(
     "tag-malformed", Severity.WARNING,
-    "{thing} in {subjects}: its tag {tag}; where it can't be read, it counts as absent",
-    "set it right, or delete it: `aws ec2 delete-tags --region {region} --resources {thing} --tags Key={key}`",
+    "{resource} in {subjects}: its tag {tag}; an unreadable one counts as absent",
+    "correct or delete it: `aws ec2 delete-tags --region {region} --resources {resource} --tags Key={key}`",
 )  # fmt: skip
 
 
@@ -284,6 +286,6 @@ class Tags(Check):
         for region, things in facts.items():
             for thing, tags in things.items():
                 for tag in tags:
-                    yield MALFORMED.of(region, region=region, thing=thing, tag=tag, key=tag.key)
+                    yield MALFORMED.of(region, region=region, resource=thing, tag=tag, key=tag.key)
             if not things:
                 yield WELL_FORMED.of(region)

@@ -21,12 +21,12 @@ MAX_SKEW = 300
 NOTICEABLE = 30
 FIX_NTP = "`sudo timedatectl set-ntp true` (macOS: `sudo sntp -sS time.apple.com`)"
 
-CLOCK_OK = Diagnosis("clock-ok", Severity.OK, "as AWS's, to {seconds} s")
+CLOCK_OK = Diagnosis("clock-ok", Severity.OK, "within {seconds} s of AWS's")
 CLOCK_SKEWED = Diagnosis(
-    "clock-skew", Severity.WARNING, "{seconds} s {direction} AWS's, which takes no call beyond 300 s", FIX_NTP
+    "clock-skew", Severity.WARNING, "{seconds} s {direction} AWS's, which rejects calls from 300 s on", FIX_NTP
 )
 CLOCK_SKEW_TOO_LARGE = Diagnosis(
-    "clock-skew-too-large", Severity.ERROR, "{seconds} s {direction} AWS's, which takes no call so", FIX_NTP
+    "clock-skew-too-large", Severity.ERROR, "{seconds} s {direction} AWS's, which rejects all calls", FIX_NTP
 )
 
 
@@ -57,15 +57,13 @@ CONFIG_INVALID = Diagnosis(
     "{complaint}",
     "fix that line; `make new EXP=…` writes a file with every key explained",
 )
-NO_EXPERIMENT = Diagnosis(
-    "no-experiment", Severity.WARNING, "experiments/ is empty", "`make new EXP=…` writes the first"
-)
+NO_EXPERIMENT = Diagnosis("no-experiment", Severity.WARNING, "experiments/ is empty", "`make new EXP=…` writes one")
 NO_MEMBER = Diagnosis(
     "no-member", Severity.WARNING, "members/ is empty: nobody can log in to an instance",
     "`make user-add NAME=… KEY=~/.ssh/id_ed25519.pub` adds you",
 )  # fmt: skip
 PLUGIN_LOAD_FAILED = Diagnosis(
-    "plugin-broken", Severity.ERROR, "{reason}", "fix it or move it away; here the built-in ones were used alone"
+    "plugin-broken", Severity.ERROR, "{reason}", "fix or remove it; this check used only the built-in plugins"
 )
 
 
@@ -98,12 +96,12 @@ SHOWN = ("boto3", "botocore", "moto")
 
 VERSIONS = Diagnosis("versions", Severity.OK, "{versions}")
 PYTHON_OLD = Diagnosis(
-    "python-outdated", Severity.ERROR, "Python {found} is too old, ec2-lab wants 3.11",
+    "python-outdated", Severity.ERROR, "Python {found} is too old; ec2-lab requires 3.11",
     "`rm -r .venv`, then `make doctor PYTHON=python3.11`",
 )  # fmt: skip
 LOCKFILE_MISMATCH = Diagnosis(
-    "lockfile-mismatch", Severity.WARNING, "installed otherwise than requirements.lock says: {subjects}",
-    "`rm .venv/ready`, and make installs it again",
+    "lockfile-mismatch", Severity.WARNING, "installed versions differ from requirements.lock: {subjects}",
+    "`rm .venv/ready`; the next make installs them again",
 )  # fmt: skip
 MAKE_OLD = Diagnosis("make-outdated", Severity.WARNING, "make {found} is older than 3.81", "install GNU make")
 

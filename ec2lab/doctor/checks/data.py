@@ -15,15 +15,14 @@ from ec2lab.doctor.runner import collect
 from ec2lab.findings import Diagnosis, Finding, Severity
 from ec2lab.launch.part import RegionUnavailable
 
-DATASET_AVAILABLE = Diagnosis("dataset-available", Severity.OK, "{subjects}: in all regions where it is wanted")
+DATASET_AVAILABLE = Diagnosis("dataset-available", Severity.OK, "{subjects}: in all regions that need it")
 DATA_MISSING = Diagnosis(
-    "dataset-missing", Severity.WARNING, "{experiment}: {dataset} is not in {subjects}, so no instance is asked "
-                                         "for there",
+    "dataset-missing", Severity.WARNING, "{experiment}: {dataset} is not in {subjects}; launches skip it",
     '`make snapshot-copy DATASET={bare}{version} REGIONS="{spaced}"`',
 )  # fmt: skip
 DATASET_NOWHERE = Diagnosis(
     "dataset-nowhere", Severity.ERROR, "{experiment}: {dataset} is in none of its regions ({subjects})",
-    "`make dataset-build DATASET={bare} SOURCE=…` makes it; `make datasets` lists what there is",
+    "`make dataset-build DATASET={bare} SOURCE=…` builds it; `make datasets` lists those that exist",
 )  # fmt: skip
 
 
@@ -73,7 +72,7 @@ def _is_there(data: Data, there: list[DataSnapshot], region: str) -> bool:
 
 RETENTION_OK = Diagnosis("retention-ok", Severity.OK, "{subjects}: no volume is past its retention")
 EXPIRED = Diagnosis(
-    "retention-expired", Severity.WARNING, "{volume} in {subjects} was to be retained {retention}",
+    "retention-expired", Severity.WARNING, "{volume} in {subjects} is past its retention: {retention}",
     "`make volume-delete VOLUME={volume} YES=1`, or `make volume-retain VOLUME={volume} RETAIN_FOR=30d`",
 )  # fmt: skip
 

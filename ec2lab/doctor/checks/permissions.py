@@ -30,39 +30,36 @@ from ec2lab.findings import Diagnosis, Finding, Severity
 from ec2lab.launch.part import LaunchContext, launch_parts, total
 from ec2lab.launch.request import build_request
 
-POLICY = "docs/iam-policy.json lists what the lab's role or user must be allowed"
+POLICY = "docs/iam-policy.json has the permissions that the lab's role or user needs"
 RUN = "RunInstances"
 
-ALLOWED = Diagnosis(
-    "allowed", Severity.OK, "{count} kinds of call are allowed, by a dry run or by IAM's policy simulator"
-)
+ALLOWED = Diagnosis("allowed", Severity.OK, "{count} actions are allowed, by a dry run or by IAM's policy simulator")
 DENIED = Diagnosis("permission-denied", Severity.ERROR, "{action} is not allowed in {subjects}: {why}", POLICY)
 CARRIED_OUT = Diagnosis(
     "dry-run-carried-out", Severity.ERROR, "{subjects}: a dry run of {action} was carried out; no more are made",
-    "what answers is not EC2, or something on the way drops DryRun: look at AWS_ENDPOINT_URL and the proxy; {undo}",
+    "the endpoint is not EC2, or a proxy drops DryRun: check AWS_ENDPOINT_URL and the proxy; {undo}",
 )  # fmt: skip
 LAUNCH_REJECTED = Diagnosis(
-    "launch-refused", Severity.WARNING, "a dry run of a launch of {experiment} in {subjects} is refused: {why}",
+    "launch-refused", Severity.WARNING, "a dry run of a launch of {experiment} in {subjects} is rejected: {why}",
     "`make plan EXP={experiment}` shows the request",
 )  # fmt: skip
 DATA_DENIED = Diagnosis(
-    "dataset-permission-denied", Severity.WARNING, "you may not make or copy datasets: {subjects}",
-    "docs/iam-policy-data.json lists what that takes; nothing is to be done where it is for others",
+    "dataset-permission-denied", Severity.WARNING, "you may not create or copy datasets: {subjects}",
+    "docs/iam-policy-data.json has the permissions; ignore this if others do it",
 )  # fmt: skip
 SIMULATED_DENIAL = Diagnosis(
-    "permission-denied-by-simulation", Severity.WARNING, "IAM's policy simulator says that these are not "
-                                                         "allowed: {subjects}",
-    f"{POLICY}; nothing is to be done where a narrower policy means it so",
+    "permission-denied-by-simulation", Severity.WARNING, "not allowed, according to IAM's policy simulator: {subjects}",
+    f"{POLICY}; ignore this if a narrower policy intends it",
 )  # fmt: skip
 OPTIONAL_DENIED = Diagnosis(
     "optional-permission-denied",
     Severity.WARNING,
-    "not allowed, so that the lab works, and says less: {subjects}",
+    "optional permissions are missing, and some output is reduced: {subjects}",
     POLICY,
 )
 PERMISSION_UNKNOWN = Diagnosis(
-    "permission-unknown", Severity.WARNING, "can't be told whether these are allowed: {subjects}",
-    "allow iam:SimulatePrincipalPolicy, or look again while an instance of the lab runs",
+    "permission-unknown", Severity.WARNING, "unknown whether these are allowed: {subjects}",
+    "allow iam:SimulatePrincipalPolicy, or check again while an instance of the lab is running",
 )  # fmt: skip
 
 OPTIONAL_ACTIONS = ("cloudtrail:", "pricing:", "servicequotas:", "sns:", "sts:")

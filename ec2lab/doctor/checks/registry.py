@@ -14,32 +14,34 @@ from ec2lab.registry.history import History
 from ec2lab.registry.state import holdings
 
 READABLE = Diagnosis("registry-readable", Severity.OK, "{name}: {records} records, {live} live resources")
-NOT_CREATED_YET = Diagnosis("registry-not-created-yet", Severity.OK, "{name}: the first command that asks AWS makes it")
+NOT_CREATED_YET = Diagnosis(
+    "registry-not-created-yet", Severity.OK, "{name}: the first command that calls AWS creates it"
+)
 UNREADABLE = Diagnosis(
     "registry-unreadable",
     Severity.ERROR,
     "{reason}",
-    "docs/registry.md; `make registry-rebuild` makes a lost one again",
+    "docs/registry.md; `make registry-rebuild` recovers a lost one",
 )
 NOT_ONE = Diagnosis(
     "no-registry",
     Severity.ERROR,
     "{reason}",
-    "name another in lab.toml (registry = …) or in REGISTRY; leave this one alone",
+    "set another in lab.toml (registry = …) or in REGISTRY; leave this one alone",
 )
 MALFORMED = Diagnosis(
-    "record-malformed", Severity.ERROR, "{where}: is no record ({problem}): nothing is computed from it",
-    "docs/registry.md#malformed-records: it may tell of something that runs; compare `make audit`, then delete it",
+    "record-malformed", Severity.ERROR, "{where}: is not a valid record ({problem}); it is ignored",
+    "docs/registry.md#malformed-records: it may name a running instance; compare `make audit`, then delete it",
 )  # fmt: skip
 UNRESOLVED_INTENT = Diagnosis(
-    "unresolved-intent", Severity.WARNING, "{subjects}: something was asked for, and no answer is on record",
-    "`make {again} EXP={experiment}` goes on with it, `make teardown EXP={experiment}` ends it",
+    "unresolved-intent", Severity.WARNING, "{subjects}: a request has no recorded response",
+    "`make {again} EXP={experiment}` completes it, `make teardown EXP={experiment}` removes it",
 )  # fmt: skip
 STALE_LOCK = Diagnosis(
-    "stale-lock", Severity.WARNING, "{subjects}: {who} did not end as it should",
-    "`make {again} EXP={experiment}` goes on with it, `make teardown EXP={experiment}` ends it",
+    "stale-lock", Severity.WARNING, "{subjects}: {who} ended abnormally",
+    "`make {again} EXP={experiment}` completes it, `make teardown EXP={experiment}` removes it",
 )  # fmt: skip
-LOCK_HELD = Diagnosis("lock-held", Severity.OK, "{subjects}: {who} is at work")
+LOCK_HELD = Diagnosis("lock-held", Severity.OK, "{subjects}: {who} is running")
 
 
 ENDED_BY_ITSELF = ("teardown", "stop", "start")

@@ -33,7 +33,7 @@ OLDEST = (7, 6)
 OTHERS_WRITE, OTHERS_AT_ALL = stat.S_IWGRP | stat.S_IWOTH, stat.S_IRWXG | stat.S_IRWXO
 
 CLIENT = Diagnosis("ssh-client", Severity.OK, "{versions}")
-NO_CLIENT = Diagnosis("no-ssh", Severity.ERROR, "there is no ssh here", "install OpenSSH's client")
+NO_CLIENT = Diagnosis("no-ssh", Severity.ERROR, "ssh is not installed", "install the OpenSSH client")
 CLIENT_OLD = Diagnosis("ssh-outdated", Severity.ERROR, "{versions} is older than 7.6", "install a newer OpenSSH")
 KEY_FOUND = Diagnosis("key-found", Severity.OK, "{member}'s key {key} is {where}")
 NO_KEY = Diagnosis(
@@ -47,21 +47,21 @@ KEY_LOCKED = Diagnosis(
     "`ssh-add {path}`",
 )
 NOT_A_MEMBER = Diagnosis(
-    "not-a-member", Severity.WARNING, "{user} is in no file of members/, so `make ssh` does not know as whom to log in",
-    "MEMBER=… names who you are there; `make user-add NAME={login}` adds you",
+    "not-a-member", Severity.WARNING, "{user} has no file in members/, so `make ssh` has no member to log in as",
+    "set MEMBER=… to a member; `make user-add NAME={login}` adds you",
 )  # fmt: skip
 NO_SUCH_MEMBER = Diagnosis(
-    "no-such-member", Severity.ERROR, "MEMBER: {user!r} is in no file of members/", "MEMBER=… names one of them"
+    "no-such-member", Severity.ERROR, "MEMBER: {user!r} has no file in members/", "set MEMBER to a member"
 )
 REFUSED_BY_SSH = Diagnosis(
-    "refused-by-ssh", Severity.ERROR, "others may {may} {path}, and so ssh refuses it", "`chmod 600 {path}`"
+    "refused-by-ssh", Severity.ERROR, "others may {may} {path}, so ssh refuses it", "`chmod 600 {path}`"
 )
 WRITABLE_BY_OTHERS = Diagnosis(
-    "open-to-others", Severity.WARNING, "others may write to {path}, and so say where ssh goes", "`chmod go-w {path}`"
+    "open-to-others", Severity.WARNING, "others may write to {path}, and could redirect ssh", "`chmod go-w {path}`"
 )
 STALE_INCLUDE = Diagnosis(
-    "stale-include", Severity.WARNING, "~/.ssh/config includes {path}, which is not there (any more)",
-    "take the line out, or name this lab's: `{line}`",
+    "stale-include", Severity.WARNING, "~/.ssh/config includes {path}, which does not exist",
+    "remove the line, or use this lab's: `{line}`",
 )  # fmt: skip
 INCLUDED = Diagnosis(
     "ssh-included", Severity.OK, "~/.ssh/config includes the lab's instances: plain `ssh NAME` works too"
@@ -158,21 +158,20 @@ def _short(path: Path) -> str:
     return f"~/{quote(str(path.relative_to(home)))}" if path.is_relative_to(home) else quote(str(path))
 
 
-ADMITTED = Diagnosis("address-allowed", Severity.OK, "ssh from {address} is admitted in {subjects}")
-NO_GROUP_YET = Diagnosis("no-group-yet", Severity.OK, "{subjects}: no security group yet, the first launch makes it")
+ADMITTED = Diagnosis("address-allowed", Severity.OK, "ssh from {address} is allowed in {subjects}")
+NO_GROUP_YET = Diagnosis("no-group-yet", Severity.OK, "{subjects}: no security group yet; the first launch creates it")
 NOT_ADMITTED = Diagnosis(
-    "address-not-allowed", Severity.ERROR, "ssh from {address} is not admitted by {group} in {subjects}: it hangs",
-    "the next launch in that region admits it; for instances that run, `make doctor FIX=1` does",
+    "address-not-allowed", Severity.ERROR, "ssh from {address} is not allowed by {group} in {subjects}: it hangs",
+    "the next launch in that region allows it; for running instances, `make doctor FIX=1` does",
 )  # fmt: skip
 ADMITTED_ON_NEXT_LAUNCH = Diagnosis(
     "address-allowed-on-next-launch", Severity.OK,
-    "no instance of the lab runs in {subjects}; the next launch there admits ssh from {address}",
+    "no instance of the lab is running in {subjects}; the next launch there allows ssh from {address}",
 )  # fmt: skip
 NOT_IN_LIST = Diagnosis(
-    "address-not-in-list", Severity.WARNING, "this computer's {address} is in no network of ssh_allowed_cidrs in "
-                                             "lab.toml",
-    "go through the network that is (a VPN), or add it to ssh_allowed_cidrs, and `make doctor FIX=1` for "
-    "instances that run",
+    "address-not-in-list", Severity.WARNING, "this computer's {address} is not in ssh_allowed_cidrs in lab.toml",
+    "connect from a network that is (a VPN), or add it to ssh_allowed_cidrs and run `make doctor FIX=1` for "
+    "running instances",
 )  # fmt: skip
 
 
