@@ -1,8 +1,14 @@
 """Secrets of an experiment: its file names their sources, and no command tells a value."""
 
 import json
+import tomllib
 
 import pytest
+
+from ec2lab.config.models import Experiment
+from ec2lab.runs.distributed_env import node_environments
+from ec2lab.runs.launcher_secrets import launcher_secrets
+from ec2lab.runs.upload import Delivery
 
 TOKEN = "correct-horse-4711-battery"
 FILE = """
@@ -111,3 +117,22 @@ def test_the_set_up_shows_the_policy_of_each_profile_limited_to_its_secrets(secr
          "Resource": [arn, f"arn:aws:ssm:us-east-1:{account}:parameter/speech/db"]},
     ]  # fmt: skip
     assert json.dumps(event["policy"]) in secretive.run("setup_aws").out, "to be copied"
+
+
+def test_every_node_is_sent_the_same_secrets_once_and_what_sends_them_shows_none(monkeypatch):
+    monkeypatch.setenv("MY_HUB", TOKEN)
+    nodes = [
+        {"InstanceId": f"i-{n}", "PrivateIpAddress": f"10.0.0.{n}", "LaunchTime": "", "AmiLaunchIndex": n}
+        for n in (1, 2)
+    ]
+    experiment = Experiment.model_validate(tomllib.loads(FILE.replace('on_interruption = "relaunch"', "nodes = 2")))
+    delivery = Delivery("demo", experiment, None, nodes)
+    environments = node_environments("demo", nodes)
+    sent = [json.loads(delivery.header(environments[node["InstanceId"]])) for node in nodes]
+    for told in sent:
+        mode, text = told["files"]["/run/ec2-lab/secrets.json"]
+        assert (mode, json.loads(text)) == ("0600", {"HF_TOKEN": TOKEN})
+        assert json.dumps(told).count(TOKEN) == 1
+    assert TOKEN not in repr(delivery) + str(delivery) + repr(launcher_secrets("demo", experiment))
+    monkeypatch.setenv("MY_HUB", "another")
+    assert json.loads(delivery.header({}))["run"] == sent[0]["run"], "a token that was renewed makes no other run"
