@@ -72,6 +72,7 @@ def test_a_sweep_says_so_once_and_a_rerun_has_the_same_secrets(secretive, cloud)
         ('HF_TOKEN = "hunter2"', 'secrets.HF_TOKEN: is no source of a secret (try "env:HF_TOKEN", "ssm:/speech/hf" or'),
         ('HF_TOKEN = "ssm:hunter 2"', "secrets.HF_TOKEN: is no source of a secret"),
         ("HF_TOKEN = hunter2", "not TOML: Invalid value"),
+        ('secrets = "hunter2"', 'secrets: is no table of sources (try { HF_TOKEN = "env:HF_TOKEN" })'),
         ('LD_PRELOAD = "env:HOME"', "secrets.LD_PRELOAD: 'LD_PRELOAD' is the system's own variable"),
         ('BASH_ENV = "env:HOME"', "secrets.BASH_ENV: 'BASH_ENV' is the system's own variable"),
         ('"a-b" = "env:HOME"', "secrets.a-b: 'a-b' can't be a secret's name"),
@@ -79,7 +80,8 @@ def test_a_sweep_says_so_once_and_a_rerun_has_the_same_secrets(secretive, cloud)
     ],
 )
 def test_what_is_no_source_or_no_name_is_refused_and_never_repeated(secretive, line, said):
-    secretive.write("experiments/demo.toml", FILE.partition("HF_TOKEN")[0] + line + "\n")
+    before, header, _ = FILE.partition("[secrets]\n")
+    secretive.write("experiments/demo.toml", f"{before}{header * (not line.startswith('secrets'))}{line}\n")
     ended = secretive.launch()
     assert ended.code == 1
     assert said in ended.err

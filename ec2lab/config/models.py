@@ -37,7 +37,7 @@ from ec2lab.config.fields import (
 )
 from ec2lab.config.image import DEEP_LEARNING_IMAGE, Image, ImageByParameter, RootVolume
 from ec2lab.config.public_key import public_key
-from ec2lab.config.secrets import SecretName, Source
+from ec2lab.config.secrets import Secrets
 from ec2lab.config.volume import Data, InstanceStore, Mounted, Scratch
 from ec2lab.units import duration_text
 
@@ -215,7 +215,7 @@ class Experiment(StrictModel):
     """Environment variables of the command."""
     matrix: dict[ParameterName, Annotated[list[ParameterValue], Field(min_length=1)]] = {}
     """Parameters with several values. `make sweep` launches an instance for each combination."""
-    secrets: dict[SecretName, Source] = {}
+    secrets: Secrets = {}
     """Environment variables of the command that are never recorded: the source of each."""
     instance_profile: ProfileName | None = None
     """The IAM instance profile of the instance."""

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, PlainValidator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator
 
 from ec2lab.config.fields import environment_name, no_secret
 
@@ -75,5 +75,14 @@ def secret_name(name: str) -> str:
     return environment_name(name, "a secret's name", "HF_TOKEN")
 
 
+def table_of_sources(written: Any) -> Any:
+    """Return a table; anything else is refused here, as pydantic's own complaint would repeat it."""
+    if not isinstance(written, dict):
+        message = f"is no table of sources (try {{ HF_TOKEN = {EXAMPLES.partition(',')[0]} }})"
+        raise ValueError(message)  # noqa: TRY004 - pydantic reports ValueErrors
+    return written
+
+
 SecretName = Annotated[str, AfterValidator(secret_name), Field(examples=["HF_TOKEN"])]
 Source = Annotated[SecretSource, PlainValidator(SecretSource.parse), Field(examples=["env:HF_TOKEN"])]
+Secrets = Annotated[dict[SecretName, Source], BeforeValidator(table_of_sources)]
