@@ -120,13 +120,15 @@ class Laboratory:
         out, err = process.communicate(timeout=900)
         return Ended(process.returncode, out, err)
 
-    def launch(self, experiment: str, disks=lambda _: [], used: Instance | None = None) -> tuple[Instance, Ended]:
+    def launch(
+        self, experiment: str, disks=lambda _: [], used: Instance | None = None, **variables: str
+    ) -> tuple[Instance, Ended]:
         """Launch an experiment, boot an instance with the user data that the launch sent, and wait for the launch.
 
         `disks` is told the ids of the instance's volumes by device name, and returns its data disks. The image is that
         of an instance that was `used` and is off, where one is named.
         """
-        launching = self.directory.start("launch", EXP=experiment, **self.variables)
+        launching = self.directory.start("launch", EXP=experiment, **self.variables, **variables)
         instance = self.boot(experiment, disks, used)
         out, err = launching.communicate(timeout=1500)
         return instance, Ended(launching.returncode, out, err)

@@ -36,6 +36,10 @@ class Proxy(BaseHTTPRequestHandler):
         """Pass it on."""
         self.do_GET()
 
+    def do_POST(self) -> None:
+        """Pass it on."""
+        self.do_GET()
+
     def do_HEAD(self) -> None:
         """Pass it on."""
         self.do_GET()

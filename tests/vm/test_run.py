@@ -3,14 +3,17 @@
 Then an image is made of that instance, and another experiment begins with it.
 """
 
+import json
 import re
 import subprocess
 import time
 from dataclasses import dataclass
+from hashlib import sha256
 
 import pytest
 
 from tests.lab_directory import Ended
+from tests.test_fetch_secrets import ODD
 from tests.vm.conftest import disk
 from tests.vm.instance import Instance
 from tests.vm.proxy import proxy
@@ -30,6 +33,10 @@ ttl = "1h"
 [[scratch]]
 mount = "/scratch"
 size_gib = 1
+[secrets]
+HF_TOKEN = "env:HUB"
+DB_PASSWORD = "ssm:/speech/db"
+WANDB_API_KEY = "secretsmanager:wandb#key"
 """
 AGAIN = """
 instance_types = ["g5.xlarge"]
@@ -42,17 +49,27 @@ mount = "/work"
 size_gib = 1
 """
 TRAIN = """
-import getpass, os, pathlib, sys, time, urllib.request
+import getpass, hashlib, os, pathlib, sys, time, urllib.request
 print("lr", os.environ["lr"], "as", getpass.getuser(), "in", pathlib.Path.cwd(), flush=True)
 proxies = urllib.request.getproxies()
 print(proxies.keys() >= {"http", "https"}, urllib.request.proxy_bypass("169.254.169.254"), flush=True)
+for name in "HF_TOKEN", "DB_PASSWORD", "WANDB_API_KEY":
+    if name in os.environ:
+        print(hashlib.sha256(os.environb[name.encode()]).hexdigest(), flush=True)
 while not pathlib.Path("/run/go-on").exists():
     time.sleep(0.2)
 print("the last word")
 sys.exit(3)
 """
 BEGIN = "lr 0.1 as experiment in /home/experiment/code\nTrue True\n"
-LOG = f"{BEGIN}the last word\nec2-lab: the command ended with 3\n"
+SECRET = f"planted{ODD}"
+DIGEST = f"{sha256(SECRET.encode()).hexdigest()}\n"
+LOG = f"{BEGIN}{3 * DIGEST}the last word\nec2-lab: the command ended with 3\n"
+SEARCH = """
+echo planted | sudo tee /dev/shm/needle >/dev/null; systemctl is-active experiment-deadline >&2 || echo no deadline
+sudo find / /run /dev/shm -xdev -path /proc -prune -o -path /var/lib/dpkg -prune -o -type f -newer /etc/hostname \
+    -exec grep -lFf /dev/shm/needle {} + | sort -u
+"""
 WHY = "the instance was started again while the command ran, which does not begin again"
 CLEAN = "sudo cloud-init clean --logs --machine-id"
 """What people do before they make an image; at the next boot cloud-init takes the instance for a new one."""
@@ -82,8 +99,11 @@ def launched(laboratory, tools, through, tmp_path_factory):
     laboratory.directory.write("plugins/tools.py", plugin(laboratory.cloud, through.server_address[1]))
     laboratory.cloud.client("s3", "us-east-1").create_bucket(Bucket="lab-runs")
     laboratory.cloud.client("iam", "us-east-1").create_instance_profile(InstanceProfileName="writer")
+    ssm, manager = (laboratory.cloud.client(service, "us-east-1") for service in ("ssm", "secretsmanager"))
+    ssm.put_parameter(Name="/speech/db", Value=SECRET, Type="SecureString")
+    manager.create_secret(Name="wandb", SecretString=json.dumps({"key": SECRET}))
     scratch = tmp_path_factory.mktemp("disks")
-    return laboratory.launch("train", lambda volumes: [tools, disk(scratch, volumes["/dev/sdf"])])
+    return laboratory.launch("train", lambda volumes: [tools, disk(scratch, volumes["/dev/sdf"])], HUB=SECRET)
 
 
 @dataclass(frozen=True)
@@ -92,6 +112,8 @@ class Followed:
 
     instance: Instance
     command_file: str
+    with_secret: str
+    """The files there that hold the secret, besides the one that the search was to find."""
     logs: Ended
     """A `make logs` that began while the command ran."""
     wait: Ended
@@ -108,18 +130,20 @@ def followed(launched, laboratory, through):
     first = following.stdout.readline()
     waiting = laboratory.directory.start("wait", EXP="train", **laboratory.variables)
     looked = laboratory.ssh("train", "stat -c '%a %U' /opt/ec2-lab/experiment; cat /opt/ec2-lab/experiment")
+    found = laboratory.ssh("train", SEARCH)
     laboratory.ssh("train", f"findmnt /scratch && {CLEAN} && sudo touch /run/go-on")
     out, err = following.communicate(timeout=300)
     logs = Ended(following.returncode, first + out, err)
     out, err = waiting.communicate(timeout=300)
     wait = Ended(waiting.returncode, out, err)
     instance.wait_until_off()
-    return Followed(instance, looked.stdout, logs, wait, set(through.RequestHandlerClass.asked))
+    return Followed(instance, looked.stdout, found.stdout, logs, wait, set(through.RequestHandlerClass.asked))
 
 
 def test_the_command_runs_in_its_code_is_followed_and_ends_its_instance_when_all_is_told(followed, laboratory):
     instance = followed.instance
     assert followed.command_file == "600 experiment\n", "and a member can't read it"
+    assert followed.with_secret == "/dev/shm/needle\n", "the search works, and nothing else is found"
     assert followed.logs.code == 0, followed.logs.err
     assert followed.logs.out == LOG
     assert (followed.wait.code, followed.wait.out) == (3, "train: ended with 3\n"), followed.wait.err
