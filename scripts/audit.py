@@ -84,7 +84,7 @@ def _fixed(session: Session, found: list[Finding], emit: Emit, only: str, whose:
         emit(Skipped.of(one.resource, reason=one.spared))
     deleted = delete_orphans(session, going, emit) if going else []
     stale = [] if only else [finding for finding in found if finding.verdict is Verdict.STALE_RECORD]
-    forget(session, stale)
+    forget(session.recorder, stale)
     dropped = [finding.resource.id for finding in stale]
     emit(AuditFixed(deleted=deleted, dropped=dropped))
     return [*deleted, *dropped]

@@ -89,7 +89,7 @@ def delete_all(session: Session, console: Console, doomed: list[DataSnapshot]) -
 
     stays = []
     for snapshot in doomed:
-        if why := delete(session, snapshot):
+        if why := delete(session.cloud, snapshot):
             stays.append(f"{snapshot.id} ({snapshot.region}): {why}")
         else:
             console.emit(Deleted(id=snapshot.id))

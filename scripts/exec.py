@@ -44,11 +44,11 @@ def execute(
         hosts = hosts_to_call(session, exp, host, warn)
         if tty and len(hosts) > 1:
             raise UserError(f"TTY: is for one instance; add HOST={hosts[0].host.name}")
-        record_calls(session, hosts)
+        record_calls(session.recorder, hosts)
         if not tty:
             column = max(len(one.host.name) for one in hosts) if len(hosts) > 1 else 0
             with suppress(NobodyReads):
-                on_each(session, hosts, RemoteCommand(cmd, console, column).run, heard)
+                on_each(session.over, hosts, RemoteCommand(cmd, console, column).run, heard)
             return
         connected = hosts[0].connected()
     become_on_terminal(connected, cmd)

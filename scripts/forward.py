@@ -35,7 +35,7 @@ def forward(exp: OptionalExperiment = "", host: HostName = "", ports: Ports = ""
     console = Console(as_json=as_json)
     with open_session("forward") as session:
         hosts = hosts_to_call(session, exp, host, warn)
-        record_calls(session, hosts)
+        record_calls(session.recorder, hosts)
         forward_until_interrupted(session, hosts, lambda _: wanted, console.emit)
 
 

@@ -25,7 +25,7 @@ def jupyter(exp: OptionalExperiment = "", host: HostName = "", as_json: AsJson =
     console = Console(as_json=as_json)
     with open_session("jupyter") as session:
         hosts = hosts_to_call(session, exp, host, warn)
-        record_calls(session, hosts)
+        record_calls(session.recorder, hosts)
         open_server(session, hosts, JUPYTER, console.emit)
 
 

@@ -42,7 +42,7 @@ def pull(
         raise UserError("SOURCE, DEST: what is copied, and where to? (SOURCE=/data/out DEST=./out)")
     with open_session("pull") as session, progress_bars(console) as bars:
         hosts = hosts_to_call(session, exp, host, warn)
-        record_calls(session, hosts)
+        record_calls(session.recorder, hosts)
 
         def work(one: Host) -> int:
             place = dest if len(hosts) == 1 else f"{dest}/{one.name}/"
@@ -50,7 +50,7 @@ def pull(
             console.emit(FilesCopied(host=one.name, source=source, dest=place, **asdict(copied)))
             return 0
 
-        on_each(session, hosts, work, lambda _: None)
+        on_each(session.over, hosts, work, lambda _: None)
 
 
 if __name__ == "__main__":

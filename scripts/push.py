@@ -47,14 +47,14 @@ def push(
         raise UserError(f"SOURCE: {problem.filename or source}: {problem.strerror}") from problem
     with open_session("push") as session, progress_bars(console) as bars:
         hosts = hosts_to_call(session, exp, host, warn)
-        record_calls(session, hosts)
+        record_calls(session.recorder, hosts)
 
         def work(one: Host) -> int:
             copied = copy(one, tree, dest, lambda done, of: bars.show(one.name, done, of, ""), delete=delete)
             console.emit(FilesCopied(host=one.name, source=source, dest=dest, **asdict(copied)))
             return 0
 
-        on_each(session, hosts, work, lambda _: None)
+        on_each(session.over, hosts, work, lambda _: None)
 
 
 if __name__ == "__main__":

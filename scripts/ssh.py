@@ -16,14 +16,15 @@ def ssh(exp: OptionalExperiment = "", host: HostName = "") -> None:
 
     You log in as MEMBER, or else as the member with your local user name. The ssh agent is not forwarded.
     """
-    from ec2lab.hosts.inventory import single_host, ssh_files
+    from ec2lab.hosts.inventory import single_host
     from ec2lab.hosts.login_check import lacks_key
     from ec2lab.hosts.reachability import expect_connection
+    from ec2lab.hosts.ssh_config import SshConfig
     from ec2lab.session import open_session
 
     with open_session("ssh") as session:
         found = single_host(session, exp, host)
-        if ssh_files(session).instance_of(found.name) and (why := lacks_key(session, found.name, asks=True)):
+        if SshConfig(session.directory).instance_of(found.name) and (why := lacks_key(session, found.name, asks=True)):
             warn(why)  # ssh goes on, and has no words for it
         expect_connection(found.config, found.name)
     os.execvp("ssh", ["ssh", "-F", str(found.config), "-o", "StrictHostKeyChecking=yes", "--", found.name])

@@ -35,7 +35,7 @@ def start(exp: ExperimentName = "", as_json: AsJson = False) -> None:
     with locked_session(exp, "start") as session:
         console.hint(session.cloud.banner)
         instances = InstanceStarter(session, exp, capacity_timeout(session, exp), console.emit).run()
-        console.emit(*(running_event(session, exp, instance) for instance in instances))
+        console.emit(*(running_event(session.resource_types, exp, instance) for instance in instances))
         tag_new_expiry(session, exp, instances, console.emit)
         done = wait_for_logins(session, exp, instances, console.emit)
         console.emit(*(SshReady(experiment=exp, host=one.name, address=one.address) for one in done.reaches))

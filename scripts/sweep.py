@@ -80,7 +80,7 @@ def sweep(
             ),
             *(result.event() for result in before),
         )  # fmt: skip
-        console.hint(nobody_can_log_in(session) if wanted else "")
+        console.hint(nobody_can_log_in(session.directory) if wanted else "")
         next_sweep = command(exp, parameters, RETRY_FAILED=failed, AGAIN=again)
         report = SweepConsole(console)
         began = clock.monotonic()

@@ -57,7 +57,7 @@ def several(pattern: str, console: Console, yes: bool) -> None:
     from ec2lab.volumes.retention import retained_events, retained_volumes
 
     with open_session("teardown") as session:
-        names = live_experiments(session, pattern)
+        names = live_experiments(session.records, pattern)
         others = other_accounts(session.records.elsewhere(), session.cloud.account, pattern)
         console.emit(*others)
         if others and not names:

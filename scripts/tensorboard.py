@@ -35,7 +35,7 @@ def serve_tensorboard(
     console = Console(as_json=as_json)
     with open_session("tensorboard") as session:
         hosts = hosts_to_call(session, exp, host, warn)
-        record_calls(session, hosts)
+        record_calls(session.recorder, hosts)
         open_server(session, hosts, tensorboard(logdir), console.emit)
 
 

@@ -159,9 +159,9 @@ def test_orphans_are_deleted_until_they_are_gone_and_named(lab):
 
 
 def test_ghosts_are_struck_out_and_without_any_nothing_is_noted(lab):
-    forget(lab.session, [])
+    forget(lab.session.recorder, [])
     assert lab.registry.all == []
-    forget(lab.session, [orphan(), orphan("vol-2")])
+    forget(lab.session.recorder, [orphan(), orphan("vol-2")])
     assert lab.notes("deleted") == ["vol-1", "vol-2"]
 
 

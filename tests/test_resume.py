@@ -136,21 +136,21 @@ def test_what_is_stopped_can_be_started_and_a_volume_alone_is_named_too(lab):
 def test_a_request_is_known_by_the_tag_of_what_it_made(lab):
     (first,), (second,) = lab.launch(volumes=0), lab.launch(volumes=0)
     instances = lab.session.records.state("foo").live
-    found = requests_of(lab.session, "foo", instances)
+    found = requests_of(lab.session.records, "foo", instances)
     assert set(found) == {first, second}
     for instance in instances:
         assert found[instance.id]["ClientToken"] == instance.record
     strange = replace(instances[0], id="i-9", record="another")
-    assert requests_of(lab.session, "foo", [strange]) == {}
+    assert requests_of(lab.session.records, "foo", [strange]) == {}
     lab.call("CreateVolume", {"ClientToken": "v"})
-    assert requests_of(lab.session, "foo", [replace(strange, record="v")]) == {}
+    assert requests_of(lab.session.records, "foo", [replace(strange, record="v")]) == {}
     answered = Record(event=Event.RESPONSE, operation="RunInstances", experiment="foo", request={"ClientToken": "a"},
                       partition="aws", account="111122223333")  # fmt: skip
     lab.registry.append(answered)
-    assert requests_of(lab.session, "foo", [replace(strange, record="a")]) == {}
+    assert requests_of(lab.session.records, "foo", [replace(strange, record="a")]) == {}
     lab.registry.append(replace(answered, event=Event.INTENT, request=None))
     nothing = replace(strange, record=lab.registry.all[-1].id)
-    assert requests_of(lab.session, "foo", [nothing]) == {"i-9": {}}
+    assert requests_of(lab.session.records, "foo", [nothing]) == {"i-9": {}}
 
 
 def test_what_an_instance_was_made_from_is_told_with_the_snapshots_of_its_devices():
@@ -219,7 +219,7 @@ def test_a_lost_request_is_made_again_to_the_last_byte_or_not_at_all(session):
     sent = {**build_request(share, LOST, 3, 2), "TagSpecifications": tags}
     shape = session.cloud.ec2("us-east-1").meta.service_model.operation_model("RunInstances").input_shape
     intent = lost(redact({**sent, "ClientToken": "token"}, shape))
-    assert same_request(session, specs(share), intent) == sent
+    assert same_request(session.cloud, specs(share), intent) == sent
     assert intent.request["UserData"] != sent["UserData"], "the record has its digest alone"
     for now in (replace(share, request={"ImageId": "ami-2"}), replace(share, cloud_init={"runcmd": [["false"]]}), None):
-        assert same_request(session, specs(now), intent) is None
+        assert same_request(session.cloud, specs(now), intent) is None

@@ -8,6 +8,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from ec2lab.aws.cloud import Cloud
 from ec2lab.aws.error_codes import REGION_OUT, ErrorCategory
 from ec2lab.aws.errors import AWS_ERRORS, api_error, described, reason
 from ec2lab.config.models import Experiment
@@ -48,7 +49,7 @@ def region_setup(session: Session, region: str) -> RegionSetup:
         _placement(session, found)
         if not found.missing:
             _prepared(session, found)
-        found.advice = _advice(session, region)
+        found.advice = _advice(session.cloud, region)
     except RegionUnavailable as lack:
         found.missing.append(str(lack))
     except ClientError as refusal:
@@ -108,9 +109,9 @@ def _prepared(session: Session, found: RegionSetup) -> None:
                 found.there.append(f"the lab's {part.name}")
 
 
-def _advice(session: Session, region: str) -> list[str]:
+def _advice(cloud: Cloud, region: str) -> list[str]:
     """Return recommendations for the whole account; they concern others too, and are only shown."""
-    ec2, advice = session.cloud.ec2(region), []
+    ec2, advice = cloud.ec2(region), []
     try:
         if not ec2.get_ebs_encryption_by_default()["EbsEncryptionByDefault"]:
             advice.append(

@@ -14,6 +14,7 @@ from ec2lab.events import Emit
 from ec2lab.instance_state import UP, InstanceState
 from ec2lab.instances.teardown import delete_resources
 from ec2lab.registry.record import person
+from ec2lab.registry.recorder import Recorder
 from ec2lab.registry.state import DELETED, DISCOVERED, as_annotation
 from ec2lab.registry.tagging import INVALID_TAG_CHARS
 from ec2lab.resource import Resource
@@ -109,10 +110,10 @@ def delete_orphans(session: Session, found: Sequence[Finding], emit: Emit) -> li
     return [*removal.deleted, *removal.went_along]
 
 
-def forget(session: Session, stale: Sequence[Finding]) -> None:
+def forget(recorder: Recorder, stale: Sequence[Finding]) -> None:
     """Mark resources that AWS no longer knows as deleted in the registry."""
     if stale:
-        session.recorder.annotate(**{DELETED: [finding.resource.id for finding in stale]})
+        recorder.annotate(**{DELETED: [finding.resource.id for finding in stale]})
 
 
 def of_registry(found: Iterable[Finding], identity: str) -> list[Finding]:

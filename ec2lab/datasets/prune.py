@@ -10,6 +10,7 @@ from pathlib import Path
 
 from botocore.exceptions import ClientError
 
+from ec2lab.aws.cloud import Cloud
 from ec2lab.aws.errors import AWS_ERRORS, reason
 from ec2lab.aws.tags import EXPERIMENT, from_aws
 from ec2lab.config.lab_files import experiment_files, load_experiment
@@ -68,13 +69,13 @@ def in_use(session: Session, snapshots: Sequence[DataSnapshot]) -> Use:
     """
     regions = sorted({snapshot.region for snapshot in snapshots})
     volumes = session.queries.run({(region, "volumes"): partial(_made_from, session, region) for region in regions})
-    images = session.queries.run({(region, "images"): partial(_in_images, session, region) for region in regions})
+    images = session.queries.run({(region, "images"): partial(_in_images, session.cloud, region) for region in regions})
     silent = {s.id: f"not known whether anything lives on it: {volumes.unseen[s.region]}" for s in snapshots
               if s.region in volumes.unseen}  # fmt: skip
     live = {snapshot: why for some in volumes.found.values() for snapshot, why in some.items()}
     used = {snapshot: why for some in images.found.values() for snapshot, why in some.items()}
     usable = [s for s in snapshots if s.state != "error"]
-    pinned, broken = _pinned(session, usable)
+    pinned, broken = _pinned(session.directory, usable)
     unknown = [
         Unavailable(what="images made from them", region=region, reason=why) for region, why in images.unseen.items()
     ]
@@ -91,25 +92,24 @@ def _made_from(session: Session, region: str) -> dict[str, str]:
     }
 
 
-def _in_images(session: Session, region: str) -> dict[str, str]:
+def _in_images(cloud: Cloud, region: str) -> dict[str, str]:
     """Return the snapshots that the account's images in a region use, and the images."""
     return {
-        snapshot: f"the image {image} has it: deregister that first"
-        for image, snapshot in images_of(session.cloud.ec2(region))
+        snapshot: f"the image {image} has it: deregister that first" for image, snapshot in images_of(cloud.ec2(region))
     }
 
 
-def _pinned(session: Session, snapshots: Sequence[DataSnapshot]) -> tuple[dict[str, str], list[str]]:
+def _pinned(directory: Path, snapshots: Sequence[DataSnapshot]) -> tuple[dict[str, str], list[str]]:
     """Return the snapshots that experiment files pin, and the errors of unreadable files.
 
     An unreadable file pins whatever its text may name.
     """
     pinned: dict[str, str] = {}
     broken = []
-    for path in experiment_files(session.directory):
+    for path in experiment_files(directory):
         file = f"experiments/{path.name}"
         try:
-            data = load_experiment(session.directory, path.stem).data
+            data = load_experiment(directory, path.stem).data
         except UserError as problem:
             broken.append(str(problem))
             why = f"{file}, which can't be read, may pin it"
@@ -128,10 +128,10 @@ def _may_name(path: Path, snapshot: DataSnapshot) -> bool:
     return snapshot.dataset.encode() in text and snapshot.version.encode() in text
 
 
-def delete(session: Session, snapshot: DataSnapshot) -> str:
+def delete(cloud: Cloud, snapshot: DataSnapshot) -> str:
     """Delete a snapshot; one that is gone already is fine. Return why AWS refuses, if it does."""
     try:
-        session.cloud.ec2(snapshot.region).delete_snapshot(SnapshotId=snapshot.id)
+        cloud.ec2(snapshot.region).delete_snapshot(SnapshotId=snapshot.id)
     except AWS_ERRORS as problem:
         if isinstance(problem, ClientError) and problem.response["Error"]["Code"] == "InvalidSnapshot.NotFound":
             return ""

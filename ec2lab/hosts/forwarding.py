@@ -175,7 +175,7 @@ def forward_until_interrupted(
             raise
 
     try:
-        on_each(session, hosts, forward, lambda _: None)
+        on_each(session.over, hosts, forward, lambda _: None)
     except KeyboardInterrupt:
         INTERRUPTS.heed()
     except HostsFailed as failed:

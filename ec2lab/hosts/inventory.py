@@ -28,6 +28,7 @@ from ec2lab.hosts.ssh_config import SshConfig, SshTarget, can_name
 from ec2lab.instance_state import OVER, InstanceState, state_of
 from ec2lab.regions import region_of_zone
 from ec2lab.registry.record import local_user
+from ec2lab.registry.recorder import Recorder
 from ec2lab.resource import Resource
 from ec2lab.resources.live_resources import find_live_resources
 from ec2lab.session import Session, locked_session, open_session
@@ -38,17 +39,12 @@ CALLED = "called"
 DESTINATION = r"(?:[A-Za-z0-9_.-]+@)?[A-Za-z0-9_][A-Za-z0-9_.:-]*"
 
 
-def ssh_files(session: Session) -> SshConfig:
-    """Return the lab's ssh files."""
-    return SshConfig(session.directory)
-
-
-def login_name(session: Session) -> str | None:
+def login_name(directory: Path) -> str | None:
     """Return who logs in: MEMBER, or the member named as the local user; None where ssh's configuration is to say.
 
     Raises UserError where MEMBER is none.
     """
-    members = load_members(session.directory)
+    members = load_members(directory)
     if named := os.environ.get("MEMBER"):
         if named not in members:
             raise UserError(f"MEMBER: {named!r} is not in members/{did_you_mean(named, members)}")
@@ -97,9 +93,9 @@ def by_launch_order(instances: Iterable[Mapping[str, Any]]) -> list[Mapping[str,
 
 def write_ssh_files(session: Session, experiment: str, instances: Sequence[Mapping[str, Any]]) -> list[SshTarget]:
     """Write how the instances of an experiment are reached, and return it."""
-    files = ssh_files(session)
+    files = SshConfig(session.directory)
     reaches = reaches_of(experiment, instances, files.names(experiment))
-    user, members = login_name(session), load_members(session.directory)
+    user, members = login_name(session.directory), load_members(session.directory)
     files.write(experiment, reaches, user, identities(files, members[user].keys) if user else ())
     return reaches
 
@@ -141,7 +137,7 @@ def host_names(session: Session, resources: Collection[Resource]) -> dict[str, s
     experiments = Counter(experiment for _, experiment in instances)
     names = {identity: experiment for identity, experiment in instances if experiments[experiment] == 1}
     with suppress(UserError):  # of files that are not the lab's; who logs in is told of them
-        files = ssh_files(session)
+        files = SshConfig(session.directory)
         for experiment in experiments:
             names |= files.names(experiment)
     return names
@@ -242,14 +238,14 @@ def hosts_to_call(session: Session, experiment: str, words: str, say: Callable[[
     return [host for word in words.split() for host in _hosts_to_call(session, word)]
 
 
-def record_calls(session: Session, hosts: Sequence[HostToCall]) -> None:
+def record_calls(recorder: Recorder, hosts: Sequence[HostToCall]) -> None:
     """Record on which hosts the script is about to act, but not what it does there."""
     by_experiment: dict[str | None, list[str]] = {}
     for one in hosts:
         by_experiment.setdefault(one.experiment, []).append(one.id)
     for experiment, ids in by_experiment.items():
         with working_on(experiment):
-            session.recorder.annotate(**{CALLED: {"hosts": ids}})
+            recorder.annotate(**{CALLED: {"hosts": ids}})
 
 
 def _tell_of_others(session: Session, experiment: str, running: Collection[str], say: Callable[[str], None]) -> None:
@@ -262,7 +258,7 @@ def _hosts_to_call(session: Session, word: str) -> list[HostToCall]:
     if not re.fullmatch(DESTINATION, word):
         raise UserError(f"HOST: {word!r} is neither an experiment nor an address")
     if not (experiment := experiment_of(session, word)):
-        config = ssh_files(session).config
+        config = SshConfig(session.directory).config
         expect_resolvable(config, word, session.records.state().names)
         return [HostToCall(word, Host(word, config, timeout=session.lab.ssh.login_timeout))]
     hosts = _running_to_call(session, experiment)
@@ -276,7 +272,7 @@ def experiment_of(session: Session, word: str) -> str | None:
     known = {resource.experiment for resource in session.records.state().live}
     if word in known or exists(session.directory / "experiments" / f"{word}.toml"):
         return word
-    return ssh_files(session).experiment_of(word)
+    return SshConfig(session.directory).experiment_of(word)
 
 
 @contextmanager

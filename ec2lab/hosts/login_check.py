@@ -9,9 +9,10 @@ from pathlib import Path
 
 from ec2lab.config.lab_files import load_members
 from ec2lab.config.public_key import fingerprint
-from ec2lab.hosts.inventory import login_name, ssh_files
+from ec2lab.hosts.inventory import login_name
 from ec2lab.hosts.own_keys import KeyFile, agent_fingerprints, key_files, own_key_files
 from ec2lab.hosts.reachability import Settings, ssh_settings
+from ec2lab.hosts.ssh_config import SshConfig
 from ec2lab.session import Session
 
 UNSEEN = ("pkcs11provider", "proxycommand")
@@ -44,27 +45,27 @@ def lacks_key(session: Session, host: str, *, asks: bool = False) -> str:
 
     `asks` says whether ssh may ask for a passphrase.
     """
-    member = login_name(session)
-    here = keys_here(ssh_files(session).config, host) if member else None
+    member = login_name(session.directory)
+    here = keys_here(SshConfig(session.directory).config, host) if member else None
     if not member or not here:
         return ""
     here = replace(here, has_passphrases=asks or here.has_passphrases)
     fault = here.fault(member, set(map(fingerprint, load_members(session.directory)[member].keys)))
-    other = _whose_is_here(session, here) if fault else ""
+    other = _whose_is_here(session.directory, here) if fault else ""
     return f"{fault}; the key here is {other}'s: MEMBER={other} says that you are" if other else fault
 
 
 def not_a_member(session: Session) -> str:
     """Return that the local user is no member, and who he may be, by the key that is here."""
-    here = keys_here(ssh_files(session).config, "localhost")
-    who = _whose_is_here(session, here) if here else ""
+    here = keys_here(SshConfig(session.directory).config, "localhost")
+    who = _whose_is_here(session.directory, here) if here else ""
     says = f"the key here is {who}'s: MEMBER={who} says that you are" if who else "MEMBER=name says who is"
     return f"nobody here is a member (members/); {says}"
 
 
-def _whose_is_here(session: Session, here: KeysHere) -> str:
+def _whose_is_here(directory: Path, here: KeysHere) -> str:
     """Return the first member whose key is here; empty where that is nobody's."""
-    wanted = {name: set(map(fingerprint, one.keys)) for name, one in load_members(session.directory).items()}
+    wanted = {name: set(map(fingerprint, one.keys)) for name, one in load_members(directory).items()}
     return next((name for name in wanted if not here.fault(name, wanted[name])), "")
 
 

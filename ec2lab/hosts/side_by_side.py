@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from threading import Event
 
 from ec2lab.context import ContextThreadPool
 from ec2lab.errors import UserError
 from ec2lab.hosts.call_failures import Unreachable
 from ec2lab.hosts.inventory import HostToCall
 from ec2lab.hosts.ssh import Host
-from ec2lab.session import Session
 
 AT_ONCE = 64
 NAMED = 3
@@ -44,7 +44,7 @@ class HostsFailed(UserError):
 
 
 def on_each(
-    session: Session, hosts: Sequence[HostToCall], work: Callable[[Host], int], heard: Callable[[HostOutcome], None]
+    over: Event, hosts: Sequence[HostToCall], work: Callable[[Host], int], heard: Callable[[HostOutcome], None]
 ) -> None:
     """Call `work`, which returns an exit status, for each host. `heard` gets each outcome as it arrives.
 
@@ -64,7 +64,7 @@ def on_each(
         try:
             outcomes = list(threads.map(done, hosts))
         except BaseException:
-            session.over.set()
+            over.set()
             threads.shutdown(wait=True, cancel_futures=True)
             raise
     if any(outcome.exit_code for outcome in outcomes):

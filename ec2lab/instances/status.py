@@ -17,7 +17,7 @@ from ec2lab.hosts.inventory import region_of
 from ec2lab.instance_state import InstanceState
 from ec2lab.registry.record import Record
 from ec2lab.registry.state import ResourceState
-from ec2lab.resource import UNKNOWN_ID, Resource
+from ec2lab.resource import UNKNOWN_ID, Resource, ResourceType
 from ec2lab.resources.expiry import is_overdue, left
 from ec2lab.resources.live_resources import is_new, seen_by_id
 from ec2lab.session import Session
@@ -74,7 +74,7 @@ def standing(session: Session, holdings: ResourceState | None = None) -> Standin
         else replace(resource, state=_state(session, resource, there, failed))
         for resource in owned
     ]
-    shown += [perhaps(session, intent) for intent in known.unresolved]
+    shown += [perhaps(session.resource_types, intent) for intent in known.unresolved]
     shown += [replace(resource, state=UNKNOWN_TYPE) for resource in known.unknown]
     shown.sort(key=lambda resource: (resource.experiment or "", resource.resource_type, resource.id))
     return Standing(shown, {**others.unseen, **responses.unseen}, more.unknown)
@@ -85,12 +85,12 @@ def _with_known(described: Resource, recorded: Resource, more: Mapping[str, str]
     return replace(described, created_by=creator, details={**described.details, **more})
 
 
-def perhaps(session: Session, intent: Record) -> Resource:
+def perhaps(resource_types: Mapping[str, ResourceType], intent: Record) -> Resource:
     """Return a row for what an intent without an answer may have made."""
     return Resource(
         resource_type=next(
             resource_type.name
-            for resource_type in session.resource_types.values()
+            for resource_type in resource_types.values()
             if intent.operation in resource_type.created_by
         ),
         id=UNKNOWN_ID,
@@ -158,12 +158,13 @@ def forgotten_by_aws(resources: Iterable[Resource]) -> str:
 
 
 def running_event(
-    session: Session, experiment: str, instance: Mapping[str, Any], seconds: float | None = None
+    resource_types: Mapping[str, ResourceType],
+    experiment: str,
+    instance: Mapping[str, Any],
+    seconds: float | None = None,
 ) -> InstanceRunning:
     """Return the description of a running instance as an event; `seconds` is what its launch took."""
-    return seen_running(
-        experiment, session.resource_types["instance"].resource(instance, region_of(instance), {}), seconds
-    )
+    return seen_running(experiment, resource_types["instance"].resource(instance, region_of(instance), {}), seconds)
 
 
 def seen_running(experiment: str, instance: Resource, seconds: float | None = None) -> InstanceRunning:

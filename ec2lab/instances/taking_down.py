@@ -10,9 +10,10 @@ from ec2lab.context import ContextThreadPool, working_on
 from ec2lab.errors import UserError
 from ec2lab.events import Emit, RegionsUnavailable
 from ec2lab.events.teardown import TeardownComplete, TeardownFailed
-from ec2lab.hosts.inventory import ssh_files
+from ec2lab.hosts.ssh_config import SshConfig
 from ec2lab.instances.teardown import Deletion, delete_experiment
 from ec2lab.interrupts import INTERRUPTS
+from ec2lab.registry.account_records import AccountRecords
 from ec2lab.registry.history import History
 from ec2lab.registry.state import DELETED, RESOLVED
 from ec2lab.session import Session
@@ -33,14 +34,14 @@ def take_down(session: Session, experiment: str, emit: Emit) -> Deletion:
     # Where all of it is over by the registry, AWS is asked all the same.
     ever = None if session.records.state(experiment).names else session.records.state_with_history(experiment)
     if ever and not ever.seen:
-        names = live_experiments(session)
+        names = live_experiments(session.records)
         lives = f" (what lives: {', '.join(names)})" if names else " (nothing lives)"
         raise UserError(
             f"{experiment}: was never launched from this registry{did_you_mean(experiment, names) or lives}"
         )
     unseen = apply_deletion_policies(session, experiment, emit)
     removal = delete_experiment(session, experiment, emit, ever, unseen)
-    ssh_files(session).remove(experiment)
+    SshConfig(session.directory).remove(experiment)
     if left := session.records.state(experiment).unknown:
         raise UserError(
             f"{experiment}: left alone, as no plugin here knows its resource type: {', '.join(map(str, left))}; "
@@ -71,9 +72,9 @@ def drop_records(session: Session, experiment: str) -> list[str]:
     return dropped
 
 
-def live_experiments(session: Session, pattern: str = "*") -> list[str]:
+def live_experiments(records: AccountRecords, pattern: str = "*") -> list[str]:
     """Return the names of the experiments that live, or may, and match a pattern as the shell has them."""
-    return sorted(name for name in session.records.state().names if fnmatchcase(name, pattern))
+    return sorted(name for name in records.state().names if fnmatchcase(name, pattern))
 
 
 def teardown_many(session: Session, experiments: Iterable[str], emit: Emit) -> tuple[int, dict[str, str]]:

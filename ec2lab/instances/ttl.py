@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ec2lab import clock
+from ec2lab.aws.cloud import Cloud
 from ec2lab.aws.errors import AWS_ERRORS, reason
 from ec2lab.aws.tag_forms import NEVER as NO_END
 from ec2lab.aws.tags import EXPIRES_AT, TTL, to_aws
@@ -19,10 +20,11 @@ from ec2lab.context import ContextThreadPool
 from ec2lab.errors import UserError
 from ec2lab.events import Emit, Step
 from ec2lab.events.launch import ExpirySet
-from ec2lab.hosts.inventory import instances_of, region_of, running_hosts, ssh_files
+from ec2lab.hosts.inventory import instances_of, region_of, running_hosts
 from ec2lab.hosts.program_packer import program
 from ec2lab.hosts.protocol import LAST_MOMENT, parse_number
 from ec2lab.hosts.ssh import Host
+from ec2lab.hosts.ssh_config import SshConfig
 from ec2lab.instance_state import InstanceState, state_of
 from ec2lab.resources.expiry import as_text, expires_at, restarted_expiry
 from ec2lab.session import Session
@@ -56,7 +58,7 @@ def tag_new_expiry(session: Session, experiment: str, instances: Sequence[Mappin
     found = [(instance, as_text(end)) for instance in instances if (end := restarted_expiry(instance))]
     for instance, ends in found:
         try:
-            _tag(session, instance, {EXPIRES_AT: ends})
+            _tag(session.cloud, instance, {EXPIRES_AT: ends})
         except AWS_ERRORS as problem:
             why = reason(problem)
             text = f"{instance['InstanceId']}: its new end is not in its tags, so status may tell another: {why}"
@@ -64,8 +66,8 @@ def tag_new_expiry(session: Session, experiment: str, instances: Sequence[Mappin
         emit(ExpirySet(experiment=experiment, id=instance["InstanceId"], expires_at=ends, previous=""))
 
 
-def _tag(session: Session, instance: Mapping[str, Any], tags: Mapping[str, str]) -> None:
-    ec2, ids = session.cloud.ec2(region_of(instance)), [instance["InstanceId"]]
+def _tag(cloud: Cloud, instance: Mapping[str, Any], tags: Mapping[str, str]) -> None:
+    ec2, ids = cloud.ec2(region_of(instance)), [instance["InstanceId"]]
     ec2.create_tags(Resources=ids, Tags=to_aws(tags))  # type: ignore[arg-type]
 
 
@@ -97,7 +99,7 @@ class TtlChange:
         """Return each instance's name and its new end, in seconds since 1970, or why it has none."""
         if not self.session.cloud.instances_boot:
             return [(instance["InstanceId"], self._from_now()) for instance in running]
-        files = ssh_files(self.session)
+        files = SshConfig(self.session.directory)
         hosts = {files.instance_of(host.name): host for host in running_hosts(self.session, self.experiment)}
         with ContextThreadPool(max(len(running), 1)) as setting:
             return list(setting.map(lambda instance: self._on(hosts[instance["InstanceId"]]), running))
@@ -129,7 +131,7 @@ class TtlChange:
         identity, before = instance["InstanceId"], expires_at(instance)
         moment = as_text(datetime.fromtimestamp(ends, UTC)) if self.length else NO_END
         tags = {EXPIRES_AT: moment, **({TTL: duration_text(self.length)} if self.length else {})}
-        _tag(self.session, instance, tags)
+        _tag(self.session.cloud, instance, tags)
         previous = as_text(before) if before else ""
         self.session.recorder.annotate(**{EXTENDED: {"instance": identity, "ends": moment, "before": previous}})
         self.emit(

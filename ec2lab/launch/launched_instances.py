@@ -15,7 +15,7 @@ from ec2lab.events.teardown import Deleting
 from ec2lab.hosts.inventory import by_launch_order, region_of
 from ec2lab.launch.request import verify_root_device
 from ec2lab.launch.run_instances import Instance, PendingInstances, wait_until_gone, wait_until_running
-from ec2lab.launch.side_by_side import SideBySide
+from ec2lab.launch.shared import SharedByLaunches
 from ec2lab.registry.record import LAUNCHED, PROVENANCE, origin
 from ec2lab.session import Session
 
@@ -51,7 +51,7 @@ class LaunchedInstances:
 
     def add(self, pool: Pool, ids: Iterable[str], request: Mapping[str, Any]) -> None:
         """Add instances that a pool returned for a request."""
-        self._starting[pool] = PendingInstances(self.session.once(SideBySide).batcher(pool.region), set(ids))
+        self._starting[pool] = PendingInstances(self.session.once(SharedByLaunches).batcher(pool.region), set(ids))
         self._requests[pool] = request
 
     def settle(self, emit: Emit) -> list[tuple[Pool, ApiError]]:
@@ -93,7 +93,7 @@ class LaunchedInstances:
             emit(Deleting.of(resource))
         for region in sorted({resource.region for resource in given}):
             ids = [resource.id for resource in given if resource.region == region]
-            if slow := wait_until_gone(self.session.once(SideBySide).batcher(region), ids, self.session.pause):
+            if slow := wait_until_gone(self.session.once(SharedByLaunches).batcher(region), ids, self.session.pause):
                 warn(f"{', '.join(sorted(slow))}: still shutting down; the search goes on")
         self.running.clear()
         self.origins.clear()

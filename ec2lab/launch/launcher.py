@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ec2lab import clock
@@ -16,7 +17,6 @@ from ec2lab.costs.budget_guard import BudgetGuard
 from ec2lab.costs.pricing import price_book
 from ec2lab.events import Emit, Event, Info
 from ec2lab.events.launch import LaunchStarted, SshReady
-from ec2lab.hosts.inventory import ssh_files
 from ec2lab.hosts.ssh_config import SshConfig, SshTarget
 from ec2lab.instances.status import running_event
 from ec2lab.launch.launched_instances import LaunchedInstances
@@ -57,7 +57,7 @@ def launch_experiment(
     if experiment.nodes > 1:
         count = at_least = experiment.nodes
     base = defined.base if defined else name
-    with failure_recorded(session), admitted(session, name, base, experiment, count) as budgets:
+    with failure_recorded(session.recorder), admitted(session, name, base, experiment, count) as budgets:
         check_ssh_access(session, name, experiment)
         launcher_secrets(name, experiment)
         run = defined.with_code(session.directory) if defined else None
@@ -73,7 +73,7 @@ def launch_experiment(
         launched = start_instances(session, name, experiment, emit, count, at_least, run)
         instances = launched.in_order
         for instance in instances:
-            emit(running_event(session, name, instance, clock.monotonic() - began))
+            emit(running_event(session.resource_types, name, instance, clock.monotonic() - began))
         _tag_volumes(session, name, instances)
         done = set_up(session, name, experiment, instances, emit)
         if experiment.needs_code_upload and not done.shut:
@@ -124,13 +124,13 @@ def _outlook(session: Session, name: str, experiment: Experiment, count: int) ->
     """Yield the cost of the launch, the expiry of its instances, and whether anybody can log in."""
     yield f"  price   {forecast(price_book(session, asks_aws=False), session.lab, experiment, count).hourly_text}"
     yield f"  ends    {end_of(experiment, name)}"
-    yield nobody_can_log_in(session)
+    yield nobody_can_log_in(session.directory)
 
 
-def nobody_can_log_in(session: Session) -> str:
+def nobody_can_log_in(directory: Path) -> str:
     """Return a warning if nobody will have an account on the instances, else an empty string."""
     warning = "  login   nobody can: members/ is empty (`make user-add NAME=…` adds one)"
-    return "" if load_members(session.directory) else warning
+    return "" if load_members(directory) else warning
 
 
 def end_of(experiment: Experiment, name: str) -> str:
@@ -152,7 +152,7 @@ def _ready(session: Session, name: str, experiment: Experiment, reaches: Sequenc
     ssh = f"make ssh {which}    " if can_log_in else ""
     yield Info(text=f"  next    {ssh}make status    make teardown EXP={name}")
     if can_log_in:
-        yield Info(text=f"  ssh     from anywhere: in ~/.ssh/config, {ssh_files(session).include_line}")
+        yield Info(text=f"  ssh     from anywhere: in ~/.ssh/config, {SshConfig(session.directory).include_line}")
 
 
 def _tag_volumes(session: Session, name: str, instances: Sequence[Instance]) -> None:

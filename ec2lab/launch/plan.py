@@ -24,7 +24,7 @@ from ec2lab.launch.request import build_request
 from ec2lab.launch.reservations import look_at_reservations
 from ec2lab.launch.run_instances import RequestRejected, ask
 from ec2lab.launch.search import Exclusion, Search, placement_preferences
-from ec2lab.launch.side_by_side import SideBySide
+from ec2lab.launch.shared import SharedByLaunches
 from ec2lab.registry.record import new_id
 from ec2lab.session import Session
 
@@ -119,11 +119,11 @@ class Plan:
         Raises UserError if the endpoint does not support dry runs.
         """
         request = self.request(pool) | {"DryRun": True}
-        ec2, bucket = self.session.cloud.ec2_no_retry(pool.region), self.session.once(SideBySide).limiter(pool.region)
+        limiter = self.session.once(SharedByLaunches).limiter(pool.region)
         if (found := dry_runs(self.session.cloud.ec2(pool.region))) is not DryRuns.DRY:
             raise UserError(f"a dry run in {pool.region} is not made: {found.value} (`make doctor` says more)")
         try:
-            made = ask(ec2, request, new_id(), bucket)
+            made = ask(self.session.cloud.ec2_no_retry(pool.region), request, new_id(), limiter)
         except RequestRejected as answer:
             return None if answer.refusal.code == WOULD_WORK else answer.refusal
         ids = ", ".join(instance["InstanceId"] for instance in made)

@@ -16,7 +16,7 @@ from ec2lab.config.models import Experiment
 from ec2lab.console import warn
 from ec2lab.errors import UserError
 from ec2lab.launch.part import LaunchContext, LaunchFragment, RegionUnavailable, launch_parts, total
-from ec2lab.launch.side_by_side import SideBySide
+from ec2lab.launch.shared import SharedByLaunches
 from ec2lab.session import Session
 from ec2lab.templates import environment
 
@@ -94,7 +94,7 @@ class RegionSpecs:
         if region not in self._ready:
             share = self.plain(region)
             if share.prerequisites:
-                shared = self._session.once(SideBySide)
+                shared = self._session.once(SharedByLaunches)
                 with shared.preparing, _of_one_region():
                     if region in shared.prepared:  # by another launch, while this one waited
                         del self._looks[region]

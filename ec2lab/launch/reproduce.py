@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ec2lab.aws.cloud import Cloud
 from ec2lab.datasets.dataset import list_snapshots
 from ec2lab.errors import UserError
 from ec2lab.files import exists
@@ -30,7 +31,9 @@ def reproduce_last_run(session: Session, name: str, new: str) -> tuple[RunSpec, 
     if recorded is None or not instances:
         known = {r.experiment for r in session.registry.records() if r.experiment not in (None, name)}
         raise UserError(f"EXP: {name}: no launch of it is on record{did_you_mean(name, known)}")
-    written = pinned(from_record(session, recorded, name), instances, _versions(session, instances, name))
+    written = pinned(
+        from_record(session.directory, recorded, name), instances, _versions(session.cloud, instances, name)
+    )
     pack = load_pack(session.directory, recorded, name)
     return RunSpec(written, recorded["from"], {REPRODUCES: name}, pack, recorded_of=name), len(instances)
 
@@ -57,12 +60,12 @@ def pinned(
     }
 
 
-def _versions(session: Session, instances: Sequence[Mapping[str, Any]], name: str) -> dict[str, str]:
+def _versions(cloud: Cloud, instances: Sequence[Mapping[str, Any]], name: str) -> dict[str, str]:
     """Return the version of each dataset on an instance, by device name. Raises UserError if one no longer exists."""
     first = instances[0]
     if not first["snapshots"]:
         return {}
-    there = {snapshot.id: snapshot.version for snapshot in list_snapshots(session.cloud, first["region"])}
+    there = {snapshot.id: snapshot.version for snapshot in list_snapshots(cloud, first["region"])}
     if gone := next((snapshot for snapshot in first["snapshots"].values() if snapshot not in there), None):
         raise UserError(
             f"{name}: ran on the data of {gone} in {first['region']}, which is gone; `make datasets` shows what is left"

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ec2lab.aws.cloud import Cloud
 from ec2lab.errors import UserError
 from ec2lab.instance_state import DOWN
 from ec2lab.launch.part import RegionUnavailable
 from ec2lab.launch.region_specs import RegionSpecs
 from ec2lab.launch.request import build_request, pool_of
 from ec2lab.launch.search import PlacementPreferences
+from ec2lab.registry.account_records import AccountRecords
 from ec2lab.registry.evidence import token_of
 from ec2lab.registry.history import History
 from ec2lab.registry.record import Record
@@ -51,9 +53,11 @@ def _hint(found: Sequence[Resource], experiment: str) -> str:
     return f"{f'`make start EXP={experiment}` starts it, ' if stopped else ''}`make teardown EXP={experiment}` ends it"
 
 
-def requests_of(session: Session, experiment: str, instances: Sequence[Resource]) -> dict[str, Mapping[str, Any]]:
+def requests_of(
+    records: AccountRecords, experiment: str, instances: Sequence[Resource]
+) -> dict[str, Mapping[str, Any]]:
     """Return, by instance id, the RunInstances request that created it."""
-    intents = History(session.records.current(experiment)).requests
+    intents = History(records.current(experiment)).requests
     return {m.id: intents[m.record].request or {} for m in instances if m.record and m.record in intents}
 
 
@@ -69,7 +73,7 @@ def is_wanted(intent: Record, preferences: PlacementPreferences, missing: int) -
     return placed and {"MinCount", "MaxCount"}.issubset(recorded) and 0 < recorded["MaxCount"] <= missing
 
 
-def same_request(session: Session, specs: RegionSpecs, intent: Record) -> dict[str, Any] | None:
+def same_request(cloud: Cloud, specs: RegionSpecs, intent: Record) -> dict[str, Any] | None:
     """Return the request of an intent, if the experiment would now make exactly the same; else None.
 
     It is built again, because the record has only a digest of the user data.
@@ -81,6 +85,6 @@ def same_request(session: Session, specs: RegionSpecs, intent: Record) -> dict[s
     except RegionUnavailable:
         return None
     request["TagSpecifications"] = recorded.get("TagSpecifications", [])
-    shape = session.cloud.ec2(region).meta.service_model.operation_model("RunInstances").input_shape
+    shape = cloud.ec2(region).meta.service_model.operation_model("RunInstances").input_shape
     same = redact({**request, "ClientToken": token_of(intent)}, shape) == recorded
     return request if same else None

@@ -16,13 +16,14 @@ from ec2lab.launch.resume import AlreadyRunning
 from ec2lab.launch.run_instances import RequestRejected
 from ec2lab.launch.wait_for_boot import NotReached
 from ec2lab.registry.record import FAILED, NOT_REACHED
+from ec2lab.registry.recorder import Recorder
 from ec2lab.registry.redaction import text_without_secrets
 from ec2lab.registry.state import DELETED, RESOLVED
 from ec2lab.session import Session
 
 
 @contextmanager
-def failure_recorded(session: Session) -> Iterator[None]:
+def failure_recorded(recorder: Recorder) -> Iterator[None]:
     """Record why a launch failed or was refused."""
     try:
         yield
@@ -31,7 +32,7 @@ def failure_recorded(session: Session) -> Iterator[None]:
     except (UserError, *AWS_ERRORS) as problem:
         note = NOT_REACHED if isinstance(problem, NotReached) else FAILED
         with suppress(UserError):  # report the launch's own error, not this one
-            session.recorder.annotate(**{note: text_without_secrets(_why(problem))})
+            recorder.annotate(**{note: text_without_secrets(_why(problem))})
         raise
 
 

@@ -19,6 +19,7 @@ from ec2lab.console import warn
 from ec2lab.errors import UserError
 from ec2lab.launch.gpus import cheapest_types
 from ec2lab.launch.search import placement_preferences
+from ec2lab.registry.account_records import AccountRecords
 from ec2lab.registry.history import History
 from ec2lab.runs.code_archive import CodeArchive, load_code, packed
 from ec2lab.session import Session
@@ -86,13 +87,13 @@ def definition(
         raise UserError(f"BASE: experiments/{name}.toml exists; leave BASE out, or give EXP another name")
     recorded = last_recorded_run(session, name, ever=again or not has_a_file)
     if not base and not has_a_file and recorded:
-        written = from_record(session, recorded, name)
+        written = from_record(session.directory, recorded, name)
         pack = load_pack(session.directory, recorded, name)
         return RunSpec(chosen(written, parameters or {}, name), recorded["from"], pack=pack, recorded_of=name)
     where = base or name
     written = written_experiment(session.directory, where)
     checked(written, Experiment, shown_as=f"experiments/{where}.toml")
-    if not parameters and not base and recorded and (again or _lives(session, name)):
+    if not parameters and not base and recorded and (again or _lives(session.records, name)):
         parameters = recorded["experiment"].get("parameters", {})
     trials = 1
     if first_of_matrix:
@@ -100,7 +101,7 @@ def definition(
         trials = math.prod(map(len, matrix.values()))
         parameters = {**{name: values[0] for name, values in matrix.items()}, **(parameters or {})}
     spec = RunSpec(chosen(written, parameters or {}, f"experiments/{where}.toml"), where, trials=trials)
-    launched = recorded if again or (recorded and _lives(session, name)) else None
+    launched = recorded if again or (recorded and _lives(session.records, name)) else None
     return with_gpu_types(session, spec, launched)
 
 
@@ -123,11 +124,11 @@ def with_gpu_types(session: Session, spec: RunSpec, launched: Mapping[str, Any] 
     return replace(spec, written={**rest, INSTANCE_TYPES: types}, more={**spec.more, GPU: requests})
 
 
-def from_record(session: Session, recorded: Mapping[str, Any], name: str) -> dict[str, Any]:
+def from_record(directory: Path, recorded: Mapping[str, Any], name: str) -> dict[str, Any]:
     """Return a recorded run's experiment as written. Raises UserError if its command cannot be found."""
     written = dict(recorded["experiment"])
     if digest := recorded.get(COMMAND_DIGEST):
-        written[COMMAND] = _command(session.directory, recorded["from"], digest, name)
+        written[COMMAND] = _command(directory, recorded["from"], digest, name)
     return written
 
 
@@ -175,6 +176,6 @@ def last_recorded_run(session: Session, name: str, *, ever: bool = False) -> Map
     return History(records).of(name).run
 
 
-def _lives(session: Session, name: str) -> bool:
-    known = session.records.state(name)
+def _lives(records: AccountRecords, name: str) -> bool:
+    known = records.state(name)
     return bool(known.live or known.unresolved)

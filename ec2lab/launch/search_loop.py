@@ -27,7 +27,7 @@ from ec2lab.launch.resume import is_wanted, requests_of, same_request
 from ec2lab.launch.rollback import Rollback
 from ec2lab.launch.run_instances import RequestRejected, Unclear, ask
 from ec2lab.launch.search import PlacementPreferences, Search, exhausted_event, placement_preferences
-from ec2lab.launch.side_by_side import SideBySide
+from ec2lab.launch.shared import SharedByLaunches
 from ec2lab.polling import pauses
 from ec2lab.registry.evidence import token_of
 from ec2lab.registry.record import Record, new_id
@@ -85,11 +85,11 @@ class SearchLoop:
         if intent.operation != "RunInstances" or not is_wanted(intent, self.preferences, self.instances.missing):
             return
         self.rollback.may_hold_something |= self.is_all_or_nothing
-        if not (request := same_request(self.session, self.specs, intent)):
+        if not (request := same_request(self.session.cloud, self.specs, intent)):
             return
         self.rollback.asked_before()
         region = str(intent.region)
-        ec2, limiter = self.session.cloud.ec2_no_retry(region), self.session.once(SideBySide).limiter(region)
+        ec2, limiter = self.session.cloud.ec2_no_retry(region), self.session.once(SharedByLaunches).limiter(region)
         # Either nothing was created, or AWS will show it later; the search continues in its own order.
         with suppress(RequestRejected, Unclear):
             ask(ec2, request, token_of(intent), limiter, renew=False)
@@ -101,7 +101,7 @@ class SearchLoop:
         self.rollback.may_hold_something = True
         for instance in left:
             self.emit(Resumed(experiment=self.name, instance=instance.id, region=instance.region))
-        requests = requests_of(self.session, self.name, left)
+        requests = requests_of(self.session.records, self.name, left)
         for region in sorted({instance.region for instance in left}):
             ids = {instance.id for instance in left if instance.region == region}
             request = next((requests[identity] for identity in sorted(ids) if identity in requests), {})
@@ -182,7 +182,7 @@ class SearchLoop:
         self.specs.warm_up(region for region in self.preferences.regions if region != pool.region)
         try:
             with self.rollback.asking():
-                made = ask(ec2, request, new_id(), self.session.once(SideBySide).limiter(pool.region))
+                made = ask(ec2, request, new_id(), self.session.once(SharedByLaunches).limiter(pool.region))
         except RequestRejected as no:
             self._refused(pool, no.refusal)
         except Unclear as lost:

@@ -199,7 +199,7 @@ def set_up(session: Session, name: str, experiment: Experiment, instances: Seque
     if not seconds:
         return SetUp(reaches)
     say = steps(emit, name)
-    if not login_name(session):
+    if not login_name(session.directory):
         say(f"the instances' set-up can't be looked at: {not_a_member(session)}")
         return SetUp(reaches)
     arrivals = [Arrival(session, name, reach, say) for reach in reaches]
@@ -222,7 +222,7 @@ def wait_for_logins(session: Session, name: str, instances: Sequence[Instance], 
     """Write the ssh configuration of instances that were started again, and wait until they accept a login."""
     reaches = write_ssh_files(session, name, instances)
     seconds = session.cloud.boot_timeout
-    if not seconds or not login_name(session):
+    if not seconds or not login_name(session.directory):
         return SetUp(reaches)
     tell_of_no_key(session, name, emit)
     say = steps(emit, name)
@@ -263,7 +263,7 @@ def _wait_ready(arrival: Arrival, experiment: Experiment, seconds: float, say: L
 def _create_remaining_accounts(session: Session, experiment: Experiment, host: Host, say: Log) -> None:
     """Create the accounts that did not fit into the user data."""
     members = load_members(session.directory)
-    if len(boot_members(members, login_name(session), experiment)) == len(members):
+    if len(boot_members(members, login_name(session.directory), experiment)) == len(members):
         return
     try:
         changed = HostAccounts(host, lambda _: None).apply(document(members, session.lab.accounts))

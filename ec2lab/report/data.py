@@ -163,7 +163,7 @@ def _out_of_reach() -> Cloud:
 def _live_on_record(session: Session, records: Sequence[Record], paid: Iterable[CostPeriod], now: datetime) -> Priced:
     known = holdings(records, session.resource_types)
     found = [resource for resource in known.live if resource.experiment]
-    found += [perhaps(session, intent) for intent in known.unresolved]
+    found += [perhaps(session.resource_types, intent) for intent in known.unresolved]
     found.sort(key=lambda resource: (resource.experiment or "", resource.resource_type, resource.id))
     charged = [charge for span in paid if (charge := span.charge(span.began, now, now))]
     return found, shared_out(charged, found)

@@ -12,7 +12,7 @@ from ec2lab.aws.region_queries import Key, Responses, awaited
 from ec2lab.aws.tags import EXPERIMENT, REGISTRY, from_aws
 from ec2lab.errors import UserError
 from ec2lab.registry.state import ResourceState
-from ec2lab.resource import Resource
+from ec2lab.resource import Resource, ResourceType
 from ec2lab.session import Session
 
 POLL = 0.5, 0.5
@@ -74,13 +74,15 @@ def _ours(
 def seen_by_id(session: Session, wanted: Iterable[Resource]) -> Responses[list[Resource]]:
     """Ask each region for things by their ids, whatever their tags say; what is gone is left out."""
     told = session.queries.run(_by_id(session, wanted))
-    return Responses({key: _there(session, {key: items}) for key, items in told.found.items()}, told.failures)
+    return Responses(
+        {key: _there(session.resource_types, {key: items}) for key, items in told.found.items()}, told.failures
+    )
 
 
 def shown_by_id(session: Session, wanted: Iterable[Resource]) -> list[Resource]:
     """Return what AWS has of things by their ids, and is not gone yet. Raises what the first call raises that fails."""
     asked = {key: session.threads.submit(query) for key, query in _by_id(session, wanted).items()}
-    return _there(session, awaited(asked))
+    return _there(session.resource_types, awaited(asked))
 
 
 def _by_id(session: Session, wanted: Iterable[Resource]) -> dict[Key, Callable[[], list[Mapping[str, Any]]]]:
@@ -93,12 +95,12 @@ def _by_id(session: Session, wanted: Iterable[Resource]) -> dict[Key, Callable[[
     }
 
 
-def _there(session: Session, told: Mapping[Key, list[Mapping[str, Any]]]) -> list[Resource]:
+def _there(resource_types: Mapping[str, ResourceType], told: Mapping[Key, list[Mapping[str, Any]]]) -> list[Resource]:
     return [
-        session.resource_types[resource_type].resource(item, region, from_aws(item.get("Tags")))
+        resource_types[resource_type].resource(item, region, from_aws(item.get("Tags")))
         for (region, resource_type), items in told.items()
         for item in items
-        if not session.resource_types[resource_type].is_deleted(item)
+        if not resource_types[resource_type].is_deleted(item)
     ]
 
 

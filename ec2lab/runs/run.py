@@ -11,8 +11,9 @@ from ec2lab.context import ContextThreadPool, working_on
 from ec2lab.errors import UserError
 from ec2lab.events import Log
 from ec2lab.hosts.call_failures import Unreachable
-from ec2lab.hosts.inventory import instances_of, login_name, running_hosts, ssh_files
+from ec2lab.hosts.inventory import instances_of, login_name, running_hosts
 from ec2lab.hosts.ssh import Host
+from ec2lab.hosts.ssh_config import SshConfig
 from ec2lab.instance_state import InstanceState, state_of
 from ec2lab.instances.taking_down import live_experiments
 from ec2lab.launch.run_spec import COMMAND_DIGEST
@@ -75,11 +76,11 @@ class Run:
 
         Raises UserError, Unreachable where ssh can't log in.
         """
-        if (self.bucket and not login_name(self.session)) or self.state() is not InstanceState.RUNNING:
+        if (self.bucket and not login_name(self.session.directory)) or self.state() is not InstanceState.RUNNING:
             return None
         if not self.session.cloud.boot_timeout and not self.bucket:
             raise UserError(f"{self.experiment}: the instances of the local cloud never boot, so no command runs there")
-        files = ssh_files(self.session)
+        files = SshConfig(self.session.directory)
         return next(
             host
             for host in running_hosts(self.session, self.experiment)
@@ -112,7 +113,7 @@ def last_run_in(session: Session, history: History, experiment: str) -> list[Run
     if COMMAND_DIGEST not in recorded:
         raise UserError(f"{experiment}: was launched without a command")
     address = written.get("artifact_uri", "")
-    names = ssh_files(session).names(experiment)
+    names = SshConfig(session.directory).names(experiment)
     return [
         Run(
             session, experiment, instance,
@@ -157,7 +158,7 @@ def wait_for_commands(session: Session, name: str, say: Log) -> Iterator[Waited]
 
     Each is put on record. One of which that can't be known keeps no other. Raises UserError where none is meant.
     """
-    names = live_experiments(session, name) if is_pattern(name) else [name]
+    names = live_experiments(session.records, name) if is_pattern(name) else [name]
     if not names:
         raise UserError(f"EXP: {name}: nothing that lives matches")
     with ContextThreadPool(AT_ONCE) as threads:

@@ -20,11 +20,11 @@ from ec2lab.config.models import Experiment
 from ec2lab.context import ContextThreadPool
 from ec2lab.errors import UserError
 from ec2lab.events import Emit, steps
-from ec2lab.hosts.inventory import login_name, ssh_files
+from ec2lab.hosts.inventory import login_name
 from ec2lab.hosts.login_check import not_a_member
 from ec2lab.hosts.program_packer import program
 from ec2lab.hosts.ssh import Host
-from ec2lab.hosts.ssh_config import SshTarget
+from ec2lab.hosts.ssh_config import SshConfig, SshTarget
 from ec2lab.launch.run_instances import Instance
 from ec2lab.runs.code_archive import CodeArchive
 from ec2lab.runs.command import DELIVERED, DIRECTORY, MODE, command_files, command_script
@@ -87,7 +87,7 @@ def check_ssh_access(session: Session, name: str, experiment: Experiment) -> Non
         raise UserError(
             f'lab.toml: ssh.boot_timeout: is "0s", and {name} waits for its {what}, which is brought over ssh'
         )
-    if session.cloud.boot_timeout and not login_name(session):
+    if session.cloud.boot_timeout and not login_name(session.directory):
         raise UserError(f"{name}: its {what} is brought over ssh, and {not_a_member(session)}")
 
 
@@ -102,7 +102,7 @@ def upload_code(session: Session, name: str, delivery: Delivery, reaches: Sequen
         return
     content = gzip.compress(delivery.pack.tar) if delivery.pack else b""
     environments = node_environments(name, delivery.instances)
-    config = ssh_files(session).config
+    config = SshConfig(session.directory).config
 
     def bring(reach: SshTarget) -> None:
         given = delivery.header(environments[reach.instance]) + content

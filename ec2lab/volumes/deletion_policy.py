@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ec2lab import clock
+from ec2lab.aws.cloud import Cloud
 from ec2lab.aws.tag_forms import SAVED, disposition_in
 from ec2lab.aws.tags import DELETION_POLICY, EXPERIMENT, device_in, from_aws, tag_specifications, to_aws
 from ec2lab.datasets.dataset import FILESYSTEM, LABEL, LAYOUT, SOURCE, UUID, DataSnapshot, tags_of
@@ -80,7 +81,7 @@ def apply_deletion_policies(session: Session, experiment: str, emit: Emit) -> Ma
     ending = _ending(session, experiment, unseen)
     for one in ending:
         if not one.is_snapshotted:
-            _retain(session, experiment, one, emit)
+            _retain(session.cloud, experiment, one, emit)
     saved = [one for one in ending if one.is_snapshotted]
     if any(one.attached for one in saved):
         _terminate_instances(session, experiment, emit, unseen)
@@ -127,9 +128,9 @@ def _ending(session: Session, experiment: str, unseen: Collection[str]) -> list[
     return found
 
 
-def _retain(session: Session, experiment: str, one: VolumeDisposition, emit: Emit) -> None:
+def _retain(cloud: Cloud, experiment: str, one: VolumeDisposition, emit: Emit) -> None:
     tags = marks(one.end, experiment, clock.now().date())
-    session.cloud.ec2(one.region).create_tags(Resources=[one.volume], Tags=to_aws(tags))  # type: ignore[arg-type]
+    cloud.ec2(one.region).create_tags(Resources=[one.volume], Tags=to_aws(tags))  # type: ignore[arg-type]
     emit(Step(experiment=experiment, message=f"{one.volume} ({one.region}) is retained"))
 
 

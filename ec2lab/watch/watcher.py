@@ -31,7 +31,7 @@ from ec2lab.events.watch import (
 )
 from ec2lab.instance_state import NO_REASON, InstanceState
 from ec2lab.instances.status import NOT_FOUND, NOT_VISIBLE_YET, seen_running
-from ec2lab.launch.side_by_side import SideBySide
+from ec2lab.launch.shared import SharedByLaunches
 from ec2lab.polling import growing
 from ec2lab.registry.history import ExperimentHistory, History, LaunchError
 from ec2lab.registry.record import EXITED, parse_time
@@ -156,7 +156,7 @@ class Watching:
         wanted = {
             r.id: r for r in known if r.resource_type == resource_type.name and r.id not in self._over
         } | self.instances
-        batcher = self.session.once(SideBySide).batcher
+        batcher = self.session.once(SharedByLaunches).batcher
         responses = self.session.queries.run({
             (region, resource_type.name): partial(batcher(region).describe, [instance.id for instance in some])
             for region, some in by_region(wanted.values())

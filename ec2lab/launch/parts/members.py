@@ -40,7 +40,7 @@ class Members(LaunchPart):
         no account, and takes over an existing home of a member's name, whoever owns it.
         """
         session = site.session
-        first = login_name(session) if session.cloud.boot_timeout else None
+        first = login_name(session.directory) if session.cloud.boot_timeout else None
         members = load_members(session.directory)
         accounts = document(members, session.lab.accounts, only=boot_members(members, first, site.experiment))
         drop_in, settings = sshd_drop_in()

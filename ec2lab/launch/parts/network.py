@@ -17,6 +17,7 @@ from ec2lab.aws.tags import SHARED, from_aws, tag_specifications
 from ec2lab.launch.part import LaunchContext, LaunchFragment, LaunchPart, Prerequisite, RegionUnavailable
 from ec2lab.launch.search import allowed_subnets
 from ec2lab.polling import wait_until
+from ec2lab.registry.base import Registry
 from ec2lab.registry.ownership import Marks
 from ec2lab.registry.record import Record, parse_time, person
 from ec2lab.resources.reconcile import note_shown
@@ -205,16 +206,16 @@ def _admit(session: Session, ec2: EC2Client, group: str, rule: Any) -> None:
         try:
             ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[rule])
         except ClientError as refusal:
-            if _code(refusal) != FULL or not _make_room(session, ec2, group):
+            if _code(refusal) != FULL or not _make_room(session.registry, ec2, group):
                 raise
         else:
             return
 
 
-def _make_room(session: Session, ec2: EC2Client, group: str) -> bool:
+def _make_room(registry: Registry, ec2: EC2Client, group: str) -> bool:
     """Remove the oldest rule that nobody uses; return False if there is none."""
     rules = ssh_cidrs(ec2.describe_security_groups(GroupIds=[group])["SecurityGroups"][0])
-    for network in stale(rules, session.registry.records())[:1]:
+    for network in stale(rules, registry.records())[:1]:
         with _unless("InvalidPermission.NotFound"):
             ec2.revoke_security_group_ingress(GroupId=group, IpPermissions=[_ssh(network, rules[network])])
         return True

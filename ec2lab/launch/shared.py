@@ -9,8 +9,8 @@ from ec2lab.aws.throttle import TokenBucket
 from ec2lab.session import Session
 
 
-class SideBySide:
-    """Made once for a session: `session.once(SideBySide)`."""
+class SharedByLaunches:
+    """Made once for a session: `session.once(SharedByLaunches)`."""
 
     def __init__(self, session: Session) -> None:
         self.preparing = Lock()
