@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @hookimpl
-def lab_kinds() -> list[ResourceType]:
+def lab_resource_types() -> list[ResourceType]:
     """Return the built-in kinds."""
     return [
         Instance(), Volume(), Snapshot(), PlacementGroup(), SecurityGroup(), KeyPair(), Address(),
@@ -35,9 +35,7 @@ def lab_kinds() -> list[ResourceType]:
 @hookimpl
 def lab_pricers() -> list[Pricer]:
     """Return what the built-in resource types cost, for commands that reckon with money."""
-    from ec2lab.costs.pricers.instance import AddressPricer, InstancePricer
-    from ec2lab.costs.pricers.snapshot import SnapshotPricer
-    from ec2lab.costs.pricers.volume import VolumePricer
+    from ec2lab.costs.pricers import AddressPricer, InstancePricer, SnapshotPricer, VolumePricer
 
     return [InstancePricer(), VolumePricer(), SnapshotPricer(), AddressPricer()]
 

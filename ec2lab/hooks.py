@@ -26,7 +26,7 @@ class Hooks:
     """What a plugin may add."""
 
     @hookspec
-    def lab_kinds(self) -> Iterable[ResourceType]:  # type: ignore[empty-body]
+    def lab_resource_types(self) -> Iterable[ResourceType]:  # type: ignore[empty-body]
         """Return resource types that the lab shall show, tag and tear down."""
 
     @hookspec

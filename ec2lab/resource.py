@@ -273,7 +273,7 @@ def as_text(moment: datetime | str | None) -> str:
 
 def resource_types(plugins: Plugins) -> dict[str, ResourceType]:
     """Return every resource type by its name, those that must be deleted first in front. Raises UserError."""
-    known = plugins.named("lab_kinds", ResourceType)
+    known = plugins.named("lab_resource_types", ResourceType)
     return {resource_type.name: resource_type for resource_type in topological_order(list(known.values()))}
 
 

@@ -27,8 +27,8 @@ from ec2lab.registry.account_records import AccountRecords
 from ec2lab.registry.backends import registry_backends
 from ec2lab.registry.base import NullRegistry, Registry, SetAside
 from ec2lab.registry.compaction import needed_records
+from ec2lab.registry.ownership import Tagger
 from ec2lab.registry.recorder import Recorder
-from ec2lab.registry.tagging import Tagger
 from ec2lab.resource import ResourceType, check_readable, resource_types
 
 T = TypeVar("T")

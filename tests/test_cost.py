@@ -321,7 +321,7 @@ class NatGatewayPrice(Pricer):
 
 
 @hookimpl
-def lab_kinds():
+def lab_resource_types():
     return [NatGateway()]
 
 

@@ -163,7 +163,7 @@ class LaunchFragment(ResourceType):
 
 
 @hookimpl
-def lab_kinds():
+def lab_resource_types():
     return [LaunchFragment()]
 '''
     (tmp_path / "plugins").mkdir()

@@ -120,8 +120,8 @@ def test_a_notifier_dropped_into_plugins_is_told_what_a_watch_sees(lab, cloud, w
         ("import no_such_module", "can't be loaded: ModuleNotFoundError"),
         ("raise SystemExit(3)", "can't be loaded: SystemExit: 3"),
         (HOOK + "def lab_kind(): return []", "unknown hook 'lab_kind'"),
-        (HOOK + "def lab_kinds(session): return []", "can't be loaded: PluginValidationError"),
-        (HOOK + "def lab_kinds(): return ['volume']", "lab_kinds: 'volume' is not a ResourceType"),
+        (HOOK + "def lab_resource_types(session): return []", "can't be loaded: PluginValidationError"),
+        (HOOK + "def lab_resource_types(): return ['volume']", "lab_resource_types: 'volume' is not a ResourceType"),
         (HOOK + "def lab_launch_parts(): return 1 / 0", "can't be loaded: ZeroDivisionError"),
     ],
 )
@@ -274,7 +274,10 @@ def test_what_a_plugin_prints_does_not_come_between_the_events(lab, cloud):
 @pytest.mark.parametrize(
     ("plugin", "said"),
     [
-        (KIND.replace('    tag_type = "launch-template"\n', ""), "lab_kinds: LaunchTemplate: tag_type is missing"),
+        (
+            KIND.replace('    tag_type = "launch-template"\n', ""),
+            "lab_resource_types: LaunchTemplate: tag_type is missing",
+        ),
         (KIND.replace('("instance",)', '"instance"'), "LaunchTemplate: deleted_after is 'instance', not a list of"),
         (PART.replace("order = 60", 'order = "last"'), "Motd: order is 'last', not a whole number"),
     ],

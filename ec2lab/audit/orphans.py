@@ -13,10 +13,10 @@ from ec2lab.errors import UserError
 from ec2lab.events import Emit
 from ec2lab.instance_state import UP, InstanceState
 from ec2lab.instances.teardown import delete_resources
+from ec2lab.registry.ownership import INVALID_TAG_CHARS
 from ec2lab.registry.record import person
 from ec2lab.registry.recorder import Recorder
 from ec2lab.registry.state import DELETED, DISCOVERED, as_annotation
-from ec2lab.registry.tagging import INVALID_TAG_CHARS
 from ec2lab.resource import Resource
 from ec2lab.session import Session
 

@@ -1,14 +1,25 @@
-"""The regions that the account may use, and what of the lab's is in one, for calls that are tried on it."""
+"""What a region has and allows, each fact requested separately: an error of one hides no other."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from typing import Any
 
-from ec2lab.aws.errors import AWS_ERRORS
-from ec2lab.aws.tags import REGISTRY, from_aws
+from botocore.exceptions import ClientError
+
+from ec2lab.aws.errors import AWS_ERRORS, reason
+from ec2lab.aws.tag_forms import MalformedTag, malformed
+from ec2lab.aws.tags import REGISTRY, RETAINED, SHARED, from_aws
+from ec2lab.config.image import SSM, Image, ImageByName, ImageByParameter, ImageByRegion
+from ec2lab.datasets.dataset import DataSnapshot, data_registries, list_snapshots, usable
 from ec2lab.doctor.context import DoctorContext
 from ec2lab.errors import UserError
+from ec2lab.launch.gpus import cheapest_types
+from ec2lab.launch.quotas import quotas, read_quotas, vcpus_in_use, virtual_cpus
+from ec2lab.launch.region_specs import zones_by_instance_type
+from ec2lab.registry.ownership import Marks
+from ec2lab.volumes.retention import Retention
 
 CLOSED = "not-opted-in"
 
@@ -76,3 +87,159 @@ def sample_resource_ids(lab: DoctorContext, region: str) -> Mapping[str, str]:
         if ours:
             own[resource_type.name] = resource_type.id_in(ours[0])
     return own
+
+
+IMAGE = "aws:ec2:image"
+"""The data type of an SSM parameter that EC2 accepts as an image."""
+OF_A_LAB = [{"Name": "tag-key", "Values": ["lab:*"]}]
+EXISTING_STATES = ["creating", "available", "in-use", "error"]
+"""The states in which a volume is billed."""
+
+
+def types_of(lab: DoctorContext, name: str) -> Sequence[str]:
+    """Return the instance types of an experiment, which may ask for GPUs instead. Raises UserError."""
+    experiment = lab.experiments[name]
+    if not experiment.gpu:
+        return experiment.instance_types
+    where = f"experiments/{name}.toml: gpu"
+    return cheapest_types(lab.opened, lab.regions_of(name), experiment.gpu, experiment.markets, where)
+
+
+def begin_types(lab: DoctorContext) -> None:
+    """Begin to look up which types experiments ask for, before facts that need them."""
+    for name in lab.experiments:
+        lab.begin(types_of, name)
+
+
+def known_types(lab: DoctorContext, name: str) -> Sequence[str]:
+    """Return the same; none where nothing has the GPUs, which another finding says."""
+    try:
+        return lab.begin(types_of, name).result()
+    except (UserError, *AWS_ERRORS):
+        return ()
+
+
+def required_types(lab: DoctorContext) -> list[str]:
+    """Return the instance types of all experiments."""
+    return list(dict.fromkeys(one for name in lab.experiments for one in known_types(lab, name)))
+
+
+def offered(lab: DoctorContext, region: str) -> Mapping[str, Sequence[str]]:
+    """Return the zones that offer each of those types."""
+    require_enabled(lab, region)
+    return zones_by_instance_type(lab.opened.cloud.ec2(region), required_types(lab)) if lab.experiments else {}
+
+
+def data_sets(lab: DoctorContext, region: str) -> list[DataSnapshot]:
+    """Return a region's datasets that the lab uses."""
+    require_enabled(lab, region)
+    return usable(list_snapshots(lab.opened.cloud, region), data_registries(lab.opened))
+
+
+def quota_values(lab: DoctorContext, region: str) -> tuple[Mapping[str, float], str]:
+    """Return the account's quotas by name, or AWS's reason why not."""
+    require_enabled(lab, region)
+    try:
+        return read_quotas(lab.opened.cloud, region), "Service Quotas lists none of EC2's"
+    except AWS_ERRORS as problem:
+        return {}, reason(problem)
+
+
+def cpus(lab: DoctorContext, region: str) -> Mapping[str, int]:
+    """Return the vCPUs of the types in experiments."""
+    require_enabled(lab, region)
+    return virtual_cpus(lab.opened.cloud, region, required_types(lab)) if lab.experiments else {}
+
+
+def in_use(lab: DoctorContext, region: str) -> Mapping[str, float]:
+    """Return the vCPUs running now, by quota, whoever's they are."""
+    require_enabled(lab, region)
+    cloud = lab.opened.cloud
+    return vcpus_in_use(cloud, region, quotas(cloud, region))
+
+
+def network_problems(lab: DoctorContext, region: str) -> str:
+    """Return problems of the network for instances: the configured subnets, or the default VPC."""
+    require_enabled(lab, region)
+    ec2, named = lab.opened.cloud.ec2(region), lab.subnets_in(region)
+    if not named:
+        default = ec2.describe_subnets(Filters=[{"Name": "default-for-az", "Values": ["true"]}])["Subnets"]
+        return "" if default else "there is no default VPC with subnets"
+    try:
+        found = ec2.describe_subnets(SubnetIds=named)["Subnets"]
+    except ClientError as refusal:
+        if not refusal.response["Error"]["Code"].startswith("InvalidSubnet"):
+            raise
+        return str(refusal.response["Error"]["Message"])
+    vpcs = sorted({subnet["VpcId"] for subnet in found})
+    return f"the subnets are in several VPCs: {', '.join(vpcs)}" if len(vpcs) > 1 else ""
+
+
+def missing_images(lab: DoctorContext, region: str) -> list[str]:
+    """Return the images of the lab and its experiments that a region lacks."""
+    require_enabled(lab, region)
+    images = {str(image): image for image in (lab.lab.image, *(one.image for one in lab.experiments.values())) if image}
+    return [lack for image in images.values() for lack in _lack(lab, region, image)]
+
+
+def _lack(lab: DoctorContext, region: str, image: Image) -> Iterator[str]:
+    cloud = lab.opened.cloud
+    match image:
+        case ImageByParameter(parameter=parameter):
+            name = parameter.removeprefix(SSM)
+            found = cloud.client("ssm", region).get_parameters(Names=[name])
+            if found["InvalidParameters"]:
+                yield name
+            for one in found["Parameters"]:
+                if (resource_type := one.get("DataType", "text")) != IMAGE:
+                    yield f"by {name}: its data type is {resource_type}, and EC2 takes {IMAGE} alone"
+        case ImageByRegion(ids=ids):
+            if region not in ids:
+                yield "one with an id for it"
+            elif not cloud.ec2(region).describe_images(
+                Filters=[{"Name": "image-id", "Values": [ids[region]]}, {"Name": "state", "Values": ["available"]}]
+            )["Images"]:
+                yield ids[region]
+        case ImageByName(owner=owner, name=pattern):
+            wanted = [{"Name": "name", "Values": [pattern]}, {"Name": "state", "Values": ["available"]}]
+            if not cloud.ec2(region).describe_images(Owners=[owner], Filters=wanted)["Images"]:  # type: ignore[arg-type]
+                yield f"{owner}'s {pattern!r}"
+
+
+def shared_groups(lab: DoctorContext, region: str) -> list[Mapping[str, Any]]:
+    """Return the lab's own security groups."""
+    require_enabled(lab, region)
+    filters: Any = [{"Name": f"tag:{SHARED}", "Values": [lab.lab.name]}]
+    found: Any = lab.opened.cloud.ec2(region).describe_security_groups(Filters=filters)["SecurityGroups"]
+    return [group for group in found if Marks.read(from_aws(group.get("Tags")))]
+
+
+def retained_volumes(lab: DoctorContext, region: str) -> Mapping[str, Retention]:
+    """Return the retention of volumes that teardowns retained, by id."""
+    require_enabled(lab, region)
+    filters: Any = [{"Name": "tag-key", "Values": [RETAINED]}, {"Name": "status", "Values": EXISTING_STATES}]
+    found = lab.opened.resource_types["volume"].find(lab.opened.cloud, region, filters)
+    return {volume["VolumeId"]: Retention.read(from_aws(volume["Tags"])) for volume in found}
+
+
+def malformed_tags(lab: DoctorContext, region: str) -> Mapping[str, Sequence[MalformedTag]]:
+    """Return the lab's malformed tags, by resource id."""
+    require_enabled(lab, region)
+    resource_types = [lab.opened.resource_types[name] for name in ("instance", "volume", "snapshot")]
+    found = (
+        (resource_type, one)
+        for resource_type in resource_types
+        for one in resource_type.find(lab.opened.cloud, region, OF_A_LAB)
+    )
+    told = {
+        resource_type.id_in(one): malformed(one.get("Tags"))
+        for resource_type, one in found
+        if not resource_type.is_deleted(one)
+    }
+    return {identity: tags for identity, tags in told.items() if tags}
+
+
+def caller_address(lab: DoctorContext) -> str:
+    """Return this computer's public address as a network."""
+    lab.require_aws()
+    return lab.opened.cloud.caller_address()

@@ -8,7 +8,12 @@ from functools import partial
 from math import prod
 
 from ec2lab import clock
-from ec2lab.account.region_facts import (
+from ec2lab.capacity_pools import Pool
+from ec2lab.config.models import Experiment
+from ec2lab.doctor.check import Check, Probe, Requirement
+from ec2lab.doctor.context import DoctorContext
+from ec2lab.doctor.regions import (
+    CLOSED,
     begin_types,
     cpus,
     in_use,
@@ -17,14 +22,10 @@ from ec2lab.account.region_facts import (
     missing_images,
     network_problems,
     offered,
+    opt_in_states,
     quota_values,
     types_of,
 )
-from ec2lab.capacity_pools import Pool
-from ec2lab.config.models import Experiment
-from ec2lab.doctor.check import Check, Probe, Requirement
-from ec2lab.doctor.context import DoctorContext
-from ec2lab.doctor.regions import CLOSED, opt_in_states
 from ec2lab.doctor.runner import collect
 from ec2lab.findings import Diagnosis, Finding, Severity
 from ec2lab.launch.quotas import quota_of

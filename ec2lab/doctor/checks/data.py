@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 
 from ec2lab import clock
-from ec2lab.account.region_facts import data_sets, retained_volumes
 from ec2lab.config.volume import Data
 from ec2lab.datasets.dataset import DataSnapshot, chosen
 from ec2lab.doctor.check import Check, Probe, Requirement
 from ec2lab.doctor.context import DoctorContext
+from ec2lab.doctor.regions import data_sets, retained_volumes
 from ec2lab.doctor.runner import collect
 from ec2lab.findings import Diagnosis, Finding, Severity
 from ec2lab.launch.part import RegionUnavailable

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from functools import partial
 
-from ec2lab.account.region_facts import begin_types, known_types
 from ec2lab.aws.authorization import DryRuns, dry_runs, in_words
 from ec2lab.aws.error_codes import ApiError
 from ec2lab.aws.region_queries import NoResponse
@@ -24,7 +23,7 @@ from ec2lab.doctor.policy_simulation import (
     statements,
     together,
 )
-from ec2lab.doctor.regions import require_enabled, sample_resource_ids, zone_in
+from ec2lab.doctor.regions import begin_types, known_types, require_enabled, sample_resource_ids, zone_in
 from ec2lab.errors import UserError
 from ec2lab.findings import Diagnosis, Finding, Severity
 from ec2lab.launch.part import LaunchContext, launch_parts, total

@@ -13,11 +13,10 @@ from pathlib import Path
 from shlex import quote
 from typing import Literal
 
-from ec2lab.account.region_facts import caller_address, shared_groups
 from ec2lab.config.public_key import fingerprint
 from ec2lab.doctor.check import Check, Probe, Requirement
 from ec2lab.doctor.context import DoctorContext
-from ec2lab.doctor.regions import sample_resource_ids
+from ec2lab.doctor.regions import caller_address, sample_resource_ids, shared_groups
 from ec2lab.doctor.runner import collect
 from ec2lab.files import exists
 from ec2lab.findings import Diagnosis, Finding, Severity

@@ -1,1 +1,0 @@
-"""What each built-in resource type costs."""
