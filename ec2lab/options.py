@@ -17,6 +17,7 @@ from ec2lab.validators import (
     experiment_or_glob,
     leaving_member,
     member_name,
+    new_version,
     one_experiment,
     optional_experiment,
     volume_id,
@@ -47,6 +48,12 @@ BaseExperiment = Annotated[
     typer.Option("--base", envvar="BASE", callback=optional_experiment, help="Launch a variation of this experiment."),
 ]
 Parameters = Annotated[str, typer.Option("--params", envvar="PARAMS", help='Parameters: "lr=0.1 seed=3".')]
+NewVersion = Annotated[
+    str,
+    typer.Option(
+        "--version", envvar="VERSION", callback=new_version, help="Name of the version. Default: the next number."
+    ),
+]
 Version = Annotated[str, typer.Option("--version", envvar="VERSION", help="Version. Default: the newest.")]
 Regions = Annotated[str, typer.Option("--regions", envvar="REGIONS", help="Regions, separated by spaces.")]
 HostName = Annotated[

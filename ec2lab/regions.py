@@ -50,8 +50,8 @@ def region_of_zone(zone: str) -> str | None:
 
 def no_region(name: str) -> str:
     """Return what is wrong with a name that is none of a region's."""
-    meant = did_you_mean(name, sorted(regions())) or ' (try "us-east-1")'
-    return f"{name!r} is not a region that botocore {version('botocore')} knows{meant}"
+    unheard_of = f' that botocore {version("botocore")} knows (try "us-east-1")'
+    return f"{name!r} is not a region{did_you_mean(name, sorted(regions())) or unheard_of}"
 
 
 def region_names(text: str) -> list[str]:

@@ -20,8 +20,12 @@ def experiment_name(name: str) -> str:
     """Return `name` if an experiment may be called so. Raises UserError."""
     if not name:
         raise UserError(f"EXP: which experiment? ({_experiments_here()})")
-    if not re.fullmatch(NAME, name):
-        raise UserError(f"EXP: {name!r} is not {NAME_HELP}")
+    return _expect_name("EXP", name)
+
+
+def _expect_name(variable: str, name: str) -> str:
+    if name and not re.fullmatch(NAME, name):
+        raise UserError(f"{variable}: {name!r} is not {NAME_HELP}")
     return name
 
 
@@ -48,9 +52,12 @@ def any_experiments(name: str) -> str:
 
 def optional_experiment(name: str) -> str:
     """Return `name` if an experiment may be called so, or if there is none. Raises UserError."""
-    if name and not re.fullmatch(NAME, name):
-        raise UserError(f"BASE: {name!r} is not {NAME_HELP}")
-    return name
+    return _expect_name("BASE", name)
+
+
+def new_experiment(name: str) -> str:
+    """Return `name` if an experiment may be called so, or if there is none. Raises UserError."""
+    return _expect_name("NEW_EXP", name)
 
 
 def one_experiment(name: str) -> str:
@@ -60,9 +67,14 @@ def one_experiment(name: str) -> str:
 
 def dataset_name(name: str) -> str:
     """Return `name` if a dataset may be called so, or if there is none. Raises UserError."""
-    if name and not re.fullmatch(NAME, name):
-        raise UserError(f"DATASET: {name!r} is not {NAME_HELP}")
-    return name
+    return _expect_name("DATASET", name)
+
+
+def new_version(version: str) -> str:
+    """Return the name of a new version of a dataset, or nothing. Raises UserError."""
+    if version and not re.fullmatch(r"\S{1,64}", version):
+        raise UserError(f"VERSION: {version!r} is not a version (no spaces, at most 64 characters)")
+    return version
 
 
 def member_name(name: str) -> str:

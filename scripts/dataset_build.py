@@ -9,7 +9,7 @@ import typer
 
 from ec2lab.console import Console, run
 from ec2lab.errors import UserError
-from ec2lab.options import FILE, AsJson, DatasetName, script
+from ec2lab.options import FILE, AsJson, DatasetName, NewVersion, script
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,9 +23,6 @@ From = Annotated[
 ]
 Size = Annotated[
     str, typer.Option("--size", envvar="SIZE", help="Volume size: 500G, 2T. Default (not for s3://): what fits.")
-]
-NewVersion = Annotated[
-    str, typer.Option("--version", envvar="VERSION", help="Name of the version. Default: the next number.")
 ]
 Regions = Annotated[
     str,

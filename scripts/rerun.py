@@ -9,9 +9,12 @@ import typer
 from ec2lab.console import Console, run
 from ec2lab.errors import UserError
 from ec2lab.options import AsJson, ExperimentName, script
+from ec2lab.validators import new_experiment
 
 app = script(__doc__)
-NewName = Annotated[str, typer.Option("--new-exp", envvar="NEW_EXP", help="Name of the new experiment: foo-again.")]
+NewName = Annotated[
+    str, typer.Option("--new-exp", envvar="NEW_EXP", callback=new_experiment, help="Its name: foo-again.")
+]
 
 
 @app.command()
@@ -26,12 +29,11 @@ def relaunch(exp: ExperimentName = "", new: NewName = "", as_json: AsJson = Fals
     from ec2lab.launch.launcher import launch_experiment
     from ec2lab.launch.reproduce import reproduce_last_run
     from ec2lab.session import locked_session
-    from ec2lab.validators import experiment_name
     from ec2lab.watch.destinations import notifying
 
     if not new:
         raise UserError(f"NEW_EXP: what shall it be called? (NEW_EXP={exp}-again)")
-    with locked_session(experiment_name(new), "rerun") as session:
+    with locked_session(new, "rerun") as session:
         defined, count = reproduce_last_run(session, exp, new)
         with notifying(session, Console(as_json=as_json).emit) as emit:
             launch_experiment(session, new, defined.experiment, emit, count, count, defined)

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from ec2lab.console import Console, run
 from ec2lab.errors import UserError
-from ec2lab.options import AsJson, DatasetName, HostName, MountPoint, OptionalExperiment, VolumeId, script
+from ec2lab.options import AsJson, DatasetName, HostName, MountPoint, NewVersion, OptionalExperiment, VolumeId, script
 
 if TYPE_CHECKING:
     from ec2lab.aws.error_codes import ApiError
 
 app = script(__doc__)
-NewVersion = Annotated[
-    str, typer.Option("--version", envvar="VERSION", help="Name of the version. Default: the next number.")
-]
 
 
 @app.command()

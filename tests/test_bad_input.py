@@ -1,12 +1,16 @@
 """Bad input is one clear line, a non-zero exit, and nothing made in AWS."""
 
+import importlib
 import os
 import resource
 import subprocess
 import sys
 
 import pytest
+from typer.main import get_command
+from typer.testing import CliRunner
 
+from ec2lab.errors import UserError
 from tests.lab_directory import REPOSITORY
 from tests.live_resources import living_in
 
@@ -263,6 +267,44 @@ def test_a_value_of_the_wrong_type_is_one_line_and_wrong_usage(lab, script, vari
     ended = lab.run(script, **variables)
     assert ended.code == 2
     assert ended.error.startswith(line)
+
+
+def options():
+    """Every option of every script."""
+    for path in sorted((REPOSITORY / "scripts").glob("*.py")):
+        if "app = script(" in path.read_text():
+            app = importlib.import_module(f"scripts.{path.stem}").app
+            yield from ((path.stem, app, option) for option in get_command(app).params if option.envvar)
+
+
+def test_no_option_of_any_script_answers_a_wrong_value_with_usage(monkeypatch, tmp_path):
+    """Only the options are read: nothing here is a lab, so what comes after them fails, in one line as well."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    tried = 0
+    for script, app, option in options():
+        for value in ("perhaps", "-1", "1.5", "a b;$(x)", "\x1b[2J", "x" * 3000):
+            ended = CliRunner().invoke(app, env={option.envvar: value})
+            where = f"{script} {option.envvar}={value[:20]!r}: {ended.output}{ended.exception!r}"
+            assert isinstance(ended.exception, UserError) or ended.exit_code == 0, where
+            assert "\n" not in str(ended.exception), where
+            assert "Usage" not in ended.output, where
+            tried += 1
+    assert tried > 600
+
+
+def test_a_region_that_does_not_exist_is_named_with_the_one_that_is_meant(lab):
+    taking = {script for script, _, option in options() if option.envvar == "REGIONS"}
+    assert len(taking) >= 9
+    for script in sorted(taking):
+        ended = lab.run(script, REGIONS="us-wset-2", DATASET="speech", SOURCE="./experiments", KEEP_LAST="2")
+        said = "error: REGIONS: 'us-wset-2' is not a region (did you mean \"us-west-2\"?)"
+        assert (ended.code, ended.error) == (1, said), script
+    for script, variable in (("registry_push", "DEST"), ("registry_pull", "SOURCE"), ("status", "REGISTRY")):
+        address = "dynamodb://us-wset-2/lab"
+        assert 'did you mean "us-west-2"' in lab.run(script, **{variable: address}).error
+    lab.write("lab.toml", 'regions = ["us-wset-2"]\n')
+    assert 'did you mean "us-west-2"' in lab.run("status").error
 
 
 def test_a_toml_error_shows_the_line_and_a_caret_and_says_that_quotes_are_missing(lab):

@@ -204,7 +204,7 @@ def test_regions_zones_and_partitions_are_those_that_botocore_knows(tmp_path):
 
 
 def test_a_misspelt_region_is_answered_with_the_nearest(tmp_path):
-    assert complaint(tmp_path, "lab", 'regions = ["us-wset-2"]').endswith('knows (did you mean "us-west-2"?)')
+    assert complaint(tmp_path, "lab", 'regions = ["us-wset-2"]').endswith('is not a region (did you mean "us-west-2"?)')
 
 
 @given(st.text(max_size=60))

@@ -210,7 +210,7 @@ def test_an_item_of_a_newer_version_is_named_and_nothing_is_guessed(opened, clou
 @pytest.mark.parametrize(
     ("address", "said"),
     [
-        ("dynamodb://us-wset-2/lab", r"'us-wset-2' is not a region .* .did you mean \"us-west-2\""),
+        ("dynamodb://us-wset-2/lab", r"'us-wset-2' is not a region .did you mean \"us-west-2\""),
         ("dynamodb://us-east-1/", "is no address of a table"),
         ("dynamodb://us-east-1/a b", "is no address of a table"),
         ("dynamodb://us-east-1/lab?leas=1m", "is no address of a table"),
