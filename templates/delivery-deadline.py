@@ -22,8 +22,8 @@ def main() -> None:
     draft = STATE / "ended.new"
     draft.write_text(f"{json.dumps(told)}\n")
     draft.replace(ended)
-    delivered.touch()
-    print(f"ec2-lab: {WHY}", flush=True)
+    delivered.write_text(WHY)  # what a later launch is told in place of the name of its run
+    print(f"ec2-lab: PROBLEM: {WHY}", flush=True)
 
 
 if __name__ == "__main__":

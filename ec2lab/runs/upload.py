@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -34,6 +35,13 @@ from ec2lab.session import Session
 
 LONGEST_DELIVERY = 3600.0
 """Seconds that code may take, over a slow line."""
+
+
+BEGUN_OTHERWISE = "its command has begun already, with other code, parameters or another command"
+
+
+class DeliveryTooLate(UserError):
+    """The command has begun or never will: another delivery would change nothing."""
 
 
 @dataclass(frozen=True)
@@ -108,15 +116,16 @@ def upload_code(session: Session, name: str, delivery: Delivery, reaches: Sequen
         given = delivery.header(environments[reach.instance]) + content
         host = Host(reach.name, config, timeout=session.lab.ssh.login_timeout)
         printed = host.run_as_root(program("install-code.py"), given=given, within=LONGEST_DELIVERY)
-        if printed.strip().splitlines()[-1:] != [delivery.run]:
-            raise UserError(
-                f"{reach.name}: its command has begun already, with other code, parameters or another command; "
-                f"`make teardown EXP={name}`, and launch again"
-            )
+        there = next(reversed(printed.strip().splitlines()), "")
+        if there != delivery.run:
+            what = BEGUN_OTHERWISE if re.fullmatch(r"[0-9a-f]{64}|", there) else there
+            raise DeliveryTooLate(f"{reach.name}: {what}; `make teardown EXP={name}`, and launch again")
 
     say(f"bringing {delivery} to {', '.join(r.name for r in reaches)}")
     with ContextThreadPool(max(len(reaches), 1)) as bringing:
         try:
             list(bringing.map(bring, reaches))
+        except DeliveryTooLate:
+            raise
         except UserError as problem:
             raise UserError(f"{problem}; `make launch EXP={name}` once more goes on from here") from problem

@@ -157,13 +157,18 @@ def test_ctrl_c_ends_a_launch_that_waits_for_a_host(there, cloud):
 def test_a_command_that_has_begun_keeps_its_code(there, cloud):
     lab, host = there
     host.write("/run/state", "active\n")
-    host.write("/var/lib/ec2-lab/instance/delivered", "another")
+    host.write("/var/lib/ec2-lab/instance/delivered", 64 * "0")
     process = launching(lab, cloud, host)
     _, err = process.communicate(timeout=90)
     assert process.returncode == 1
     assert "train: its command has begun already, with other code, parameters or another command; `make tear" in err
+    assert "goes on from here" not in err
     assert begins(host) == 0
     assert not host.path("/home/experiment/code").exists()
+    never = "the command never began: its secrets were not delivered within an hour of the boot"
+    host.write("/var/lib/ec2-lab/instance/delivered", never)
+    again = lab.run("launch", EXP="train", **lab.variables)
+    assert again.error == f"error: train: {never}; `make teardown EXP=train`, and launch again"
 
 
 def test_code_that_did_not_arrive_whole_begins_nothing(there, cloud):

@@ -104,7 +104,7 @@ def test_secrets_of_every_source_reach_the_command_and_are_to_be_found_nowhere_e
     left = systemd.run("ls", "-A", "/run/ec2-lab").stdout
     assert "secrets" not in left, "nothing needs the files any more"
     needles = [needle for value in PLANTED.values() for needle in forms(value)]
-    arguments = systemd.run("sh", "-c", "cat /proc/[0-9]*/cmdline").stdout + host.path("/var/seen").read_text()
+    arguments = systemd.run("sh", "-c", "cat /proc/[0-9]*/cmdline; true").stdout + host.path("/var/seen").read_text()
     host.write("/root/needles", "\n".join(needles))
     assert systemd.run(*SEARCH.split(), "/root/needles", "{}", "+", check=False).stdout == "", "in no file there"
     host.write("/root/found", needles[-1])
@@ -132,6 +132,8 @@ def test_secrets_of_every_source_reach_the_command_and_are_to_be_found_nowhere_e
     assert told["exit_code"] == 1
     assert told["why"].startswith("the command never began: secrets: HF_TOKEN (env:HUB): lost, because the instance r")
     assert "DB_PASSWORD (ssm:/speech/db): ParameterNotFound in us-east-1" in told["why"]
+    waited = lab.run("wait", EXP="train", **lab.variables)
+    assert (waited.code, told["why"] in waited.out) == (1, True), waited.out + waited.err
 
 
 def forms(value):
