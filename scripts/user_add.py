@@ -34,7 +34,8 @@ def user_add(
     """
     from ec2lab.config.lab_files import load_members
     from ec2lab.events.lab import HostUpdated
-    from ec2lab.hosts.accounts import HostAccounts, change_printer, document, with_initial_password
+    from ec2lab.hosts.accounts import HostAccounts, change_printer
+    from ec2lab.hosts.accounts_document import document, with_initial_password
     from ec2lab.hosts.inventory import parse_hosts
     from ec2lab.session import open_session
 

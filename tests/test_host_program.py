@@ -7,7 +7,7 @@ import tokenize
 import pytest
 
 from ec2lab.hosts import program_packer as host_program
-from ec2lab.hosts.accounts import OVER_SSH
+from ec2lab.hosts.accounts_document import OVER_SSH
 from ec2lab.hosts.program_packer import program, sent, sshd_drop_in
 from ec2lab.templates import USER_DATA_LIMIT, user_data
 

@@ -14,7 +14,8 @@ from ec2lab.config.models import Experiment
 from ec2lab.context import ContextThreadPool
 from ec2lab.errors import UserError
 from ec2lab.events import Emit, Log, Step, steps
-from ec2lab.hosts.accounts import HostAccounts, boot_members, document
+from ec2lab.hosts.accounts import HostAccounts
+from ec2lab.hosts.accounts_document import boot_members, document
 from ec2lab.hosts.call_failures import Failed, NotOurShell, Unreachable
 from ec2lab.hosts.host_keys import Pinning, console_output
 from ec2lab.hosts.inventory import login_name, write_ssh_files

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from ec2lab.config.public_key import public_key
-from ec2lab.hosts.accounts import OVER_SSH, Account, AccountsDocument
+from ec2lab.hosts.accounts_document import OVER_SSH, Account, AccountsDocument
 from ec2lab.hosts.program_packer import sent
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from ec2lab.errors import UserError
 from ec2lab.hosts import ssh, ssh_call
-from ec2lab.hosts.accounts import Account, AccountsDocument, HostAccounts
+from ec2lab.hosts.accounts import HostAccounts
+from ec2lab.hosts.accounts_document import Account, AccountsDocument
 from ec2lab.hosts.call_failures import Failed, NotOurShell, Unreachable
 from ec2lab.hosts.ssh import Host as Way
 from tests.hosts.host import QUICK, SSHD_LOG, Host

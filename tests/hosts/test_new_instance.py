@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from ec2lab.hosts.accounts import DOCUMENT, OVER_SSH
+from ec2lab.hosts.accounts_document import DOCUMENT, OVER_SSH
 from ec2lab.hosts.program_packer import sent, unit
 from ec2lab.launch.parts.base_instance import UNIT, base_cloud_init
 from ec2lab.launch.parts.members import ONCE

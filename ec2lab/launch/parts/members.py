@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ec2lab.config.lab_files import load_members
-from ec2lab.hosts.accounts import DOCUMENT, OVER_SSH, PROGRAM, boot_members, document
+from ec2lab.hosts.accounts_document import DOCUMENT, OVER_SSH, PROGRAM, boot_members, document
 from ec2lab.hosts.inventory import login_name
 from ec2lab.hosts.program_packer import sent, sshd_drop_in
 from ec2lab.launch.part import LaunchContext, LaunchFragment, LaunchPart
