@@ -79,7 +79,7 @@ def test_each_malformed_record_is_named_by_its_line_and_all_others_count(lab):
     assert named[0].startswith(f"warning: {lab.registry}: line 3: should be a valid dictionary: 5 (set aside")
     assert named[-1] == f"warning: {len(MALFORMED) - 3} more records were set aside; `make doctor` names them"
     seen = [event for event in lab.run("doctor", JSON="1").events if event.get("finding") == "record-malformed"]
-    assert [event["message"].partition(": is no record")[0] for event in seen] == [
+    assert [event["message"].partition(": is not a valid record")[0] for event in seen] == [
         f"{lab.registry}: line {line}" for line in range(3, 3 + len(MALFORMED))
     ]
     assert lab.registry.read_bytes().startswith(before.removesuffix(b"\n]\n"))
