@@ -21,11 +21,11 @@ import pluggy
 import typer
 
 from ec2lab.errors import PluginFailed, UserError
+from ec2lab.hooks import PROJECT, Hooks
 from ec2lab.outlet import PLUGIN_AT_WORK
 from ec2lab.plugin_guard import Guard, guarded
 from ec2lab.printable import shortened
 
-PROJECT = "ec2_lab"
 BUILT_IN = Path(__file__).parents[0] / "builtin.py"
 BUILT_IN_NAME = f"{BUILT_IN.parent.name}/{BUILT_IN.name}"
 
@@ -40,8 +40,6 @@ class Plugins:
 
         Raises UserError.
         """
-        from ec2lab.hooks import Hooks
-
         self._manager = pluggy.PluginManager(PROJECT)
         self._manager.add_hookspecs(Hooks)
         self._register(BUILT_IN)

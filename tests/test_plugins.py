@@ -4,6 +4,7 @@ import base64
 import gzip
 import json
 import os
+import pkgutil
 import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,8 +12,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from ec2lab.errors import PluginFailed
+from ec2lab.hooks import Hooks
 from ec2lab.launch.part import launch_parts
-from ec2lab.plugins import Plugins
+from ec2lab.plugins import Plugins, PluginScript
 from tests.lab_directory import REPOSITORY
 
 _, PART, KIND, PRICER, BACKEND, CHECK, NOTIFIER, SCRIPT = re.findall(
@@ -28,6 +30,13 @@ with locked_session("demo", "create") as session:
     data = {"InstanceType": "g5.xlarge"}
     session.cloud.ec2("us-east-1").create_launch_template(LaunchTemplateName="mine", LaunchTemplateData=data)
 """
+
+
+def test_each_hook_names_the_class_that_plugins_are_held_to():
+    hooks = [hook for name, hook in vars(Hooks).items() if name.startswith("lab_")]
+    names = [re.search(r"`(ec2lab\.[\w.]+)`\.$", hook.__doc__)[1] for hook in hooks]
+    classes = [pkgutil.resolve_name(name) for name in names]
+    assert [one for one in classes if not hasattr(one, "results")] == [PluginScript]
 
 
 def test_a_launch_part_dropped_into_plugins_adds_its_share(lab, cloud):
