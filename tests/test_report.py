@@ -1,4 +1,4 @@
-"""make report: one file that tells what lives, what was and what it cost, from AWS or without it."""
+"""make report: one file that shows live resources, history and costs, with AWS or without."""
 
 import resource
 from pathlib import Path
@@ -44,7 +44,7 @@ def test_a_launch_with_its_refusals_and_a_teardown_are_on_the_page_and_among_the
     assert lab.teardown().code == 0
     text, events = report(lab, OUTPUT="again.html")
     assert "resource" not in events
-    assert "Nothing lives." in text
+    assert "Nothing is running." in text
     assert [m["end_reason"] for m in events["instance-history"]] == ["taken down"]
     assert {cost["name"] for cost in events["cost-series"] if cost["by"] == "experiment"} == {"demo"}
 
@@ -80,8 +80,8 @@ def test_without_credentials_the_page_is_made_from_the_registry_and_says_so(lab,
     lab.registry.write_text(lab.registry.read_text().replace('"partition":"local"', '"partition":"aws"'))
     lab.write("lab.toml", 'cloud = "aws"\nregions = ["us-east-1", "us-west-2"]\n')
     text, events = report(lab, 3, **NO_CREDENTIALS)
-    assert {event["what"] for event in events["unavailable"]} == {"what lives", "datasets", "audit"}
-    assert "From the registry alone" in text
+    assert {event["what"] for event in events["unavailable"]} == {"live resources", "datasets", "audit"}
+    assert "From the registry only" in text
     assert "Unable to locate credentials" in text
     assert [one["experiment"] for one in events["resource"]] == ["demo"]
     assert [row["dataset"] for row in events["dataset-summary"]] == ["speech"], "as AWS last described it"

@@ -90,7 +90,7 @@ def test_on_a_phone_what_is_live_shows_its_state_place_and_price_without_scrolli
     browser.show(pages["much"], width=390)
     heads = browser.ask("[...document.querySelectorAll('.live thead th')].filter(e => e.checkVisibility())"
                         ".map(e => e.textContent)")  # fmt: skip
-    assert heads == ["experiment", "state", "where", "$ an hour"]
+    assert heads == ["experiment", "state", "where", "$/hour"]
     assert browser.ask("document.querySelectorAll('.live tbody tr').length") >= 1
     assert browser.ask("(e => e.scrollWidth - e.clientWidth)(document.querySelector('.live'))") == 0
 
@@ -122,7 +122,7 @@ def test_a_screen_reader_finds_headings_in_order_landmarks_and_tables_with_capti
     assert levels.count(1) == 1
     assert all(after <= before + 1 for before, after in pairwise(levels))
     headings = browser.ask("[...document.querySelectorAll('h2')].map(h => h.textContent)")
-    assert headings == ["What lives now", "Time line", "Costs", "Datasets", "What the audit found"]
+    assert headings == ["Live resources", "Timeline", "Costs", "Datasets", "Audit"]
     assert browser.ask("document.documentElement.lang") == "en"
     nodes = [node for node in browser.tell("Accessibility.getFullAXTree")["nodes"] if not node["ignored"]]
     roles = [node["role"]["value"] for node in nodes]
@@ -162,7 +162,7 @@ def test_the_keyboard_gets_everywhere_and_out_again(browser, pages):
         browser.press("Tab", 9)
         visited.append(browser.ask(FOCUSED))
     assert visited[0]["text"] == "To the report"
-    assert [one["text"] for one in visited[1:6]] == ["What lives", "Time line", "Costs", "Datasets", "Audit"]
+    assert [one["text"] for one in visited[1:6]] == ["Live resources", "Timeline", "Costs", "Datasets", "Audit"]
     assert {one["name"] for one in visited} == {"A", "SUMMARY", "DIV"}
     assert all(one["outline"] != "none" and one["seen"] for one in visited)
     tops = [one["top"] for one in visited[1:]]

@@ -270,7 +270,7 @@ def page_saying(text):
     )
     return report_html(
         page_of(
-            made, lab=f"l{text}", registry=f"g{text}", banner=f"n{text}", unanswered={"what lives": f"w{text}"},
+            made, lab=f"l{text}", registry=f"g{text}", banner=f"n{text}", unanswered={"live resources": f"w{text}"},
             data_sets=[PricedSnapshot(snapshot, None, "")], live=[thing],
             survey=Survey(unseen={f"r{text}": f"u{text}"}),
             findings=[Finding(Verdict.ORPHAN, thing, None, f"y{text}", by=f"b{text}")],
@@ -334,5 +334,5 @@ def test_data_sets_are_remembered_as_aws_last_described_them():
 
 def test_an_empty_registry_makes_a_page_that_says_so():
     text = Outline(report_html(page_of(GeneratedRegistry(now=NOW)))).text
-    for said in ("Nothing lives.", "No instance was ever asked for.", "Nothing on record costs anything."):
+    for said in ("Nothing is running.", "No instance has been launched yet.", "No costs are on record."):
         assert said in text

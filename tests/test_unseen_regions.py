@@ -70,7 +70,7 @@ def test_status_shows_every_instance_and_the_report_is_written(ill, cloud):
     }
     unanswered = {one["what"]: one["reason"] for one in of(report, "unavailable")}
     for region, (_, why) in ILL.items():
-        assert why in unanswered[f"what lives in {region}"]
+        assert why in unanswered[f"live resources in {region}"]
         assert why in unanswered[f"datasets in {region}"]
     assert ill.run("cost").code == 0, "it asks EC2 nothing but prices"
 
@@ -114,7 +114,7 @@ def test_doctor_goes_on_without_a_region_that_does_not_respond(ill):
     assert doctor.code == 3, doctor.err
     found = [one["message"] for one in of(doctor, "check-finding")]
     assert any("ca-central-1: no response within 9 s" in text for text in found)
-    assert any("open, with a network" in text and SEEN in text for text in found)
+    assert any("enabled, with network" in text and SEEN in text for text in found)
 
 
 def test_an_audit_that_saw_no_region_says_so_and_nothing_else(lab, cloud):

@@ -102,7 +102,7 @@ def facts(session: Session) -> ReportData:
     now = clock.now()
     # All regions of an account take several seconds; those that the lab never used are for `make audit`.
     regions = known_regions(session)
-    live = asking.ask("what lives", lambda: _live(session, asking), lambda: None)
+    live = asking.ask("live resources", lambda: _live(session, asking), lambda: None)
     data_sets = asking.ask("datasets", lambda: _data_sets(session, regions, asking), lambda: None)
     seen, found = asking.ask("audit", lambda: examined(session, regions), lambda: (Survey(), []))
     asking.lacks("audit", seen.unseen)
@@ -120,7 +120,7 @@ def facts(session: Session) -> ReportData:
 
 def _live(session: Session, asking: Asking) -> Priced:
     shown = standing(session)
-    asking.lacks("what lives", shown.unseen)
+    asking.lacks("live resources", shown.unseen)
     live = [*shown.resources, *_elsewhere(session)]
     return live, costs_of(session, live).spent if live else {}
 

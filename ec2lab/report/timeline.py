@@ -236,7 +236,7 @@ def _refusals(row: Row, axis: TimeAxis, most: int) -> list[Rect]:
         x, width = 100 * number / BINS, 100 / BINS
         length = MIN_OPACITY + (STRIP - MIN_OPACITY) * (math.log1p(count - 1) / math.log1p(most - 1) if most > 1 else 0)
         why = ", ".join(f"{meaning} {times}" for meaning, times in kinds[number].most_common())
-        told = f"{short(_moment(axis, x))} to {short(_moment(axis, x + width))}, refused: {why}"
+        told = f"{short(_moment(axis, x))} to {short(_moment(axis, x + width))}: {why}"
         found.append(Rect(x, width * 0.7, row.baseline + 2, length, "refused", told))
     return found
 

@@ -103,26 +103,26 @@ def figures(facts: ReportData, standing: Sequence[Standing], ever: Sequence[Char
 def _lives(standing: Sequence[Standing]) -> Kpi:
     instances = sum(one.resource.resource_type == INSTANCE for one in standing)
     others = len(standing) - instances
-    return Kpi("Instances alive", f"{instances}", f"and {counted(others, 'other thing')}" if others else "")
+    return Kpi("Live instances", f"{instances}", f"and {counted(others, 'other resource')}" if others else "")
 
 
 def _dollars(facts: ReportData, standing: Sequence[Standing], ever: Sequence[Charge]) -> Iterator[Kpi]:
     alive = total_of(one.spent for one in standing)
-    yield Kpi("Dollars an hour", f"{alive.hourly:,.2f}", _more("", alive.hourly_unknown))
+    yield Kpi("$/hour", f"{alive.hourly:,.2f}", _more("", alive.hourly_unknown))
     lately = _charges(facts.spans, facts.now - RECENT_WINDOW, facts.now)
     spent, unknown = sum_known(charge.dollars for charge in lately)
     in_all, _ = sum_known(charge.dollars for charge in ever)
-    yield Kpi("Dollars in 30 days", f"{spent:,.2f}", _more(f"{in_all:,.2f} ever", unknown))
+    yield Kpi("$ in 30 days", f"{spent:,.2f}", _more(f"{in_all:,.2f} in total", unknown))
 
 
 def _more(said: str, unpriced: int) -> str:
-    return ", ".join(filter(None, (said, f"{unpriced} unpriced" if unpriced else "")))
+    return ", ".join(filter(None, (said, f"{unpriced} without a price" if unpriced else "")))
 
 
 def _refusals(past: Past) -> Kpi:
     meanings = Counter(one.error.category.value for one in past.refused)
     most = f"mostly {meanings.most_common(1)[0][0]}" if meanings else f"of {counted(len(past.lives), 'instance')}"
-    return Kpi("Refusals ever", f"{len(past.refused):,}", most)
+    return Kpi("API errors", f"{len(past.refused):,}", most)
 
 
 def _data_sets(facts: ReportData) -> Kpi:
@@ -135,8 +135,8 @@ def _data_sets(facts: ReportData) -> Kpi:
 def _audit(facts: ReportData) -> Kpi:
     wrong = sum(finding.verdict in ERROR_VERDICTS for finding in facts.findings)
     dollars, unknown = monthly(facts.findings)
-    more = _more(f"{dollars:,.2f} a month in all", unknown)
-    return Kpi("Found wrong by audit", f"{wrong}", more if facts.findings else "")
+    more = _more(f"{dollars:,.2f} a month in total", unknown)
+    return Kpi("Audit errors", f"{wrong}", more if facts.findings else "")
 
 
 def counted(number: int, what: str) -> str:
