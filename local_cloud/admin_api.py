@@ -69,6 +69,14 @@ class Host(BaseModel):
     console: str
 
 
+class Ssh(BaseModel):
+    """Somebody connects to an address."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    address: str
+
+
 def controlled(front: Pipeline, method: str, path: str, body: bytes) -> Answer:
     """Answer a request to /lab/…; an invalid one with 400 and the error."""
     action = ACTIONS.get((method, path))
@@ -170,6 +178,17 @@ def _host(front: Pipeline, body: bytes) -> Any:
     return {}
 
 
+def _ssh(front: Pipeline, body: bytes) -> Any:
+    """Return the instance with an address, and its host key."""
+    asked = Ssh.model_validate_json(body)
+    with front.lock:
+        front.ec2.instances.run_due_transitions(front.scenario)
+        try:
+            return front.ec2.hosts.stand_in(asked.address)
+        except LookupError as unknown:
+            raise Refused(unknown.args[0]) from unknown
+
+
 def _stop(_: Pipeline, __: bytes) -> Any:
     """End the process, once this response had time to go out."""
     threading.Timer(0.05, os._exit, (0,)).start()
@@ -196,5 +215,6 @@ ACTIONS: dict[tuple[str, str], Callable[[Pipeline, bytes], Any]] = {
     ("POST", "/lab/hurry"): _fast_forward,
     ("POST", "/lab/mark"): _mark,
     ("POST", "/lab/host"): _host,
+    ("POST", "/lab/ssh"): _ssh,
     ("POST", "/lab/stop"): _stop,
 }

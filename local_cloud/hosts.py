@@ -1,7 +1,8 @@
 """What an instance shows: a unique address, and its console.
 
-The local cloud's instances do not run. A test may attach a real host to one: its address is then the host's, and its
-console the text that the test provides. No file is read on request.
+The local cloud's instances do not run. Where this computer has an sshd, a stand-in answers ssh at the address
+(local_cloud/stand_in.py), with the host key that the console shows. A test may attach a real host to an instance: its
+address is then the host's, and its console the text that the test provides. No file is read on request.
 """
 
 from __future__ import annotations
@@ -11,14 +12,25 @@ from dataclasses import dataclass, field
 from typing import Any
 from xml.sax.saxutils import escape
 
-from local_cloud.lifecycle import backend
-from local_cloud.request import Call
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from moto.ec2.models import ec2_backends
+
+from local_cloud.lifecycle import ENDED, backend
+from local_cloud.request import ACCOUNT, Call
 from local_cloud.responses import Answer, Problem
 from local_cloud.scenario import Scenario
+from local_cloud.stand_in import sshd
 
 CONSOLE_BYTES = 64 * 1024
 """EC2 keeps this much console output."""
 SELF_CONSOLE = "This instance of the local cloud does not run: it has no console.\n"
+STAND_IN_CONSOLE = """\
+This instance of the local cloud does not run: a stand-in on this computer answers ssh.
+-----BEGIN SSH HOST KEY KEYS-----
+{key}
+-----END SSH HOST KEY KEYS-----
+"""
 XEN = ("c3.", "c4.", "d2.", "f1.", "g2.", "g3.", "i2.", "i3.", "m3.", "m4.", "p2.", "p3.", "r3.", "r4.", "t2.", "x1.")
 """Types before Nitro, whose console output is available only some time after boot."""
 
@@ -28,6 +40,13 @@ def loopback_address(number: int) -> str:
     return f"127.{64 + number // 65536 % 64}.{number // 256 % 256}.{number % 256}"
 
 
+def key_pair() -> tuple[str, str]:
+    """Return a new private key, and its public half in one line, as OpenSSH writes them."""
+    key = Ed25519PrivateKey.generate()
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
+    return private.decode(), key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+
+
 @dataclass
 class Hosts:
     """The addresses and consoles of instances."""
@@ -35,6 +54,8 @@ class Hosts:
     _given: int = 0
     """How many addresses were assigned."""
     _consoles: dict[str, bytes] = field(default_factory=dict)
+    _keys: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Host keys of stand-ins, created when they are first asked for."""
 
     def give_address(self, instance: Any) -> None:
         """Assign a public address to a new or restarted instance, if it gets one."""
@@ -57,10 +78,33 @@ class Hosts:
             raise Problem(
                 "UnsupportedOperation", "This instance type does not support retrieving the latest console logs."
             )
-        text = self._consoles.get(instance.id, SELF_CONSOLE.encode())[-CONSOLE_BYTES:]
+        text = (self._consoles.get(instance.id) or self._stand_in_console(instance.id).encode())[-CONSOLE_BYTES:]
         output = base64.b64encode(text).decode() if age >= scenario.console_seconds else ""
         body = (
             '<GetConsoleOutputResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/"><requestId>local</requestId>'
             f"<instanceId>{escape(instance.id)}</instanceId><output>{output}</output></GetConsoleOutputResponse>"
         )
         return Answer(200, body.encode())
+
+    def _stand_in_console(self, identity: str) -> str:
+        return STAND_IN_CONSOLE.format(key=self._key(identity)[1]) if sshd() else SELF_CONSOLE
+
+    def _key(self, identity: str) -> tuple[str, str]:
+        if identity not in self._keys:
+            self._keys[identity] = key_pair()
+        return self._keys[identity]
+
+    def stand_in(self, address: str) -> dict[str, Any]:
+        """Return what the stand-in of the instance with an address needs. Raises LookupError."""
+        instances = [
+            instance
+            for store in ec2_backends[ACCOUNT].values()
+            for reservation in store.reservations.values()
+            for instance in reservation.instances
+        ]
+        for instance in instances:
+            if any(interface.public_ip == address for interface in instance.nics.values()):
+                alive = [one.id for one in instances if one.state not in ENDED]
+                key, _ = self._key(instance.id)
+                return {"instance": instance.id, "state": instance.state, "host_key": key, "instances": alive}
+        raise LookupError(f"{address}: no instance has this address")

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import secrets
+import shutil
 import signal
 import socket
 from pathlib import Path
@@ -15,12 +16,13 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from werkzeug.exceptions import NotFound
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
-from ec2lab.aws.local_server import ADDRESS_FILE, AWS_CONFIG_FILE, HEALTH, proof_of
+from ec2lab.aws.local_server import ADDRESS_FILE, AWS_CONFIG_FILE, HEALTH, SSH_CONFIG_FILE, STAND_INS, proof_of
 from ec2lab.files import private_directory
 from local_cloud import clock
 from local_cloud.access import browser_error, is_authorized
 from local_cloud.admin_api import controlled
 from local_cloud.dynamodb_patches import keep_pace
+from local_cloud.hosts import key_pair
 from local_cloud.lookups import look_up_once
 from local_cloud.moto_clock import keep_time
 from local_cloud.pipeline import Pipeline
@@ -28,6 +30,7 @@ from local_cloud.request import Call, as_json
 from local_cloud.responses import Answer, ConnectionDropped, Problem, error
 from local_cloud.scenario import demo_scenario
 from local_cloud.signature import is_signed, signature_error, with_secret
+from local_cloud.stand_in import USER_KEY, client_config, sshd
 from local_cloud.symmetric_keys import without_private_keys
 
 NOT_AWS = ("moto_api", "instance_metadata")
@@ -112,16 +115,29 @@ class Server(ThreadedWSGIServer):
     def __init__(self, application: Application, directory: Path) -> None:
         super().__init__("127.0.0.1", 0, application, handler=Handler)  # type: ignore[arg-type]  # no WSGI application
         # A descriptor, because the lab's directory may be renamed while the server runs.
+        self.place = directory.resolve()
         self.directory = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
         self.on_file: os.stat_result | None = None
 
     def announce(self, secret: str) -> None:
         """Write the server's address and secret, each file atomically and readable only by its owner."""
         url = f"http://127.0.0.1:{self.port}"
+        self._let_stand_ins_answer()
         self._write(AWS_CONFIG_FILE, AWS_CONFIG.format(url=url, secret=secret))
         address = {"pid": os.getpid(), "port": self.port, "url": url, "secret": secret}
         self._write(ADDRESS_FILE, json.dumps(address))
         self.on_file = os.stat(ADDRESS_FILE, dir_fd=self.directory)
+
+    def _let_stand_ins_answer(self) -> None:
+        """Write how ssh reaches instances, where there is an sshd. Those of an earlier server are gone."""
+        shutil.rmtree(self.place / STAND_INS, ignore_errors=True)
+        if sshd() is None:
+            (self.place / SSH_CONFIG_FILE).unlink(missing_ok=True)
+            return
+        private, public = key_pair()
+        self._write(USER_KEY, private)
+        self._write(f"{USER_KEY}.pub", public)
+        self._write(SSH_CONFIG_FILE, client_config(self.place))
 
     def _write(self, name: str, text: str) -> None:
         draft = f"{name}.{os.getpid()}"

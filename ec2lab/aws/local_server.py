@@ -13,6 +13,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -43,6 +44,10 @@ LOCAL_DIRECTORY = ".local-cloud"
 ADDRESS_FILE = "server.json"
 AWS_CONFIG_FILE = "aws-config"
 """The value of AWS_CONFIG_FILE that makes the AWS CLI and SDKs call the local cloud."""
+SSH_CONFIG_FILE = "ssh-config"
+"""How ssh reaches the local cloud's instances. It exists only where this computer has an sshd."""
+STAND_INS = "instances"
+"""The directory with the home directories of stand-ins."""
 ACCOUNT_FILE = "account"
 HEALTH = "/lab/health"
 REPOSITORY = Path(__file__).parents[2]
@@ -117,8 +122,9 @@ def stop(directory: Path) -> bool:
         server = running(directory)
         if server:
             _order(server, "stop")
-        for name in (ADDRESS_FILE, AWS_CONFIG_FILE):
+        for name in (ADDRESS_FILE, AWS_CONFIG_FILE, SSH_CONFIG_FILE):
             (directory / name).unlink(missing_ok=True)
+        shutil.rmtree(directory / STAND_INS, ignore_errors=True)
         if server:
             _wait_for_end(server)
         return server is not None

@@ -9,10 +9,12 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
 from ec2lab import clock
+from ec2lab.aws.local_server import LOCAL_DIRECTORY, SSH_CONFIG_FILE
 from ec2lab.aws.tags import EXPERIMENT
 from ec2lab.config.lab_files import load_members
 from ec2lab.config.public_key import fingerprint
@@ -34,6 +36,8 @@ from ec2lab.resources.live_resources import find_live_resources
 from ec2lab.session import Session, locked_session, open_session
 from ec2lab.validators import did_you_mean, experiment_name
 
+STAND_INS = ip_network("127.64.0.0/10")
+"""Addresses of the local cloud's instances (local_cloud/hosts.py)."""
 CALLED = "called"
 """The annotation by which `make exec`, `push` and `pull` say on which hosts they act."""
 DESTINATION = r"(?:[A-Za-z0-9_.-]+@)?[A-Za-z0-9_][A-Za-z0-9_.:-]*"
@@ -96,7 +100,8 @@ def write_ssh_files(session: Session, experiment: str, instances: Sequence[Mappi
     files = SshConfig(session.directory)
     reaches = reaches_of(experiment, instances, files.names(experiment))
     user, members = login_name(session.directory), load_members(session.directory)
-    files.write(experiment, reaches, user, identities(files, members[user].keys) if user else ())
+    local = session.directory / LOCAL_DIRECTORY / SSH_CONFIG_FILE if session.lab.cloud == "local" else None
+    files.write(experiment, reaches, user, identities(files, members[user].keys) if user else (), local)
     return reaches
 
 
@@ -212,7 +217,23 @@ def _running_to_call(session: Session, experiment: str) -> list[HostToCall]:
         helps = f"`make start EXP={experiment}` starts it" if stopped else f"`make launch EXP={experiment}` makes one"
         raise UserError(f"{experiment}: no instance of it runs; {helps}")
     reaches = write_ssh_files(session, experiment, instances)
+    if any(ip_address(reach.address) in STAND_INS for reach in reaches):
+        _announce_stand_ins(session, experiment)
     return [_pinned(session, experiment, *pair) for pair in zip(reaches, instances, strict=True)]
+
+
+def stand_ins_answer(session: Session) -> bool:
+    """Return whether stand-ins on this computer answer ssh for the local cloud's instances, which never boot."""
+    return session.lab.cloud == "local" and exists(session.directory / LOCAL_DIRECTORY / SSH_CONFIG_FILE)
+
+
+def _announce_stand_ins(session: Session, experiment: str) -> None:
+    if not stand_ins_answer(session):
+        raise UserError(
+            "the local cloud's instances answer ssh only on a computer with sshd (Debian, Ubuntu: apt-get install "
+            "openssh-server); install it, and run make local-cloud-stop"
+        )
+    complain(f"{experiment}: a stand-in on this computer answers in its place, as you; nothing is isolated")
 
 
 def _pinned(session: Session, experiment: str, reach: SshTarget, instance: Mapping[str, Any]) -> HostToCall:
@@ -228,8 +249,6 @@ def hosts_to_call(session: Session, experiment: str, words: str, say: Callable[[
 
     Raises UserError if none runs.
     """
-    if not session.cloud.instances_boot:
-        raise UserError("the instances of the local cloud never boot, so nobody can log in there")
     if not words:
         name = experiment_name(experiment)
         running = _running_to_call(session, name)

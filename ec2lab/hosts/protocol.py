@@ -27,17 +27,20 @@ from ec2lab.registry.record_model import held_to
 SHELL = "/bin/sh"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Before whatever the start-up files put first: a python3 of conda's may be anything."""
-FREE, MISSING = 0, 127
-"""How `sudo -n true` ends where sudo wants no password, and where there is no sudo (a shell's own exit status)."""
+FREE, STAND_IN, MISSING = 0, 99, 127
+"""What is said of `sudo -n true`: that it wants no password, or that there is no sudo (a shell's own exit status). On a
+stand-in on the user's own computer (local_cloud/stand_in.py), that nothing may run as root."""
 BEGIN = "import sys;exec(sys.stdin.buffer.read(int(sys.argv.pop(1))))"
 LINE = (
     "{{ set +e +u; m={first}; m=${{m}}{second}; c=0; PATH={path}:$PATH; export PATH; "
-    'test {root} = no || test "$(id -u)" = 0 || {{ command sudo -n -- true </dev/null; c=$?; }}; '
+    'if test {root} = no; then :; elif test -n "$EC2_LAB_STAND_IN"; then c=99; '
+    'elif test "$(id -u)" != 0; then command sudo -n -- true </dev/null; c=$?; fi; '
     "printf '%s ready %s\\n' $m $c; printf '%s ready %s\\n' $m $c >&2; "
-    'x=; until test "$x" = go; do read -r x || exit; done; umask 022; cd /; set --; '
+    'test $c != 99 || exit; x=; until test "$x" = go; do read -r x || exit; done; umask 022; cd /; set --; '
     'test {root} = no || test "$(id -u)" = 0 || {{ '
     "test $c = 0 && set -- sudo -n -- || set -- sudo -k -S -p '' --; }}; "
     'command env -i PATH="$PATH" HOME="$HOME" USER="$USER" LOGNAME="$LOGNAME" LC_ALL=C.UTF-8 '
+    '${{EC2_LAB_STAND_IN:+EC2_LAB_STAND_IN="$EC2_LAB_STAND_IN"}} '
     '"$@" python3 -I -c {begin} {size}; '
     "printf '%s left %s\\n' $m $?; exit; }}\n"
 )

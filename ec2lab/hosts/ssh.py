@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ec2lab.errors import UserError
 from ec2lab.hosts.call_failures import CallFailures, Failed
-from ec2lab.hosts.protocol import COMMAND, FREE, MISSING, SHELL, Frame, Opening
+from ec2lab.hosts.protocol import COMMAND, FREE, MISSING, SHELL, STAND_IN, Frame, Opening
 from ec2lab.hosts.ssh_call import InterruptedCallError, LateError, SshCall
 from ec2lab.hosts.ssh_config import overriding
 from ec2lab.progress import LINE, working
@@ -243,6 +243,8 @@ class _Call:
         name = self.host.name
         if sudo == FREE:
             return b""
+        if sudo == STAND_IN:
+            raise Failed(f"{name}: is a stand-in of the local cloud on this computer, where nothing runs as root")
         if sudo == MISSING:
             raise Failed(f"{name}: sudo is not installed there, and whoever logs in is not root")
         if not self.asking:

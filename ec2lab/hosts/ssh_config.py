@@ -97,7 +97,7 @@ HOST_BLOCK = """\
 Host {name}
     HostName {address}
     HostKeyAlias {alias}
-    UserKnownHostsFile {known_hosts}
+{include}    UserKnownHostsFile {known_hosts}
     GlobalKnownHostsFile none
     StrictHostKeyChecking yes
     VerifyHostKeyDNS no
@@ -199,18 +199,24 @@ class SshConfig:
         return next((instance for instance, of in names.items() if of == name), None)
 
     def write(
-        self, experiment: str, instances: Sequence[SshTarget], user: str | None, identities: Sequence[Path] = ()
+        self,
+        experiment: str,
+        instances: Sequence[SshTarget],
+        user: str | None,
+        identities: Sequence[Path] = (),
+        include: Path | None = None,
     ) -> None:
         """Write an experiment's instances, in place of those that were there, and the keys that open them for
         `user`.
         """  # noqa: D205
         known_hosts = _quoted(self.known_hosts(experiment))
+        first = f"    Include {_quoted(include)}\n" if include else ""
         more = [f"User {user}"] if user else []
         # These and those of the user's own configuration, no others: sshd hangs up after six that it does not know.
         more += ["IdentitiesOnly yes", *(f"IdentityFile {_quoted(path)}" for path in identities)] if identities else []
         more += ["KnownHostsCommand none"] if client_version() >= (8, 5) else []  # which older ones do not know
         blocks = [
-            HOST_BLOCK.format(name=m.name, address=m.address, alias=m.instance, known_hosts=known_hosts)
+            HOST_BLOCK.format(name=m.name, address=m.address, alias=m.instance, known_hosts=known_hosts, include=first)
             + "".join(f"    {line}\n" for line in more)
             for m in instances
         ]

@@ -17,6 +17,7 @@ from ec2lab.costs.budget_guard import BudgetGuard
 from ec2lab.costs.pricing import price_book
 from ec2lab.events import Emit, Event, Info
 from ec2lab.events.launch import LaunchStarted, SshReady
+from ec2lab.hosts.inventory import stand_ins_answer
 from ec2lab.hosts.ssh_config import SshConfig, SshTarget
 from ec2lab.instances.status import running_event
 from ec2lab.launch.launched_instances import LaunchedInstances
@@ -124,12 +125,13 @@ def _outlook(session: Session, name: str, experiment: Experiment, count: int) ->
     """Yield the cost of the launch, the expiry of its instances, and whether anybody can log in."""
     yield f"  price   {forecast(price_book(session, asks_aws=False), session.lab, experiment, count).hourly_text}"
     yield f"  ends    {end_of(experiment, name)}"
-    yield nobody_can_log_in(session.directory)
+    yield nobody_can_log_in(session.directory, on_stand_ins=stand_ins_answer(session))
 
 
-def nobody_can_log_in(directory: Path) -> str:
+def nobody_can_log_in(directory: Path, *, on_stand_ins: bool = False) -> str:
     """Return a warning if nobody will have an account on the instances, else an empty string."""
-    warning = "  login   nobody can: members/ is empty (`make user-add NAME=…` adds one)"
+    who = "on AWS nobody could" if on_stand_ins else "nobody can"
+    warning = f"  login   {who}: members/ is empty (`make user-add NAME=…` adds one)"
     return "" if load_members(directory) else warning
 
 
@@ -146,10 +148,11 @@ def _ready(session: Session, name: str, experiment: Experiment, reaches: Sequenc
     for reach in reaches:
         yield SshReady(experiment=name, host=reach.name, address=reach.address)
     can_log_in = session.cloud.instances_boot and load_members(session.directory)
+    answers = can_log_in or (not session.cloud.instances_boot and stand_ins_answer(session))
     if experiment.command is not None and session.cloud.instances_boot:
         yield Info(text=f"  follow  make logs EXP={name}    make wait EXP={name}")
     which = f"EXP={name}" if len(reaches) == 1 else f"HOST={reaches[0].name}"
-    ssh = f"make ssh {which}    " if can_log_in else ""
+    ssh = f"make ssh {which}    " if answers else ""
     yield Info(text=f"  next    {ssh}make status    make teardown EXP={name}")
     if can_log_in:
         yield Info(text=f"  ssh     from anywhere: in ~/.ssh/config, {SshConfig(session.directory).include_line}")

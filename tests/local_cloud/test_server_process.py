@@ -18,6 +18,7 @@ import pytest
 from ec2lab.aws import local_server
 from ec2lab.aws.local_server import REPOSITORY, ensure_running, running, stop
 from ec2lab.errors import UserError
+from local_cloud.stand_in import sshd
 from tests.local_cloud.requests import every_instance, run
 from tests.local_cloud_client import LocalCloud
 from tests.waiting import wait_until
@@ -91,7 +92,9 @@ def test_many_at_once_start_one_server_and_its_files_are_for_their_owner_alone_w
     assert running(directory) in urls
     assert stat.S_IMODE(directory.stat().st_mode) == 0o700
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in directory.iterdir()}
-    assert modes == dict.fromkeys(("server.json", "aws-config", "server.log", "lock", "account", "clock"), 0o600)
+    names = {"server.json", "aws-config", "server.log", "lock", "account", "clock"}
+    stand_ins = {"ssh-config", "ssh_key", "ssh_key.pub"} if sshd() else set()
+    assert modes == dict.fromkeys(names | stand_ins, 0o600)
     assert json.loads((directory / "server.json").read_text()).keys() == {"pid", "port", "url", "secret"}
 
 

@@ -1,0 +1,57 @@
+"""Stand-ins answer ssh for the local cloud's instances: sshd on this computer, as the user, until the instance ends."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from local_cloud.stand_in import sshd
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.skipif(sshd() is None, reason="stand-ins need an sshd: apt-get install openssh-server")
+
+
+@pytest.fixture
+def launched(lab):
+    """A lab with a running instance of the demo."""
+    assert lab.launch().code == 0
+    return lab
+
+
+def test_the_tour_of_the_demo_works_on_a_stand_in_and_nothing_runs_as_root(launched):
+    (instance,) = [one["id"] for one in launched.status()]
+    home = (launched.path / ".local-cloud").resolve() / "instances" / instance / "home"
+    launched.write("code/train.py", "print('it trains')\n")
+    assert launched.run("push", EXP="demo", SOURCE="code", DEST="code").code == 0
+    ran = launched.run("exec", EXP="demo", CMD="pwd; id -u; python3 code/train.py; cp code/train.py out.txt")
+    assert ran.out == f"{home}\n{os.getuid()}\nit trains\n"
+    assert ran.err == "demo: a stand-in on this computer answers in its place, as you; nothing is isolated\n"
+    assert launched.run("pull", EXP="demo", SOURCE="out.txt", DEST="got/").code == 0
+    assert (launched.path / "got/out.txt").read_text() == "print('it trains')\n"
+    launched.write("members/alice.toml", f'keys = ["{(home.parent / "authorized_keys").read_text().strip()}"]\n')
+    refused = launched.run("users", HOST="demo")
+    assert "nothing runs as root" in refused.err
+    assert refused.code == 1
+
+
+def test_what_runs_on_a_stand_in_ends_with_its_instance(launched):
+    begun = launched.run("exec", EXP="demo", CMD="setsid sleep 983 >/dev/null 2>&1 & echo $!")
+    process = Path(f"/proc/{int(begun.out)}")
+    if not process.parent.joinpath("self").exists():
+        pytest.skip("without /proc only sshd itself is ended")
+    assert b"983" in process.joinpath("cmdline").read_bytes()
+    assert launched.teardown().code == 0
+    wait_until(lambda: not process.exists() or b"983" not in process.joinpath("cmdline").read_bytes())
+    ended = launched.run("exec", EXP="demo", CMD="true")
+    assert ended.error.startswith("error: demo: no instance of it runs")
+
+
+def test_without_an_sshd_one_line_says_what_to_install(launched, cloud_directory, tmp_path):
+    away = shutil.move(cloud_directory / "ssh-config", tmp_path / "away")
+    try:
+        ended = launched.run("ssh", EXP="demo")
+    finally:
+        shutil.move(away, cloud_directory / "ssh-config")
+    assert ended.error.startswith("error: the local cloud's instances answer ssh only on a computer with sshd")
+    assert "apt-get install openssh-server" in ended.error
