@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+Instance = Mapping[str, Any]
+"""An instance as EC2 describes it."""
+
 
 class InstanceState(StrEnum):
     """As https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_InstanceState.html names them."""

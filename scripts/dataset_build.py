@@ -115,7 +115,7 @@ def from_bucket(
     console: Console, dataset: str, source: str, gib: int | None, version: str | None, places: list[str]
 ) -> None:
     """Build from a bucket, on a temporary instance."""
-    from ec2lab.datasets.build_from_s3 import build_from_bucket
+    from ec2lab.launch.build_from_s3 import build_from_bucket
     from ec2lab.session import locked_session
 
     if gib is None:

@@ -24,12 +24,12 @@ def snapshot_create(
     The file system is frozen only until AWS has accepted the request, and is thawed even if this command is killed.
     After that you can interrupt it (Ctrl-C): AWS completes the snapshot, and the same command shows its progress.
     """
-    from ec2lab.datasets.snapshot import SnapshotBuilder
     from ec2lab.events.datasets import SnapshotComplete, SnapshotStarted
     from ec2lab.hosts.inventory import single_host
     from ec2lab.progress import progress_bars
     from ec2lab.session import open_session
     from ec2lab.volumes.mounted import list_mounted, select_volume
+    from ec2lab.volumes.snapshot import SnapshotBuilder
     from ec2lab.volumes.sources import identified
 
     if not dataset:

@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import pytest
 
+from ec2lab.aws.errors import RegionUnavailable
 from ec2lab.capacity_pools import ON_DEMAND, SPOT, Market, Pool
 from ec2lab.config.volume import Data, Scratch
 from ec2lab.datasets.dataset import DataSnapshot, chosen
 from ec2lab.errors import UserError
-from ec2lab.launch.part import LaunchFragment, Prerequisite, RegionUnavailable, total
+from ec2lab.launch.part import LaunchFragment, Prerequisite, total
 from ec2lab.launch.parts.network import difference
 from ec2lab.launch.parts.volumes import mapping, on_instance
 from ec2lab.launch.request import build_request, check_block_devices

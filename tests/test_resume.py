@@ -7,8 +7,9 @@ from types import SimpleNamespace
 import botocore.session
 import pytest
 
+from ec2lab.aws.errors import RegionUnavailable
 from ec2lab.capacity_pools import ON_DEMAND, SPOT, Pool
-from ec2lab.launch.part import LaunchFragment, RegionUnavailable
+from ec2lab.launch.part import LaunchFragment
 from ec2lab.launch.request import build_request
 from ec2lab.launch.resume import (
     AlreadyRunning,

@@ -10,9 +10,9 @@ from botocore.exceptions import ClientError
 
 from ec2lab.aws.cloud import Cloud
 from ec2lab.aws.error_codes import REGION_OUT, ErrorCategory
-from ec2lab.aws.errors import AWS_ERRORS, api_error, described, reason
+from ec2lab.aws.errors import AWS_ERRORS, RegionUnavailable, api_error, described, reason
 from ec2lab.config.models import Experiment
-from ec2lab.launch.part import LaunchContext, RegionUnavailable, launch_parts
+from ec2lab.launch.part import LaunchContext, launch_parts
 from ec2lab.session import Session
 
 ANY = Experiment(instance_types=["c6i.large"])

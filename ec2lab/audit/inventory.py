@@ -16,8 +16,8 @@ from ec2lab.errors import UserError
 from ec2lab.events import Unavailable
 from ec2lab.progress import working
 from ec2lab.resource import GLOBAL, Resource, ResourceType
+from ec2lab.resources.live_resources import known_regions
 from ec2lab.session import Session
-from ec2lab.volumes.sources import known_regions
 
 OTHERS = "other regions"
 """Stands for unknown regions of the account."""

@@ -17,7 +17,7 @@ from botocore.exceptions import (
 from botocore.parsers import ResponseParserError
 
 from ec2lab import clock
-from ec2lab.aws.error_codes import NEVER_SENT, ApiError, ErrorCategory, classify
+from ec2lab.aws.error_codes import NEVER_SENT, TRANSIENT, ApiError, ErrorCategory, classify
 from ec2lab.errors import UserError
 from ec2lab.printable import shortened
 
@@ -63,6 +63,22 @@ NOTICEABLE = 60
 AwsError = ClientError | BotoCoreError | ResponseParserError
 AWS_ERRORS = (ClientError, BotoCoreError, ResponseParserError)
 """What a call to AWS raises: AWS's errors, the network's, and that of a truncated response."""
+
+
+class RegionUnavailable(UserError):
+    """The region lacks something that other regions may have; the launch continues with the next one.
+
+    `error` is AWS's error, if there was one.
+    """
+
+    def __init__(self, reason: str, error: ApiError | None = None) -> None:
+        super().__init__(reason)
+        self.error = error
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether the region may be available in the next round."""
+        return self.error is not None and self.error.category in TRANSIENT
 
 
 @contextmanager

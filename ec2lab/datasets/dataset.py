@@ -12,10 +12,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ec2lab.aws.cloud import Cloud
+from ec2lab.aws.errors import RegionUnavailable
 from ec2lab.aws.region_queries import Responses
 from ec2lab.aws.tags import BY, BYTES, DATASET, RECORD, REGISTRY, VERSION, from_aws, to_aws
 from ec2lab.errors import UserError
-from ec2lab.launch.part import RegionUnavailable
 from ec2lab.registry.record import parse_time
 from ec2lab.resources.snapshot import stored_bytes
 from ec2lab.validators import did_you_mean

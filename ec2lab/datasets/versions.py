@@ -12,8 +12,8 @@ from ec2lab.polling import attempts
 from ec2lab.registry.base import LockHeld
 from ec2lab.registry.record import Record
 from ec2lab.resources.idempotency import requested_tag_sets, unresolved_intents
+from ec2lab.resources.live_resources import known_regions
 from ec2lab.session import Session
-from ec2lab.volumes.sources import known_regions
 
 CREATE_OPERATIONS = ("CreateSnapshot", "StartSnapshot")
 """The calls that create a version; a copy has its original's."""

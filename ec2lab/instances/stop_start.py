@@ -6,10 +6,9 @@ and only their own zone has their volumes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
 
 from ec2lab import clock
 from ec2lab.aws.error_codes import TRANSIENT, ApiError, ErrorCategory
@@ -19,7 +18,7 @@ from ec2lab.errors import UserError
 from ec2lab.events import Emit, Progress
 from ec2lab.events.launch import LaunchRejected, RetryScheduled
 from ec2lab.hosts.inventory import instances_of, region_of
-from ec2lab.instance_state import UP, InstanceState, state_of, state_reason_of
+from ec2lab.instance_state import UP, Instance, InstanceState, state_of, state_reason_of
 from ec2lab.polling import attempts, pauses
 from ec2lab.session import Session
 
@@ -27,8 +26,6 @@ AT_REST = (InstanceState.STOPPED, InstanceState.TERMINATED)
 STOP_POLL = 0.5, 10.0
 STOP_TIMEOUT = 20 * 60
 """Seconds until an instance that does not stop is reported. Large ones take minutes."""
-
-Instance = Mapping[str, Any]
 
 
 @dataclass(frozen=True)

@@ -19,11 +19,11 @@ from ec2lab.events import Emit, Event, Info
 from ec2lab.events.launch import LaunchStarted, SshReady
 from ec2lab.hosts.inventory import stand_ins_answer
 from ec2lab.hosts.ssh_config import SshConfig, SshTarget
+from ec2lab.instance_state import Instance
 from ec2lab.instances.status import running_event
 from ec2lab.launch.launched_instances import LaunchedInstances
 from ec2lab.launch.resume import instances_of_interrupted_launch
 from ec2lab.launch.rollback import Rollback, failure_recorded
-from ec2lab.launch.run_instances import Instance
 from ec2lab.launch.run_spec import RunSpec
 from ec2lab.launch.search_loop import SearchLoop
 from ec2lab.launch.wait_for_boot import set_up, tell_of_no_key

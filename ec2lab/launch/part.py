@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ec2lab.aws.error_codes import TRANSIENT, ApiError
 from ec2lab.config.models import Experiment
 from ec2lab.errors import UserError
 from ec2lab.plugin_guard import Guard, Nonsense, ResultCheck, is_a
@@ -28,22 +27,6 @@ class LaunchContext:
     """The experiment's name."""
     experiment: Experiment
     region: str
-
-
-class RegionUnavailable(UserError):
-    """The region lacks something that other regions may have; the launch continues with the next one.
-
-    `error` is AWS's error, if there was one.
-    """
-
-    def __init__(self, reason: str, error: ApiError | None = None) -> None:
-        super().__init__(reason)
-        self.error = error
-
-    @property
-    def may_pass(self) -> bool:
-        """Whether the region may be available in the next round."""
-        return self.error is not None and self.error.category in TRANSIENT
 
 
 @dataclass(frozen=True, slots=True)

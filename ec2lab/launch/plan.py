@@ -9,7 +9,7 @@ from typing import Any
 
 from ec2lab.aws.authorization import WOULD_WORK, DryRuns, dry_runs
 from ec2lab.aws.error_codes import ApiError
-from ec2lab.aws.errors import AwsError, api_error, described
+from ec2lab.aws.errors import AwsError, RegionUnavailable, api_error, described
 from ec2lab.aws.region_queries import NoResponse
 from ec2lab.capacity_pools import ON_DEMAND, SPOT, Pool
 from ec2lab.config.models import Experiment
@@ -17,7 +17,7 @@ from ec2lab.costs.money import Dollars
 from ec2lab.costs.pricing import pricing
 from ec2lab.datasets.dataset import in_no_region
 from ec2lab.errors import UserError
-from ec2lab.launch.part import LaunchFragment, RegionUnavailable
+from ec2lab.launch.part import LaunchFragment
 from ec2lab.launch.quotas import quota_of, quotas, virtual_cpus
 from ec2lab.launch.region_specs import RegionSpecs, Zones, known, zones_of
 from ec2lab.launch.request import build_request

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ec2lab import clock
 from ec2lab.aws.error_codes import ApiError
-from ec2lab.aws.errors import AWS_ERRORS, AwsError, api_error, described
+from ec2lab.aws.errors import AWS_ERRORS, AwsError, RegionUnavailable, api_error, described
 from ec2lab.aws.region_queries import TICK, NoResponse
 from ec2lab.config.models import Experiment
 from ec2lab.console import warn
 from ec2lab.errors import UserError
-from ec2lab.launch.part import LaunchContext, LaunchFragment, RegionUnavailable, launch_parts, total
+from ec2lab.launch.part import LaunchContext, LaunchFragment, launch_parts, total
 from ec2lab.launch.shared import SharedByLaunches
 from ec2lab.session import Session
 from ec2lab.templates import environment

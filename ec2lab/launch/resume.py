@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ec2lab.aws.cloud import Cloud
+from ec2lab.aws.errors import RegionUnavailable
 from ec2lab.errors import UserError
 from ec2lab.instance_state import DOWN
-from ec2lab.launch.part import RegionUnavailable
 from ec2lab.launch.region_specs import RegionSpecs
 from ec2lab.launch.request import build_request, pool_of
 from ec2lab.launch.search import PlacementPreferences

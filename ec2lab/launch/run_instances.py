@@ -13,7 +13,7 @@ from ec2lab.aws.error_codes import TRANSIENT, ApiError, ErrorCategory
 from ec2lab.aws.errors import AWS_ERRORS, api_error
 from ec2lab.aws.throttle import TokenBucket
 from ec2lab.errors import UserError
-from ec2lab.instance_state import DOWN, InstanceState, state_of, state_reason_of
+from ec2lab.instance_state import DOWN, Instance, InstanceState, state_of, state_reason_of
 from ec2lab.polling import attempts, jittered
 from ec2lab.registry.evidence import NOT_NOW
 from ec2lab.registry.instance_timeline import market_of
@@ -31,8 +31,6 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 20.0
 (https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/)."""
 POLL = 0.2, 5.0
 """Seconds between polls of a pending instance: short at first, then longer to spare EC2's request bucket."""
-
-Instance = Mapping[str, Any]
 
 
 class RequestRejected(Exception):

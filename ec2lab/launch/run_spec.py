@@ -21,11 +21,11 @@ from ec2lab.launch.gpus import cheapest_types
 from ec2lab.launch.search import placement_preferences
 from ec2lab.registry.account_records import AccountRecords
 from ec2lab.registry.history import History
+from ec2lab.registry.record import COMMAND_DIGEST
 from ec2lab.runs.code_archive import CodeArchive, load_code, packed
 from ec2lab.session import Session
 
 CODE, COMMAND, GPU, INSTANCE_TYPES = "code", "command", "gpu", "instance_types"
-COMMAND_DIGEST = "command_sha256"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Any
 from ec2lab import clock
 from ec2lab.aws.authorization import in_words
 from ec2lab.aws.error_codes import STOPS, ApiError, ErrorCategory
-from ec2lab.aws.errors import format_code, rejection
+from ec2lab.aws.errors import RegionUnavailable, format_code, rejection
 from ec2lab.capacity_pools import Pool
 from ec2lab.config.models import Experiment
 from ec2lab.datasets.dataset import in_no_region
@@ -19,7 +19,6 @@ from ec2lab.errors import UserError
 from ec2lab.events import Emit, Info
 from ec2lab.events.launch import InstancePending, LaunchRejected, RegionSkipped, Resumed, RetryScheduled
 from ec2lab.launch.launched_instances import LaunchedInstances
-from ec2lab.launch.part import RegionUnavailable
 from ec2lab.launch.region_specs import RegionSpecs, Zones, zones_in_time
 from ec2lab.launch.request import build_request, pool_of
 from ec2lab.launch.reservations import look_at_reservations

@@ -23,9 +23,9 @@ from ec2lab.hosts.login_check import lacks_key, not_a_member
 from ec2lab.hosts.protocol import parse_json
 from ec2lab.hosts.ssh import Host
 from ec2lab.hosts.ssh_config import SshTarget
+from ec2lab.instance_state import Instance
 from ec2lab.instances.teardown import delete_experiment
 from ec2lab.interrupts import INTERRUPTS
-from ec2lab.launch.run_instances import Instance
 from ec2lab.polling import attempts
 from ec2lab.registry.shapes import TEXT, members, optional, several
 from ec2lab.session import Session

@@ -138,6 +138,7 @@ def by_account(records: Iterable[Record]) -> dict[Account | None, list[Record]]:
 
 RUN = "run"
 """The annotation of a launch: what it is about to run."""
+COMMAND_DIGEST = "command_sha256"
 LAUNCHED = "launched"
 """The annotation of a successful launch: its instances."""
 PROVENANCE = "provenance"

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from ec2lab.aws.tag_forms import NEVER
 from ec2lab.aws.tags import EXPIRES_AT, IDLE, TTL, from_aws
-from ec2lab.instance_state import DOWN, OVER, InstanceState
+from ec2lab.instance_state import DOWN, OVER, Instance, InstanceState
 from ec2lab.units import duration
 
 LATE = timedelta(minutes=3)
 """An instance reckons from its first boot, and AWS tells of its launch; a minute is a long time for what is between."""
-
-Instance = Mapping[str, Any]
 
 
 def expiry_details(instance: Instance) -> dict[str, str]:

@@ -11,12 +11,18 @@ from ec2lab import clock
 from ec2lab.aws.region_queries import Key, Responses, awaited
 from ec2lab.aws.tags import EXPERIMENT, REGISTRY, from_aws
 from ec2lab.errors import UserError
-from ec2lab.registry.state import ResourceState
+from ec2lab.registry.state import ResourceState, holdings
 from ec2lab.resource import Resource, ResourceType
 from ec2lab.session import Session
 
 POLL = 0.5, 0.5
 """Seconds between looks for what AWS may not show yet."""
+
+
+def known_regions(session: Session) -> list[str]:
+    """Return the regions where the lab may have resources: those of lab.toml, and those ever used."""
+    ever = holdings(session.registry.records(), session.resource_types).regions  # in any account: reading does no harm
+    return list(dict.fromkeys([*session.lab.regions, *sorted(ever)]))
 
 
 def find_live_resources(session: Session, experiment: str, holdings: ResourceState, only: str = "") -> list[Resource]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from ec2lab.errors import UserError
 from ec2lab.hosts.inventory import by_launch_order
-from ec2lab.launch.run_instances import Instance
+from ec2lab.instance_state import Instance
 
 TORCH_PORT = 29500
 """torchrun's own (https://docs.pytorch.org/docs/stable/elastic/run.html)."""

@@ -16,10 +16,9 @@ from ec2lab.hosts.ssh import Host
 from ec2lab.hosts.ssh_config import SshConfig
 from ec2lab.instance_state import InstanceState, state_of
 from ec2lab.instances.taking_down import live_experiments
-from ec2lab.launch.run_spec import COMMAND_DIGEST
 from ec2lab.polling import wait_until
 from ec2lab.registry.history import History
-from ec2lab.registry.record import EXITED, LAUNCHED
+from ec2lab.registry.record import COMMAND_DIGEST, EXITED, LAUNCHED
 from ec2lab.runs.exit_status import Ending, read_exit_status
 from ec2lab.runs.s3_logs import S3RunLogs, run_bucket
 from ec2lab.session import Session

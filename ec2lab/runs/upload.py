@@ -26,7 +26,7 @@ from ec2lab.hosts.login_check import not_a_member
 from ec2lab.hosts.program_packer import program
 from ec2lab.hosts.ssh import Host
 from ec2lab.hosts.ssh_config import SshConfig, SshTarget
-from ec2lab.launch.run_instances import Instance
+from ec2lab.instance_state import Instance
 from ec2lab.runs.code_archive import CodeArchive
 from ec2lab.runs.command import DELIVERED, DIRECTORY, MODE, command_files, command_script
 from ec2lab.runs.distributed_env import mpi_hostfile, node_environments

@@ -17,7 +17,7 @@ from ec2lab.errors import UserError
 from ec2lab.hosts.inventory import single_host
 from ec2lab.hosts.ssh import Host
 from ec2lab.hosts.ssh_config import SshConfig
-from ec2lab.registry.state import holdings
+from ec2lab.resources.live_resources import known_regions
 from ec2lab.session import Session
 from ec2lab.volumes.mount import Instance, MountRequest
 from ec2lab.volumes.mounted import MountedVolume
@@ -51,12 +51,6 @@ def wanted(
 
 
 Description = Mapping[str, Any]
-
-
-def known_regions(session: Session) -> list[str]:
-    """Return the regions where the lab may have resources: those of lab.toml, and those ever used."""
-    ever = holdings(session.registry.records(), session.resource_types).regions  # in any account: reading does no harm
-    return list(dict.fromkeys([*session.lab.regions, *sorted(ever)]))
 
 
 def described(session: Session, volume: str, regions: Iterable[str]) -> tuple[Description, str]:

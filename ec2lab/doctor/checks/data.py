@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 
 from ec2lab import clock
+from ec2lab.aws.errors import RegionUnavailable
 from ec2lab.config.volume import Data
 from ec2lab.datasets.dataset import DataSnapshot, chosen
 from ec2lab.doctor.check import Check, Probe, Requirement
@@ -13,7 +14,6 @@ from ec2lab.doctor.context import DoctorContext
 from ec2lab.doctor.regions import data_sets, retained_volumes
 from ec2lab.doctor.runner import collect
 from ec2lab.findings import Diagnosis, Finding, Severity
-from ec2lab.launch.part import RegionUnavailable
 
 DATASET_AVAILABLE = Diagnosis("dataset-available", Severity.OK, "{subjects}: in all regions that need it")
 DATA_MISSING = Diagnosis(

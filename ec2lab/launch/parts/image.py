@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from ec2lab.aws.errors import RegionUnavailable
 from ec2lab.config.image import ImageByName, ImageByParameter, ImageByRegion, RootVolume
-from ec2lab.launch.part import LaunchContext, LaunchFragment, LaunchPart, RegionUnavailable
+from ec2lab.launch.part import LaunchContext, LaunchFragment, LaunchPart
 
 
 class InstanceImage(LaunchPart):

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from ec2lab import clock
+from ec2lab.aws.errors import RegionUnavailable
 from ec2lab.aws.tags import SHARED, from_aws, tag_specifications
-from ec2lab.launch.part import LaunchContext, LaunchFragment, LaunchPart, Prerequisite, RegionUnavailable
+from ec2lab.launch.part import LaunchContext, LaunchFragment, LaunchPart, Prerequisite
 from ec2lab.launch.search import allowed_subnets
 from ec2lab.polling import wait_until
 from ec2lab.registry.base import Registry
