@@ -79,11 +79,16 @@ def _with_unknown(amount: float, unknown: int) -> str:
 
 
 def _teardown_complete(event: TeardownComplete) -> str:
-    with_it = f" (and {len(event.deleted_with_parent)} that went with it)" if event.deleted_with_parent else ""
-    some = f"deleted {len(event.deleted)}{with_it}; AWS shows nothing left"
-    done = some if event.deleted or event.deleted_with_parent else "nothing was left"
-    stays = f"; {event.retained} datasets and kept volumes stay" if event.retained else ""
+    kinds = [counted(number, resource_type) for resource_type, number in event.deleted_types.items()]
+    done = f"deleted {', '.join(kinds)}; AWS shows nothing left" if kinds else "nothing was left"
+    stays = f"; {counted(event.retained, 'dataset or retained volume')} kept" if event.retained else ""
     return f"{f'{event.experiment}: ' if event.experiment else ''}{done}{stays}"
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number of something: 1 volume, 2 volumes."""
+    plural = noun if number == 1 else f"{noun}es" if noun.endswith("s") else f"{noun}s"
+    return f"{number} {plural}"
 
 
 def _retained_volume(event: RetainedVolume) -> list[str]:
@@ -121,10 +126,10 @@ def _audit_summary(event: AuditSummary) -> str:
         if n
     ]
     total = _with_unknown(event.dollars_per_month, event.unknown_prices)
-    text = f"{', '.join(found)}: {total}" if found else "nothing is forgotten"
+    text = f"{', '.join(found)}: {total}" if found else "no orphaned resources"
     if event.unavailable:
-        text = f"{text if found else 'nothing was found'}, in what could be seen"
-    return f"{text} ({len(event.regions)} regions, {event.resources} things)"
+        text += " in the regions that responded"
+    return f"{text} ({counted(len(event.regions), 'region')}, {event.resources} resources checked)"
 
 
 def _audit_summary_style(event: AuditSummary) -> str:
@@ -291,7 +296,7 @@ def _cost_total(event: CostTotal) -> str:
     since = f" since {_day(event.since)}" if event.since else ""
     until = f" until {_day(event.until)}" if event.until else ""
     hourly = amount(event.dollars_per_hour, event.unknown_per_hour)
-    return f"{amount(event.dollars, event.unknown_prices)} dollars{since}{until}; what lives costs {hourly} an hour"
+    return f"{amount(event.dollars, event.unknown_prices)} dollars{since}{until}; live resources cost {hourly} an hour"
 
 
 def _day(moment: datetime) -> str:
@@ -340,7 +345,7 @@ def _host_updated(event: HostUpdated) -> str:
     return f"{event.host}: {event.changes} {'would change' if event.dry_run else 'changed'}"
 
 
-CLOUD_STOPPED = "local cloud stopped; what lived in it is gone"
+CLOUD_STOPPED = "local cloud stopped; its resources are gone"
 
 
 def _instances_stopped(event: InstancesStopped) -> str:
@@ -405,31 +410,31 @@ LINES: Mapping[str, tuple[Style, Text]] = {
     "teardown-failed": (RED, "{experiment}: {reason}"),
     "would-delete": (None, _would_delete),
     "retained-volume": (None, _retained_volume),
-    "no-match": (None, "{pattern}: nothing that lives matches"),
+    "no-match": (None, "{pattern}: no live experiment matches"),
     "records-dropped": (None, lambda e: f"{e.experiment}: removed from the registry: {', '.join(e.ids)}"),
     "owned-resource": (None, _owned_resource),
     "data-cost": (
-        None, lambda e: f"  datasets and kept volumes: {_with_unknown(e.dollars_per_month, e.unknown_prices)}",
+        None, lambda e: f"  datasets and retained volumes: {_with_unknown(e.dollars_per_month, e.unknown_prices)}",
     ),
     # audit
     "audit-summary": (_audit_summary_style, _audit_summary),
     "malformed-tag": (YELLOW, f"  {RESOURCE}: its tag {{key}} = {{value!r}} is not {{expected}}"),
-    "skipped": (None, f"  left alone: {RESOURCE}, {{reason}}"),
+    "skipped": (None, f"  skipped: {RESOURCE}, {{reason}}"),
     "audit-fixed": (GREEN, lambda e: f"{len(e.deleted)} deleted, {len(e.dropped)} removed from the registry"),
     "imported": (
         GREEN,
-        lambda e: f"{len(e.ids)} written into the registry{', of ' if e.experiments else ''}{', '.join(e.experiments)}",
+        lambda e: f"{len(e.ids)} imported into the registry{': ' if e.experiments else ''}{', '.join(e.experiments)}",
     ),
     # launch, start, sweep and watch
     "launch-started": (None, _launch_started),
     "budget-usage": (lambda e: YELLOW if (e.over or 0) > 0 else None, _budget_usage),
     "launch-rejected": (YELLOW, _launch_rejected),
     "region-skipped": (YELLOW, "  {region}  skipped: {reason}"),
-    "resumed": (GREEN, "  {region}  {instance} was made by a launch that was cut off; it is taken up"),
+    "resumed": (GREEN, "  {region}  {instance} was created by an interrupted launch; resuming"),
     "instance-pending": (GREEN, "  {region}  {placed_in}  {instance_type}  {market}  {instance} starts"),
     "retry-scheduled": (YELLOW, _retry_scheduled),
     "capacity-exhausted": (None, lambda e: [f"  {line}" for line in e.advice]),
-    "rolling-back": (YELLOW, "  taking down what was made"),
+    "rolling-back": (YELLOW, "  rolling back: deleting what was created"),
     "instance-running": (GREEN, _instance_running),
     "ssh-ready": (None, "  reach   {host} at {address}"),
     "expiry-set": (lambda e: YELLOW if e.expires_at == "never" else GREEN, _expiry_set),
@@ -481,7 +486,7 @@ LINES: Mapping[str, tuple[Style, Text]] = {
     "snapshot-started": (GREEN, _snapshot_started),
     "snapshot-complete": (GREEN, "{dataset}@{version} is complete: the next launch with this dataset gets it"),
     "snapshot-verified": (lambda e: GREEN if e.same else RED, _snapshot_verified),
-    "in-use": (YELLOW, "  stays  {name}  {id}  {region}  {reason}"),
+    "in-use": (YELLOW, "  retained  {name}  {id}  {region}  {reason}"),
     "deleted": (GREEN, "{id} is deleted"),
     "volume-retained": (GREEN, "{id} {message}"),
     "volume-mounted": (GREEN, "{volume} is mounted on {mount} of {host}"),
@@ -507,10 +512,10 @@ LINES: Mapping[str, tuple[Style, Text]] = {
     "check-finding": (lambda e: SEVERITIES[e.severity] if e.remedy else None, _check_finding),
     "fixed": (GREEN, "fixed   {check:<12} {message}"),
     "check-summary": (_check_summary_style, _check_summary),
-    "present": (None, "  {region:<14}  there  {what}"),
-    "creatable": (YELLOW, "  {region:<14}  lacks  {what}"),
-    "blocked": (RED, "  {region:<14}  wants  {what}"),
-    "created": (None, "  {region}  made  {what}"),
+    "present": (None, "  {region:<14}  exists   {what}"),
+    "creatable": (YELLOW, "  {region:<14}  missing  {what}"),
+    "blocked": (RED, "  {region:<14}  blocked  {what}"),
+    "created": (None, "  {region}  created  {what}"),
     "recommendation": (None, lambda e: f"  advice for {', '.join(e.regions)}: {e.what}"),
     "manual-step": (None, "  {command}"),
     "secrets-policy": (None, _secrets_policy),

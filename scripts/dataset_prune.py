@@ -39,6 +39,7 @@ def dataset_prune(
     from ec2lab.datasets.prune import in_use, not_ours, surplus
     from ec2lab.events import RegionsUnavailable
     from ec2lab.regions import region_names
+    from ec2lab.rendering import counted
     from ec2lab.resources.live_resources import known_regions
     from ec2lab.session import open_session
 
@@ -63,7 +64,7 @@ def dataset_prune(
             seen = " that could be seen" if responses.unseen else ""
             console.hint(f"nothing to delete: no dataset has more than {keep} unused versions in a region{seen}")
         elif not yes:
-            console.hint(f"nothing was deleted; run again with YES=1 to delete {len(doomed)}")
+            console.hint(f"nothing was deleted; run again with YES=1 to delete {counted(len(doomed), 'snapshot')}")
         else:
             delete_all(session, console, doomed)
     exit_if_incomplete(responses.unseen)

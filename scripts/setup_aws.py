@@ -94,13 +94,16 @@ def print_manual_steps(console: Console, setup: AccountSetup) -> None:
 def ended(console: Console, setup: AccountSetup, made: bool) -> None:
     """Print the result. Raises UserError if no launch can be made."""
     from ec2lab.events.account import SetupComplete
+    from ec2lab.rendering import counted
 
     if setup.missing:
         raise UserError(f"no launch can be made there: {'; '.join(setup.missing)}")
     if setup.denied:
         raise UserError(setup.denied)
     if setup.lacking and not made:
-        console.hint(f"nothing was created; run again with YES=1 to create these {len(setup.lacking)}")
+        console.hint(
+            f"nothing was created; run again with YES=1 to create {counted(len(setup.lacking), 'missing item')}"
+        )
         return
     console.emit(SetupComplete(created=len(setup.lacking)))
     if setup.delivery:

@@ -53,6 +53,7 @@ def several(pattern: str, console: Console, yes: bool) -> None:
     from ec2lab.instances.status import standing
     from ec2lab.instances.taking_down import live_experiments, teardown_many
     from ec2lab.registry.elsewhere import other_accounts
+    from ec2lab.rendering import counted
     from ec2lab.session import open_session
     from ec2lab.volumes.retention import retained_events, retained_volumes
 
@@ -76,7 +77,7 @@ def several(pattern: str, console: Console, yes: bool) -> None:
                 console.emit(WouldDelete.of(one, **details))
         console.emit(*RegionsUnavailable.by_reason(shown.unseen))
         if not yes:
-            console.hint(f"nothing was deleted; run again with YES=1 to tear down these {len(names)} experiments")
+            console.hint(f"nothing was deleted; run again with YES=1 to tear down {counted(len(names), 'experiment')}")
             exit_if_incomplete(shown.unseen)
             return
         failed, unseen = teardown_many(session, names, console.emit)

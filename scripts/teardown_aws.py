@@ -38,6 +38,7 @@ def teardown_aws(
     from ec2lab.events.teardown import TeardownComplete
     from ec2lab.instances.teardown import delete_resources
     from ec2lab.regions import region_names
+    from ec2lab.rendering import counted
     from ec2lab.session import open_session
 
     console = Console(as_json=as_json)
@@ -51,15 +52,18 @@ def teardown_aws(
         check_can_uninstall(session, found, seen.unseen, with_data=with_data)
         going = [item.resource for item in [*found.own, *(found.data if with_data else [])]]
         if going and not yes:
-            console.hint(f"nothing was deleted; run again with YES=1 to delete these {len(going)}")
+            console.hint(f"nothing was deleted; run again with YES=1 to delete {counted(len(going), 'resource')}")
             return
         removal = delete_resources(session, NO_NAME, going, console.emit)
         retained = 0 if with_data else len(found.data)
         deleted, along = list(removal.deleted), list(removal.went_along)
         console.emit(
-            TeardownComplete(experiment=None, deleted=deleted, deleted_with_parent=along, retained=retained),
-            Info(text=f"  the registry {session.registry.name} stays, the record of it all"),
-        )
+            TeardownComplete(
+                experiment=None, deleted=deleted, deleted_with_parent=along, deleted_types=removal.deleted_types,
+                retained=retained,
+            ),
+            Info(text=f"  the registry {session.registry.name} is kept as the record of it all"),
+        )  # fmt: skip
 
 
 def show(console: Console, found: Belongings, with_data: bool) -> None:

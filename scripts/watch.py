@@ -33,7 +33,7 @@ def watch(exp: ExperimentName = "", as_json: AsJson = False) -> None:
     with open_session("watch", exp) as session:
         session.records.expect_here(exp)
         if not session.records.state(exp).live and not session.registry.lock_owner(exp):
-            raise UserError(f"{exp}: nothing lives; `make launch EXP={exp}` launches it")
+            raise UserError(f"{exp}: no live instance; `make launch EXP={exp}` launches it")
         console.hint(session.cloud.banner)
         report = WatchConsole(console, exp, all_notifiers(session))
         warn_of_missing_secrets(session, exp, report)

@@ -37,7 +37,7 @@ def test_from_another_account_it_is_named_and_neither_gone_nor_touched(
     assert f"demo is live in local cloud {there}, you are using local cloud {here}" in ended.error
     ended = launched.run("status")
     assert f"demo is live in local cloud {there}" in ended.out
-    assert "nothing lives" in ended.out
+    assert "no live resources" in ended.out
     assert launched.run("teardown", EXP="d*", YES="1").code == 1
     audited = launched.run("audit", REGIONS=HERE, FIX="1")
     assert audited.code == 0
@@ -90,7 +90,7 @@ def test_what_lived_in_a_cloud_that_is_no_more_is_struck_out_where_that_is_said(
     struck = launched.run("teardown", EXP="demo", YES="1")
     assert struck.code == 0, struck.err
     assert "removed from the registry: i-" in struck.out
-    assert launched.run("status").out == "nothing lives\n"
+    assert launched.run("status").out == "no live resources\n"
 
 
 def test_records_that_name_no_account_conclude_nothing(launched, cloud):

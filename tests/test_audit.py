@@ -84,7 +84,7 @@ def test_orphans_are_deleted_after_they_were_shown_and_what_runs_by_its_name_alo
     (instance,) = instances(cloud)
     shown = running.run("audit", REGIONS=HERE, FIX="1")
     assert shown.code == 3
-    assert f"left alone: instance {instance} (us-east-1), it runs: ONLY={instance} means it" in shown.out
+    assert f"skipped: instance {instance} (us-east-1), it runs: ONLY={instance} means it" in shown.out
     assert instances(cloud) == [instance]
     ended = running.run("audit", REGIONS=HERE, FIX="1", ONLY=instance)
     assert ended.out.index("orphan") < ended.out.index("deleting instance")
@@ -292,7 +292,7 @@ def test_a_lost_registry_is_rebuilt_from_the_tags_where_its_id_is_named_and_tear
     lose_registry(running)
     shown = running.run("registry_rebuild", REGIONS=HERE)
     assert shown.code == 0
-    assert "0 written into the registry" in shown.out
+    assert "0 imported into the registry" in shown.out
     identity = re.search(r"`make registry-rebuild ONLY=([0-9a-f]{8})`", shown.out)[1]
     preview = running.run("registry_rebuild", REGIONS=HERE, ONLY=identity)
     assert (preview.code, preview.err) == (0, "")
@@ -301,10 +301,10 @@ def test_a_lost_registry_is_rebuilt_from_the_tags_where_its_id_is_named_and_tear
     assert "is the id of 0 registries here" in running.run("registry_rebuild", REGIONS=HERE, ONLY="0" * 8).err
     rebuilt = running.run("registry_rebuild", REGIONS=HERE, YES="1", ONLY=identity)
     assert rebuilt.code == 0, rebuilt.err
-    assert "3 written into the registry, of demo" in rebuilt.out
+    assert "3 imported into the registry: demo" in rebuilt.out
     assert {line["id"] for line in running.status()} >= set(instances(cloud))
     assert audit(running)[0] == 0
-    assert "0 written" in running.run("registry_rebuild", REGIONS=HERE, YES="1").out
+    assert "0 imported" in running.run("registry_rebuild", REGIONS=HERE, YES="1").out
     refused = running.launch()
     assert "demo already lives" in refused.error
     assert running.teardown().code == 0

@@ -354,8 +354,8 @@ def test_a_sweep_is_waited_for_as_a_whole_and_those_that_failed_are_launched_aga
 
 
 def test_waiting_for_what_was_never_launched_or_runs_nothing_is_a_mistake(lab):
-    assert "nothing: no launch of it is on record" in lab.run("wait", EXP="nothing").error
-    assert "EXP: no-*: nothing that lives matches" in lab.run("wait", EXP="no-*").error
+    assert "nothing: was never launched" in lab.run("wait", EXP="nothing").error
+    assert "EXP: no-*: no live experiment matches" in lab.run("wait", EXP="no-*").error
     lab.write("experiments/demo.toml", 'instance_types = ["g5.xlarge"]\n')
     assert lab.launch().code == 0
     assert "demo: was launched without a command" in lab.run("logs", EXP="demo").error

@@ -46,7 +46,7 @@ def wanting(lab):
 def test_it_is_shown_then_made_on_a_yes_recorded_and_tagged_and_made_once(wanting, cloud):
     shown = setup(wanting)
     assert (shown.code, shown.err) == (0, "")
-    assert "nothing was created; run again with YES=1 to create these 6" in shown.out
+    assert "nothing was created; run again with YES=1 to create 6 missing items" in shown.out
     assert "s3:PutObject on arn:aws:s3:::lab-runs/speech/*, and nothing else" in shown.out
     assert "IMDSv2 is not required by default" in shown.out
     assert owned(cloud) == []
@@ -144,7 +144,7 @@ def test_what_was_changed_by_hand_is_put_right(wanting, cloud):
     wide = '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}'
     iam.put_role_policy(RoleName=ROLE, PolicyName=named, PolicyDocument=wide)
     iam.remove_role_from_instance_profile(InstanceProfileName=PROFILE, RoleName=ROLE)
-    assert "run again with YES=1 to create these 2" in setup(wanting).out
+    assert "run again with YES=1 to create 2 missing items" in setup(wanting).out
     assert setup(wanting, YES="1").code == 0
     assert iam.get_role_policy(RoleName=ROLE, PolicyName=named)["PolicyDocument"] == policy(
         "aws", "s3://lab-runs/speech"
@@ -180,7 +180,7 @@ def test_the_way_back_shows_what_goes_and_what_stays_and_deletes_on_a_yes(wantin
     iam = cloud.client("iam", "us-east-1")
     managed = iam.create_policy(PolicyName="by-hand", PolicyDocument=json.dumps(SOME))
     iam.attach_role_policy(RoleName=ROLE, PolicyArn=managed["Policy"]["Arn"])
-    assert "nothing was deleted; run again with YES=1 to delete these 4" in teardown(wanting).out
+    assert "nothing was deleted; run again with YES=1 to delete 4 resources" in teardown(wanting).out
     shown = teardown(wanting, JSON="1")
     assert (shown.code, shown.err) == (0, "")
     rows = told(shown, "owned-resource")

@@ -7,7 +7,7 @@ import pytest
 
 def test_nothing_lives_in_a_new_lab_and_no_registry_is_made(lab, cloud):
     ended = lab.run("status")
-    assert (ended.code, ended.out) == (0, "nothing lives\n")
+    assert (ended.code, ended.out) == (0, "no live resources\n")
     assert cloud.calls() == []
     assert not lab.registry.exists()
 

@@ -36,7 +36,14 @@ def test_the_second_time_is_fine_and_deletes_nothing(lab, cloud):
     ended = lab.teardown()
     assert ended.code == 0
     assert ended.events == [
-        {"event": "teardown-complete", "experiment": "demo", "deleted": [], "deleted_with_parent": [], "retained": 0}
+        {
+            "event": "teardown-complete",
+            "experiment": "demo",
+            "deleted": [],
+            "deleted_with_parent": [],
+            "deleted_types": {},
+            "retained": 0,
+        }
     ]
     assert len(cloud.calls("TerminateInstances")) == 1
 
@@ -162,7 +169,7 @@ def test_what_aws_does_not_show_yet_after_a_kill_is_waited_for(lab, cloud, scrip
     ended = lab.run(script, EXP="demo")
     if script == "launch":
         assert ended.code == 0
-        assert "was made by a launch that was cut off; it is taken up" in ended.out
+        assert "was created by an interrupted launch; resuming" in ended.out
         assert len(living_in(cloud, "us-east-1", "instance")) == 1
     else:
         assert ended.code == 0

@@ -122,14 +122,14 @@ def test_an_audit_that_saw_no_region_says_so_and_nothing_else(lab, cloud):
     ended = lab.run("audit")
     assert ended.code == 1
     assert "us-east-1, us-west-2: not seen: DescribeInstances: UnauthorizedOperation" in ended.err
-    assert "forgotten" not in ended.out
+    assert "orphaned" not in ended.out
 
 
 def test_an_audit_does_not_say_that_nothing_is_forgotten_where_a_region_was_not_seen(lab, cloud):
     cloud.scenario(faults=[{"action": "Describe*", "region": "us-east-1", "code": "UnauthorizedOperation"}])
     ended = lab.run("audit", REGIONS="us-east-1 us-west-2")
     assert ended.code == 3
-    assert "nothing was found, in what could be seen" in ended.out
+    assert "no orphaned resources in the regions that responded" in ended.out
     assert "us-east-1: not seen: DescribeInstances: UnauthorizedOperation" in ended.out
 
 

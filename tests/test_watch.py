@@ -273,7 +273,7 @@ def test_ctrl_c_at_a_terminal_is_the_way_out_of_a_watch(lab):
 def test_what_does_not_live_can_not_be_watched(lab):
     ended = lab.run("watch", EXP="demo")
     assert ended.code == 1
-    assert ended.error == "error: demo: nothing lives; `make launch EXP=demo` launches it"
+    assert ended.error == "error: demo: no live instance; `make launch EXP=demo` launches it"
 
 
 def test_what_would_pass_a_budget_is_not_put_back(lab, cloud, watch):

@@ -64,7 +64,7 @@ class DatasetBuilder:
             return last, 0
         snapshot, made = self._begun(image, source, wanted, last if last and _is_usable_parent(last, image) else None)
         if not made:
-            self.say(f"{snapshot.name}: {snapshot.id} was begun earlier; it is taken up")
+            self.say(f"{snapshot.name}: {snapshot.id} was started by an earlier run; resuming")
         # Its own parent's: a resumed one may have another parent than the newest version.
         before = self._digests_of_parent(snapshot, there, report)
         count = self._send(snapshot, image.path, changed(before, wanted), wanted, report)

@@ -25,6 +25,8 @@ class TeardownComplete(Event, commands="teardown teardown-aws"):
     deleted: list[str]
     deleted_with_parent: list[str]
     """The ids of resources that AWS deleted together with those."""
+    deleted_types: dict[str, int]
+    """Number of both, by resource type."""
     retained: int = 0
     """Number of datasets and retained volumes that are kept on purpose."""
 

@@ -148,7 +148,7 @@ def _looked_up(session: Session, described: Responses[list[Resource]]) -> _More:
 
 def nothing_live(pattern: str, live: Collection[str]) -> str:
     """Say, for people, that no experiment that matches is live, and which one may be meant."""
-    return "nothing lives" if pattern == "*" else f"{pattern}: nothing of it lives{did_you_mean(pattern, live)}"
+    return "no live resources" if pattern == "*" else f"{pattern}: no live resources{did_you_mean(pattern, live)}"
 
 
 def forgotten_by_aws(resources: Iterable[Resource]) -> str:

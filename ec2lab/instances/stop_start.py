@@ -43,7 +43,7 @@ class Stopping:
         """
         instances = instances_of(self.session, self.experiment)
         if not instances:
-            raise UserError(f"{self.experiment}: no instance of it lives; `make status` shows what does")
+            raise UserError(f"{self.experiment}: no live instance; `make status` lists live resources")
         spot = [instance["InstanceId"] for instance in instances if instance.get("InstanceLifecycle") == "spot"]
         if spot:
             raise UserError(
@@ -103,7 +103,7 @@ class InstanceStarter:
     def run(self) -> list[Instance]:
         """Return the running instances' descriptions. Raises UserError where one can't be had; it stays stopped."""
         if not instances_of(self.session, self.experiment):
-            raise UserError(f"{self.experiment}: nothing of it is left; `make launch EXP={self.experiment}` makes it")
+            raise UserError(f"{self.experiment}: no instance is left; `make launch EXP={self.experiment}` makes it")
         began, seconds = clock.monotonic(), self.capacity_timeout.total_seconds()
         self._settled()
         self._round()

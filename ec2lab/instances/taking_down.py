@@ -35,7 +35,7 @@ def take_down(session: Session, experiment: str, emit: Emit) -> Deletion:
     ever = None if session.records.state(experiment).names else session.records.state_with_history(experiment)
     if ever and not ever.seen:
         names = live_experiments(session.records)
-        lives = f" (what lives: {', '.join(names)})" if names else " (nothing lives)"
+        lives = f" (live: {', '.join(names)})" if names else " (nothing is live)"
         raise UserError(
             f"{experiment}: was never launched from this registry{did_you_mean(experiment, names) or lives}"
         )
@@ -49,7 +49,10 @@ def take_down(session: Session, experiment: str, emit: Emit) -> Deletion:
         )
     emit(
         TeardownComplete(
-            experiment=experiment, deleted=list(removal.deleted), deleted_with_parent=list(removal.went_along)
+            experiment=experiment,
+            deleted=list(removal.deleted),
+            deleted_with_parent=list(removal.went_along),
+            deleted_types=removal.deleted_types,
         )
     )
     retained = retained_volumes(session, History(session.records.current(experiment)), experiment)

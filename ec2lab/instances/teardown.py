@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -96,6 +97,11 @@ class Deletion:
             raise left_alone(self.name, others, self.session.registry.id())
         if unseen := self._not_seen():
             raise UserError(f"{self.name}: {'; '.join(unseen)}; run the same again")
+
+    @property
+    def deleted_types(self) -> dict[str, int]:
+        """The number of deleted resources, by resource type."""
+        return dict(Counter(one.resource_type for one in [*self.deleted.values(), *self.went_along.values()]))
 
     @property
     def unseen(self) -> dict[str, str]:

@@ -84,7 +84,7 @@ class TtlChange:
         """Set it on every instance; one that can't be reached keeps no other from it. Raises UserError, naming it."""
         instances = instances_of(self.session, self.experiment)
         if not instances:
-            raise UserError(f"{self.experiment}: no instance of it lives; `make status` shows what does")
+            raise UserError(f"{self.experiment}: no live instance; `make status` lists live resources")
         running = [instance for instance in instances if state_of(instance) is InstanceState.RUNNING]
         problems = [f"{instance['InstanceId']} does not run" for instance in instances if instance not in running]
         for instance, (name, ends) in zip(running, self._on_the_instances(running), strict=True):

@@ -106,7 +106,7 @@ def last_run_in(session: Session, history: History, experiment: str) -> list[Run
     """Return the last run of an experiment. Raises UserError where there is none."""
     found = history.of(experiment).ran
     if found is None:
-        raise UserError(f"{experiment}: no launch of it is on record; `make launch EXP={experiment}` makes one")
+        raise UserError(f"{experiment}: was never launched; `make launch EXP={experiment}` makes one")
     recorded, instances = found[0], found[1][LAUNCHED]
     written: Mapping[str, Any] = recorded["experiment"]
     if COMMAND_DIGEST not in recorded:
@@ -159,7 +159,7 @@ def wait_for_commands(session: Session, name: str, say: Log) -> Iterator[Waited]
     """
     names = live_experiments(session.records, name) if is_pattern(name) else [name]
     if not names:
-        raise UserError(f"EXP: {name}: nothing that lives matches")
+        raise UserError(f"EXP: {name}: no live experiment matches")
     with ContextThreadPool(AT_ONCE) as threads:
         ends = [threads.submit(_waited, session, one, say) for one in names]
         try:

@@ -125,7 +125,7 @@ def test_a_launch_killed_before_the_delivery_is_gone_on_with_and_brings_it_once(
     assert begins(host) == 0
     again = lab.run("launch", EXP="train", **lab.variables)
     assert again.code == 0, again.out + again.err
-    assert "was made by a launch that was cut off; it is taken up" in again.out
+    assert "was created by an interrupted launch; resuming" in again.out
     assert begins(host) == 1
     assert len(cloud.calls("RunInstances")) == 1
     third = lab.run("launch", EXP="train", **lab.variables)

@@ -63,7 +63,7 @@ def test_of_a_file_a_status_opens_nothing_of_the_archive_and_reads_hardly_anythi
     long = registry("long.json", RECORDS)
     assert sum(path.stat().st_size for path in (lab.path / "long-archive").iterdir()) > 100_000
     opened, ended = opened_by(lab, "status", REGISTRY="long.json")
-    assert ended.out == "nothing lives\n"
+    assert ended.out == "no live resources\n"
     assert "long.json" in opened
     assert "long-archive" not in opened
     assert long.path.stat().st_size < 1_000
@@ -77,7 +77,7 @@ def test_a_damaged_archive_stops_no_status_is_named_and_is_not_added_to(lab, one
     (month,) = (lab.path / "registry-archive").iterdir()
     sound = month.read_bytes()
     month.write_bytes(damage(sound))
-    assert lab.run("status").out == "nothing lives\n"
+    assert lab.run("status").out == "no live resources\n"
     ended = lab.run("history", EXP="over-1")
     assert ended.code == 1
     assert ended.error.startswith(f"error: {month}: is damaged (")
@@ -94,7 +94,7 @@ def test_a_damaged_archive_stops_no_status_is_named_and_is_not_added_to(lab, one
 def calls_of_a_status(lab, cloud, address):
     before = len(cloud.calls())
     ended = lab.run("status", REGISTRY=address)
-    assert (ended.code, ended.out) == (0, "nothing lives\n")
+    assert (ended.code, ended.out) == (0, "no live resources\n")
     return [call["action"] for call in cloud.calls()[before:]]
 
 
