@@ -164,9 +164,11 @@ REQUEST = {
     "MinCount": 1, "MaxCount": 2, "SubnetId": "subnet-0a", "NetworkInterfaces": [{"SubnetId": "subnet-0a"}],
     "CapacityReservationSpecification": {"CapacityReservationTarget": {"CapacityReservationId": "cr-0a"}},
 }  # fmt: skip
-RESOURCE = {"kind": "instance", "id": "i-0a", "region": "us-east-1", "since": AT, "record": ID}
+RESOURCE = {"resource_type": "instance", "id": "i-0a", "region": "us-east-1", "since": AT, "record": ID}
 NOTES = {
-    "discovered": [RESOURCE, {**RESOURCE, "kind": "volume", "id": "vol-0a"}, {**RESOURCE, "kind": "file-system"}],
+    "discovered": [
+        RESOURCE, {**RESOURCE, "resource_type": "volume", "id": "vol-0a"}, {**RESOURCE, "resource_type": "file-system"},
+    ],
     "deleted": ["i-0a", "vol-0a"], "resolved": [ID], "launched": ["i-0a"], "exited": {"exit_code": 1}, "pulls": "s3://a/b",
     "provenance": [{"instance": "i-0a", "region": "us-east-1", "type": "g5.xlarge", "image": "ami-0a",
     "snapshots": {}}],
