@@ -123,7 +123,7 @@ def test_a_teardown_and_status_say_what_it_costs_and_what_deletes_it_until_it_is
         lab.run("teardown", EXP="de*").out,
     ):
         assert lines in told
-    assert "retained volumes, datasets and the like cost 0.01 dollars an hour" in lab.run("status").out
+    assert "retained volumes, datasets and others: 8." in lab.run("status").out
     cloud.client("ec2", HERE).delete_volume(VolumeId=kept)
     cloud.advance(600)
     assert lab.run("status").out == "no live resources\n"

@@ -8,6 +8,7 @@ from functools import partial
 
 from ec2lab.aws.region_queries import Key
 from ec2lab.costs.charges import Charge
+from ec2lab.costs.price_book import HOURS
 from ec2lab.costs.pricing import paid_for, pricing
 from ec2lab.costs.summary import CostSummary, spent
 from ec2lab.events import Unavailable
@@ -54,10 +55,11 @@ def beside(found: Iterable[Charge], resources: Sequence[Resource]) -> CostSummar
 
 def rest_text(rest: CostSummary) -> str:
     """Return, for people, what goes on to cost beside the live experiments: what they retained, and the lab's own."""
-    if not rest.things:
+    monthly = round(rest.hourly * HOURS, 2)
+    if not monthly and not rest.hourly_unknown:
         return ""
-    costs = amount(rest.hourly, rest.hourly_unknown)
-    return f"retained volumes, datasets and the like cost {costs} dollars an hour (`make cost GROUP_BY=resource-type`)"
+    costs = amount(monthly, rest.hourly_unknown)
+    return f"retained volumes, datasets and others: {costs} dollars a month (`make cost GROUP_BY=resource-type`)"
 
 
 def shared_out(found: Iterable[Charge], resources: Sequence[Resource]) -> Mapping[str, CostSummary]:

@@ -139,12 +139,12 @@ class Host:
     ) -> str:  # fmt: skip
         with self._call(opening, name, within) as call:
             call.give(given)
-            if heard:
+            with working(f"waiting for {self.name}"):
+                if not heard:
+                    return _whole(call.output(), self.name)
                 for line in _lines(call.output()):
                     heard(line)
                 return ""
-            with working(f"waiting for {self.name}"):
-                return _whole(call.output(), self.name)
 
     @contextmanager
     def _call(self, opening: Opening, name: str, within: float | None, *, asking: bool = True) -> Iterator[_Call]:
