@@ -51,5 +51,5 @@ def state_of(instance: Mapping[str, Any]) -> InstanceState:
 
 def state_reason_of(instance: Mapping[str, Any]) -> StateReason:
     """Return why a described instance is in its state; without a code where AWS does not say."""
-    told = instance.get("StateReason", {})
-    return StateReason(str(told.get("Code", "")), str(told.get("Message", "")))
+    reason = instance.get("StateReason", {})
+    return StateReason(str(reason.get("Code", "")), str(reason.get("Message", "")))

@@ -143,16 +143,16 @@ class Interrupts:
 def _wake_main_thread_for_signals() -> None:
     """End this thread's wait when any thread gets a signal; once in a process, from its main thread."""
     main = threading.get_ident()
-    heard, told = socket.socketpair()
-    told.setblocking(False)
+    reader, writer = socket.socketpair()
+    writer.setblocking(False)
 
     def wake() -> None:
-        while numbers := heard.recv(64):
+        while numbers := reader.recv(64):
             if set(numbers) != {WAKE_UP}:
                 signal.pthread_kill(main, WAKE_UP)
 
     signal.signal(WAKE_UP, lambda *_: None)
-    signal.set_wakeup_fd(told.detach(), warn_on_full_buffer=False)
+    signal.set_wakeup_fd(writer.detach(), warn_on_full_buffer=False)
     threading.Thread(target=wake, daemon=True).start()
 
 

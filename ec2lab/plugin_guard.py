@@ -88,8 +88,8 @@ class Guard:
         line = _last_line(problem.__traceback__, self.plugin)
         where = f"{self.plugin}:{line}" if line else self.plugin
         kind = "" if isinstance(problem, Nonsense) else type(problem).__name__
-        told = filter(None, (where, self.what, kind, shortened(" ".join(str(problem).split()))))
-        return PluginFailed(": ".join(told))
+        parts = filter(None, (where, self.what, kind, shortened(" ".join(str(problem).split()))))
+        return PluginFailed(": ".join(parts))
 
 
 def guarded(thing: Thing, guard: Guard, checks: Mapping[str, ResultCheck]) -> Thing:

@@ -179,7 +179,7 @@ def forecast_text(dollars: float, unknown: int, hours: float, *, is_assumed: boo
 def _planned_request(event: PlannedRequest) -> list[str]:
     """Return what the first pool would be asked, in a line for each part of it."""
     asked, user_data = event.request, event.request.get("UserData", {}).get("bytes", 0)
-    told = {
+    fields = {
         "image": asked.get("ImageId", "that of the launch template"),
         "volumes": "; ".join(map(_mapping_text, asked.get("BlockDeviceMappings", ()))),
         "network": _network_text(asked),
@@ -191,7 +191,7 @@ def _planned_request(event: PlannedRequest) -> list[str]:
     market = asked.get("InstanceMarketOptions", {}).get("MarketType", "on-demand")
     many = f"{asked['MaxCount']} x " if asked.get("MaxCount", 1) > 1 else ""
     first = f"first request: {many}{asked.get('InstanceType', '')}, {market}, in {event.region}, {place}"
-    return [first, *(f"  {name:<9}  {text}" for name, text in told.items() if text)]
+    return [first, *(f"  {name:<9}  {text}" for name, text in fields.items() if text)]
 
 
 USER_DATA_ROOM = 16
@@ -263,8 +263,8 @@ def _trial_finished(event: TrialFinished) -> str:
 
 def _sweep_complete(event: SweepComplete) -> str:
     words = {"runs": "run", "runs already": "ran already"}
-    told = ", ".join(f"{count} {words.get(state, state)}" for state, count in event.outcomes.items())
-    return f"{event.experiment}: {told or 'nothing was to be launched'}, after {event.seconds:.0f} s"
+    outcomes = ", ".join(f"{count} {words.get(state, state)}" for state, count in event.outcomes.items())
+    return f"{event.experiment}: {outcomes or 'nothing was to be launched'}, after {event.seconds:.0f} s"
 
 
 STAGES = {

@@ -18,7 +18,7 @@ app = script(__doc__)
 def history(exp: ExperimentName = "", wide: Wide = False, as_json: AsJson = False) -> None:
     """Show every call that changed something and every decision, oldest first; JSON=1 prints the full records."""
     from ec2lab.events.lab import HistoryRecord
-    from ec2lab.registry.history import told
+    from ec2lab.registry.history import visible_records
     from ec2lab.session import open_session
     from ec2lab.tables import HISTORY
     from ec2lab.validators import did_you_mean
@@ -33,7 +33,10 @@ def history(exp: ExperimentName = "", wide: Wide = False, as_json: AsJson = Fals
             raise UserError(f"{exp}: nothing is on record{of_a_sweep or did_you_mean(exp, known)}")
         console.emit(*(HistoryRecord(record=record.as_json()) for record in records))
         accounts = {record.account for record in records if record.operation}
-        rows = [[*_row(record), str(record.whose or "?") if len(accounts) > 1 else ""] for record in told(records)]
+        rows = [
+            [*_row(record), str(record.whose or "?") if len(accounts) > 1 else ""]
+            for record in visible_records(records)
+        ]
         console.table(HISTORY, rows)
         if not rows:
             console.hint(f"{exp}: AWS was asked for nothing that changes anything")

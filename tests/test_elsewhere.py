@@ -38,10 +38,10 @@ def test_only_what_nobody_can_ask_any_more_may_be_over(account, over):
     ],
 )
 def test_it_says_what_lives_where_and_how_one_gets_there(there, used, told):
-    assert elsewhere(there, "foo").told(used) == f"foo is live in {told}"
+    assert elsewhere(there, "foo").message(used) == f"foo is live in {told}"
 
 
 def test_several_are_named_in_order():
-    assert elsewhere(AWS, "foo", "bar").told(OTHER).startswith("bar, foo are live in account 111122223333")
-    assert "make teardown EXP=bar YES=1" in elsewhere(LOCAL, "foo", "bar").told(AWS), "the first of them"
+    assert elsewhere(AWS, "foo", "bar").message(OTHER).startswith("bar, foo are live in account 111122223333")
+    assert "make teardown EXP=bar YES=1" in elsewhere(LOCAL, "foo", "bar").message(AWS), "the first of them"
     assert elsewhere(AWS, "foo", "bar").names == ["bar", "foo"]

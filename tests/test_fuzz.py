@@ -37,7 +37,7 @@ from ec2lab.registry.compaction import needed_records
 from ec2lab.registry.dynamodb_items import body_of, item_of, packed, parts_of, unpacked, where_is
 from ec2lab.registry.evidence import unresolved
 from ec2lab.registry.file_format import as_line, parsed
-from ec2lab.registry.history import History, outcome, told
+from ec2lab.registry.history import History, outcome, visible_records
 from ec2lab.registry.record import Record
 from ec2lab.registry.record_model import BadRecord
 from ec2lab.registry.redaction import redact
@@ -229,7 +229,7 @@ def look_at_all(loaded):
         if record.operation == "RunInstances":
             is_wanted(record, PREFERENCES, 1)
     needed_records(records, kinds())
-    told(records)
+    visible_records(records)
     history = History(records)
     paid = priced(PriceBook(Prices({}))).spans(history, NOW)
     past(history, NOW)

@@ -29,7 +29,7 @@ MADE = {"resource_type": "instance", "id": "i-3", "region": "us-east-1", "record
 
 
 @st.composite
-def told(draw, by, time):
+def visible_records(draw, by, time):
     """One record of a writer."""
     one, name = draw(st.sampled_from(INSTANCES)), draw(st.sampled_from(NAMES))
     volumes = [("/dev/sda1", draw(st.sampled_from(VOLUMES)), draw(st.booleans()))]
@@ -58,7 +58,7 @@ def written(draw):
     parts = []
     for by in WRITERS:
         hours = sorted(draw(st.lists(st.integers(0, 200), max_size=8)))
-        parts.append([draw(told(by, (BEGAN + timedelta(hours=hour)).isoformat())) for hour in hours])
+        parts.append([draw(visible_records(by, (BEGAN + timedelta(hours=hour)).isoformat())) for hour in hours])
     return parts
 
 

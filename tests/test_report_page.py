@@ -145,7 +145,7 @@ def test_every_instance_and_every_refusal_is_on_the_time_line_once_and_no_two_ba
     assert sorted(life.id for row in line.rows for life in row.lives) == sorted(made.instances)
     assert sum(len(row.refused) for row in line.rows) == sum(refusals for *_, refusals, _ in work)
     for row in line.rows:
-        drawn = {rect.told.split()[1].rstrip(",") for rect in row.instances if rect.look != "crowd"}
+        drawn = {rect.tooltip.split()[1].rstrip(",") for rect in row.instances if rect.look != "crowd"}
         assert drawn == (set() if row.crowded else {life.id for life in row.lives})
         for rect in (*row.instances, *row.refusals):
             assert 0 <= rect.x <= rect.x + rect.width <= 100.0001
@@ -187,7 +187,7 @@ def test_a_wall_of_instances_is_shown_as_how_many_there_were():
     (row,) = page_of(made).time_line.rows
     assert (row.name, row.peak, len(row.experiments)) == ("sweep", 100, 100)
     assert row.peak > MOST_LANES
-    assert "100 at once" in row.instances[0].told
+    assert "100 at once" in row.instances[0].tooltip
 
 
 def test_variations_and_what_they_vary_share_a_row_and_a_line_of_costs():

@@ -47,11 +47,13 @@ class AccountSetup:
 
         Problems common to all, such as expired credentials, are raised. Raises UserError, ClientError.
         """
-        told = self.session.queries.run({(name, "setup"): partial(region_setup, self.session, name) for name in names})
-        silent = told.unseen
-        looked = {region: setup for (region, _), setup in told.found.items()}
+        responses = self.session.queries.run(
+            {(name, "setup"): partial(region_setup, self.session, name) for name in names}
+        )
+        silent = responses.unseen
+        looked = {region: setup for (region, _), setup in responses.found.items()}
         if not looked and len(set(silent.values())) == 1:
-            raise next(iter(told.failures.values()))
+            raise next(iter(responses.failures.values()))
         self.regions = [looked.get(name) or RegionSetup(name, missing=[silent[name]]) for name in names]
         if self.delivery:
             self.regions.append(self._iam(self.delivery))

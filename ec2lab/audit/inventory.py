@@ -91,8 +91,8 @@ def enabled_regions(session: Session) -> tuple[list[str], dict[str, str]]:
     why: dict[str, str] = {}
     for asked in session.lab.regions:
         responses = session.queries.run({(asked, "regions"): session.cloud.ec2(asked).describe_regions})
-        for told in responses.found.values():
-            names = sorted(region["RegionName"] for region in told["Regions"])
+        for found in responses.found.values():
+            names = sorted(region["RegionName"] for region in found["Regions"])
             return list(dict.fromkeys([*session.lab.regions, *names])), {}
         why |= responses.unseen
     return known_regions(session), {OTHERS: f"{asked} does not tell which there are: {why[asked]}"}

@@ -50,10 +50,10 @@ def sorted_out(found: Iterable[Finding], whose: str, caller: str | None) -> tupl
     `caller` is CloudTrail's name for the caller, empty where that is unknown; None where others' are meant.
     """
     orphans = _with_holders_makers([finding for finding in found if finding.verdict is Verdict.ORPHAN])
-    told = [replace(f, spared=f.spared or _why_spared(f, whose, caller)) for f in orphans]
-    stays = [finding.resource for finding in told if finding.spared and finding.resource.resource_type == INSTANCE]
-    told = [replace(f, spared=f.spared or _held(f.resource, f.attached, stays)) for f in told]
-    return [finding for finding in told if not finding.spared], [finding for finding in told if finding.spared]
+    judged = [replace(f, spared=f.spared or _why_spared(f, whose, caller)) for f in orphans]
+    stays = [finding.resource for finding in judged if finding.spared and finding.resource.resource_type == INSTANCE]
+    judged = [replace(f, spared=f.spared or _held(f.resource, f.attached, stays)) for f in judged]
+    return [finding for finding in judged if not finding.spared], [finding for finding in judged if finding.spared]
 
 
 def _held(resource: Resource, attached: Sequence[str], stays: Iterable[Resource]) -> str:

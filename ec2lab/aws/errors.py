@@ -162,8 +162,8 @@ def described(problem: AwsError, *, place: bool = True) -> str:
     error, metadata = problem.response.get("Error", {}), dict[str, Any](problem.response.get("ResponseMetadata", {}))
     region, profile = metadata.get(REGION), metadata.get(PROFILE)
     where = f"{problem.operation_name} in {region}" if region and place else problem.operation_name
-    told = f"{where}: {format_code(error.get('Code', 'Unknown'), error.get('Message', ''), profile)}"
-    return f"{told}{_clock_skew_hint(problem) if error.get('Code') in CLOCK else ''}"
+    text = f"{where}: {format_code(error.get('Code', 'Unknown'), error.get('Message', ''), profile)}"
+    return f"{text}{_clock_skew_hint(problem) if error.get('Code') in CLOCK else ''}"
 
 
 def _first_line(problem: Exception) -> str:

@@ -198,8 +198,8 @@ class KnownAccounts:
         key = credentials.get_frozen_credentials().access_key if credentials else ""
         if not re.fullmatch(ISSUED_BY_AWS, key or ""):
             return cls(directory / FILE, "")
-        told = json.dumps([key, _endpoints(session)], sort_keys=True)
-        return cls(directory / FILE, hashlib.sha256(told.encode()).hexdigest())
+        identity = json.dumps([key, _endpoints(session)], sort_keys=True)
+        return cls(directory / FILE, hashlib.sha256(identity.encode()).hexdigest())
 
     def account(self) -> Account | None:
         """Return the cached account of the credentials."""

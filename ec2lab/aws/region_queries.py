@@ -48,10 +48,10 @@ class Responses(Generic[Found]):
     @property
     def unseen(self) -> dict[str, str]:
         """By region, why it did not respond, or not completely."""
-        told: dict[str, str] = {}
+        reasons: dict[str, str] = {}
         for (region, _), problem in self.failures.items():
-            told.setdefault(region, reason(problem))
-        return told
+            reasons.setdefault(region, reason(problem))
+        return reasons
 
 
 def not_seen(unseen: Mapping[str, str]) -> list[str]:

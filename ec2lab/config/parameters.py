@@ -100,8 +100,10 @@ def _check(base: str, matrix: Mapping[str, Sequence[Value]]) -> None:
 
 def variation_name(base: str, parameters: Mapping[str, Value]) -> str:
     """Return a name such as `speech-lr0_1-seed3`. It does not change when the matrix grows."""
-    told = "-".join(re.sub(r"[^a-z0-9]+", "_", f"{name}{as_text(value)}".lower()) for name, value in parameters.items())
-    name = f"{base}-{told}".rstrip("_-")
+    suffix = "-".join(
+        re.sub(r"[^a-z0-9]+", "_", f"{name}{as_text(value)}".lower()) for name, value in parameters.items()
+    )
+    name = f"{base}-{suffix}".rstrip("_-")
     return name if len(name) <= LONGEST_NAME else _with_digest(name, parameters)
 
 
@@ -111,6 +113,6 @@ def as_text(value: Value) -> str:
 
 
 def _with_digest(name: str, parameters: Mapping[str, Value]) -> str:
-    told = json.dumps({parameter: as_text(value) for parameter, value in parameters.items()}, sort_keys=True)
-    digest = hashlib.sha256(told.encode()).hexdigest()[:DIGEST]
+    content = json.dumps({parameter: as_text(value) for parameter, value in parameters.items()}, sort_keys=True)
+    digest = hashlib.sha256(content.encode()).hexdigest()[:DIGEST]
     return f"{name[: LONGEST_NAME - DIGEST - 1].rstrip('_-')}-{digest}"

@@ -126,16 +126,20 @@ class PriceCache:
 def _content(loaded: Mapping[str, Any]) -> _Content:
     if loaded["format"] != FORMAT:
         return _Content()
-    listed = {key: Known(told["dollars"], datetime.fromisoformat(told["at"])) for key, told in loaded["listed"].items()}
-    return _Content(listed, {key: [_history(told) for told in all_of_it] for key, all_of_it in loaded["spot"].items()})
+    listed = {
+        key: Known(entry["dollars"], datetime.fromisoformat(entry["at"])) for key, entry in loaded["listed"].items()
+    }
+    return _Content(
+        listed, {key: [_history(entry) for entry in all_of_it] for key, all_of_it in loaded["spot"].items()}
+    )
 
 
-def _history(told: Mapping[str, Any]) -> SpotHistory:
+def _history(entry: Mapping[str, Any]) -> SpotHistory:
     zones = {
         zone: tuple((datetime.fromisoformat(at), float(price)) for at, price in changes)
-        for zone, changes in told["zones"].items()
+        for zone, changes in entry["zones"].items()
     }
-    return SpotHistory(datetime.fromisoformat(told["since"]), datetime.fromisoformat(told["until"]), zones)
+    return SpotHistory(datetime.fromisoformat(entry["since"]), datetime.fromisoformat(entry["until"]), zones)
 
 
 def _as_json(content: _Content) -> dict[str, Any]:

@@ -217,7 +217,7 @@ def bundled_date() -> datetime:
 
 def regions() -> list[str]:
     """Return the regions that the file knows prices of."""
-    return [name for name, told in _loaded().items() if isinstance(told, dict)]
+    return [name for name, prices in _loaded().items() if isinstance(prices, dict)]
 
 
 @cache

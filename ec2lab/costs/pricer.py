@@ -95,11 +95,11 @@ class Lives:
         if record.event is Event.RESPONSE and record.operation in self.resource_type.created_by and record.response:
             for found in self.resource_type.created_in(record.response):
                 self._begin(_life(self.resource_type, record, found))
-        for told in (record.annotation or {}).get(DISCOVERED, ()):
-            if told["resource_type"] == self.resource_type.name:
-                began = parse_time(told.get("since") or record.time)
-                region, by = str(told["region"]), record.by
-                self._begin(Life(str(told["id"]), region, told.get("experiment", record.experiment), by, began, None))
+        for noted in (record.annotation or {}).get(DISCOVERED, ()):
+            if noted["resource_type"] == self.resource_type.name:
+                began = parse_time(noted.get("since") or record.time)
+                region, by = str(noted["region"]), record.by
+                self._begin(Life(str(noted["id"]), region, noted.get("experiment", record.experiment), by, began, None))
         for identity in (*self.resource_type.ended_by(record), *(record.annotation or {}).get(DELETED, ())):
             if identity in self.known:
                 self.known[identity].end(parse_time(record.time))

@@ -88,15 +88,15 @@ class DatasetBuilder:
 
         def start() -> DataSnapshot:
             with numbered(self.session, self.dataset, self.version, self.region) as version:
-                told = tags_of(
+                tags = tags_of(
                     self.dataset, version, label=image.label, uuid=image.uuid, filesystem=image.filesystem,
                     bytes=str(len(wanted) * BLOCK), source=source[:256], blocks=whole(wanted),
                     parent=parent.id if parent else None,
                 )  # fmt: skip
-                identity = self.direct.start(image.gib, told, parent)
+                identity = self.direct.start(image.gib, tags, parent)
             return DataSnapshot(
                 dataset=self.dataset, version=version, region=self.region, id=identity, state="pending", progress="",
-                gib=image.gib, started="", encrypted=True, stored=None, failure="", tags=told,
+                gib=image.gib, started="", encrypted=True, stored=None, failure="", tags=tags,
             )  # fmt: skip
 
         return find_or_create(

@@ -45,7 +45,7 @@ def price_snapshots(session: Session, snapshots: Sequence[DataSnapshot]) -> Cost
     restores = session.queries.run(
         {key: partial(_fast_restores, session.cloud, key[0], some) for key, some in ids.items()}
     )
-    found = {identity: zones for told in restores.found.values() for identity, zones in told.items()}
+    found = {identity: zones for restored in restores.found.values() for identity, zones in restored.items()}
     unseen, known = restores.unseen, pricing(session)
     priced = [
         PricedSnapshot(

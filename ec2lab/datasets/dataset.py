@@ -262,5 +262,5 @@ def tags_of(dataset: str, version: str, **more: str | None) -> dict[str, str]:
     facts = {LABEL: "label", UUID: "uuid", FILESYSTEM: "filesystem", BYTES: "bytes", SOURCE: "source",
              LAYOUT: "layout",
              BLOCKS: "blocks", PARENT: "parent"}  # fmt: skip
-    told = {tag: str(more[name]) for tag, name in facts.items() if more.get(name)}
-    return {"Name": f"{dataset}@{version}", DATASET: dataset, VERSION: version, **told}
+    tags = {tag: str(more[name]) for tag, name in facts.items() if more.get(name)}
+    return {"Name": f"{dataset}@{version}", DATASET: dataset, VERSION: version, **tags}

@@ -100,11 +100,11 @@ def _mke2fs(tree: Path, dataset: str, path: Path, gib: int | None) -> DiskImage:
 
 def _forget_access_times(image: Path) -> None:
     """Set all access times to a constant: reading files would change blocks without new content."""
-    told = _e2fsprogs("dumpe2fs", str(image)).stdout
-    (count,) = re.findall(r"^Inode count: +(\d+)", told, re.MULTILINE)
+    superblock = _e2fsprogs("dumpe2fs", str(image)).stdout
+    (count,) = re.findall(r"^Inode count: +(\d+)", superblock, re.MULTILINE)
     free = [
         range(int(first), int(last or first) + 1)
-        for ranges in re.findall(r"^  Free inodes: (.+)", told, re.MULTILINE)
+        for ranges in re.findall(r"^  Free inodes: (.+)", superblock, re.MULTILINE)
         for first, last in re.findall(r"(\d+)(?:-(\d+))?", ranges)
     ]
     ends = {numbers.start: numbers.stop for numbers in free}
@@ -150,8 +150,8 @@ def _required_bytes(content: int) -> int:
 def _raw(source: Path) -> DiskImage:
     """Return a raw image as it is; blkid tells its content."""
     blkid = shutil.which("blkid", path="/usr/sbin:/sbin:" + os.environ.get("PATH", ""))
-    told = {}
+    fields = {}
     if blkid:
         shown = subprocess.run([blkid, "-p", "-o", "export", str(source)], capture_output=True, text=True, check=False)
-        told = dict(line.split("=", 1) for line in shown.stdout.splitlines() if "=" in line)
-    return DiskImage(source, told.get("TYPE", ""), told.get("UUID", ""), told.get("LABEL", ""))
+        fields = dict(line.split("=", 1) for line in shown.stdout.splitlines() if "=" in line)
+    return DiskImage(source, fields.get("TYPE", ""), fields.get("UUID", ""), fields.get("LABEL", ""))

@@ -90,8 +90,8 @@ def _tar() -> str:
     """Return a tar with known protection. Raises UserError where there is none."""
     for name in ("tar", "gtar", "bsdtar"):
         if path := shutil.which(name):
-            told = subprocess.run([path, "--version"], capture_output=True, text=True, check=False, env=_settings())
-            if any(known in told.stdout for known in TRUSTED):
+            done = subprocess.run([path, "--version"], capture_output=True, text=True, check=False, env=_settings())
+            if any(known in done.stdout for known in TRUSTED):
                 return path
     raise UserError("SOURCE: a tarball takes GNU tar or bsdtar, and neither is installed here (apt-get install tar)")
 

@@ -198,8 +198,8 @@ def _client(lab: DoctorContext, service: str, region: str = "") -> Any:
 def _list_bucket(lab: DoctorContext) -> bool | None:
     buckets = {urlsplit(one.artifact_uri).netloc for one in lab.experiments.values() if one.artifact_uri}
     s3 = _client(lab, "s3")
-    told = [_allowed(lambda bucket=bucket: s3.list_objects_v2(Bucket=bucket, MaxKeys=1)) for bucket in buckets]  # type: ignore[misc]
-    return False if False in told else None if None in told else True
+    results = [_allowed(lambda bucket=bucket: s3.list_objects_v2(Bucket=bucket, MaxKeys=1)) for bucket in buckets]  # type: ignore[misc]
+    return False if False in results else None if None in results else True
 
 
 def _get_products(lab: DoctorContext) -> bool | None:

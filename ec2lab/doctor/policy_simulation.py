@@ -190,11 +190,11 @@ def together(answers: Iterable[Future[Verdicts]]) -> dict[str, bool | None]:
     for answer in answers:
         for action, allowed in answer.result().items():
             said.setdefault(action, []).append(allowed)
-    return {action: _all(told) for action, told in said.items()}
+    return {action: _all(verdicts) for action, verdicts in said.items()}
 
 
-def _all(told: list[bool | None]) -> bool | None:
-    return False if False in told else None if None in told else True
+def _all(verdicts: list[bool | None]) -> bool | None:
+    return False if False in verdicts else None if None in verdicts else True
 
 
 def _allowed(results: Iterable[Mapping[str, Any]], action: str) -> bool | None:

@@ -37,16 +37,18 @@ def opt_in_states(lab: DoctorContext) -> Mapping[str, str]:
     own = lab.caller().region
     problems: list[Exception] = []
     for some in ([own], [region for region in lab.regions if region != own]):
-        responses = lab.opened.queries.run({(region, "regions"): partial(_told_by, lab, region) for region in some})
-        for told in responses.found.values():
-            return told
+        responses = lab.opened.queries.run(
+            {(region, "regions"): partial(_described_by, lab, region) for region in some}
+        )
+        for states in responses.found.values():
+            return states
         problems += responses.failures.values()
     raise problems[0]
 
 
-def _told_by(lab: DoctorContext, region: str) -> Mapping[str, str]:
-    told = lab.opened.cloud.ec2(region).describe_regions(AllRegions=True)["Regions"]
-    return {one["RegionName"]: one.get("OptInStatus", "") for one in told}
+def _described_by(lab: DoctorContext, region: str) -> Mapping[str, str]:
+    regions = lab.opened.cloud.ec2(region).describe_regions(AllRegions=True)["Regions"]
+    return {one["RegionName"]: one.get("OptInStatus", "") for one in regions}
 
 
 def require_enabled(lab: DoctorContext, region: str) -> None:
@@ -231,12 +233,12 @@ def malformed_tags(lab: DoctorContext, region: str) -> Mapping[str, Sequence[Mal
         for resource_type in resource_types
         for one in resource_type.find(lab.opened.cloud, region, OF_A_LAB)
     )
-    told = {
+    malformed_by_id = {
         resource_type.id_in(one): malformed(one.get("Tags"))
         for resource_type, one in found
         if not resource_type.is_deleted(one)
     }
-    return {identity: tags for identity, tags in told.items() if tags}
+    return {identity: tags for identity, tags in malformed_by_id.items() if tags}
 
 
 def caller_address(lab: DoctorContext) -> str:

@@ -50,8 +50,8 @@ def run_checks(lab: DoctorContext, checks: Iterable[Check]) -> Iterator[tuple[Ch
     begun = [(check, [_submit(lab, probe) for probe in _probes(check, lab)]) for check in checks]
     for check, probes in begun:
         with working(f"checking {check.name}"):
-            told = [one for probe in probes for one in probe.result()]
-        yield from ((check, finding) for finding in merged(told))
+            findings = [one for probe in probes for one in probe.result()]
+        yield from ((check, finding) for finding in merged(findings))
 
 
 def collect(asked: Mapping[str, Future[Fact]]) -> tuple[dict[str, Fact], list[Finding]]:

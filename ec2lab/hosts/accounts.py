@@ -133,9 +133,9 @@ class HostAccounts:
 
     def is_hardened(self) -> bool:
         """Say whether sshd takes keys alone already, changing nothing."""
-        told: list[Change] = []
-        replace(self, heard=told.append).status()
-        return any(change.detail.startswith("in place") for change in told)
+        changes: list[Change] = []
+        replace(self, heard=changes.append).status()
+        return any(change.detail.startswith("in place") for change in changes)
 
     def status(self) -> None:
         """Have told how sshd's settings are."""
@@ -159,17 +159,17 @@ class HostAccounts:
         def line(text: str) -> None:
             nonlocal changed
             try:
-                told = parse_json(text, LINE_OF_OURS, self.host.name) if text.startswith("{") else {}
+                fields = parse_json(text, LINE_OF_OURS, self.host.name) if text.startswith("{") else {}
             except UserError as problem:
                 unreadable.append(str(problem))
                 return
-            if "change" in told:
-                member = told.get("member") or ("sshd" if program == "sshd-hardening" else "accounts")
-                change = Change(self.host.name, member, told["change"], told.get("detail", ""))
+            if "change" in fields:
+                member = fields.get("member") or ("sshd" if program == "sshd-hardening" else "accounts")
+                change = Change(self.host.name, member, fields["change"], fields.get("detail", ""))
                 problems.extend([change] if change.is_problem else [])
                 self.heard(change)
             else:
-                changed = told.get("changed", changed)
+                changed = fields.get("changed", changed)
 
         try:
             text, path = program_text(f"{program}.py"), f"/opt/ec2-lab/{program}"

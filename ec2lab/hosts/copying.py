@@ -47,9 +47,9 @@ def pull(host: Host, source: str, dest: str, progress: Progress, *, delete: bool
     Raises Unreachable, Failed, and UserError.
     """
     with host.talking_to(program("send-files.py"), source) as talk:
-        told = _parsed(talk.line(MANIFEST_LIMIT), host)
+        manifest = _parsed(talk.line(MANIFEST_LIMIT), host)
         try:
-            single, entries, skipped = parse_manifest(told)
+            single, entries, skipped = parse_manifest(manifest)
         except (ValueError, TypeError, KeyError) as problem:
             raise UserError(f"{host.name}: sends what can't be written here: {problem}") from problem
         try:
@@ -76,12 +76,12 @@ def _parsed(line: bytes, host: Host) -> Any:
 
 def _offsets(line: bytes, entries: Sequence[Entry], host: Host) -> list[int]:
     """Return the offsets that a host asks for. Raises UserError unless there is one within each entry."""
-    told = _parsed(line, host)
-    if not isinstance(told, list) or [type(one) for one in told] != [int] * len(entries):
+    offsets = _parsed(line, host)
+    if not isinstance(offsets, list) or [type(one) for one in offsets] != [int] * len(entries):
         raise UserError(f"{host.name}: asks for other files than it was offered")
-    if any(not COMPLETE <= offset <= entry.size for offset, entry in zip(told, entries, strict=True)):
+    if any(not COMPLETE <= offset <= entry.size for offset, entry in zip(offsets, entries, strict=True)):
         raise UserError(f"{host.name}: asks for more than the files have")
-    return told
+    return offsets
 
 
 def _missing(entries: Sequence[Entry], offsets: Sequence[int]) -> int:

@@ -130,10 +130,10 @@ def stays_inside(path: str, target: str) -> bool:
     return bool(target) and parts[0] != "" and ".." not in parts[climbs:] and climbs <= path.count("/")
 
 
-def parse_manifest(told: Any) -> tuple[bool, list[Entry], list[str]]:
+def parse_manifest(document: Any) -> tuple[bool, list[Entry], list[str]]:
     """Return (whether it is a single file, entries, skipped paths). Raises ValueError, TypeError or KeyError."""
-    single, skipped = told["single"], [str(path) for path in told["skipped"]]
-    entries = [Entry(*entry) for entry in told["entries"]]
+    single, skipped = document["single"], [str(path) for path in document["skipped"]]
+    entries = [Entry(*entry) for entry in document["entries"]]
     directories, seen = {""}, set()
     for entry in entries:
         if not isinstance(entry.path, str):

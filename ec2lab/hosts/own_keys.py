@@ -82,8 +82,8 @@ def _key_file(path: Path) -> KeyFile | None:
         return None
     if not (found := PRIVATE.search(content)):
         return None
-    told, is_locked = _opened(content) if found[1] == b"OPENSSH" else _of_pem(path, content)
-    return KeyFile(path, told, is_locked, is_open) if told else None
+    key, is_locked = _opened(content) if found[1] == b"OPENSSH" else _of_pem(path, content)
+    return KeyFile(path, key, is_locked, is_open) if key else None
 
 
 def _opened(content: bytes) -> tuple[str, bool]:
@@ -116,7 +116,7 @@ def _of_pem(path: Path, content: bytes) -> tuple[str, bool]:
     beside = path.with_name(f"{path.name}.pub")
     try:
         line = read_bytes(beside, LARGEST).decode() if exists(beside) else ""
-        told = fingerprint(public_key(line or output_of("ssh-keygen", "-y", "-P", "", "-f", str(path))))
+        print_of_key = fingerprint(public_key(line or output_of("ssh-keygen", "-y", "-P", "", "-f", str(path))))
     except (OSError, ValueError):
         return "", is_locked
-    return told, is_locked
+    return print_of_key, is_locked

@@ -77,8 +77,8 @@ class Opening:
     @property
     def text(self) -> bytes:
         """What Python is told next: the relay, and the program that it runs."""
-        told = (self.marker, self.left_at, list(self.arguments), self.program)
-        return f"{program('relay.py')}\nrelay{told!a}\n".encode()
+        arguments = (self.marker, self.left_at, list(self.arguments), self.program)
+        return f"{program('relay.py')}\nrelay{arguments!a}\n".encode()
 
 
 HEADER = re.compile(rb" ([a-z]{1,8}) ([0-9]{1,4})\n")

@@ -58,8 +58,8 @@ def explain(host: str, printed: str) -> str:
 def ssh_settings(config: Path, host: str) -> dict[str, list[str]]:
     """Return ssh's settings for a host; none where it does not say."""
     found: dict[str, list[str]] = {}
-    told = output_of("ssh", "-F", str(config), "-G", "--", host)
-    for keyword, value in re.findall(r"^([a-z0-9]+) (.*)$", told, re.MULTILINE):
+    output = output_of("ssh", "-F", str(config), "-G", "--", host)
+    for keyword, value in re.findall(r"^([a-z0-9]+) (.*)$", output, re.MULTILINE):
         found.setdefault(keyword, []).append(value)
     return found if "hostname" in found else {}
 

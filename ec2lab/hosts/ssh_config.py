@@ -78,15 +78,15 @@ def _options(values: Mapping[str, str]) -> list[str]:
 def client_version() -> tuple[int, int]:
     """Return the version of the ssh that is installed here; (0, 0) where it does not say, or there is none."""
     try:
-        told = subprocess.run(["ssh", "-V"], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+        done = subprocess.run(["ssh", "-V"], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
     except OSError:
         return 0, 0
-    return version_in(told.stderr + told.stdout)
+    return version_in(done.stderr + done.stdout)
 
 
-def version_in(told: str) -> tuple[int, int]:
+def version_in(output: str) -> tuple[int, int]:
     """Return the version in what `ssh -V` says; (0, 0) where there is none."""
-    found = re.search(r"OpenSSH\D*(\d+)\.(\d+)", told)
+    found = re.search(r"OpenSSH\D*(\d+)\.(\d+)", output)
     return (int(found[1]), int(found[2])) if found else (0, 0)
 
 

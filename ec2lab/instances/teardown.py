@@ -60,7 +60,7 @@ class Deletion:
     """By id, AWS's last word that something else must be gone first."""
     awaited: dict[str, float] = field(default_factory=dict)
     """By id, since when something is waited for, or was last looked into."""
-    told: dict[str, str] = field(default_factory=dict)
+    reported: dict[str, str] = field(default_factory=dict)
     """By id, what was said of that."""
     seen: dict[str, Resource] = field(default_factory=dict)
     """By id, all that is on record or that AWS has shown."""
@@ -109,13 +109,13 @@ class Deletion:
         return Responses[Any](failures=self.failed).unseen
 
     def _looked(self) -> list[Resource]:
-        told = self.look()
-        self.failed = dict(told.failures)
+        responses = self.look()
+        self.failed = dict(responses.failures)
         for name, resource_type in self.session.resource_types.items():
             for (region, before), problem in list(self.failed.items()):
                 if before in resource_type.deleted_after:
                     self.failed.setdefault((region, name), problem)
-        left = [one for some in told.found.values() for one in some if self._can_be_seen(one)]
+        left = [one for some in responses.found.values() for one in some if self._can_be_seen(one)]
         self.shown |= {resource.id for resource in left}
         self.seen |= {resource.id: resource for resource in left}
         return left
@@ -141,8 +141,8 @@ class Deletion:
         unseen = self._not_seen()
         if len(stuck) == 1 and not unseen:
             return self.failures[stuck[0].id]
-        told = [f"{resource} is not deleted: {reason(self.failures[resource.id])}" for resource in stuck]
-        return UserError(f"{self.name}: {'; '.join([*told, *unseen])}")
+        failures = [f"{resource} is not deleted: {reason(self.failures[resource.id])}" for resource in stuck]
+        return UserError(f"{self.name}: {'; '.join([*failures, *unseen])}")
 
     def _tell_what_is_awaited(self, left: Sequence[Resource]) -> None:
         """Say what is not gone after some seconds, and what is in its way: again where that is another thing."""
@@ -155,8 +155,8 @@ class Deletion:
                 continue
             why = self._why(resource)
             self.awaited[resource.id] = now
-            if self.told.get(resource.id) != why:
-                self.told[resource.id] = why
+            if self.reported.get(resource.id) != why:
+                self.reported[resource.id] = why
                 self.emit(DeletionPending.of(resource, reason=why))
 
     def _why(self, resource: Resource) -> str:
@@ -192,10 +192,10 @@ class Deletion:
     def _other_things(self) -> list[Resource]:
         """Return what is there by the ids that the registry names, and is not the owner's by its tags."""
         missing = [r for r in self._missing() if r.id not in self.asked_for and not is_new(self.session, r)]
-        told = seen_by_id(self.session, missing)
-        self.failed |= told.failures
+        responses = seen_by_id(self.session, missing)
+        self.failed |= responses.failures
         self.asked_for |= {resource.id for resource in missing if self._can_be_seen(resource)}
-        self.others += [resource for some in told.found.values() for resource in some]
+        self.others += [resource for some in responses.found.values() for resource in some]
         return self.others
 
     def _may_be_incomplete(self) -> bool:
@@ -263,7 +263,7 @@ class Deletion:
             )
 
     def _in_vain(self, left: list[Resource]) -> str:
-        named = "; ".join(f"{resource}: {self.told.get(resource.id) or self._why(resource)}" for resource in left)
+        named = "; ".join(f"{resource}: {self.reported.get(resource.id) or self._why(resource)}" for resource in left)
         return f"{self.name}: still there after {PATIENCE // 60} minutes: {named}; run the same again"
 
 
@@ -278,10 +278,10 @@ def delete_experiment(
     held, shut = known or session.records.state(experiment), unseen or {}
 
     def look() -> Responses[list[Resource]]:
-        told = seen_alive(session, experiment, held)
-        hidden = {key: shut[key[0]] for key in [*told.found, *told.failures] if key[0] in shut}
-        seen = {key: some for key, some in told.found.items() if key not in hidden}
-        return Responses(seen, {**told.failures, **hidden})
+        responses = seen_alive(session, experiment, held)
+        hidden = {key: shut[key[0]] for key in [*responses.found, *responses.failures] if key[0] in shut}
+        seen = {key: some for key, some in responses.found.items() if key not in hidden}
+        return Responses(seen, {**responses.failures, **hidden})
 
     removal = Deletion(session, experiment, emit, held, look)
     with working(f"{experiment}: waiting until AWS shows nothing left"):
@@ -298,9 +298,9 @@ def delete_resources(session: Session, name: str, going: Sequence[Resource], emi
     known = ResourceState(live=list(going), calls={str(record): Call(str(record)) for record in records.values()})
 
     def look() -> Responses[list[Resource]]:
-        told = seen_by_id(session, going)
-        same = {key: [one for one in some if one.record == records[one.id]] for key, some in told.found.items()}
-        return Responses(same, told.failures)
+        responses = seen_by_id(session, going)
+        same = {key: [one for one in some if one.record == records[one.id]] for key, some in responses.found.items()}
+        return Responses(same, responses.failures)
 
     removal = Deletion(session, name, emit, known, look)
     with working("waiting until AWS shows nothing left"):

@@ -109,22 +109,22 @@ class TtlChange:
 
     def _on(self, host: Host) -> tuple[str, int | UserError]:
         try:
-            told = host.run_as_root(program("set-ttl.py"), json.dumps(self._told()))
-            return host.name, parse_number(told, 0, LAST_MOMENT, host.name)
+            output = host.run_as_root(program("set-ttl.py"), json.dumps(self._settings()))
+            return host.name, parse_number(output, 0, LAST_MOMENT, host.name)
         except UserError as problem:
             return host.name, problem
 
-    def _told(self) -> dict[str, Any]:
+    def _settings(self) -> dict[str, Any]:
         """Return what the program on an instance is told: all that the timer is made of, for it may have none."""
         files = {f"{DIRECTORY}/{unit}": text_of(unit) for unit in UNITS}
-        told: dict[str, Any] = {"timer": UNITS[0], "deadline": DEADLINE, "files": files}
+        settings: dict[str, Any] = {"timer": UNITS[0], "deadline": DEADLINE, "files": files}
         if self.length is None:
-            return {**told, "moment": NEVER}
+            return {**settings, "moment": NEVER}
         seconds = int(self.length.total_seconds())
         # An instance that was launched without a ttl has nothing else that sets a deadline again after a stop.
         files[f"{DIRECTORY}/{AT_BOOT}"] = text_of(AT_BOOT)
         files[SET_AT_BOOT] = f"#!/bin/sh\nexec {shlex.join(at_boot(seconds))}\n"
-        return {**told, "seconds": seconds, "at_boot": [AT_BOOT]}
+        return {**settings, "seconds": seconds, "at_boot": [AT_BOOT]}
 
     def _write_down(self, instance: Mapping[str, Any], name: str, ends: int) -> None:
         """Tag the instance, so that everybody knows, and note it."""

@@ -49,14 +49,16 @@ class GpuType:
     """on-demand, spot, capacity-block."""
 
     @classmethod
-    def described(cls, told: Mapping[str, Any]) -> GpuType:
+    def described(cls, described_type: Mapping[str, Any]) -> GpuType:
         """Return it from what DescribeInstanceTypes tells of it."""
-        gpu, network = told["GpuInfo"]["Gpus"][0], told["NetworkInfo"]
+        gpu, network = described_type["GpuInfo"]["Gpus"][0], described_type["NetworkInfo"]
         count = gpu.get("Count") or gpu.get("LogicalGpuCount", 0) * gpu.get("GpuPartitionSize", 0.0)
         return cls(
-            told["InstanceType"], gpu["Name"], float(count), gpu["MemoryInfo"]["SizeInMiB"],
-            told["VCpuInfo"]["DefaultVCpus"], told["MemoryInfo"]["SizeInMiB"], network.get("NetworkPerformance", ""),
-            network.get("EfaInfo", {}).get("MaximumEfaInterfaces", 0), frozenset(told.get("SupportedUsageClasses", ())),
+            described_type["InstanceType"], gpu["Name"], float(count), gpu["MemoryInfo"]["SizeInMiB"],
+            described_type["VCpuInfo"]["DefaultVCpus"], described_type["MemoryInfo"]["SizeInMiB"],
+            network.get("NetworkPerformance", ""),
+            network.get("EfaInfo", {}).get("MaximumEfaInterfaces", 0),
+            frozenset(described_type.get("SupportedUsageClasses", ())),
         )  # fmt: skip
 
     @property
@@ -97,8 +99,8 @@ def gpus_in(cloud: Cloud, region: str) -> RegionGpus:
     ec2 = cloud.ec2(region)
     wanted: Any = [{"Name": "instance-type", "Values": list(FAMILIES)}]
     pages = ec2.get_paginator("describe_instance_types").paginate(Filters=wanted)
-    told = [one for page in pages for one in page["InstanceTypes"] if one.get("GpuInfo", {}).get("Gpus")]
-    types = {one["InstanceType"]: GpuType.described(one) for one in told}
+    descriptions = [one for page in pages for one in page["InstanceTypes"] if one.get("GpuInfo", {}).get("Gpus")]
+    types = {one["InstanceType"]: GpuType.described(one) for one in descriptions}
     zones = zones_by_instance_type(ec2, sorted(types)) if types else {}
     return RegionGpus({name: one for name, one in types.items() if name in zones}, zones)
 
@@ -167,9 +169,9 @@ def gpus_and_quotas(
         queries[region, GPU] = partial(gpus_in, session.cloud, region)
         queries[region, "quotas"] = partial(quotas_in_use, session.cloud, region)
     responses = session.queries.run(queries)
-    found = [(region, told) for (region, _), told in responses.found.items()]
-    offered = {region: told for region, told in found if isinstance(told, RegionGpus)}
-    return offered, {region: told for region, told in found if isinstance(told, RegionQuotas)}, responses.unseen
+    found = [(region, facts) for (region, _), facts in responses.found.items()]
+    offered = {region: facts for region, facts in found if isinstance(facts, RegionGpus)}
+    return offered, {region: facts for region, facts in found if isinstance(facts, RegionQuotas)}, responses.unseen
 
 
 def spot_scores(session: Session, regions: Sequence[str], types: Sequence[str]) -> Mapping[str, int] | str:
@@ -180,10 +182,12 @@ def spot_scores(session: Session, regions: Sequence[str], types: Sequence[str]) 
     if len(types) < FEWEST_SCORED or not regions:
         return {}
     several = [regions[start : start + SCORED_REGIONS] for start in range(0, len(regions), SCORED_REGIONS)]
-    told = session.queries.run({(some[0], "scores"): partial(_scores, session.cloud, some, types) for some in several})
-    for why in told.unseen.values():
+    responses = session.queries.run(
+        {(some[0], "scores"): partial(_scores, session.cloud, some, types) for some in several}
+    )
+    for why in responses.unseen.values():
         return why
-    return {region: score for scores in told.found.values() for region, score in scores.items()}
+    return {region: score for scores in responses.found.values() for region, score in scores.items()}
 
 
 def _scores(cloud: Cloud, regions: Sequence[str], types: Sequence[str]) -> dict[str, int]:
@@ -212,8 +216,8 @@ def _lack(request: GpuRequest, known: Sequence[GpuType], regions: str) -> str:
         sizes = sorted({one.gpu_memory_gb for one in called})
         return f"{called[0].gpu} has {' or '.join(map(str, sizes))} GB, not {request.memory_gb}"
     counts = {one.count: one.name for one in sorted(fitting, key=lambda one: one.name, reverse=True)}
-    told = ", ".join(f"{plain_count(count)} ({counts[count]})" for count in sorted(counts))
-    return f"{called[0].gpu} comes by {told} to an instance, not by {plain_count(request.count or 1)}"
+    offered = ", ".join(f"{plain_count(count)} ({counts[count]})" for count in sorted(counts))
+    return f"{called[0].gpu} comes by {offered} to an instance, not by {plain_count(request.count or 1)}"
 
 
 def cheapest_types(

@@ -98,8 +98,8 @@ class Plan:
 
     def unknown(self) -> list[str]:
         """Return the optional information that is missing for the regions of the plan."""
-        told = (what for facts in self.facts.values() if not facts.lack for what in facts.unknown)
-        return list(dict.fromkeys(told))
+        unknown = (what for facts in self.facts.values() if not facts.lack for what in facts.unknown)
+        return list(dict.fromkeys(unknown))
 
     def share(self, region: str) -> LaunchFragment:
         """Return the sum of the parts' fragments in a region."""

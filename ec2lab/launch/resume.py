@@ -37,8 +37,8 @@ def instances_of_interrupted_launch(
     found = reconcile(session, experiment, ask_again)
     if found and not History(session.records.current(experiment)).of(experiment).interrupted:
         named = [resource for resource in found if resource.resource_type == "instance"] or found
-        told = ((str(r), r.shown_state, r.since and f"since {r.since}") for r in named)
-        shown = ", ".join(" ".join(filter(None, words)) for words in told)
+        parts = ((str(r), r.shown_state, r.since and f"since {r.since}") for r in named)
+        shown = ", ".join(" ".join(filter(None, words)) for words in parts)
         raise AlreadyRunning(f"{experiment} already lives: {shown}; {_hint(found, experiment)}")
     resource_type = session.resource_types["instance"]
     return [

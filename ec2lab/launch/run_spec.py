@@ -149,9 +149,9 @@ def _command(directory: Path, base: str, digest: str, name: str) -> str:
 
 def load_pack(directory: Path, recorded: Mapping[str, Any], name: str) -> CodeArchive | None:
     """Return the code of a recorded run, byte for byte; None if it had none. Raises UserError."""
-    if not (told := recorded.get(CODE)):
+    if not (code := recorded.get(CODE)):
         return None
-    commit, digest, difference = told["commit"], told["pack_sha256"], told.get("diff_sha256")
+    commit, digest, difference = code["commit"], code["pack_sha256"], code.get("diff_sha256")
     if content := load_code(directory, digest):
         return CodeArchive(content, commit, difference)
     if difference is None:

@@ -147,9 +147,9 @@ def errors_in(status: str, who: str) -> list[str]:
     """
     if not status.lstrip().startswith("{"):
         return _errors_in_words(status, who)
-    told = parse_json(_document_in(status.lstrip()), CLOUD_INIT, f"{who}: cloud-init status")
-    errors: list[str] = told.get("errors", [])
-    return errors or ([] if told.get("status") in OK_STATUSES else [f"status {told.get('status')}"])
+    document = parse_json(_document_in(status.lstrip()), CLOUD_INIT, f"{who}: cloud-init status")
+    errors: list[str] = document.get("errors", [])
+    return errors or ([] if document.get("status") in OK_STATUSES else [f"status {document.get('status')}"])
 
 
 def _document_in(text: str) -> str:

@@ -74,7 +74,7 @@ class AccountRecords:
         """Raise UserError if an experiment has resources in other accounts only."""
         here, others = self.everywhere(experiment)
         if others and not here.names:
-            raise UserError(others[0].told(self.find_account()))
+            raise UserError(others[0].message(self.find_account()))
 
     def expect_free(self, experiment: str) -> None:
         """Raise UserError if an experiment of this name has resources in another AWS account.
@@ -82,4 +82,4 @@ class AccountRecords:
         Those in a local cloud do not count: everybody starts with one.
         """
         if found := [one for one in self.elsewhere(experiment) if not one.may_be_over]:
-            raise UserError(f"{found[0].told(self.find_account())}, or another name is free here")
+            raise UserError(f"{found[0].message(self.find_account())}, or another name is free here")

@@ -192,8 +192,8 @@ class Registry(ABC):
 
 def identity_in(record: Record) -> str | None:
     """Return the registry's id that a record contains; None if it contains none."""
-    told = (record.annotation or {}).get(IDENTITY)
-    return told if isinstance(told, str) and re.fullmatch(IDENTITY_FORM, told) else None
+    identity = (record.annotation or {}).get(IDENTITY)
+    return identity if isinstance(identity, str) and re.fullmatch(IDENTITY_FORM, identity) else None
 
 
 def check_format(written: int, where: str) -> None:

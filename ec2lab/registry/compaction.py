@@ -41,7 +41,7 @@ def _needed(records: Sequence[Record], resource_types: Mapping[str, ResourceType
         for record in records
         if (record.experiment and record.experiment in unfinished)
         or record.id in open_intents
-        or live & set(_told_of(record, resource_types.values()))
+        or live & set(_resources_named_in(record, resource_types.values()))
     }
     return _with_all_that(needed, _ended_by(records, resource_types))
 
@@ -77,7 +77,9 @@ def _ended_by(records: Sequence[Record], resource_types: Mapping[str, ResourceTy
     )
     found: dict[str, set[str]] = {}
     for record in records:
-        over = [ends.get(identity, set()) for identity in (record.id, *_told_of(record, resource_types.values()))]
+        over = [
+            ends.get(identity, set()) for identity in (record.id, *_resources_named_in(record, resource_types.values()))
+        ]
         look = sightings.get(record.experiment) if record.operation in creating else None
         found[record.id] = {one for one in (record.parent_id, resolved.get(record.id), look) if one}.union(*over)
     return found
@@ -101,11 +103,11 @@ def _ends(records: Iterable[Record], resource_types: Collection[ResourceType]) -
     return found
 
 
-def _told_of(record: Record, resource_types: Iterable[ResourceType]) -> list[str]:
+def _resources_named_in(record: Record, resource_types: Iterable[ResourceType]) -> list[str]:
     """Return the ids of resources that a record shows as created or found."""
     born = [resource.id for resource_type in resource_types for resource in resource_type.created_resources(record)]
     retained = (record.request or {}).get("Resources", ()) if is_retention(record) else ()
-    return [*born, *retained, *(str(told["id"]) for told in (record.annotation or {}).get(DISCOVERED, ()))]
+    return [*born, *retained, *(str(found["id"]) for found in (record.annotation or {}).get(DISCOVERED, ()))]
 
 
 def _not_looked_for(records: Iterable[Record], resource_types: Mapping[str, ResourceType]) -> set[str]:

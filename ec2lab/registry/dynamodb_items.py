@@ -65,13 +65,13 @@ class Item:
 
     def attributes(self) -> dict[str, Any]:
         """Return the item. Attributes that are useful in AWS's console are plain text."""
-        told = {
+        attributes = {
             name: str(value)
             for name in ("event", "time", "script", "actor", "operation", "region")
             if (value := getattr(self.record, name)) is not None
         }
         body = {"parts": self.parts} if self.parts else {"body": self.body}
-        return {**self.key, "record": self.record.id, "format": FORMAT, BYTES: len(self.body), **told, **body}
+        return {**self.key, "record": self.record.id, "format": FORMAT, BYTES: len(self.body), **attributes, **body}
 
     def in_history(self) -> Item:
         """Return the record at its location in the archive."""

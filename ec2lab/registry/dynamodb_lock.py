@@ -176,8 +176,8 @@ def process_identity() -> str:
 
     It consists of the boot id, the PID namespace, the PID and the start time (man 5 proc).
     """
-    place, told = _place(), _told_of(os.getpid())
-    return f"{place} {os.getpid()} {told[BEGAN]}" if place and told else ""
+    place, started = _place(), _started_at(os.getpid())
+    return f"{place} {os.getpid()} {started[BEGAN]}" if place and started else ""
 
 
 def is_dead(identity: str) -> bool:
@@ -194,8 +194,8 @@ def is_dead(identity: str) -> bool:
         return True
     except PermissionError:
         pass  # it belongs to somebody else, and exists
-    told = _told_of(int(process))
-    return bool(told) and (told[STATE] in OVER or told[BEGAN] != identity.rpartition(" ")[2])
+    started = _started_at(int(process))
+    return bool(started) and (started[STATE] in OVER or started[BEGAN] != identity.rpartition(" ")[2])
 
 
 def _place() -> str:
@@ -209,10 +209,10 @@ def _place() -> str:
         return ""
 
 
-def _told_of(process: int) -> list[str]:
+def _started_at(process: int) -> list[str]:
     """Return the fields of a process after its name; an empty list if it does not exist or is hidden."""
     try:
-        told = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
+        stat = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return []
-    return told.rpartition(")")[2].split()
+    return stat.rpartition(")")[2].split()

@@ -117,8 +117,8 @@ class Table:
     def is_backed_up(self) -> bool:
         """Return whether point-in-time recovery is enabled. Raises UserError."""
         with self._explained():
-            told = self.client.describe_continuous_backups(TableName=self.name)["ContinuousBackupsDescription"]
-        recovery = told.get("PointInTimeRecoveryDescription", {})
+            backups = self.client.describe_continuous_backups(TableName=self.name)["ContinuousBackupsDescription"]
+        recovery = backups.get("PointInTimeRecoveryDescription", {})
         return bool(recovery.get("PointInTimeRecoveryStatus") == "ENABLED")
 
     def query(self, place: str, prefix: str = "", **more: Any) -> Iterator[dict[str, Any]]:
@@ -187,8 +187,8 @@ class Table:
         if date:
             # A Date has no fractions and is sent before it arrives, so each is early; the least early is the best.
             # With the last one instead, a lease might be renewed to an earlier expiry than it had.
-            told = parsedate_to_datetime(date).replace(tzinfo=UTC).timestamp() - clock.monotonic()
-            self._ahead = max(self._ahead, told)
+            offset = parsedate_to_datetime(date).replace(tzinfo=UTC).timestamp() - clock.monotonic()
+            self._ahead = max(self._ahead, offset)
 
     def _make(self) -> None:
         """Create the table: on-demand billing, encrypted with the account's key, point-in-time recovery."""
@@ -215,9 +215,9 @@ class Table:
         """Raise NotARegistry if a described table has other keys than a registry's."""
         keys = [(key["AttributeName"], key["KeyType"]) for key in described["KeySchema"]]
         if sorted(keys) != sorted(KEYS.items()):
-            told = ", ".join(f"{name} ({kind})" for name, kind in keys)
+            shown = ", ".join(f"{name} ({kind})" for name, kind in keys)
             raise NotARegistry(
-                f"{self.address}: the table {self.name} is no registry: its keys are {told}, not place (HASH) and "
+                f"{self.address}: the table {self.name} is no registry: its keys are {shown}, not place (HASH) and "
                 "id (RANGE); name another table, which is made when it is first used"
             )
 

@@ -33,7 +33,7 @@ class Elsewhere:
         """Whether its cloud may no longer exist: a local one, or an unknown one."""
         return self.account is None or self.account.is_local
 
-    def told(self, used: Account) -> str:
+    def message(self, used: Account) -> str:
         """Return, in one line, what is live where, and how to reach it."""
         lives = f"{', '.join(self.names)} {'are' if len(self.names) > 1 else 'is'} live in"
         if self.account is None:
@@ -57,7 +57,7 @@ def other_accounts(others: Iterable[Elsewhere], used: Account, pattern: str = "*
     return [
         OtherAccount(
             experiments=one.names, partition=one.account.partition if one.account else None,
-            account=one.account.id if one.account else None, message=one.told(used),
+            account=one.account.id if one.account else None, message=one.message(used),
         )
         for one in others
         if any(fnmatchcase(name, pattern) for name in one.names)

@@ -181,7 +181,7 @@ def launch_error_in(record: Record) -> LaunchError | None:
     )  # fmt: skip
 
 
-def told(records: Sequence[Record]) -> list[Record]:
+def visible_records(records: Sequence[Record]) -> list[Record]:
     """Return decisions, the results of mutating calls, and intents without a result."""
     closed = {record.parent_id for record in records if record.parent_id}
     return [

@@ -152,8 +152,8 @@ class InstanceTimeline:
 
     def _transition(self, found: Mapping[str, Any], at: datetime) -> datetime | None:
         """Return AWS's time of its stop or end, if that can belong to its current run."""
-        told = TRANSITION.search(str(found.get("StateTransitionReason", "")))
-        moment = datetime.fromisoformat(told[1]).replace(tzinfo=UTC) if told else None
+        matched = TRANSITION.search(str(found.get("StateTransitionReason", "")))
+        moment = datetime.fromisoformat(matched[1]).replace(tzinfo=UTC) if matched else None
         return moment if moment and self.runs and self.runs[-1].began <= moment <= at else None
 
     @property
@@ -193,10 +193,10 @@ class InstanceTimelines:
         if record.operation == "RunInstances" and record.event is Event.RESPONSE:
             for found in (record.response or {}).get("Instances", ()):
                 self._born(record, found, str(found["InstanceId"]), found.get("LaunchTime") or at)
-        for told in note.get(DISCOVERED, ()):
-            if told["resource_type"] == "instance":
-                asked = self._requests.get(told["record"]) or replace(record, region=told["region"])
-                self._born(asked, {}, str(told["id"]), told.get("since") or at)
+        for discovered in note.get(DISCOVERED, ()):
+            if discovered["resource_type"] == "instance":
+                asked = self._requests.get(discovered["record"]) or replace(record, region=discovered["region"])
+                self._born(asked, {}, str(discovered["id"]), discovered.get("since") or at)
 
     def _note_ttl(self, experiment: str | None, ttl: str | None) -> None:
         self._ttl.pop(experiment, None)

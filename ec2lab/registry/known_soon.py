@@ -103,6 +103,6 @@ def first_heard(records: Iterable[Record], named: Collection[str]) -> dict[str, 
             asked = json.dumps(record.request)
             gone |= {one for one in named if f'"{one}"' in asked}
         elif record.response is not None and (left := [one for one in named if one not in first]):
-            told = json.dumps(record.response)
-            first |= {one: record.time for one in left if f'"{one}"' in told}
+            response = json.dumps(record.response)
+            first |= {one: record.time for one in left if f'"{one}"' in response}
     return {one: parse_time(time) for one, time in first.items() if one not in gone}

@@ -108,8 +108,8 @@ def _sounds(name: str) -> Literal["plain", "secret", "token"]:
 
 def _names_a_secret(pair: Mapping[Any, Any]) -> bool:
     """Return whether an object is a secret's name with its value, or an encrypted parameter."""
-    told = (value for key, value in pair.items() if _bare(str(key)) in NAMES)
-    return pair.get("Type") == "SecureString" or any(isinstance(name, str) and is_secret(name) for name in told)
+    names = (value for key, value in pair.items() if _bare(str(key)) in NAMES)
+    return pair.get("Type") == "SecureString" or any(isinstance(name, str) and is_secret(name) for name in names)
 
 
 def _is_sensitive(shape: Shape | None) -> bool:

@@ -120,9 +120,9 @@ def _note_response(
 
 def _note_looks(record: Record, note: Mapping[str, Any], born: Born, found: ResourceState, types: set[str]) -> None:
     """Note what a check of AWS found, and what it no longer found; `types` are all types named."""
-    for told in note.get(DISCOVERED, ()):
-        resource = born[told["resource_type"], told["id"]] = Resource(
-            **{"experiment": record.experiment, "recorded": record.time, **told}
+    for discovered in note.get(DISCOVERED, ()):
+        resource = born[discovered["resource_type"], discovered["id"]] = Resource(
+            **{"experiment": record.experiment, "recorded": record.time, **discovered}
         )
         types.add(resource.resource_type)
         if resource.record:

@@ -80,10 +80,12 @@ class SnapshotTimelines:
         if record.event is Event.RESPONSE and record.operation in CREATE_OPERATIONS and record.response:
             found, experiment = record.response, tags_in_request(record.request or {}, SNAPSHOT).get(EXPERIMENT)
             self._born(found["SnapshotId"], record.region or "", experiment, record, found.get("StartTime"))
-        for told in (record.annotation or {}).get(DISCOVERED, ()):
-            if told["resource_type"] == SNAPSHOT:
-                experiment = told.get("experiment", record.experiment)
-                self._born(str(told["id"]), str(told["region"]), experiment, record, told.get("since"))
+        for discovered in (record.annotation or {}).get(DISCOVERED, ()):
+            if discovered["resource_type"] == SNAPSHOT:
+                experiment = discovered.get("experiment", record.experiment)
+                self._born(
+                    str(discovered["id"]), str(discovered["region"]), experiment, record, discovered.get("since")
+                )
 
     def _born(self, identity: str, region: str, experiment: str | None, record: Record, since: str | None) -> None:
         began = parse_time(since or record.time)
@@ -196,10 +198,10 @@ class VolumeTimelines:
     def _add_note(self, record: Record, note: Mapping[str, Any], requests: Mapping[str, Record]) -> None:
         for identity in note.get(DELETED, ()):
             self._ended.setdefault(identity, parse_time(record.time))
-        for told in note.get(DISCOVERED, ()):
-            if told["resource_type"] == "volume" and told["record"] not in requests:
-                asked = self._asked.get(told["record"]) or replace(record, region=told["region"])
-                self._made.setdefault(told["id"], replace(asked, time=told.get("since") or asked.time))
+        for discovered in note.get(DISCOVERED, ()):
+            if discovered["resource_type"] == "volume" and discovered["record"] not in requests:
+                asked = self._asked.get(discovered["record"]) or replace(record, region=discovered["region"])
+                self._made.setdefault(discovered["id"], replace(asked, time=discovered.get("since") or asked.time))
 
     def _add_response(self, record: Record, request: Mapping[str, Any], response: Mapping[str, Any]) -> None:
         match record.operation:
@@ -238,9 +240,9 @@ class VolumeTimelines:
         attached = {d: e for d, e in instance.volumes.items() if e.get("VolumeId") not in self._made}
         image = str(instance.request.get("ImageId", ""))
         for device in {**asked, **attached}:
-            told = {**attached.get(device, {}), **asked.get(device, {})}
+            described = {**attached.get(device, {}), **asked.get(device, {})}
             identity = attached.get(device, {}).get("VolumeId") or ""
-            goes_with_it = told.get("DeleteOnTermination", True)
+            goes_with_it = described.get("DeleteOnTermination", True)
             ends = [
                 self._end(identity, instance, instance.began) if identity else None,
                 instance.ended if goes_with_it else None,
@@ -249,7 +251,7 @@ class VolumeTimelines:
                 id=identity or f"{instance.id}{device}", region=instance.region, experiment=instance.experiment,
                 by=instance.by, whose=instance.whose, began=instance.began, ended=min(filter(None, ends), default=None),
                 instance=instance.id, due=instance.due if goes_with_it else None, retained=identity in self._retained,
-                **self._told(identity, told, self._images.get((image, device))),
+                **self._told(identity, described, self._images.get((image, device))),
             )  # fmt: skip
 
     def _told(self, identity: str, asked: Mapping[str, Any], of_image: int | None = None) -> dict[str, Any]:

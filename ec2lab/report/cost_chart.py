@@ -155,7 +155,7 @@ class Column:
     width: float
     y: float
     height: float
-    told: str
+    tooltip: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,8 +173,8 @@ def columns(series: Series, periods: Sequence[Period], highest: float, height: f
     for number, (dollars, period) in enumerate(zip(series.dollars, periods, strict=True)):
         if dollars > 0:
             tall = max(LEAST, dollars / highest * height)
-            told = f"{period.label}: {dollars:,.2f} dollars"
-            found.append(Column((number + GAP / 2) * width, width * (1 - GAP), height - tall, tall, told))
+            tooltip = f"{period.label}: {dollars:,.2f} dollars"
+            found.append(Column((number + GAP / 2) * width, width * (1 - GAP), height - tall, tall, tooltip))
     return found
 
 

@@ -58,11 +58,11 @@ def _row(page: Page, row: Row) -> Iterator[Event]:
 
 def _details(life: InstanceTimeline) -> dict[str, str]:
     tags = tags_in_request(life.request, INSTANCE)
-    told = {
+    details = {
         "type": life.type, "zone": life.zone, "market": life.market, "address": life.address, "ends": life.ends,
         "data": tags.get(DATA), "ttl": tags.get(TTL), "idle": tags.get(IDLE),
     }  # fmt: skip
-    return {name: value for name, value in told.items() if value}
+    return {name: value for name, value in details.items() if value}
 
 
 def _costs(page: Page) -> Iterator[Event]:

@@ -49,7 +49,7 @@ class Rect:
     height: float
     look: str
     """on-demand, spot, stopped, crowd or refused."""
-    told: str = ""
+    tooltip: str = ""
     """Its tooltip."""
 
 
@@ -168,26 +168,26 @@ def _bars(life: InstanceTimeline, span: tuple[float, float], y: float, axis: Tim
     """Return an instance's bars, thin where it was stopped."""
     begin, end = span
     look = "spot" if life.market == "spot" else "on-demand"
-    told = told_of(life)
+    tooltip = tooltip_of(life)
     at = begin
     for run in life.runs:
         low = _within(min(axis.at(run.began), 100 - NARROWEST), at, end)
         low = low if low - at > MIN_WIDTH else at
         high = _within(max(axis.at(run.ended or life.ended or axis.end), low + NARROWEST), low, end)
         if low > at:
-            yield Rect(at, low - at, y + (BAR - THIN) / 2, THIN, "stopped", told)
+            yield Rect(at, low - at, y + (BAR - THIN) / 2, THIN, "stopped", tooltip)
         if high > low:
-            yield Rect(low, high - low, y, BAR, look, told)
+            yield Rect(low, high - low, y, BAR, look, tooltip)
         at = high
     if end - at > MIN_WIDTH:
-        yield Rect(at, end - at, y + (BAR - THIN) / 2, THIN, "stopped", told)
+        yield Rect(at, end - at, y + (BAR - THIN) / 2, THIN, "stopped", tooltip)
 
 
 def _within(x: float, low: float, high: float) -> float:
     return min(max(x, low), high)
 
 
-def told_of(life: InstanceTimeline) -> str:
+def tooltip_of(life: InstanceTimeline) -> str:
     """Return an instance's tooltip."""
     what = " ".join(word for word in (life.type, life.market) if word)
     end = f"to {short(life.ended)}, {life.fate}" if life.ended else "stopped now" if life.stopped else "runs"
@@ -212,8 +212,12 @@ def _crowd(spans: Sequence[tuple[float, float]], axis: TimeAxis, peak: int) -> l
             continue
         if counts[begin]:
             height = max(2.0, counts[begin] / peak * (AGGREGATE_ABOVE - 4))
-            told = f"{counts[begin]} at once, {short(_moment(axis, edges[begin]))} to {short(_moment(axis, edges[n]))}"
-            found.append(Rect(edges[begin], edges[n] - edges[begin], AGGREGATE_ABOVE - height, height, "crowd", told))
+            tooltip = (
+                f"{counts[begin]} at once, {short(_moment(axis, edges[begin]))} to {short(_moment(axis, edges[n]))}"
+            )
+            found.append(
+                Rect(edges[begin], edges[n] - edges[begin], AGGREGATE_ABOVE - height, height, "crowd", tooltip)
+            )
         begin = n
     return found
 
@@ -236,8 +240,8 @@ def _refusals(row: Row, axis: TimeAxis, most: int) -> list[Rect]:
         x, width = 100 * number / BINS, 100 / BINS
         length = MIN_OPACITY + (STRIP - MIN_OPACITY) * (math.log1p(count - 1) / math.log1p(most - 1) if most > 1 else 0)
         why = ", ".join(f"{meaning} {times}" for meaning, times in kinds[number].most_common())
-        told = f"{short(_moment(axis, x))} to {short(_moment(axis, x + width))}: {why}"
-        found.append(Rect(x, width * 0.7, row.baseline + 2, length, "refused", told))
+        tooltip = f"{short(_moment(axis, x))} to {short(_moment(axis, x + width))}: {why}"
+        found.append(Rect(x, width * 0.7, row.baseline + 2, length, "refused", tooltip))
     return found
 
 

@@ -97,14 +97,14 @@ def _length(text: str | None) -> timedelta | None:
         return None
 
 
-def _moment(told: datetime | str | None) -> datetime | None:
+def _moment(text: datetime | str | None) -> datetime | None:
     """Return a time of AWS's, of a record or of a tag; None where it is none."""
-    if isinstance(told, str):
+    if isinstance(text, str):
         try:
-            told = datetime.fromisoformat(told)
+            text = datetime.fromisoformat(text)
         except ValueError:
             return None
-    return told.replace(tzinfo=told.tzinfo or UTC) if told else None
+    return text.replace(tzinfo=text.tzinfo or UTC) if text else None
 
 
 def as_text(moment: datetime) -> str:

@@ -136,4 +136,4 @@ def _loaded(cloud: Cloud, region: str, volumes: Sequence[str]) -> dict[str, int]
             raise
         return {}  # one of them has just gone
     details = {status["VolumeId"]: status.get("InitializationStatusDetails", {}) for status in found}
-    return {volume: told["Progress"] for volume, told in details.items() if "Progress" in told}
+    return {volume: detail["Progress"] for volume, detail in details.items() if "Progress" in detail}

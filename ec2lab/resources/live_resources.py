@@ -40,10 +40,10 @@ def find_live_resources(session: Session, experiment: str, holdings: ResourceSta
 
 def seen_alive(session: Session, experiment: str, holdings: ResourceState) -> Responses[list[Resource]]:
     """Ask the same of each region by itself: what one does not tell in time hides nothing of the others."""
-    told = session.queries.run(_queries(session, experiment, holdings))
-    found = _ours(session, experiment, holdings, told.found)
-    sorted_out = {key: [r for r in found if (r.region, r.resource_type) == key] for key in told.found}
-    return Responses(sorted_out, told.failures)
+    responses = session.queries.run(_queries(session, experiment, holdings))
+    found = _ours(session, experiment, holdings, responses.found)
+    sorted_out = {key: [r for r in found if (r.region, r.resource_type) == key] for key in responses.found}
+    return Responses(sorted_out, responses.failures)
 
 
 def _queries(
@@ -60,14 +60,14 @@ def _queries(
 
 
 def _ours(
-    session: Session, experiment: str, holdings: ResourceState, told: Mapping[Key, list[Mapping[str, Any]]]
+    session: Session, experiment: str, holdings: ResourceState, responses: Mapping[Key, list[Mapping[str, Any]]]
 ) -> list[Resource]:
     """Return what this registry is proved to have made and is not gone.
 
     The experiment's name is on what a teammate's registry made too, and all tags are on copies.
     """
     ownership, found = session.records.ownership(holdings), []
-    for (region, name), items in told.items():  # an instance first: it proves what came with it
+    for (region, name), items in responses.items():  # an instance first: it proves what came with it
         resource_type = session.resource_types[name]
         for item in items:
             if ownership.proves(resource_type, item, experiment):
@@ -79,9 +79,10 @@ def _ours(
 
 def seen_by_id(session: Session, wanted: Iterable[Resource]) -> Responses[list[Resource]]:
     """Ask each region for things by their ids, whatever their tags say; what is gone is left out."""
-    told = session.queries.run(_by_id(session, wanted))
+    responses = session.queries.run(_by_id(session, wanted))
     return Responses(
-        {key: _there(session.resource_types, {key: items}) for key, items in told.found.items()}, told.failures
+        {key: _there(session.resource_types, {key: items}) for key, items in responses.found.items()},
+        responses.failures,
     )
 
 
@@ -101,10 +102,12 @@ def _by_id(session: Session, wanted: Iterable[Resource]) -> dict[Key, Callable[[
     }
 
 
-def _there(resource_types: Mapping[str, ResourceType], told: Mapping[Key, list[Mapping[str, Any]]]) -> list[Resource]:
+def _there(
+    resource_types: Mapping[str, ResourceType], responses: Mapping[Key, list[Mapping[str, Any]]]
+) -> list[Resource]:
     return [
         resource_types[resource_type].resource(item, region, from_aws(item.get("Tags")))
-        for (region, resource_type), items in told.items()
+        for (region, resource_type), items in responses.items()
         for item in items
         if not resource_types[resource_type].is_deleted(item)
     ]

@@ -131,8 +131,8 @@ def _export_ignored(where: Path, names: Collection[bytes]) -> set[bytes]:
     """Return those of the files that git leaves out of archives, by an attribute of theirs or of a directory."""
     above = {directory for name in names for directory in _directories(name)}
     asked = b"".join(name + b"\0" for name in [*names, *above])
-    told = _git(where, "check-attr", "-z", "--stdin", "export-ignore", given=asked).split(b"\0")
-    ignored = {path for path, value in zip(told[::3], told[2::3], strict=False) if value == b"set"}
+    attributes = _git(where, "check-attr", "-z", "--stdin", "export-ignore", given=asked).split(b"\0")
+    ignored = {path for path, value in zip(attributes[::3], attributes[2::3], strict=False) if value == b"set"}
     return {name for name in names if name in ignored or ignored.intersection(_directories(name))}
 
 
@@ -160,10 +160,10 @@ def _named(names: Collection[bytes]) -> str:
 def _diff(where: Path, new: list[SourceFile]) -> str | None:
     """Return the digest of what is changed or new since the commit; None where nothing is."""
     changed = _git(where, "diff", "--no-ext-diff", "--no-textconv", "--binary", "HEAD", "--", ".")
-    told = hashlib.sha256(changed)
+    digest = hashlib.sha256(changed)
     for file in new:
-        told.update(b"\n%b\n%d\n" % (file.path, len(file.content)) + file.content)
-    return told.hexdigest() if changed or new else None
+        digest.update(b"\n%b\n%d\n" % (file.path, len(file.content)) + file.content)
+    return digest.hexdigest() if changed or new else None
 
 
 def _check_size(size: int, where: Path) -> None:

@@ -40,9 +40,9 @@ def parse_exit_status(text: str, who: str) -> Ending | None:
     return ending_of(parse_json(text, ENDING, who))
 
 
-def ending_of(told: Mapping[str, Any]) -> Ending:
+def ending_of(fields: Mapping[str, Any]) -> Ending:
     """Return the end that an instance tells of."""
-    return Ending(told["exit_code"], told["at"], told.get("log_missing", ""), told.get("why", ""))
+    return Ending(fields["exit_code"], fields["at"], fields.get("log_missing", ""), fields.get("why", ""))
 
 
 def read_exit_status(host: Host) -> Ending | None:

@@ -47,15 +47,15 @@ PROGRESS = members(
 
 def parse_progress(text: str, who: str) -> Progress:
     """Read what templates/run-status.py prints. Raises UserError, which names `who` printed it."""
-    told = parse_json(text, PROGRESS, who)
-    ended, coming = told.get("ended"), told.get("interruption") or {}
+    fields = parse_json(text, PROGRESS, who)
+    ended, coming = fields.get("ended"), fields.get("interruption") or {}
     return Progress(
-        line=told.get("line", "")[-LONGEST_LINE:],
+        line=fields.get("line", "")[-LONGEST_LINE:],
         ending=ending_of(ended) if ended else None,
-        ends_at=told.get("ends_at"),
+        ends_at=fields.get("ends_at"),
         interruption=f"{coming.get('action')} at {coming.get('time')}" if coming else "",
-        rebalance=(told.get("rebalance") or {}).get("noticeTime", ""),
-        problem=_unseen(told.get("unseen", ""), who),
+        rebalance=(fields.get("rebalance") or {}).get("noticeTime", ""),
+        problem=_unseen(fields.get("unseen", ""), who),
     )
 
 

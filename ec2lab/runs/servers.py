@@ -45,9 +45,9 @@ class Server:
         """Start it, or find the one that runs. Raises Unreachable, Failed, UserError."""
         wanted = {"name": self.name, "arguments": list(self.arguments), "port": self.port, "how": self.how}
         asked = json.dumps({**wanted, "secret": secrets.token_urlsafe(24)}).encode()
-        told = host.run_as_root(program("serve.py"), given=asked, within=WITHIN)
+        output = host.run_as_root(program("serve.py"), given=asked, within=WITHIN)
         try:
-            found = Started.model_validate_json(told)
+            found = Started.model_validate_json(output)
         except ValidationError as problem:
             raise UserError(f"{host.name}: what it says of {self.name} can't be read") from problem
         if found.missing:

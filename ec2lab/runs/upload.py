@@ -72,11 +72,11 @@ class Delivery:
         }
         if secrets:
             files[DELIVERED] = ("0600", json.dumps(secrets, default=SecretStr.get_secret_value))
-        told = {
+        fields = {
             "run": self.run, "code": self.pack.sha256 if self.pack else "", "files": files,
             "address": environment.get("NODE_ADDRESS", ""), "first": environment.get("MASTER_ADDR", ""),
         }  # fmt: skip
-        return json.dumps(told).encode() + b"\n"
+        return json.dumps(fields).encode() + b"\n"
 
     def __str__(self) -> str:
         parts = [f"the code ({self.pack})"] if self.pack else []

@@ -51,8 +51,8 @@ class VolumeDisposition:
 def tag_deletion_policies(session: Session, instances: Iterable[Mapping[str, Any]]) -> None:
     """Tag each volume with its deletion policy: its instance, which has it too, may be gone by then."""
     for instance in instances:
-        told = from_aws(instance.get("Tags")).items()
-        ends = {device: value for key, value in told if (device := device_in(key, DELETION_POLICY))}
+        tags = from_aws(instance.get("Tags")).items()
+        ends = {device: value for key, value in tags if (device := device_in(key, DELETION_POLICY))}
         if ends:
             _mark(session, instance, ends)
 
@@ -92,9 +92,11 @@ def apply_deletion_policies(session: Session, experiment: str, emit: Emit) -> Ma
 
 def _unseen(session: Session, experiment: str) -> dict[str, Exception]:
     """Return the regions whose instances or volumes cannot be described, with reasons."""
-    told = seen_alive(session, experiment, session.records.state(experiment))
+    responses = seen_alive(session, experiment, session.records.state(experiment))
     return {
-        region: problem for (region, resource_type), problem in told.failures.items() if resource_type in MAY_HAVE_ENDS
+        region: problem
+        for (region, resource_type), problem in responses.failures.items()
+        if resource_type in MAY_HAVE_ENDS
     }
 
 
@@ -102,7 +104,7 @@ def _may_be_marked(records: Iterable[Record], experiment: str) -> bool:
     """Say whether any request had a deletion policy, or any found resource has no recorded request."""
     return any(
         DELETION_POLICY in json.dumps(record.request)
-        or MAY_HAVE_ENDS & {told["resource_type"] for told in _found_in(record)}
+        or MAY_HAVE_ENDS & {found["resource_type"] for found in _found_in(record)}
         for record in records
         if record.experiment == experiment and changes_something(record.operation or "")
     )
@@ -190,9 +192,9 @@ def _existing_snapshot(session: Session, one: VolumeDisposition) -> DataSnapshot
 def _snapshot(session: Session, one: VolumeDisposition) -> DataSnapshot:
     before = _tags_of_snapshot(session, one)
     facts = {"label": LABEL, "uuid": UUID, "filesystem": FILESYSTEM, "layout": LAYOUT}
-    told = {name: before.get(tag) for name, tag in facts.items()}
+    facts_before = {name: before.get(tag) for name, tag in facts.items()}
     with numbered(session, one.end.dataset, one.end.version, one.region, may_exist=True) as version:
-        tags = {**tags_of(one.end.dataset, version, source=one.volume, **told), DELETION_POLICY: SAVED}
+        tags = {**tags_of(one.end.dataset, version, source=one.volume, **facts_before), DELETION_POLICY: SAVED}
         answer: Mapping[str, Any] = session.cloud.ec2_no_retry(one.region).create_snapshot(
             VolumeId=one.volume,
             Description=f"{one.end.dataset}@{version}, from {one.volume} at its teardown",

@@ -119,8 +119,8 @@ MOUNTED = members(
 
 def list_mounted(host: Host) -> list[MountedVolume]:
     """Ask a host for its mounted volumes. Raises Unreachable, Failed."""
-    told = host.run_as_root(describing(), "describe")
-    return mounted_in(told, host.name)
+    output = host.run_as_root(describing(), "describe")
+    return mounted_in(output, host.name)
 
 
 def mounted_in(text: str, who: str) -> list[MountedVolume]:

@@ -139,11 +139,11 @@ def retained_volumes(session: Session, history: History, pattern: str = "*") -> 
         there = one.retained and one.ended is None and fnmatchcase(one.experiment or "", pattern)
         if there and one.whose == session.cloud.account:
             ids.setdefault((one.region, resource_type.name), []).append(one.id)
-    told = session.queries.run(
+    responses = session.queries.run(
         {key: partial(resource_type.by_id, session.cloud, key[0], some) for key, some in ids.items()}
     )
-    found = {key: [_retained(session, volume, key[0]) for volume in some] for key, some in told.found.items()}
-    return Responses(found, told.failures)
+    found = {key: [_retained(session, volume, key[0]) for volume in some] for key, some in responses.found.items()}
+    return Responses(found, responses.failures)
 
 
 def _retained(session: Session, found: Mapping[str, Any], region: str) -> RetainedVolume:

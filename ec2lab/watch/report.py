@@ -89,8 +89,8 @@ def time_left(
         heard = inquiries[instance.id].last.ends_at if instance.id in inquiries else None
         if heard is not None:
             ends.append(datetime.fromtimestamp(heard, UTC))
-        elif told := instance.details.get("ends"):
-            ends += [parse_time(told)] if told != NEVER else []
+        elif text := instance.details.get("ends"):
+            ends += [parse_time(text)] if text != NEVER else []
         elif ttl and instance.since:
             ends.append(datetime.fromisoformat(instance.since) + ttl)
     return max(timedelta(0), min(ends) - now) if ends else None

@@ -168,8 +168,8 @@ class Watching:
                 continue
             shown = found.get(instance.id)
             if shown:
-                told = resource_type.resource(shown, instance.region, from_aws(shown.get("Tags")))
-                now = replace(told, recorded=instance.recorded)
+                described = resource_type.resource(shown, instance.region, from_aws(shown.get("Tags")))
+                now = replace(described, recorded=instance.recorded)
             else:
                 why = NOT_VISIBLE_YET if is_new(self.session, instance) else NOT_FOUND
                 now = replace(instance, state=why, state_reason=NO_REASON)
@@ -208,11 +208,11 @@ class Watching:
 
     def _why(self, instance: Resource) -> str:
         """Return why AWS ended an instance: a spot request's status says more than the instance's state."""
-        told: Iterable[tuple[str, str, str]] = ()
+        statuses: Iterable[tuple[str, str, str]] = ()
         if instance.details.get("market") == MarketType.SPOT and "no notices" not in self._told:
             with suppress(*AWS_ERRORS):  # optional
-                told = list(spot_statuses(self.session.cloud, instance.region, [instance.id]))
-        return next((f"{code}: {message}" for _, code, message in told), instance.shown_state)
+                statuses = list(spot_statuses(self.session.cloud, instance.region, [instance.id]))
+        return next((f"{code}: {message}" for _, code, message in statuses), instance.shown_state)
 
     def _interrupted(self, instance: str, stage: InterruptionStage, why: str) -> Interrupted:
         return Interrupted(experiment=self.name, instance=instance, stage=stage, reason=why)
@@ -223,7 +223,7 @@ class Watching:
         loading = [m for m in self.instances.values() if m.details.get("data") and self.loaded.get(m.id) != "100%"]
         for region, some in by_region(loading):
             try:
-                told = self.session.queries.run_one(
+                details = self.session.queries.run_one(
                     partial(resource_type.extra_details, self.session.cloud, region, some)
                 )
             except (*AWS_ERRORS, NoResponse) as problem:
@@ -231,7 +231,7 @@ class Watching:
                 yield from self._once(("loading", region), self._warning(remark))
                 continue
             for instance in some:
-                before, now = self.loaded.get(instance.id), told.get(instance.id, {}).get("loaded", "")
+                before, now = self.loaded.get(instance.id), details.get(instance.id, {}).get("loaded", "")
                 self.loaded[instance.id] = now
                 if now == "100%" and before:
                     yield DataLoaded(experiment=self.name, instance=instance.id)

@@ -44,18 +44,18 @@ class Volumes(LaunchPart):
         if not site.experiment.mounted:
             return LaunchFragment()
         attached = list(_attached(site))
-        told = [on_instance(one.volume, one.device, one.snapshot) for one in attached]
+        specs = [on_instance(one.volume, one.device, one.snapshot) for one in attached]
         if site.experiment.instance_store:
-            told.append(_of_the_instance(site.experiment.instance_store))
+            specs.append(_of_the_instance(site.experiment.instance_store))
         has_parts = any(one.snapshot and not one.snapshot.is_whole_disk for one in attached)
         program = sent("mount-volumes.py", *(() if has_parts else OF_PARTS))
-        told.sort(key=lambda volume: volume.mount)  # /data before /data/speech
+        specs.sort(key=lambda volume: volume.mount)  # /data before /data/speech
         return LaunchFragment(
             request={"BlockDeviceMappings": [mapping(one.volume, one.device, one.snapshot) for one in attached]},
             cloud_init={
                 "write_files": [
                     {"path": PROGRAM, "permissions": "0755", "content": program},
-                    {"path": VOLUMES, "permissions": "0644", "content": json.dumps([one.as_dict() for one in told])},
+                    {"path": VOLUMES, "permissions": "0644", "content": json.dumps([one.as_dict() for one in specs])},
                     {"path": f"/etc/systemd/system/{UNIT}", "permissions": "0644", "content": unit(text_of(UNIT))},
                 ],
                 # A unit, because a stop erases the instance's own disks.
