@@ -64,6 +64,9 @@ wait: $(READY)  ## Wait for EXP's command; exit with its status
 exec: $(READY)  ## Run CMD on EXP's instances at once (HOST=foo-2, TTY=1)
 	$(RUN) scripts.exec
 
+top: $(READY)  ## Show GPU, CPU, disk, network use of EXP's instances
+	$(RUN) scripts.top
+
 push: $(READY)  ## Copy SOURCE here to DEST on EXP's instances
 	$(RUN) scripts.push
 

@@ -10,7 +10,7 @@ from ec2lab import clock
 from ec2lab.instance_state import UP
 from ec2lab.rendering import amount, dollars, state_text
 from ec2lab.terminal_layout import Column, Row
-from ec2lab.units import format_bytes
+from ec2lab.units import GIB, format_bytes
 
 if TYPE_CHECKING:
     from ec2lab.events.account import AuditFinding
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ec2lab.events.datasets import DatasetVersion
     from ec2lab.events.gpus import GpuInstanceType, GpuOffer
     from ec2lab.events.launch import Candidate
+    from ec2lab.events.runs import InstanceMetrics
 
 
 def _resource_row(event: ResourceStatus) -> Row:
@@ -97,6 +98,18 @@ def _free_of_quota(offer: GpuOffer) -> str:
     return f"{max(0.0, offer.quota_vcpus - offer.used_vcpus):g}/{offer.quota_vcpus:g}"
 
 
+def _metrics_row(one: InstanceMetrics) -> Row:
+    if one.problem:
+        return one.host, "", "", "", "", "", "", one.problem
+    gpus = f"{sum(one.gpu) // len(one.gpu)}%{f' of {len(one.gpu)}' if len(one.gpu) > 1 else ''}" if one.gpu else "none"
+    gpu_memory = f"{sum(one.gpu_memory_used) / 1024:.0f}/{sum(one.gpu_memory_total) / 1024:.0f} GiB" if one.gpu else ""
+    return (
+        one.host, gpus, gpu_memory, f"{one.cpu}%", f"{one.memory_used / GIB:.0f}/{one.memory_total / GIB:.0f} GiB",
+        f"r {format_bytes(one.disk_read)}/s w {format_bytes(one.disk_written)}/s",
+        f"in {format_bytes(one.network_received)}/s out {format_bytes(one.network_sent)}/s", one.line,
+    )  # fmt: skip
+
+
 TABLES: Mapping[str, tuple[Sequence[Column], Callable[[Any], Row]]] = {
     "audit-finding": (
         (
@@ -135,6 +148,14 @@ TABLES: Mapping[str, tuple[Sequence[Column], Callable[[Any], Row]]] = {
             Column("network", below="instance"), Column("region"), Column("$/hour"), Column("free vCPU"),
         ),
         _gpu_row,
+    ),
+    "instance-metrics": (
+        (
+            Column("instance", narrow=8), Column("gpu"), Column("gpu memory", below="gpu"), Column("cpu"),
+            Column("memory", below="cpu"), Column("disk"), Column("network", below="disk"),
+            Column("last line of the log", narrow=20),
+        ),
+        _metrics_row,
     ),
     "candidate": (
         (

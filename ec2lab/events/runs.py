@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from pydantic import Field
+
 from ec2lab.events import Event
 
 
@@ -47,6 +49,30 @@ class RemoteCommandExited(Event, commands="exec"):
     """The command's own; 255 with a reason if ssh failed."""
     reason: str
     """Why the command could not be run, or not to its end; empty if the exit code is its own."""
+
+
+class InstanceMetrics(Event, commands="top"):
+    """What an instance is busy with. All numbers are 0 where nothing could be read, and `problem` says why."""
+
+    host: str
+    gpu: list[int] = Field(default_factory=list)
+    """Utilization of each GPU in percent."""
+    gpu_memory_used: list[int] = Field(default_factory=list)
+    """Of each GPU, in MiB."""
+    gpu_memory_total: list[int] = Field(default_factory=list)
+    cpu: int = 0
+    """Percent of all cores."""
+    memory_used: int = 0
+    memory_total: int = 0
+    disk_read: int = 0
+    """Bytes per second, of all disks."""
+    disk_written: int = 0
+    network_received: int = 0
+    """Bytes per second, without loopback."""
+    network_sent: int = 0
+    line: str = ""
+    """The last line of the command's log."""
+    problem: str = ""
 
 
 class FilesCopied(Event, commands="pull push"):

@@ -59,3 +59,9 @@ def let_in(lab, host, member, key, shell="/bin/bash"):
     )
     lab.write(f"members/{member}.toml", f'keys = ["{key.line}"]\n')
     return {"HOME": str(home), "MEMBER": member}
+
+
+def reach_elsewhere(lab, name, port):
+    """Let the user's own configuration lead to another port for one instance."""
+    config = lab.path.parent / "home/.ssh/config"
+    config.write_text(f"Match originalhost {name}\n  Port {port}\n{config.read_text()}")

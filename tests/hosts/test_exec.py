@@ -10,6 +10,7 @@ import sys
 
 import pytest
 
+from tests.hosts.instance import reach_elsewhere
 from tests.waiting import wait_until
 
 SHOW = "tr '\\0' '\\1' < /proc/$$/cmdline"
@@ -19,12 +20,6 @@ HOSTILE = (
     f"{SHOW}; : --help -- ; # %s {{}} {{0}} \udcff",
 )
 """Commands that print which arguments bash had."""
-
-
-def reach_elsewhere(lab, name, port):
-    """Let the user's own configuration lead to another port for one instance."""
-    config = lab.path.parent / "home/.ssh/config"
-    config.write_text(f"Match originalhost {name}\n  Port {port}\n{config.read_text()}")
 
 
 @pytest.mark.parametrize("instances", [1], indirect=True)

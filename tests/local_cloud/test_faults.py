@@ -66,9 +66,7 @@ def test_a_page_is_no_aws_error(cloud, ec2):
 
 
 def test_what_moto_lacks_is_said_in_so_many_words(ec2):
-    what = ec2.get_spot_placement_scores
-    message = refused("UnsupportedOperation", what, TargetCapacity=1, InstanceTypes=["g5.xlarge"])
-    assert "ec2:GetSpotPlacementScores" in message
+    assert "ec2:DescribeFpgaImages" in refused("UnsupportedOperation", ec2.describe_fpga_images)
     unknown = [{"Name": "block-device-mapping.volume-id", "Values": ["vol-1"]}]
     run(ec2)
     refused("UnsupportedOperation", ec2.describe_instances, Filters=unknown)

@@ -1,0 +1,97 @@
+"""What instances are busy with, read over ssh without an agent: once, or on a screen that is drawn again and again."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from threading import Lock
+
+from ec2lab import clock
+from ec2lab.context import ContextThreadPool
+from ec2lab.errors import UserError
+from ec2lab.events.runs import InstanceMetrics
+from ec2lab.hosts.inventory import HostToCall
+from ec2lab.hosts.program_packer import program
+from ec2lab.hosts.protocol import parse_json
+from ec2lab.hosts.side_by_side import AT_ONCE
+from ec2lab.progress import terminal_width
+from ec2lab.registry.shapes import TEXT, members, several, whole
+from ec2lab.runs.logs import LogLines
+from ec2lab.session import Session
+from ec2lab.tables import TABLES
+from ec2lab.terminal_layout import table_lines
+
+INTERVAL = 2.0
+"""Seconds between measurements."""
+PERCENT, BYTES = whole(0, 100), whole(0, 2**60)
+GPU_FIELDS = 3
+MEASURED = members(
+    gpus=several(several(whole(0, 2**40))), cpu=PERCENT, memory_used=BYTES, memory_total=BYTES, disk_read=BYTES,
+    disk_written=BYTES, network_received=BYTES, network_sent=BYTES, line=TEXT,
+)  # fmt: skip
+HOME = "\x1b[H\x1b[J"
+"""Clears the terminal."""
+
+
+def parse_metrics(text: str, host: str) -> InstanceMetrics:
+    """Read a line of templates/measure.py. Raises UserError."""
+    told = parse_json(text, MEASURED, host)
+    gpus: list[list[int]] = told.pop("gpus")
+    if any(len(gpu) != GPU_FIELDS for gpu in gpus):
+        raise UserError(f"{host}: tells of GPUs in another form")
+    percent, used, total = ([gpu[field] for gpu in gpus] for field in range(GPU_FIELDS))
+    return InstanceMetrics(host=host, gpu=percent, gpu_memory_used=used, gpu_memory_total=total, **told)
+
+
+@dataclass
+class MetricsReader:
+    """Reads the metrics of several hosts, each in a thread."""
+
+    session: Session
+    hosts: Sequence[HostToCall]
+    last: dict[str, InstanceMetrics] = field(default_factory=dict)
+    """By host, what it told last, or the reason why nothing was told."""
+    _lock: Lock = field(default_factory=Lock)
+
+    def read(self, count: int) -> Iterator[None]:
+        """Read so many measurements of each host, or without end if 0. Yields now and then, until all have ended."""
+        threads = ContextThreadPool(min(AT_ONCE, len(self.hosts)))
+        try:
+            reading = [threads.submit(self._read, one, count) for one in self.hosts]
+            while not all(one.done() for one in reading):
+                yield
+                clock.nap(INTERVAL / 10)
+        finally:
+            self.session.over.set()
+            threads.shutdown(wait=False, cancel_futures=True)
+
+    def rows(self) -> list[InstanceMetrics]:
+        """Return the last metrics of each host, in the order of the hosts."""
+        with self._lock:
+            return [self.last[one.host.name] for one in self.hosts if one.host.name in self.last]
+
+    def _read(self, one: HostToCall, count: int) -> None:
+        name, lines = one.host.name, LogLines()
+
+        def heard(kind: str, content: bytes) -> None:
+            for line in lines.taken(content) if kind == "out" else ():
+                self._keep(parse_metrics(line, name))
+
+        seconds = str(1.0 if count else INTERVAL)
+        try:
+            one.connected().run_streamed(program("measure.py"), seconds, str(count), heard=heard)
+        except UserError as problem:
+            self._keep(InstanceMetrics(host=name, problem=str(problem)))
+
+    def _keep(self, metrics: InstanceMetrics) -> None:
+        with self._lock:
+            self.last[metrics.host] = metrics
+
+
+def draw(rows: Iterable[InstanceMetrics]) -> None:
+    """Draw the screen again."""
+    columns, row = TABLES[InstanceMetrics.event]
+    lines = table_lines(columns, [row(one) for one in rows], terminal_width(sys.stdout))
+    sys.stdout.write(HOME + "\n".join(lines) + "\n")
+    sys.stdout.flush()

@@ -1,0 +1,33 @@
+"""What instances are busy with is read over ssh, from programs that they have."""
+
+import socket
+
+import pytest
+
+from tests.hosts.instance import LOG, reach_elsewhere
+from tests.terminal_screen import run_on_terminal
+
+NVIDIA_SMI = "#!/bin/sh\nprintf '97, 70000, 81559\\n[N/A], 10, 81559\\n'\n"
+
+
+@pytest.mark.parametrize("instances", [2], indirect=True)
+def test_top_shows_each_instance_and_why_nothing_is_known_of_one(instances):
+    lab, host, variables = instances
+    host.write("/usr/local/bin/nvidia-smi", NVIDIA_SMI, mode=0o755)
+    host.write(LOG, "epoch 1\n\repoch 2: 40%\repoch 2: 41%")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        reach_elsewhere(lab, "demo-2", silent.getsockname()[1])
+        shown = lab.run("top", JSON="1", **variables)
+    assert shown.code == 0, shown.err
+    first, second = shown.events
+    assert (first["host"], first["line"], first["problem"]) == ("demo-1", "epoch 2: 41%", "")
+    assert (first["gpu"], first["gpu_memory_used"], first["gpu_memory_total"]) == ([97, 0], [70000, 10], [81559, 81559])
+    assert 0 <= first["cpu"] <= 100
+    assert 0 < first["memory_used"] < first["memory_total"]
+    assert second["problem"].startswith("demo-2: no program could be begun there within 3 s")
+    left = run_on_terminal(lab, "top", interrupted_at="epoch 2: 41%", **{**variables, "HOST": "demo-1"})
+    assert left.code == 0
+    screen = "\n".join(left.lines)
+    assert "48% of 2" in screen
+    assert "68/159 GiB" in screen
+    assert "error" not in screen
