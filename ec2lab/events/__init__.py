@@ -125,7 +125,9 @@ class RegionsUnavailable(Event, commands=REGIONAL):
         return [cls(regions=some, reason=reason) for reason, some in regions.items()]
 
 
-class Unavailable(Event, commands=f"cost report {REGIONAL}"):
+class Unavailable(
+    Event, commands="audit cost datasets dataset-prune gpus plan registry-rebuild report status teardown"
+):
     """A detail that AWS did not return. The command continues without it."""
 
     what: str
