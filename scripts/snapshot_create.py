@@ -36,8 +36,8 @@ def snapshot_create(
         raise UserError("DATASET: what is it to be a version of? (DATASET=speech EXP=foo MOUNT=/data)")
     console = Console(as_json=as_json)
 
-    def waits(refusal: ApiError) -> None:
-        console.hint(f"  {refusal}; asked again soon")
+    def waits(error: ApiError) -> None:
+        console.hint(f"  {error}; asked again soon")
 
     with open_session("snapshot-create") as session:
         console.hint(session.cloud.banner)

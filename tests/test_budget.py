@@ -69,8 +69,8 @@ def test_the_labs_budget_is_a_months_and_an_experiments_is_all_of_its_files_laun
     ahead = forecast(BOOK, LAB, experiment(), 1)
     assert of_lab.over(ahead) < 0
     assert own.over(ahead) == pytest.approx(9 + 26 + 10.15 - 40)
-    refusal = own.refusal("speech-3", ahead)
-    assert refusal.startswith(
+    over_budget_message = own.over_budget_message("speech-3", ahead)
+    assert over_budget_message.startswith(
         "experiments/speech.toml: budget: speech-3 would be over budget by $5.15: limit $40.00 in all"
     )
 

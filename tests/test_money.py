@@ -476,7 +476,7 @@ def test_a_budget_says_by_how_much_it_would_be_passed_and_what_is_used():
     assert budget.used == "$4.00 spent, $3.00 promised to live resources"
     unknown = Budget("lab.toml: budget", 10.0, "a month", 4.0, 3.0, 2)
     assert unknown.used == "$4.00 spent, plus 2 items without a price, $3.00 promised to live resources"
-    assert budget.refusal("foo", Forecast(5.0, 0, 1.0, is_assumed=False)) == (
+    assert budget.over_budget_message("foo", Forecast(5.0, 0, 1.0, is_assumed=False)) == (
         "lab.toml: budget: foo would be over budget by $2.00: limit $10.00 a month, $4.00 spent, $3.00 promised to "
         "live resources, this launch up to $5.00 over its ttl of 1 h"
     )

@@ -143,11 +143,11 @@ def test_every_instance_and_every_refusal_is_on_the_time_line_once_and_no_two_ba
     line = time_line(facts_of(made).past, NOW)
     assert len(line.rows) <= MOST_ROWS
     assert sorted(life.id for row in line.rows for life in row.lives) == sorted(made.instances)
-    assert sum(len(row.refused) for row in line.rows) == sum(refusals for *_, refusals, _ in work)
+    assert sum(len(row.errors) for row in line.rows) == sum(refusals for *_, refusals, _ in work)
     for row in line.rows:
         drawn = {rect.tooltip.split()[1].rstrip(",") for rect in row.instances if rect.look != "crowd"}
         assert drawn == (set() if row.crowded else {life.id for life in row.lives})
-        for rect in (*row.instances, *row.refusals):
+        for rect in (*row.instances, *row.error_marks):
             assert 0 <= rect.x <= rect.x + rect.width <= 100.0001
             assert 0 <= rect.y <= rect.y + rect.height <= row.height
         assert not any(overlap(a, b) for n, a in enumerate(row.instances) for b in row.instances[n + 1 :])
@@ -235,7 +235,7 @@ def test_an_instance_that_aws_took_away_tells_so_and_one_that_died_for_lack_of_c
     assert {life.fate for life in lives.lives} == {
         "Server.SpotInstanceTermination", "Server.InsufficientInstanceCapacity",
     }  # fmt: skip
-    assert [(r.error.code, r.error.category.value) for r in lives.refused] == [
+    assert [(r.error.code, r.error.category.value) for r in lives.errors] == [
         ("Server.InsufficientInstanceCapacity", "insufficient capacity")
     ]
 

@@ -44,8 +44,8 @@ def _already_exists_ok(*more: str) -> Iterator[None]:
     """Ignore the error that a resource exists: an earlier try created it, or another setup just did."""
     try:
         yield
-    except ClientError as refusal:
-        if refusal.response["Error"]["Code"] not in ("EntityAlreadyExists", *more):
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in ("EntityAlreadyExists", *more):
             raise
 
 

@@ -52,10 +52,10 @@ def region_setup(session: Session, region: str) -> RegionSetup:
         found.advice = _advice(session.cloud, region)
     except RegionUnavailable as lack:
         found.missing.append(str(lack))
-    except ClientError as refusal:
-        if api_error(refusal).category not in REGION_OUT - {ErrorCategory.ACCESS_DENIED}:
+    except ClientError as error:
+        if api_error(error).category not in REGION_OUT - {ErrorCategory.ACCESS_DENIED}:
             raise
-        found.missing.append(described(refusal))
+        found.missing.append(described(error))
     except AWS_ERRORS as problem:  # a region that does not exist or cannot be reached
         found.missing.append(reason(problem))
     return found

@@ -125,10 +125,10 @@ def iam_errors() -> Iterator[None]:
     """Do something in IAM. Raises NotAllowed where that needs somebody else."""
     try:
         yield
-    except ClientError as refusal:
-        if refusal.response["Error"]["Code"] not in DENIED:
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in DENIED:
             raise
         raise IamPermissionDenied(
-            f"{refusal.operation_name}: you may not do that in IAM. Who may is an administrator of the account, or "
+            f"{error.operation_name}: you may not do that in IAM. Who may is an administrator of the account, or "
             "whoever has docs/iam-policy-setup.json: have them run `make setup-aws YES=1`, or the commands above"
-        ) from refusal
+        ) from error

@@ -57,15 +57,15 @@ def code_of(ec2: Any, operation: str, request: Mapping[str, Any]) -> str | None:
 ENCODED = re.compile(r"Encoded authorization failure message: (?P<message>[\w+/=-]+)")
 
 
-def in_words(cloud: Cloud, region: str, refusal: ApiError) -> str:
+def in_words(cloud: Cloud, region: str, error: ApiError) -> str:
     """Return an error's message; if it is encoded and we may decode it, decoded.
 
     EC2 encodes its reasons for those who may call sts:DecodeAuthorizationMessage
     (https://docs.aws.amazon.com/STS/latest/APIReference/API_DecodeAuthorizationMessage.html).
     """
-    encoded = ENCODED.search(refusal.message)
+    encoded = ENCODED.search(error.message)
     if encoded is None:
-        return refusal.message
+        return error.message
     try:
         sts = cloud.client("sts", region)
         decoded = json.loads(sts.decode_authorization_message(EncodedMessage=encoded["message"])["DecodedMessage"])
@@ -74,4 +74,4 @@ def in_words(cloud: Cloud, region: str, refusal: ApiError) -> str:
         return f"{context['principal']['arn']} may not {context['action']} on {context['resource']}: {why}"
     except (*AWS_ERRORS, ValueError, LookupError, TypeError, AttributeError):
         # Decoding is not allowed, or the format is different: omit the code, which helps nobody.
-        return ENCODED.sub("(sts:DecodeAuthorizationMessage would tell what is missing)", refusal.message)
+        return ENCODED.sub("(sts:DecodeAuthorizationMessage would tell what is missing)", error.message)

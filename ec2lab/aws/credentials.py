@@ -136,7 +136,7 @@ def _first_line(problem: AwsError) -> str:
 def _remedy(problem: AwsError, session: botocore.session.Session) -> str:
     profile = session.profile
     if isinstance(problem, ClientError):
-        return _remedy_of_refusal(problem, profile)
+        return _remedy_of(problem, profile)
     if isinstance(problem, NoCredentialsError):
         return _where_to_get_some(profile, session.available_profiles)
     if isinstance(problem, InvalidConfigError) and "sso" in str(problem).lower():
@@ -156,9 +156,9 @@ def _where_to_get_some(profile: str | None, known: list[str]) -> str:
     )
 
 
-def _remedy_of_refusal(refusal: ClientError, profile: str | None) -> str:
-    if WRONG_CODE in str(refusal):
+def _remedy_of(error: ClientError, profile: str | None) -> str:
+    if WRONG_CODE in str(error):
         return "the MFA code was wrong or used before: wait for the next one, then run the same again"
-    if refusal.operation_name.startswith("AssumeRole"):
+    if error.operation_name.startswith("AssumeRole"):
         return f"role_arn of profile {profile} must name a role whose trust policy lets you in, and you need {ASSUME}"
     return SAME.format(profile=option(profile))

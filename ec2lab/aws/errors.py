@@ -177,9 +177,9 @@ def _where(problem: BotoCoreError | ResponseParserError, *, place: bool) -> str:
     return f"{operation}{f' in {region}' if region and place else ''}: " if operation else ""
 
 
-def _clock_skew_hint(refusal: ClientError) -> str:
+def _clock_skew_hint(error: ClientError) -> str:
     """Return by how much this computer's clock is off, from the date of AWS's response."""
-    date = refusal.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
+    date = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
     if not date:
         return ""
     seconds = round(clock.now().timestamp() - parsedate_to_datetime(date).timestamp())

@@ -107,11 +107,11 @@ def checked(written: Mapping[str, Any], model: type[Model], *, shown_as: str) ->
         raise UserError(f"{shown_as}: {_in_one_line(problem, model)}") from problem
 
 
-def complaints(refused: UserError, model: type[BaseModel], *, shown_as: str) -> list[str]:
+def complaints(error: UserError, model: type[BaseModel], *, shown_as: str) -> list[str]:
     """Return all errors in a file that is no valid `model`, one line each."""
-    if isinstance(refused.__cause__, ValidationError):
-        return [f"{shown_as}: {line}" for line in _lines(refused.__cause__, model)]
-    return [str(refused)]
+    if isinstance(error.__cause__, ValidationError):
+        return [f"{shown_as}: {line}" for line in _lines(error.__cause__, model)]
+    return [str(error)]
 
 
 def _in_one_line(problem: ValidationError, model: type[BaseModel]) -> str:

@@ -66,7 +66,7 @@ class Budget:
         """Return by how much a launch would pass it; nothing or less where it would not."""
         return self.spent + self.promised + forecast.dollars - self.limit
 
-    def refusal(self, name: str, forecast: Forecast) -> str:
+    def over_budget_message(self, name: str, forecast: Forecast) -> str:
         """Return why a launch is refused, in one line."""
         return (
             f"{self.where}: {name} would be over budget by ${self.over(forecast):,.2f}: limit ${self.limit:,.2f} "

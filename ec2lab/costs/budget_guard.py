@@ -115,7 +115,7 @@ class BudgetGuard:
             found = list(self._budgets(name, base, experiment))
             for budget in found:
                 if budget.over(ahead) > 0:
-                    raise UserError(budget.refusal(name, ahead))
+                    raise UserError(budget.over_budget_message(name, ahead))
             self._begun[name] = base, ahead
             self._under_way.add(name)
             return found

@@ -104,7 +104,7 @@ class SnapshotCopier:
             ("CopySnapshot", copy.region, known),
             lambda: self._there(copy.region),
             lambda: self._copy(copy.region, tags),
-            lambda refusal: self._waits(copy, refusal),
+            lambda error: self._waits(copy, error),
         )
         self._show(copy, found)
 
@@ -131,8 +131,8 @@ class SnapshotCopier:
             raise UserError(f"the copy {answer['SnapshotId']} has no tags, so no launch would find it (`{command}`)")
         return replace(self.source, region=region, id=answer["SnapshotId"], state="pending", progress="0%", tags=tags)
 
-    def _waits(self, copy: Copy, refusal: ApiError) -> None:
-        copy.waits = f"{refusal}; asked again soon"
+    def _waits(self, copy: Copy, error: ApiError) -> None:
+        copy.waits = f"{error}; asked again soon"
         self.report(copy)
 
     def _follow(self, copy: Copy) -> None:

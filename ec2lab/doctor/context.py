@@ -44,7 +44,7 @@ class ConfigFiles:
     lab: Lab | None = None
     experiments: dict[str, Experiment] = field(default_factory=dict)
     members: dict[str, Member] = field(default_factory=dict)
-    refused: dict[str, list[str]] = field(default_factory=dict)
+    invalid: dict[str, list[str]] = field(default_factory=dict)
     """File -> all of its errors."""
 
     @classmethod
@@ -63,19 +63,19 @@ class ConfigFiles:
 
     def require_experiment(self, name: str) -> None:
         """Raise UserError where an experiment has no file."""
-        if f"experiments/{name}.toml" not in self.refused:
+        if f"experiments/{name}.toml" not in self.invalid:
             load_experiment(self.directory, name)
 
     def _experiment(self, name: str) -> None:
         shown_as = f"experiments/{name}.toml"
         experiment = self._load(shown_as, Experiment, lambda: load_experiment(self.directory, name))
         if not re.fullmatch(NAME, name):
-            self.refused.setdefault(shown_as, []).append(f"{shown_as}: {name!r} is not {NAME_HELP}")
+            self.invalid.setdefault(shown_as, []).append(f"{shown_as}: {name!r} is not {NAME_HELP}")
         elif experiment and self.lab:
             try:
                 placement_preferences(self.lab, name, experiment)
             except UserError as problem:
-                self.refused[shown_as] = [str(problem)]
+                self.invalid[shown_as] = [str(problem)]
             else:
                 self.experiments[name] = experiment
 
@@ -84,7 +84,7 @@ class ConfigFiles:
         try:
             return load()
         except UserError as problem:
-            self.refused[shown_as] = complaints(problem, model, shown_as=shown_as)
+            self.invalid[shown_as] = complaints(problem, model, shown_as=shown_as)
             return None
 
 
@@ -214,7 +214,7 @@ def _introduced(lab: DoctorContext) -> Identity:
 def open_readonly(directory: Path, only: str) -> Iterator[DoctorContext]:
     """Open a lab read-only, whatever is wrong with it. Raises UserError where there is none."""
     files = ConfigFiles.read(directory)
-    if only and only not in files.experiments and only not in files.refused:
+    if only and only not in files.experiments and only not in files.invalid:
         files.require_experiment(only)
     session = Session(directory, files.lab, "doctor", is_recording=False) if files.lab else None
     lab = DoctorContext(directory, files, only, session)

@@ -164,8 +164,8 @@ class Trials:
         except NoResponse as silent:
             self._silent[region] = NoResponse(f"{region}: {silent}")
             raise self._silent[region] from silent
-        except ClientError as refusal:
-            error = refusal.response["Error"]
+        except ClientError as failure:
+            error = failure.response["Error"]
             code, message = error.get("Code", ""), error.get("Message", "")
             if code == WOULD_WORK:
                 return DryRunResult(Answer.ALLOWED)
@@ -184,8 +184,8 @@ def _allowed(call: Callable[[], Any]) -> bool | None:
     """Make a call and return whether it was allowed: other errors come after that check. None without a response."""
     try:
         call()
-    except ClientError as refusal:
-        return refusal.response["Error"].get("Code") not in NO
+    except ClientError as error:
+        return error.response["Error"].get("Code") not in NO
     except AWS_ERRORS:
         return None
     return True

@@ -169,10 +169,10 @@ def network_problems(lab: DoctorContext, region: str) -> str:
         return "" if default else "there is no default VPC with subnets"
     try:
         found = ec2.describe_subnets(SubnetIds=named)["Subnets"]
-    except ClientError as refusal:
-        if not refusal.response["Error"]["Code"].startswith("InvalidSubnet"):
+    except ClientError as error:
+        if not error.response["Error"]["Code"].startswith("InvalidSubnet"):
             raise
-        return str(refusal.response["Error"]["Message"])
+        return str(error.response["Error"]["Message"])
     vpcs = sorted({subnet["VpcId"] for subnet in found})
     return f"the subnets are in several VPCs: {', '.join(vpcs)}" if len(vpcs) > 1 else ""
 

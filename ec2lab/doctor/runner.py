@@ -109,5 +109,5 @@ def _broken(reason: str) -> list[Finding]:
 
 
 def _is_not_allowed(problem: UserError) -> bool:
-    refusal = problem.__cause__
-    return isinstance(refusal, ClientError) and refusal.response["Error"]["Code"] in ACCESS_DENIED_CODES
+    error = problem.__cause__
+    return isinstance(error, ClientError) and error.response["Error"]["Code"] in ACCESS_DENIED_CODES

@@ -28,8 +28,8 @@ def console_output(ec2: EC2Client, instance: str) -> str:
     """Return what an instance has printed on its console so far; without Nitro, only now and then."""
     try:
         output = ec2.get_console_output(InstanceId=instance, Latest=True).get("Output", "")
-    except ClientError as refusal:
-        if refusal.response["Error"]["Code"] not in ("UnsupportedOperation", "InvalidParameterCombination"):
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in ("UnsupportedOperation", "InvalidParameterCombination"):
             raise
         output = ec2.get_console_output(InstanceId=instance).get("Output", "")
     return output

@@ -131,21 +131,21 @@ class InstanceStarter:
         try:
             ec2.start_instances(InstanceIds=[instance["InstanceId"]])
         except AWS_ERRORS as problem:
-            refusal = api_error(problem)
-            if refusal.category not in AGAIN:
+            error = api_error(problem)
+            if error.category not in AGAIN:
                 raise
-            self._refused(instance, refusal)
-            return refusal.category is ErrorCategory.AMBIGUOUS
+            self._refused(instance, error)
+            return error.category is ErrorCategory.AMBIGUOUS
         return True
 
-    def _refused(self, instance: Instance, refusal: ApiError) -> None:
-        self._last[instance["InstanceId"]] = refusal
+    def _refused(self, instance: Instance, error: ApiError) -> None:
+        self._last[instance["InstanceId"]] = error
         market = instance.get("InstanceLifecycle", MarketType.ON_DEMAND)
         self.emit(
             LaunchRejected(
                 experiment=self.experiment, region=region_of(instance), zone=instance["Placement"]["AvailabilityZone"],
                 subnet=instance.get("SubnetId"), instance_type=instance["InstanceType"], market=market,
-                instance=instance["InstanceId"], **rejection(refusal),
+                instance=instance["InstanceId"], **rejection(error),
             )
         )  # fmt: skip
 

@@ -161,10 +161,10 @@ class Deletion:
 
     def _why(self, resource: Resource) -> str:
         """Return why something is there yet: AWS's own word, and what holds it."""
-        refusal = self.failures.get(resource.id) or self.refused.get(resource.id)
+        error = self.failures.get(resource.id) or self.refused.get(resource.id)
         lock_owners = self._holders(resource)
         held = f"held by {', '.join(lock_owners)}" if lock_owners else ""
-        said = reason(refusal) if refusal else f"it is {resource.shown_state}" if resource.state else "AWS shows it yet"
+        said = reason(error) if error else f"it is {resource.shown_state}" if resource.state else "AWS shows it yet"
         return "; ".join(filter(None, (said, held)))
 
     def _holders(self, resource: Resource) -> list[str]:
@@ -241,10 +241,10 @@ class Deletion:
         resource_type = self.session.resource_types[resource.resource_type]
         try:
             resource_type.delete(self.session.cloud, resource)
-        except ClientError as refusal:
-            code = refusal.response["Error"]["Code"]
+        except ClientError as error:
+            code = error.response["Error"]["Code"]
             if code in resource_type.dependency_codes:
-                self.refused[resource.id] = refusal
+                self.refused[resource.id] = error
                 return False
             if code not in resource_type.not_found_codes:
                 raise

@@ -125,7 +125,7 @@ class Plan:
         try:
             made = ask(self.session.cloud.ec2_no_retry(pool.region), request, new_id(), limiter)
         except RequestRejected as answer:
-            return None if answer.refusal.code == WOULD_WORK else answer.refusal
+            return None if answer.error.code == WOULD_WORK else answer.error
         ids = ", ".join(instance["InstanceId"] for instance in made)
         raise UserError(
             f"the dry run in {pool.region} was carried out: {ids} runs; `make teardown EXP={self.name}` ends it, and "

@@ -76,8 +76,8 @@ def find(ec2: EC2Client, market: Market) -> Reservation | None:
     """Return a market's reservation in the client's region; None if it is not there."""
     try:
         found = ec2.describe_capacity_reservations(CapacityReservationIds=[market.reservation])
-    except ClientError as refusal:
-        if not refusal.response["Error"]["Code"].startswith("InvalidCapacityReservationId"):
+    except ClientError as error:
+        if not error.response["Error"]["Code"].startswith("InvalidCapacityReservationId"):
             raise
         return None
     return next(map(Reservation.of, found["CapacityReservations"]), None)

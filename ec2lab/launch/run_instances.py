@@ -36,9 +36,9 @@ POLL = 0.2, 5.0
 class RequestRejected(Exception):
     """AWS rejected the request, at once or after the instance was pending."""
 
-    def __init__(self, refusal: ApiError) -> None:
-        super().__init__(str(refusal))
-        self.refusal = refusal
+    def __init__(self, error: ApiError) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 class Unclear(UserError):
@@ -57,28 +57,28 @@ def ask(
     `ec2` must not retry by itself. `bucket` limits the request rate. `renew` returns a new token if the instance of the
     first has terminated. Raises Refused; Unclear if the result stays ambiguous.
     """
-    refusal, unclear = None, False
+    error, unclear = None, False
     for pause in [0.0, *islice(jittered(FIRST_PAUSE, LONGEST_PAUSE), TRIES - 1)]:
         bucket.pause(pause)
         sent = bucket.take()
         try:
             made: list[Instance] = list(ec2.run_instances(**request, ClientToken=token)["Instances"])
         except AWS_ERRORS as problem:
-            refusal = api_error(problem, market=market_of(request), instance_type=str(request.get("InstanceType", "")))
+            error = api_error(problem, market=market_of(request), instance_type=str(request.get("InstanceType", "")))
         else:
             bucket.granted()
             return made
-        bucket.on_throttled(sent) if refusal.category is ErrorCategory.THROTTLED else bucket.granted()
-        unclear = unclear or refusal.category is ErrorCategory.AMBIGUOUS
-        if refusal.category is ErrorCategory.CLIENT_TOKEN_REUSED and renew:
+        bucket.on_throttled(sent) if error.category is ErrorCategory.THROTTLED else bucket.granted()
+        unclear = unclear or error.category is ErrorCategory.AMBIGUOUS
+        if error.category is ErrorCategory.CLIENT_TOKEN_REUSED and renew:
             token = new_id()
-        elif unclear and refusal.code in NOT_NOW:  # it concerns only this attempt
+        elif unclear and error.code in NOT_NOW:  # it concerns only this attempt
             break
-        elif refusal.category not in TRANSIENT:
-            raise RequestRejected(refusal)
-    if refusal is None:
+        elif error.category not in TRANSIENT:
+            raise RequestRejected(error)
+    if error is None:
         raise AssertionError("nothing was asked")
-    raise Unclear(refusal) if unclear else RequestRejected(refusal)  # throttled every time: nothing was created
+    raise Unclear(error) if unclear else RequestRejected(error)  # throttled every time: nothing was created
 
 
 @dataclass

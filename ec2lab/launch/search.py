@@ -174,9 +174,9 @@ class Search:
     def _suggested_zones(self, region: str, instance_type: str) -> set[str]:
         return {
             zone
-            for pool, refusal in self.errors.items()
+            for pool, error in self.errors.items()
             if (pool.region, pool.instance_type) == (region, instance_type)
-            for zone in refusal.zones_named
+            for zone in error.zones_named
         }
 
 

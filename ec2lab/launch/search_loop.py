@@ -183,7 +183,7 @@ class SearchLoop:
             with self.rollback.asking():
                 made = ask(ec2, request, new_id(), self.session.once(SharedByLaunches).limiter(pool.region))
         except RequestRejected as no:
-            self._refused(pool, no.refusal)
+            self._refused(pool, no.error)
         except Unclear as lost:
             self._reconcile(pool, request, lost)
         else:
@@ -213,11 +213,11 @@ class SearchLoop:
             # The next request launches all of them together, elsewhere.
             self.instances.give_back(self.emit)
 
-    def _refused(self, pool: Pool, refusal: ApiError) -> None:
-        self.search.record_failure(pool, refusal)
-        self.emit(LaunchRejected.of(pool, experiment=self.name, **rejection(refusal)))
-        if refusal.category in STOPS:
-            raise UserError(self._in_words(replace(refusal, region=pool.region)))
+    def _refused(self, pool: Pool, error: ApiError) -> None:
+        self.search.record_failure(pool, error)
+        self.emit(LaunchRejected.of(pool, experiment=self.name, **rejection(error)))
+        if error.category in STOPS:
+            raise UserError(self._in_words(replace(error, region=pool.region)))
         # While this region is queried, the others can be prepared.
         self.specs.prefetch(self.preferences.regions)
 

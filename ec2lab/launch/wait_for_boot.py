@@ -101,10 +101,10 @@ class Arrival:
             else:
                 return
 
-    def _expect_key(self, refusal: UserError) -> None:
+    def _expect_key(self, error: UserError) -> None:
         """Raise NotLetIn if sshd rejected a user without a key here: further attempts would fail too."""
-        if DENIED in str(refusal) and (why := lacks_key(self.session, self.reach.name)):
-            raise NotLetIn(f"{self.reach.name}: {why}") from refusal
+        if DENIED in str(error) and (why := lacks_key(self.session, self.reach.name)):
+            raise NotLetIn(f"{self.reach.name}: {why}") from error
 
     def _set_up(self, host: Host, deadline: float) -> None:
         """Wait for cloud-init. Raises BootFailed with its errors, LoginTimeout if its status cannot be read."""

@@ -155,8 +155,8 @@ class Table:
             for tried, pause in enumerate(jittered(FIRST_PAUSE, LONGEST_PAUSE), 1):
                 try:
                     answer = call(**table, **request)
-                except ClientError as refusal:
-                    self._handle_error(refusal, last=tried >= TRIES and not self._is_young())
+                except ClientError as error:
+                    self._handle_error(error, last=tried >= TRIES and not self._is_young())
                     clock.sleep(pause)
                 else:
                     self._read_clock(answer)
@@ -167,20 +167,20 @@ class Table:
         """Return whether the table was created so recently that AWS may not know it yet."""
         return self._made is not None and clock.monotonic() - self._made < KNOWN_AFTER
 
-    def _handle_error(self, refusal: ClientError, *, last: bool) -> None:
+    def _handle_error(self, error: ClientError, *, last: bool) -> None:
         """Fix what an error reports, so that the call can be repeated; raise if it must not be."""
-        self._read_clock(refusal.response)
-        code = refusal.response["Error"]["Code"]
-        reasons = {str(reason.get("Code")) for reason in refusal.response.get("CancellationReasons", ())}
+        self._read_clock(error.response)
+        code = error.response["Error"]["Code"]
+        reasons = {str(reason.get("Code")) for reason in error.response.get("CancellationReasons", ())}
         if code == "ConditionalCheckFailedException" or "ConditionalCheckFailed" in reasons:
-            raise ConditionFailed from refusal
+            raise ConditionFailed from error
         if code == "ValidationException" or "ValidationError" in reasons:
             self._expect_own_keys()
         if code == "ResourceNotFoundException" and not last:
             if not self._is_young():
                 self._make()
         elif last or not (code in PASSING_CODES or reasons & PASSING):
-            raise refusal
+            raise error
 
     def _read_clock(self, answer: Mapping[str, Any]) -> None:
         date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
@@ -253,6 +253,6 @@ def _unless(*codes: str) -> Iterator[None]:
     """Ignore some error codes."""
     try:
         yield
-    except ClientError as refusal:
-        if refusal.response["Error"]["Code"] not in codes:
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in codes:
             raise

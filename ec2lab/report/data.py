@@ -144,8 +144,8 @@ def aws_unavailable_reason(session: Session) -> str:
     """
     regions = session.lab.regions
     responses = session.queries.run({(r, "regions"): session.cloud.ec2_no_retry(r).describe_regions for r in regions})
-    refused = any(isinstance(problem, ClientError) for problem in responses.failures.values())
-    return "" if responses.found or refused else "; ".join(not_seen(responses.unseen))
+    rejected = any(isinstance(problem, ClientError) for problem in responses.failures.values())
+    return "" if responses.found or rejected else "; ".join(not_seen(responses.unseen))
 
 
 def _pricing(session: Session, why_not: str) -> Pricing:
@@ -199,7 +199,7 @@ class Past:
     """All recorded instances and errors."""
 
     lives: Sequence[InstanceTimeline]
-    refused: Sequence[LaunchError]
+    errors: Sequence[LaunchError]
     base: Callable[[str], str]
     """Maps an experiment to its displayed name: a sweep's trials all have the sweep's."""
 

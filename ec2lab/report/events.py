@@ -41,7 +41,7 @@ def _row(page: Page, row: Row) -> Iterator[Event]:
     dollars, unpriced = page.dollars(row)
     yield TimelineRow(
         name=row.name, experiments=row.experiments, instances=len(row.lives), live=row.live, peak=row.peak,
-        hours=round(page.hours(row.lives), 2), rejections=len(row.refused), dollars=round(dollars, 4),
+        hours=round(page.hours(row.lives), 2), rejections=len(row.errors), dollars=round(dollars, 4),
         unknown_prices=unpriced,
     )  # fmt: skip
     for life in row.lives:

@@ -70,10 +70,10 @@ class DataSetRow:
     monthly: Dollars
 
 
-def reasons(refused: Iterable[LaunchError]) -> list[Reason]:
+def reasons(errors: Iterable[LaunchError]) -> list[Reason]:
     """Group errors by category and pool, most frequent first."""
     groups: dict[tuple[str, ...], list[LaunchError]] = defaultdict(list)
-    for one in refused:
+    for one in errors:
         groups[one.zone or one.region, one.type, one.market, one.error.code].append(one)
     found = [_reason(group) for group in groups.values()]
     return sorted(found, key=lambda reason: (-reason.times, reason.where, reason.what, reason.code))

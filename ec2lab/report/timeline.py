@@ -59,9 +59,9 @@ class Row:
 
     name: str
     lives: list[InstanceTimeline] = field(default_factory=list)
-    refused: list[LaunchError] = field(default_factory=list)
+    errors: list[LaunchError] = field(default_factory=list)
     instances: list[Rect] = field(default_factory=list)
-    refusals: list[Rect] = field(default_factory=list)
+    error_marks: list[Rect] = field(default_factory=list)
     baseline: float = 0.0
     """Pixels from the top to the line."""
     peak: int = 0
@@ -70,12 +70,12 @@ class Row:
     @property
     def height(self) -> float:
         """Pixels."""
-        return self.baseline + (STRIP if self.refused else 0) + 2
+        return self.baseline + (STRIP if self.errors else 0) + 2
 
     @property
     def experiments(self) -> list[str]:
         """The names of all experiments in the row."""
-        return sorted({*(life.experiment or "" for life in self.lives), *(one.experiment for one in self.refused)})
+        return sorted({*(life.experiment or "" for life in self.lives), *(one.experiment for one in self.errors)})
 
     @property
     def live(self) -> int:
@@ -98,13 +98,13 @@ class Timeline:
 
 def time_line(past: Past, now: datetime) -> Timeline:
     """Return the chart of everything recorded up to now."""
-    moments = [*(life.began for life in past.lives), *(refused.time for refused in past.refused)]
+    moments = [*(life.began for life in past.lives), *(error.time for error in past.errors)]
     axis = new_axis(min(moments, default=now), now)
     rows = _rows(past, now)
-    most = max((max(_by_bin(row.refused, axis).values()) for row in rows if row.refused), default=1)
+    most = max((max(_by_bin(row.errors, axis).values()) for row in rows if row.errors), default=1)
     for row in rows:
         _draw(row, axis)
-        row.refusals = _refusals(row, axis, most)
+        row.error_marks = _error_marks(row, axis, most)
     return Timeline(axis, rows)
 
 
@@ -122,16 +122,16 @@ def _rows(past: Past, now: datetime) -> list[Row]:
     for life in past.lives:
         name = past.base(life.experiment or "") or THE_LAB
         rows.setdefault(name, Row(name)).lives.append(life)
-    for refused in past.refused:
-        name = past.base(refused.experiment) or THE_LAB
-        rows.setdefault(name, Row(name)).refused.append(refused)
+    for error in past.errors:
+        name = past.base(error.experiment) or THE_LAB
+        rows.setdefault(name, Row(name)).errors.append(error)
     weighty = sorted(rows.values(), key=lambda row: (row.live == 0, -_hours(row, now), row.name))
     own, rest = (weighty, []) if len(weighty) <= MOST_ROWS else (weighty[: MOST_ROWS - 1], weighty[MOST_ROWS - 1 :])
     own.sort(key=lambda row: (row.live > 0, _last(row, now)), reverse=True)
     shared = Row(f"{len(rest)} others")
     for row in rest:
         shared.lives += row.lives
-        shared.refused += row.refused
+        shared.errors += row.errors
     return [*own, *([shared] if rest else [])]
 
 
@@ -140,7 +140,7 @@ def _hours(row: Row, now: datetime) -> float:
 
 
 def _last(row: Row, now: datetime) -> datetime:
-    return max([*((life.ended or now) for life in row.lives), *(refused.time for refused in row.refused)])
+    return max([*((life.ended or now) for life in row.lives), *(error.time for error in row.errors)])
 
 
 def _draw(row: Row, axis: TimeAxis) -> None:
@@ -226,17 +226,17 @@ def _moment(axis: TimeAxis, x: float) -> datetime:
     return axis.begin + axis.length * (x / 100)
 
 
-def _by_bin(refused: Iterable[LaunchError], axis: TimeAxis) -> Counter[int]:
-    return Counter(min(BINS - 1, int(axis.at(one.time) * BINS / 100)) for one in refused)
+def _by_bin(errors: Iterable[LaunchError], axis: TimeAxis) -> Counter[int]:
+    return Counter(min(BINS - 1, int(axis.at(one.time) * BINS / 100)) for one in errors)
 
 
-def _refusals(row: Row, axis: TimeAxis, most: int) -> list[Rect]:
+def _error_marks(row: Row, axis: TimeAxis, most: int) -> list[Rect]:
     """Return a mark for each bin with errors, longer for more of them."""
     kinds: dict[int, Counter[str]] = defaultdict(Counter)
-    for one in row.refused:
+    for one in row.errors:
         kinds[min(BINS - 1, int(axis.at(one.time) * BINS / 100))][one.error.category.value] += 1
     found = []
-    for number, count in sorted(_by_bin(row.refused, axis).items()):
+    for number, count in sorted(_by_bin(row.errors, axis).items()):
         x, width = 100 * number / BINS, 100 / BINS
         length = MIN_OPACITY + (STRIP - MIN_OPACITY) * (math.log1p(count - 1) / math.log1p(most - 1) if most > 1 else 0)
         why = ", ".join(f"{meaning} {times}" for meaning, times in kinds[number].most_common())

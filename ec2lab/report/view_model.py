@@ -48,7 +48,7 @@ class Page:
 
     def reasons(self, row: Row) -> list[Reason]:
         """Return a row's errors, grouped."""
-        return reasons(row.refused)
+        return reasons(row.errors)
 
     def listed(self, row: Row) -> list[InstanceTimeline]:
         """Return the instances in a row's table, newest first."""
@@ -120,9 +120,9 @@ def _more(said: str, unpriced: int) -> str:
 
 
 def _refusals(past: Past) -> Kpi:
-    meanings = Counter(one.error.category.value for one in past.refused)
+    meanings = Counter(one.error.category.value for one in past.errors)
     most = f"mostly {meanings.most_common(1)[0][0]}" if meanings else f"of {counted(len(past.lives), 'instance')}"
-    return Kpi("API errors", f"{len(past.refused):,}", most)
+    return Kpi("API errors", f"{len(past.errors):,}", most)
 
 
 def _data_sets(facts: ReportData) -> Kpi:

@@ -49,14 +49,14 @@ def find_or_create(
         try:
             return make(), True
         except AWS_ERRORS as problem:
-            refusal = api_error(problem)
-            if refusal.category is ErrorCategory.AMBIGUOUS:
+            error = api_error(problem)
+            if error.category is ErrorCategory.AMBIGUOUS:
                 unclear += 1
-            elif refusal.category not in WAITING_HELPS:
+            elif error.category not in WAITING_HELPS:
                 raise
             if unclear >= MAX_AMBIGUOUS:
-                raise UserError(f"{attempt[0]}: asked {unclear} times without a clear answer, last {refusal}") from None
-        waits(refusal)
+                raise UserError(f"{attempt[0]}: asked {unclear} times without a clear answer, last {error}") from None
+        waits(error)
         return None
 
     return wait_until(once, session.pause, POLL_QUOTA)

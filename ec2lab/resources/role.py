@@ -79,7 +79,7 @@ def described(ask: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any] | None:
     """Return what IAM answers of one thing; None where there is no such thing."""
     try:
         return ask()
-    except ClientError as refusal:
-        if refusal.response["Error"]["Code"] != "NoSuchEntity":
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "NoSuchEntity":
             raise
         return None

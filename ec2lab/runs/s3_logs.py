@@ -39,26 +39,26 @@ class S3RunLogs:
         """Return how the command ended; None while that has not been told. Raises UserError."""
         try:
             return parse_exit_status(self._content("ended.json", MOST).decode(errors="replace"), f"{self}/ended.json")
-        except ClientError as refusal:
-            if refusal.response["Error"]["Code"] in MISSING:
+        except ClientError as error:
+            if error.response["Error"]["Code"] in MISSING:
                 return None
-            raise self._unreadable(refusal) from refusal
+            raise self._unreadable(error) from error
 
     def log_from(self, place: int) -> Iterator[Piece]:
         """Yield the parts of the log that have something after a place, in their order. Raises UserError."""
         try:
             for begins in self._parts(place):
                 yield Piece(begins, self._content(f"log/{begins:020}", LARGEST_PART))
-        except ClientError as refusal:
-            raise self._unreadable(refusal) from refusal
+        except ClientError as error:
+            raise self._unreadable(error) from error
 
     def last_piece(self, place: int) -> Piece | None:
         """Return the last part of the log, where it has something after a place. Raises UserError."""
         try:
             parts = list(self._parts(place))
             return Piece(parts[-1], self._content(f"log/{parts[-1]:020}", LARGEST_PART)) if parts else None
-        except ClientError as refusal:
-            raise self._unreadable(refusal) from refusal
+        except ClientError as error:
+            raise self._unreadable(error) from error
 
     def _parts(self, place: int) -> Iterator[int]:
         """Yield the places of the parts that have something after a place. A part is called by its place."""
@@ -82,8 +82,8 @@ class S3RunLogs:
             )
         return content
 
-    def _unreadable(self, refusal: ClientError) -> UserError:
-        error = refusal.response["Error"]
+    def _unreadable(self, failure: ClientError) -> UserError:
+        error = failure.response["Error"]
         return UserError(f"{self}: can't be read ({error['Code']}: {error.get('Message', '')})")
 
 

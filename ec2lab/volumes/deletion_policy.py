@@ -162,7 +162,7 @@ def _save(session: Session, experiment: str, one: VolumeDisposition, emit: Emit)
         ("CreateSnapshot", one.region, {SOURCE: one.volume, DELETION_POLICY: SAVED}),
         lambda: _existing_snapshot(session, one),
         lambda: _snapshot(session, one),
-        lambda refusal: say(f"{refusal}; asked again soon"),
+        lambda error: say(f"{error}; asked again soon"),
     )
     say(f"{made.name}: {made.id} of {one.volume}; waiting until it is complete (Ctrl-C: make teardown goes on)")
     try:

@@ -161,7 +161,7 @@ class VolumeMounter:
                 ("CreateVolume", self.instance.region, tags),
                 lambda: self._made_earlier(tags, snapshot),
                 lambda: str(self.session.cloud.ec2_no_retry(self.instance.region).create_volume(**request)["VolumeId"]),
-                lambda refusal: self.say(f"{refusal}; asked again soon"),
+                lambda error: self.say(f"{error}; asked again soon"),
             )
         undoing.callback(self._undo, self._delete, volume)
         self.say(f"{volume} {'is made' if made else 'was made earlier'} from {snapshot} in {self.instance.zone}")
@@ -231,8 +231,8 @@ class VolumeMounter:
     def _detach(self, volume: str) -> None:
         try:
             self.ec2.detach_volume(VolumeId=volume, InstanceId=self.instance.id)
-        except ClientError as refusal:
-            if refusal.response["Error"]["Code"] != "IncorrectState":  # not attached, or being detached
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "IncorrectState":  # not attached, or being detached
                 raise
         self._wait_until(volume, lambda found: found["State"] == "available", "detached")
         self.say(f"{volume} is detached")
@@ -255,8 +255,8 @@ class VolumeMounter:
         def is_there() -> bool:
             try:
                 found = self._described(volume)
-            except ClientError as refusal:
-                if refusal.response["Error"]["Code"] != "InvalidVolume.NotFound":  # too new to be visible
+            except ClientError as error:
+                if error.response["Error"]["Code"] != "InvalidVolume.NotFound":  # too new to be visible
                     raise
                 return False
             if found["State"] == "error" and not there(found):

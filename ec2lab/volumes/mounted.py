@@ -52,11 +52,11 @@ class VolumesOnHost:
         if proof["unmounted"] != document.mount:
             raise UserError(f"{self.host.name}: does not say that {document.mount or document.volume} is unmounted")
 
-    def is_left_alone(self, refusal: BaseException) -> bool:
+    def is_left_alone(self, error: BaseException) -> bool:
         """Say whether an instance that could not mount a volume reports its disk as unused."""
-        if not isinstance(refusal, NotDone) or not refusal.answer:
+        if not isinstance(error, NotDone) or not error.answer:
             return False
-        return not parse_json(refusal.answer, NOT_MOUNTED, self.host.name)["in_use"]
+        return not parse_json(error.answer, NOT_MOUNTED, self.host.name)["in_use"]
 
     def _do(self, what: str, document: VolumeSpec) -> str:
         """Run the program, and return the last line of JSON that it printed."""

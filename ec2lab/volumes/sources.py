@@ -41,10 +41,10 @@ def wanted(
     identity = snapshot or chosen(dataset, version, there, instance.region, data_registries(session)).id
     try:
         found = ec2.describe_snapshots(SnapshotIds=[identity])["Snapshots"][0]
-    except ClientError as refusal:
-        if not refusal.response["Error"]["Code"].startswith("InvalidSnapshot"):
+    except ClientError as error:
+        if not error.response["Error"]["Code"].startswith("InvalidSnapshot"):
             raise
-        raise UserError(f"SNAPSHOT: {identity} is not in {instance.region}, where the instance is") from refusal
+        raise UserError(f"SNAPSHOT: {identity} is not in {instance.region}, where the instance is") from error
     if found["State"] != "completed":
         raise UserError(f"SNAPSHOT: {identity} is not complete yet ({found.get('Progress') or found['State']})")
     return MountRequest(at, snapshot=found)

@@ -177,8 +177,8 @@ def post(address: str, content: Mapping[str, Any]) -> None:
     try:
         with urllib.request.build_opener(_NoRedirect).open(request, timeout=TIMEOUT):
             pass
-    except HTTPError as refusal:
-        refusal.close()
-        raise UserError(f"the response is {refusal.code}") from None
+    except HTTPError as error:
+        error.close()
+        raise UserError(f"the response is {error.code}") from None
     except (OSError, HTTPException) as problem:
         raise UserError(str(getattr(problem, "reason", None) or type(problem).__name__)) from None

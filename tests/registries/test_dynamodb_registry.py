@@ -185,7 +185,7 @@ def test_who_is_dead_is_told_from_who_lives_and_from_who_is_hidden(mocker):
     assert not dynamodb_lock.is_dead(its)
     assert dynamodb_lock.is_dead(f"{its}0"), "its number is another's by now"
     assert not dynamodb_lock.is_dead(f"0{its}"), "of another boot nothing is known"
-    hidden = mocker.patch.object(dynamodb_lock, "_told_of", return_value=[])
+    hidden = mocker.patch.object(dynamodb_lock, "_started_at", return_value=[])
     kill = mocker.patch.object(dynamodb_lock.os, "kill", side_effect=PermissionError)
     assert not dynamodb_lock.is_dead(its), "somebody else's, on a computer that hides them"
     mocker.stop(hidden)

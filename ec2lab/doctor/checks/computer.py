@@ -76,15 +76,15 @@ class Files(Check):
     def run(self, lab: DoctorContext) -> Iterator[Finding]:
         """Return the errors of each file."""
         files = lab.files
-        for refused in files.refused.values():
-            yield from (CONFIG_INVALID.of(complaint=complaint) for complaint in refused)
+        for complaints in files.invalid.values():
+            yield from (CONFIG_INVALID.of(complaint=complaint) for complaint in complaints)
         if lab.plugin_trouble:
             yield PLUGIN_LOAD_FAILED.of(reason=lab.plugin_trouble)
-        if not files.experiments and not any(name.startswith("experiments/") for name in files.refused):
+        if not files.experiments and not any(name.startswith("experiments/") for name in files.invalid):
             yield NO_EXPERIMENT.of()
-        if not files.members and not any(name.startswith("members/") for name in files.refused):
+        if not files.members and not any(name.startswith("members/") for name in files.invalid):
             yield NO_MEMBER.of()
-        if not files.refused:
+        if not files.invalid:
             yield CONFIG_VALID.of(experiments=len(files.experiments), members=len(files.members))
 
 

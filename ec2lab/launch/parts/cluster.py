@@ -107,8 +107,8 @@ def _make_security(site: LaunchContext) -> LaunchFragment:
     for authorize in (ec2.authorize_security_group_ingress, ec2.authorize_security_group_egress):
         try:
             authorize(GroupId=group, IpPermissions=itself)
-        except ClientError as refusal:
-            if refusal.response["Error"]["Code"] != DUPLICATE_RULE:
+        except ClientError as error:
+            if error.response["Error"]["Code"] != DUPLICATE_RULE:
                 raise
     return _secured(group)
 

@@ -131,11 +131,11 @@ def _vpc(site: LaunchContext) -> str:
         raise RegionUnavailable(f"subnets: none is named for {site.region}")
     try:
         found = site.session.cloud.ec2(site.region).describe_subnets(SubnetIds=list(subnets[site.region]))["Subnets"]
-    except ClientError as refusal:
-        if not refusal.response["Error"]["Code"].startswith("InvalidSubnet"):
+    except ClientError as error:
+        if not error.response["Error"]["Code"].startswith("InvalidSubnet"):
             raise
-        message = refusal.response["Error"]["Message"]
-        raise RegionUnavailable(f"subnets: {site.region}: {message}") from refusal
+        message = error.response["Error"]["Message"]
+        raise RegionUnavailable(f"subnets: {site.region}: {message}") from error
     vpcs = {subnet["VpcId"] for subnet in found}
     if len(vpcs) != 1:
         raise RegionUnavailable(f"subnets: {site.region}: all subnets must be in one VPC, not {sorted(vpcs)}")
@@ -177,9 +177,9 @@ def _make(site: LaunchContext, vpc: str, wanted: Rules) -> LaunchFragment:
             TagSpecifications=tag_specifications(tags, "security-group"),  # type: ignore[arg-type]
             **in_vpc,
         )["GroupId"]
-    except ClientError as refusal:
+    except ClientError as error:
         # Another launch created it in the meantime.
-        if _code(refusal) != "InvalidGroup.Duplicate" or not (found := _shown(site, vpc)):
+        if _code(error) != "InvalidGroup.Duplicate" or not (found := _shown(site, vpc)):
             raise
         # Or this one did, and the response was lost.
         note_shown(site.session, "security-group", found, site.region)
@@ -206,8 +206,8 @@ def _admit(session: Session, ec2: EC2Client, group: str, rule: Any) -> None:
     while True:
         try:
             ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[rule])
-        except ClientError as refusal:
-            if _code(refusal) != FULL or not _make_room(session.registry, ec2, group):
+        except ClientError as error:
+            if _code(error) != FULL or not _make_room(session.registry, ec2, group):
                 raise
         else:
             return
@@ -228,13 +228,13 @@ def _unless(code: str) -> Iterator[None]:
     """Ignore one error code, which means that the change is already made."""
     try:
         yield
-    except ClientError as refusal:
-        if _code(refusal) != code:
+    except ClientError as error:
+        if _code(error) != code:
             raise
 
 
-def _code(refusal: ClientError) -> str:
-    return str(refusal.response["Error"]["Code"])
+def _code(error: ClientError) -> str:
+    return str(error.response["Error"]["Code"])
 
 
 def _ssh(network: str, text: str) -> Any:
