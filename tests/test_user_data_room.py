@@ -8,7 +8,7 @@ from fnmatch import fnmatch
 
 import yaml
 
-from ec2lab.hosts import accounts
+from ec2lab.hosts.accounts_document import OVER_SSH
 from ec2lab.hosts.program_packer import left, program, sent
 from ec2lab.launch.parts.volumes import OF_PARTS
 from ec2lab.templates import USER_DATA_LIMIT, as_json, text_of, user_data
@@ -102,7 +102,7 @@ def test_all_that_a_launch_writes_is_forgotten_by_an_instance_made_from_an_image
 
 def test_what_comes_with_the_boot_calls_nothing_that_was_left_out():
     """Those that may call it do so only where they are told to, which nobody does at the boot."""
-    left_out, callers = accounts.OVER_SSH, {"look", "departures", "settle", "key_changes"}
+    left_out, callers = OVER_SSH, {"look", "departures", "settle", "key_changes"}
     rest = ast.parse(left(program("accounts.py"), *left_out))
     parts = {part.name: part for part in rest.body if isinstance(part, ast.FunctionDef | ast.ClassDef)}
     empty = parts.keys() & set(left_out)
