@@ -153,12 +153,12 @@ def test_nothing_that_a_hostile_sender_says_is_written_outside_of_dest(entries, 
     assert {path.name for path in outside.iterdir()} <= {"sub"}
     assert {path.name for path in (outside / "sub").iterdir()} <= {"dest"} if (outside / "sub").exists() else True
     for link in (path for path in dest.rglob("*") if path.is_symlink() and path != dest / "l"):
-        assert link.resolve().is_relative_to(dest) or (dest / "l").exists()
+        assert Path(os.path.realpath(link)).is_relative_to(dest) or existing
 
 
 def test_a_malformed_manifest_is_an_error_of_its_own_kind():
     good = Entry("a", "file", 1, 0, False, "")
-    wrong_fields = {"path": 7, "kind": [], "size": -1, "mtime": 1.5, "executable": 1, "target": None}
+    wrong_fields = {"path": 7, "file_type": [], "size": -1, "mtime": 1.5, "executable": 1, "target": None}
     for told in (
         [], {}, {"single": False, "entries": [[]], "skipped": []}, {"single": True, "entries": [], "skipped": []},
         *({"single": False, "entries": [list(good._replace(**{field: wrong}))], "skipped": []}

@@ -86,7 +86,7 @@ def _offsets(line: bytes, entries: Sequence[Entry], host: Host) -> list[int]:
 
 def _missing(entries: Sequence[Entry], offsets: Sequence[int]) -> int:
     pairs = zip(entries, offsets, strict=True)
-    return sum(entry.size - offset for entry, offset in pairs if entry.resource_type == FILE and offset != COMPLETE)
+    return sum(entry.size - offset for entry, offset in pairs if entry.file_type == FILE and offset != COMPLETE)
 
 
 def _counted(pieces: Iterator[bytes], total: int, progress: Progress) -> Iterator[bytes]:

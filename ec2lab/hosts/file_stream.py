@@ -36,7 +36,7 @@ class Entry(NamedTuple):
 
     path: str
     """Relative to the tree, with slashes; parents come first."""
-    resource_type: str
+    file_type: str
     size: int = 0
     mtime: int = 0
     """In nanoseconds."""
@@ -80,7 +80,7 @@ class Tree(NamedTuple):
     def contents(self, offsets: Sequence[int]) -> Iterator[bytes]:
         """Yield what the receiver lacks, in the order of the entries. Raises OSError, also if a file has changed."""
         for entry, offset in zip(self.entries, offsets):
-            if entry.resource_type == FILE and offset != COMPLETE:
+            if entry.file_type == FILE and offset != COMPLETE:
                 path = self.root if self.single else os.path.join(self.root, entry.path)
                 yield from _rest_of(path, entry, offset)
 
@@ -145,15 +145,15 @@ def parse_manifest(document: Any) -> tuple[bool, list[Entry], list[str]]:
             and type(entry.mtime) is int and -TIME_LIMIT < entry.mtime < TIME_LIMIT
             and parent in directories and entry.path not in seen
             and name not in ("", ".", "..") and "\0" not in entry.path and not PARTIAL.fullmatch(name)
-            and entry.resource_type in (FILE, DIRECTORY, LINK)
-            and (entry.resource_type != LINK or ("\0" not in entry.target and stays_inside(entry.path, entry.target)))
+            and entry.file_type in (FILE, DIRECTORY, LINK)
+            and (entry.file_type != LINK or ("\0" not in entry.target and stays_inside(entry.path, entry.target)))
         )  # fmt: skip
         if not valid:
             raise ValueError(f"a name that leads elsewhere, or that is none: {entry.path!r}")
         seen.add(entry.path)
-        if entry.resource_type == DIRECTORY:
+        if entry.file_type == DIRECTORY:
             directories.add(entry.path)
-    if single is not False and (len(entries) != 1 or entries[0].resource_type != FILE or "/" in entries[0].path):
+    if single is not False and (len(entries) != 1 or entries[0].file_type != FILE or "/" in entries[0].path):
         raise ValueError("a single file that is none")
     return bool(single), entries, skipped
 
@@ -205,7 +205,7 @@ class Receiver:
         self.queue = [
             (entry, offset)
             for entry, offset in zip(self.entries, found)
-            if entry.resource_type == FILE and offset != COMPLETE
+            if entry.file_type == FILE and offset != COMPLETE
         ][::-1]
         self._next()
         return found
@@ -271,13 +271,13 @@ class Receiver:
     def _prepare(self, entry: Entry) -> int:
         directory, name = self._parent(entry.path)
         found = _status(name, directory)
-        if entry.resource_type == DIRECTORY:
+        if entry.file_type == DIRECTORY:
             if found is None:
                 os.mkdir(name, dir_fd=directory)
             elif not stat.S_ISDIR(found.st_mode):
                 raise OSError(0, "is in the way of a directory", os.path.join(self.dest, entry.path))
             return COMPLETE
-        if entry.resource_type == LINK:
+        if entry.file_type == LINK:
             if not (found and stat.S_ISLNK(found.st_mode) and os.readlink(name, dir_fd=directory) == entry.target):
                 _unlink(entry.partial, directory)
                 os.symlink(entry.target, entry.partial, dir_fd=directory)
@@ -304,8 +304,8 @@ class Receiver:
 
     def _delete_partials(self) -> None:
         """Delete the partial files of earlier versions."""
-        mine = {entry.partial[:25] for entry in self.entries if entry.resource_type == FILE}
-        for place in {entry.path.rpartition("/")[0] for entry in self.entries if entry.resource_type == FILE}:
+        mine = {entry.partial[:25] for entry in self.entries if entry.file_type == FILE}
+        for place in {entry.path.rpartition("/")[0] for entry in self.entries if entry.file_type == FILE}:
             directory, _ = self._parent(f"{place}/." if place else ".")
             for name in os.listdir(directory):
                 if PARTIAL.fullmatch(name) and name[:25] in mine:
