@@ -67,7 +67,7 @@ class Interrupts:
 
     @contextmanager
     def undone_on_failure(
-        self, undo: Callable[[BaseException], None], way: str, what: str = "taking down what was made"
+        self, undo: Callable[[BaseException], None], way: str, what: str = "rolling back"
     ) -> Iterator[None]:
         """Call `undo` with whatever ends the block early, and let no signal end that; `way` is how to do it later."""
         ways = self._ways if _is_main() else []  # signals interrupt the main thread's work alone
@@ -119,13 +119,13 @@ class Interrupts:
             raise KeyboardInterrupt
         self._owed = self._owed or not self.interrupted
         self.interrupted = True
-        way, what = self._ways[-1] if self._ways else ("`make status` shows what is there", "coming to an end")
+        way, what = self._ways[-1] if self._ways else ("`make status` shows what exists", "coming to an end")
         if insists and self._asked:
             self.given_up = True
-            say(f"given up: what was made may still be there; {way}")
+            say(f"stopped: what was created may still exist; {way}")
             raise KeyboardInterrupt
         self._asked = insists
-        say(f"Ctrl-C once more gives up and leaves what was made; {way}" if insists else _going_on(what))
+        say(f"Ctrl-C once more stops the rollback and leaves what was created; {way}" if insists else _going_on(what))
 
     def _once_more(self, *_: object) -> None:
         if not self._heeded and not self._here:

@@ -148,7 +148,7 @@ class OutputFile:
         except OSError as problem:
             if problem.errno in NO_DIRECTORY:
                 raise UserError(
-                    f"{self.variable}: there is no directory {self.path.parent}; make it, or name another place"
+                    f"{self.variable}: there is no directory {self.path.parent}; create it, or choose another place"
                 ) from problem
             if problem.errno == errno.EISDIR:
                 raise UserError(f"{self.variable}: {self.path} is not a file; name one") from problem

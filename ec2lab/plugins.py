@@ -60,7 +60,7 @@ class Plugins:
     def _register(self, path: Path) -> None:
         name = f"{path.parent.name}/{path.name}"
         if not path.is_file():
-            raise UserError(f"{name}: is no file (a link that leads nowhere, or a device?); remove it")
+            raise UserError(f"{name}: is not a file (a dangling link, or a device?); remove it")
         with _plugin_errors(name):
             self._manager.register(_module(path), name=name)
 

@@ -36,7 +36,7 @@ def cost(
     by = parse_group_by(by or "experiment")
     begins, ends = moment(since, "SINCE"), moment(until, "UNTIL")
     if begins and begins > clock.now():
-        raise UserError(f"SINCE: {since} is in the future; nothing has cost anything since then")
+        raise UserError(f"SINCE: {since} is in the future; there are no costs since then")
     if begins and ends and ends <= begins:
         raise UserError(f"UNTIL: {until} is not after SINCE, which is {since}")
     console = Console(as_json=as_json, wide=wide)

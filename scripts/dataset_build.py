@@ -57,7 +57,7 @@ def dataset_build(
         from_bucket(console, dataset, source, gib, version or None, places)
     elif len(places) > 1:
         raise UserError(
-            f"REGIONS: it is built in one region; `make snapshot-copy DATASET={dataset}` brings it to others"
+            f"REGIONS: it is built in one region; `make snapshot-copy DATASET={dataset}` copies it to others"
         )
     else:
         build_from_local(console, dataset, Path(source).expanduser(), gib, version or None, places)
@@ -119,7 +119,7 @@ def from_bucket(
     from ec2lab.session import locked_session
 
     if gib is None:
-        raise UserError("SIZE: how large is the volume to be? A bucket does not tell (SIZE=2T)")
+        raise UserError("SIZE: how large is the volume? It cannot be computed from a bucket (SIZE=2T)")
     with locked_session(f"build-{dataset}", "dataset-build") as session:
         build_from_bucket(session, console, dataset, source, gib, version, places)
 

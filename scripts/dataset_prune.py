@@ -44,7 +44,7 @@ def dataset_prune(
     from ec2lab.session import open_session
 
     if keep < 1:
-        raise UserError("KEEP_LAST: how many versions of each dataset are to stay? (KEEP_LAST=2)")
+        raise UserError("KEEP_LAST: how many versions of each dataset to keep? (KEEP_LAST=2)")
     console = Console(as_json=as_json)
     with open_session("dataset-prune") as session:
         console.hint(session.cloud.banner)

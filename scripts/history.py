@@ -30,7 +30,7 @@ def history(exp: ExperimentName = "", wide: Wide = False, as_json: AsJson = Fals
         if not records:
             known = sorted({record.experiment for record in session.registry.history() if record.experiment})
             of_a_sweep = next((f" (but of {name})" for name in known if name.startswith(f"{exp}-")), "")
-            raise UserError(f"{exp}: nothing is on record{of_a_sweep or did_you_mean(exp, known)}")
+            raise UserError(f"{exp}: nothing is recorded{of_a_sweep or did_you_mean(exp, known)}")
         console.emit(*(HistoryRecord(record=record.as_json()) for record in records))
         accounts = {record.account for record in records if record.operation}
         rows = [
@@ -39,7 +39,7 @@ def history(exp: ExperimentName = "", wide: Wide = False, as_json: AsJson = Fals
         ]
         console.table(HISTORY, rows)
         if not rows:
-            console.hint(f"{exp}: AWS was asked for nothing that changes anything")
+            console.hint(f"{exp}: no call changed anything")
 
 
 def _row(record: Record) -> list[str]:

@@ -80,7 +80,7 @@ def plan(
         console.emit(*RegionsUnavailable.by_reason(planned.unseen))
         first = next((candidate for candidate in candidates if not candidate.out), None)
         if first is None:
-            raise UserError(f"{exp}: no pool would be asked: {candidates[0].out}")
+            raise UserError(f"{exp}: no pool would be tried: {candidates[0].out}")
         if pack := defined.with_code(session.directory).pack:
             console.emit(CodeToUpload(**pack.as_annotation(), summary=str(pack)))
         console.emit(*planned_secrets(defined.experiment))
@@ -155,7 +155,7 @@ def check_permission(console: Console, planned: Plan, candidates: list[PlannedPo
         error = planned.dry_run(pool)
         if error is None:
             for line in refused:
-                warn(f"{line}; a launch asks the next region")
+                warn(f"{line}; a launch tries the next region")
             console.emit(DryRunAllowed(region=pool.region))
             return
         message = in_words(planned.session.cloud, pool.region, error)

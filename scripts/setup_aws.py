@@ -97,7 +97,7 @@ def ended(console: Console, setup: AccountSetup, made: bool) -> None:
     from ec2lab.rendering import counted
 
     if setup.missing:
-        raise UserError(f"no launch can be made there: {'; '.join(setup.missing)}")
+        raise UserError(f"no launch is possible there: {'; '.join(setup.missing)}")
     if setup.denied:
         raise UserError(setup.denied)
     if setup.lacking and not made:

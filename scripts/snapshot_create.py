@@ -37,7 +37,7 @@ def snapshot_create(
     console = Console(as_json=as_json)
 
     def waits(error: ApiError) -> None:
-        console.hint(f"  {error}; asked again soon")
+        console.hint(f"  {error}; retrying soon")
 
     with open_session("snapshot-create") as session:
         console.hint(session.cloud.banner)

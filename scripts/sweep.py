@@ -90,7 +90,7 @@ def sweep(
                 outcomes = sweeping.run(wanted)
         except KeyboardInterrupt:
             ends = f"make teardown EXP='{exp}-*'"
-            console.hint(f"what runs goes on running; `{next_sweep}` launches the rest, `{ends}` ends it")
+            console.hint(f"running instances keep running; `{next_sweep}` launches the rest, `{ends}` ends it")
             raise
         report_end(console, exp, parameters, clock.monotonic() - began, outcomes)
 

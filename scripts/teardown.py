@@ -62,7 +62,7 @@ def several(pattern: str, console: Console, yes: bool) -> None:
         others = other_accounts(session.records.elsewhere(), session.cloud.account, pattern)
         console.emit(*others)
         if others and not names:
-            raise UserError(f"{pattern}: nothing of it lives in the account that is used")
+            raise UserError(f"{pattern}: nothing of it is live in the current account")
         if not names:
             retained = retained_volumes(session, history_at_hand(session), pattern)
             console.emit(
@@ -82,7 +82,7 @@ def several(pattern: str, console: Console, yes: bool) -> None:
             return
         failed, unseen = teardown_many(session, names, console.emit)
         if failed:
-            raise UserError(f"{failed} of {len(names)} could not be taken down; run the same again")
+            raise UserError(f"{failed} of {len(names)} could not be taken down; run the command again")
     exit_if_incomplete(unseen)
 
 

@@ -41,7 +41,7 @@ def user_remove(name: LeavingMember = "", host: HostName = "", purge: Purge = Fa
     if failures:
         raise UserError("; ".join(failures))
     if not host:
-        console.hint("  instances that run still have the account: `make users HOST=…` takes it off")
+        console.hint("  running instances still have the account: `make users HOST=…` removes it")
 
 
 if __name__ == "__main__":

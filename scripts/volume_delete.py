@@ -20,7 +20,7 @@ def volume_delete(volume: VolumeId = "", yes: Confirm = False, as_json: AsJson =
     from ec2lab.volumes.retention import get_retained_volume
 
     if not volume:
-        raise UserError("VOLUME: which? (`make audit` lists those that are kept)")
+        raise UserError("VOLUME: which one? (`make audit` lists retained volumes)")
     console = Console(as_json=as_json)
     with open_session("volume-delete") as session:
         console.hint(session.cloud.banner)
@@ -30,7 +30,7 @@ def volume_delete(volume: VolumeId = "", yes: Confirm = False, as_json: AsJson =
         message = f"({resource.region}), {size}, kept {retention}"
         console.emit(VolumeRetained(id=volume, retain_until=retention.until, reason=retention.reason, message=message))
         if resource.state == "in-use":
-            raise UserError(f"{volume} is attached to an instance; `make volume-unmount` gives it back first")
+            raise UserError(f"{volume} is attached to an instance; run `make volume-unmount` first")
         if not yes:
             console.hint(f"{volume}: nothing was deleted; run again with YES=1 to delete it and its data")
             return

@@ -46,7 +46,7 @@ def volume_mount(
                 volume=found, mount=source.mount, instance=instance.id, host=instance.host.name, created=not volume
             )
         )
-        console.hint(f"  `make volume-unmount HOST={host} MOUNT={source.mount}` is the way back")
+        console.hint(f"  `make volume-unmount HOST={host} MOUNT={source.mount}` reverses it")
 
 
 if __name__ == "__main__":

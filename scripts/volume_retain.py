@@ -26,7 +26,7 @@ def volume_retain(volume: VolumeId = "", length: KeepFor = "", reason: Why = "",
     from ec2lab.volumes.retention import get_retained_volume, retain_for
 
     if not volume:
-        raise UserError("VOLUME: which? (`make audit` lists those that are kept)")
+        raise UserError("VOLUME: which one? (`make audit` lists retained volumes)")
     console = Console(as_json=as_json)
     with open_session("volume-retain") as session:
         console.hint(session.cloud.banner)

@@ -128,14 +128,14 @@ def test_what_is_taken_ssh_keygen_reads(tmp_path):
         (f"ssh-rsa {packed(b'ssh-rsa', b'3', b'n' * 2100)}", "more than OpenSSH takes"),
         (f"ssh-dss {packed(b'ssh-dss', b'k')}", "is a DSA key"),
         (f"ssh-ed25519-cert-v01@openssh.com {packed(b'x')}", "is a certificate, not a key"),
-        (f'command="reboot" {KEY}', "has something in front of the key"),
-        (f"host.example {KEY}", "has something in front of the key"),
+        (f'command="reboot" {KEY}', "has text in front of the key"),
+        (f"host.example {KEY}", "has text in front of the key"),
         ("ssh-ed25519", "is ssh-ed25519 alone"),
         (f"{KEY} a\n{KEY} b", "is of several lines"),
         (f"{KEY} \x1b[2J", "holds the control character U+001B"),
         (f"{KEY} \ud83d", "holds the control character U+D83D"),
         (f"{KEY} {'c' * 201}", "has a comment of 201 characters"),
-        ("", "is no public key"),
+        ("", "is not a public key"),
     ],
 )  # fmt: skip
 def test_why_a_text_is_no_key_is_said(text, why):
@@ -174,7 +174,7 @@ def test_the_program_that_is_sent_has_the_rules_of_the_lab(tmp_path):
     assert "capital E" in refused["Eve"]
     assert (
         refused["first.last"]
-        == "a key has something in front of the key: options are not taken, nor a host's name; begin with the type"
+        == "a key has text in front of the key: options and host names are not supported; begin with the type"
     )
 
 

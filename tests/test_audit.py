@@ -306,7 +306,7 @@ def test_a_lost_registry_is_rebuilt_from_the_tags_where_its_id_is_named_and_tear
     assert audit(running)[0] == 0
     assert "0 imported" in running.run("registry_rebuild", REGIONS=HERE, YES="1").out
     refused = running.launch()
-    assert "demo already lives" in refused.error
+    assert "demo is already live" in refused.error
     assert running.teardown().code == 0
     assert instances(cloud) == []
     assert cloud.client("ec2", "us-east-1").describe_volumes()["Volumes"] == []

@@ -39,7 +39,7 @@ def refused(lab, cloud, ended):
         (EXPERIMENT + 'image = { us-east-2 = "ami-12345678" }\n', "error: foo: no region will do: image: no image id"),
         (EXPERIMENT + 'image = { owner = "self", name = "none" }\n', "error: foo: no region will do: image: self"),
         (EXPERIMENT + 'root_volume = { device = "/dev/sdf" }\n[[data]]\ndataset = "speech"\nmount = "/data"\n',
-         "error: volumes: /dev/sdf is asked for twice"),
+         "error: volumes: /dev/sdf is used twice"),
     ],
 )  # fmt: skip
 def test_a_mistake_in_the_experiment_file(lab, cloud, text, said):
@@ -216,7 +216,7 @@ def test_a_mount_point_that_can_not_be(lab, cloud, mount):
     ("keys", "said"),
     [
         ("size_gib = 10", "error: dataset speech: size_gib = 10, its snapshot has 500"),
-        ("throughput = 2000", "error: volume /dev/sdf: throughput: gp3 gives 1 MiB/s for every 4 iops"),
+        ("throughput = 2000", "error: volume /dev/sdf: throughput: gp3 allows 1 MiB/s for every 4 iops"),
     ],
 )
 def test_a_volume_that_aws_would_refuse(lab, cloud, keys, said):

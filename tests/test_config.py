@@ -105,12 +105,12 @@ def complaint(tmp_path, kind, text):
         (
             "experiment",
             'instance_types = ["g5.xlarge"]\nidle_timeout = "30s"',
-            'file.toml: idle_timeout = "30s": instances look once a minute',
+            'file.toml: idle_timeout = "30s": instances check once a minute',
         ),
         (
             "experiment",
             f'{SCRATCH}deletion_policy = "retain"\nretain_for = "30d"',
-            'file.toml: scratch[0]: deletion_policy = "retain" wants reason = "until the paper is out": a kept volume',
+            'file.toml: scratch[0]: deletion_policy = "retain" requires reason = "until the paper is out": a ',
         ),
         (
             "experiment",
@@ -156,15 +156,15 @@ def complaint(tmp_path, kind, text):
         (
             "lab",
             "regions = [\u201cus-east-1\u201d]",
-            "file.toml:1: not TOML: Invalid value: there is '\u201c' (U+201C), a straight \" is",
+            "file.toml:1: not TOML: Invalid value: there is '\u201c' (U+201C), use a straight \"",
         ),
         (
             "lab",
             'name\u00a0= "a"',
             "file.toml:1: not TOML: Expected '=' after a key in a key/value pair: there is '\\xa0'",
         ),
-        ("member", 'keys = ["no-pty ssh-ed25519 AAAA"]', "file.toml: keys[0]: has something in front of the key"),
-        ("member", f'keys = ["{PRIVATE}"]', "file.toml: keys[0]: is a private key, which stays with its owner"),
+        ("member", 'keys = ["no-pty ssh-ed25519 AAAA"]', "file.toml: keys[0]: has text in front of the key"),
+        ("member", f'keys = ["{PRIVATE}"]', "file.toml: keys[0]: is a private key, which must not be shared"),
         ("member", f'keys = "{PRIVATE}"', "file.toml: keys: should be a valid list, not a text that holds a private"),
         ("member", f'keys = ["{KEY}"]\ngroups = ["sudo; rm"]', "file.toml: groups[0]: 'sudo; rm' is not a group"),
     ],

@@ -253,9 +253,9 @@ def test_verify_finds_a_block_that_is_not_what_was_built(lab, cloud, recordings)
         ({"DATASET": "talks", "SOURCE": "./recordings", "SIZE": "much"}, "SIZE: 'much' is not a size (try 500G or 2T)"),
         (
             {"DATASET": "talks", "SOURCE": "./recordings", "REGIONS": "us-east-1 us-west-2"},
-            "REGIONS: it is built in one region; `make snapshot-copy DATASET=talks` brings it to others",
+            "REGIONS: it is built in one region; `make snapshot-copy DATASET=talks` copies it to others",
         ),
-        ({"DATASET": "talks", "SOURCE": "s3://bucket/talks"}, "SIZE: how large is the volume to be?"),
+        ({"DATASET": "talks", "SOURCE": "s3://bucket/talks"}, "SIZE: how large is the volume?"),
         ({"DATASET": "speech", "SOURCE": "./recordings", "VERSION": "1"}, "VERSION: speech@1 exists already"),
     ],
 )

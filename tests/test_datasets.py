@@ -148,7 +148,7 @@ def test_what_a_living_experiment_was_made_from_and_what_a_file_pins_is_never_de
 @pytest.mark.parametrize(
     ("script", "variables", "said"),
     [
-        ("dataset_prune", {}, "KEEP_LAST: how many versions of each dataset are to stay?"),
+        ("dataset_prune", {}, "KEEP_LAST: how many versions of each dataset to keep?"),
         ("dataset_prune", {"KEEP_LAST": "1", "DATASET": "A B"}, "DATASET: 'A B' is not a name"),
         ("datasets", {"REGIONS": "europe"}, "REGIONS: 'europe' is not a region"),
         (

@@ -173,7 +173,7 @@ def test_patience_ends_after_twenty_minutes_and_names_what_is_left(lab):
     assert str(raised.value) == (
         f"foo: still there after 20 minutes: instance {instance} ({REGION}): it is shutting-down; "
         f"volume {goes} ({REGION}): it is in-use; {holder}; "
-        f"volume {held} ({REGION}): Something: VolumeInUse: no; {holder}; run the same again"
+        f"volume {held} ({REGION}): Something: VolumeInUse: no; {holder}; run the command again"
     )
 
 
@@ -246,7 +246,7 @@ def test_what_cannot_be_looked_up_by_its_id_is_not_taken_for_gone(lab):
     lab.wait(SETTLING + 1)
     lab.aws.things[lost].item["Tags"] = []
     lab.aws.unseen_by_id = UNSEEN
-    with pytest.raises(UserError, match=f"not seen: .*; may be there yet: instance {lost}; run the same again"):
+    with pytest.raises(UserError, match=f"not seen: .*; may be there yet: instance {lost}; run the command again"):
         torn_down(lab)
     assert [resource.id for resource in lab.session.records.state("foo").live] == [lost]
 
@@ -286,7 +286,7 @@ def test_a_region_that_cannot_be_looked_at_keeps_what_it_may_hold_and_nothing_el
     with pytest.raises(UserError) as raised:
         torn_down(lab)
     assert str(raised.value).startswith(f"foo: {REGION}: not seen: Something: RequestLimitExceeded: no")
-    assert str(raised.value).endswith(f"; may be there yet: {may_be}; run the same again")
+    assert str(raised.value).endswith(f"; may be there yet: {may_be}; run the command again")
     left = {"instance": [there, alone], "volume": [alone]}[resource_type]
     assert lab.aws.there() == set(left), "no volume is deleted whose instance can't be seen"
     assert sorted(resource.id for resource in lab.session.records.state("foo").live) == sorted(left)
@@ -309,7 +309,7 @@ def test_in_a_region_that_was_not_seen_nothing_is_deleted_though_it_is_seen_by_n
 def test_what_was_perhaps_made_in_a_region_that_cannot_be_looked_at_stays_open(lab):
     lab.launch(answered=False, dies=True)
     lab.aws.unseen[REGION, "instance"] = UNSEEN
-    with pytest.raises(UserError, match="may be there yet: what was perhaps made; run the same again"):
+    with pytest.raises(UserError, match="may be there yet: possibly created resources; run the command again"):
         torn_down(lab)
     assert len(lab.session.records.state("foo").unresolved) == 1
     lab.aws.unseen.clear()

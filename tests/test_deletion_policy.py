@@ -97,7 +97,7 @@ def test_a_scratch_volume_that_is_to_be_snapshotted_wants_a_name(lab):
     lab.write("experiments/demo.toml", VOLUMES.format(corpus="delete", scratch="snapshot", more=""))
     ended = lab.launch()
     assert ended.code == 1
-    assert 'scratch[0]: deletion_policy = "snapshot" wants a name' in ended.err
+    assert 'scratch[0]: deletion_policy = "snapshot" requires dataset' in ended.err
 
 
 def test_an_earlier_snapshot_of_the_volume_does_not_stand_for_the_one_at_the_teardown(lab, cloud):

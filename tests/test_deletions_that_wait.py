@@ -119,7 +119,7 @@ def test_an_instance_is_deleted_though_another_of_its_experiment_is_in_a_region_
     ended = lab.teardown()
     assert ended.code == 1
     assert re.search(
-        r"demo: us-east-1: not seen: .*; may be there yet: instance i-\w+; run the same again", ended.error
+        r"demo: us-east-1: not seen: .*; may be there yet: instance i-\w+; run the command again", ended.error
     )
     cloud.scenario()
     assert [len(living_in(cloud, region, "instance")) for region in ("us-east-1", "us-west-2")] == [1, 0]

@@ -124,7 +124,7 @@ def test_one_that_hangs_is_given_up(lab):
         ended = lab.run_file("hanging.py")
         let_go.set()
     assert (ended.code, len(posted)) == (0, 1)
-    assert "warning: notifier slack: was not told all, as it does not come back" in ended.err
+    assert "warning: notifier slack: did not receive all events, because it does not return" in ended.err
 
 
 HANGING = """

@@ -47,7 +47,7 @@ def test_signals_after_the_first_do_not_end_the_rollback(lab, cloud, signals):
         _, err = process.communicate(timeout=60)
     assert left(cloud) == []
     assert process.returncode == 130
-    assert "still taking down what was made" in err
+    assert "still rolling back" in err
     assert err.splitlines()[-1] == "error: interrupted"
 
 
@@ -135,10 +135,10 @@ def test_at_a_terminal_one_who_insists_is_asked_and_then_obeyed(lab, cloud):
     asked = False
     while not asked:
         os.write(terminal.master, b"\x03")
-        asked = terminal.until("once more gives up", "still taking down") == "once more gives up"
+        asked = terminal.until("once more stops", "still rolling back") == "once more stops"
     os.write(terminal.master, b"\x03")
-    terminal.until("given up: what was made may still be there; `make teardown EXP=demo` deletes it")
-    terminal.until("error: interrupted; and what was made could not be taken down (interrupted)")
+    terminal.until("stopped: what was created may still exist; `make teardown EXP=demo` deletes it")
+    terminal.until("error: interrupted; and the rollback failed (interrupted)")
     assert terminal.process.wait(10) == 1
     os.close(terminal.master)
 

@@ -174,7 +174,7 @@ def test_an_experiment_that_lives_is_not_launched_again_and_the_line_says_where(
     first = events(lab.launch(), "instance-running")[0]
     ended = lab.launch()
     assert ended.code == 1
-    assert f"demo already lives: instance {first['id']} (us-east-1) running since 20" in ended.error
+    assert f"demo is already live: instance {first['id']} (us-east-1) running since 20" in ended.error
     assert "vol-" not in ended.error, "the instance is enough"
     assert "make teardown EXP=demo" in ended.error
     assert len(cloud.calls("RunInstances")) == 1
@@ -360,7 +360,7 @@ def test_where_reservations_may_not_be_described_ec2_says_what_does_not_fit(lab,
 def test_an_instance_that_can_be_neither_seen_nor_taken_down_is_named_with_awss_reason_in_one_line(lab, cloud):
     cloud.scenario(faults=[{"action": "DescribeInstances", "code": "InvalidAction", "message": "no such action"}])
     error = lab.launch().error
-    assert error.startswith("error: DescribeInstances in us-east-1: InvalidAction: no such action; and what was made")
+    assert error.startswith("error: DescribeInstances in us-east-1: InvalidAction: no such action; and the rollback")
     assert error.endswith("run `make teardown EXP=demo`")
 
 
@@ -422,7 +422,9 @@ def test_a_search_in_vain_shows_every_pool_and_what_would_help(lab, cloud):
     assert ended.code == 1
     (in_vain,) = events(ended, "capacity-exhausted")
     assert len(in_vain["rejections"]) == len(cloud.calls("RunInstances"))
-    assert in_vain["advice"][0].startswith("ask AWS for a higher quota: Running On-Demand P instances, in us-east-1")
+    assert in_vain["advice"][0].startswith(
+        "request a higher quota from AWS: Running On-Demand P instances, in us-east-1"
+    )
     shown = lab.run("launch", EXP="demo").out
     assert "vCPU quota used up (VcpuLimitExceeded)" in shown
     assert "capacity_timeout" in shown

@@ -79,7 +79,7 @@ def test_a_pool_adds_its_place_and_its_market_to_the_request(pool, added):
     [
         ({"VolumeType": "gp3", "Throughput": 3000}, "throughput = 3000: gp3 takes 125 to 2000"),
         ({"VolumeType": "st1", "Iops": 500}, "iops can't be set for st1"),
-        ({"VolumeType": "io2"}, "io2 wants iops"),
+        ({"VolumeType": "io2"}, "io2 requires iops"),
         ({"VolumeType": "gp3", "VolumeSize": 4, "Iops": 4000}, "gp3 gives 500 for each of its 4 GiB"),
         ({"VolumeType": "st1", "VolumeSize": 100}, "size_gib = 100: st1 takes 125 to 16384"),
     ],
@@ -90,7 +90,7 @@ def test_a_volume_that_aws_would_refuse_is_refused_before_the_call(volume, said)
 
 
 def test_a_device_that_is_already_the_roots_is_refused_before_the_call():
-    with pytest.raises(UserError, match="asked for twice"):
+    with pytest.raises(UserError, match="used twice"):
         check_block_devices([{"DeviceName": "/dev/sda1", "Ebs": {}}, {"DeviceName": "/dev/sda1", "Ebs": {}}])
 
 

@@ -244,7 +244,7 @@ def test_a_lease_that_is_none_is_refused_by_name_and_holds_no_other_experiment(l
     cloud.client("dynamodb", "us-east-1").put_item(TableName="lab", Item=item)
     holding = registry.lock_experiment("speech", "test")
     for ask in (lambda: registry.lock_owner("speech"), registry.lock_owners, holding.__enter__):
-        with pytest.raises(UserError, match=r'item .*"lease".*"speech".*is no lease'):
+        with pytest.raises(UserError, match=r'item .*"lease".*"speech".*is not a lease'):
             ask()
     with registry.lock_experiment("vision", "test"):
         pass

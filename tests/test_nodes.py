@@ -184,7 +184,7 @@ def test_in_a_subnet_the_adapter_is_in_it(lab, cloud):
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
-        ('instance_types = ["t3.large"]\nnodes = 2', "t3.large can't be placed beside others"),
+        ('instance_types = ["t3.large"]\nnodes = 2', "t3.large can't be in a cluster placement group"),
         (
             'instance_types = ["g5.xlarge"]\nnodes = 2\non_interruption = "relaunch"',
             "is for one instance; nodes work together",

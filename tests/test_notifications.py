@@ -55,7 +55,7 @@ def test_one_that_hangs_is_said_to_once_and_is_told_nothing_more(complaints):
     notices.tell(event(5))
     notices.close()
     assert time.monotonic() - began < 30
-    assert complaints == ["notifier hanging: has not come back for 0 s; it is told nothing more"]
+    assert complaints == ["notifier hanging: has not come back for 0 s; it receives nothing more"]
     assert (hanging.told, right.told) == ([0], [0, 1, 2, 3, 4, 5])
     let_go.set()
 
@@ -67,5 +67,5 @@ def test_the_last_words_are_waited_for_and_no_longer_than_one_may_take(complaint
     notices.tell(event(0))
     notices.close()
     assert slow.told == [0]
-    assert complaints == ["notifier hanging: was not told all, as it does not come back"]
+    assert complaints == ["notifier hanging: did not receive all events, because it does not return"]
     let_go.set()

@@ -54,7 +54,7 @@ def test_what_is_known_to_be_out_is_out_with_its_reason(lab, cloud):
     out = {
         (c["region"], c["instance_type"], c["market"]): c["excluded"] for c in candidates(plan(lab)) if not c["zone"]
     }
-    assert out["us-east-1", "p5.48xlarge", "spot"] == "quota: All P5 Spot Instance Requests: 0 vCPUs, 192 are wanted"
+    assert out["us-east-1", "p5.48xlarge", "spot"] == "quota: All P5 Spot Instance Requests: 0 vCPUs, 192 are needed"
     assert out["us-east-1", "g5.12xlarge", "spot"] is None
     assert out["us-east-1", "g5.12xlarge", "on-demand"].startswith(
         "quota: Running On-Demand G and VT instances: 8 vCPUs"
@@ -118,7 +118,7 @@ def test_who_may_not_read_the_reason_is_told_so_and_spared_the_code(lab, cloud):
     message = "You are not authorized. Encoded authorization failure message: bm90IGpzb24"
     cloud.scenario(faults=[{"action": "RunInstances", "code": "UnauthorizedOperation", "message": message},
                           {"action": "DecodeAuthorizationMessage", "code": "AccessDenied"}])  # fmt: skip
-    assert "sts:DecodeAuthorizationMessage would tell what is missing" in lab.launch().error
+    assert "sts:DecodeAuthorizationMessage would show what is missing" in lab.launch().error
 
 
 @pytest.mark.parametrize("told", ["not json", '{"context": {"action": "x"}}', "[]"])
@@ -126,14 +126,14 @@ def test_a_reason_of_another_form_is_left_out(lab, cloud, told):
     encoded = base64.b64encode(told.encode()).decode()
     message = f"You are not authorized. Encoded authorization failure message: {encoded}"
     cloud.scenario(faults=[{"action": "RunInstances", "code": "UnauthorizedOperation", "message": message}])
-    assert "would tell what is missing" in lab.launch().error
+    assert "would show what is missing" in lab.launch().error
 
 
 def test_when_no_pool_would_be_asked_the_first_reason_is_the_error(lab):
     lab.write("experiments/demo.toml", 'instance_types = ["p4d.24xlarge"]\nzones = ["us-east-1e"]\n')
     ended = plan(lab)
     assert ended.code == 1
-    assert ended.error == "error: demo: no pool would be asked: p4d.24xlarge is not offered in us-east-1e"
+    assert ended.error == "error: demo: no pool would be tried: p4d.24xlarge is not offered in us-east-1e"
 
 
 def test_a_plan_of_what_lives_does_not_make_its_launch_one_that_was_cut_off():

@@ -116,7 +116,7 @@ def test_what_a_launch_made_that_ended_well_lives_already(lab):
         instances_of_interrupted_launch(lab.session, "foo")
     since = lab.aws.time.isoformat()
     shown = ", ".join(f"instance {one} (us-east-1) running since {since}" for one in made)
-    assert str(raised.value) == f"foo already lives: {shown}; `make teardown EXP=foo` ends it"
+    assert str(raised.value) == f"foo is already live: {shown}; `make teardown EXP=foo` ends it"
 
 
 def test_what_is_stopped_can_be_started_and_a_volume_alone_is_named_too(lab):
@@ -130,7 +130,7 @@ def test_what_is_stopped_can_be_started_and_a_volume_alone_is_named_too(lab):
     volume = lab.volume("bar")
     lab.aws.things[volume].item.pop("State")
     lab.aws.things[volume].item.pop("Attachments")
-    with pytest.raises(AlreadyRunning, match=rf"^bar already lives: volume {volume} \(us-east-1\) since "):
+    with pytest.raises(AlreadyRunning, match=rf"^bar is already live: volume {volume} \(us-east-1\) since "):
         instances_of_interrupted_launch(lab.session, "bar")
 
 

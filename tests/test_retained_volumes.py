@@ -150,9 +150,9 @@ def test_what_was_not_kept_is_neither_kept_for_longer_nor_deleted(lab, cloud, ke
     ec2 = cloud.client("ec2", HERE)
     other = ec2.create_volume(AvailabilityZone=f"{HERE}a", Size=1, VolumeType="gp3")["VolumeId"]
     for script in ("volume_retain", "volume_delete"):
-        assert "VOLUME: which?" in lab.run(script).error
+        assert "VOLUME: which one?" in lab.run(script).error
         refused = lab.run(script, VOLUME=other, RETAIN_FOR="30d", YES="1").error
-        assert f"{other} was not kept at a teardown: it is not the lab's" in refused
+        assert f"{other} was not retained by a teardown: it is not the lab's" in refused
     ec2.create_tags(Resources=[other], Tags=[{"Key": "lab:retained", "Value": "2026-11-24 after demo"}])
     assert "it is not the lab's" in lab.run("volume_delete", VOLUME=other, YES="1").error, "whoever may tag wrote that"
     assert "RETAIN_FOR: 'x' is not a duration" in lab.run("volume_retain", VOLUME=kept, RETAIN_FOR="x").error

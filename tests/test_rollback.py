@@ -49,7 +49,7 @@ def test_a_failure_is_undone_whatever_comes_and_the_signal_ends_the_command_then
     with pytest.raises(KeyboardInterrupt):
         fail(interrupts, problem := UserError("no"), undo)
     assert undone == [problem]
-    assert capfd.readouterr().err.count("still taking down what was made") == len(NUMBERS)
+    assert capfd.readouterr().err.count("still rolling back") == len(NUMBERS)
     with pytest.raises(UserError, match="no"):
         fail(interrupts, problem, lambda _: None)
 

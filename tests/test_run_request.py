@@ -60,7 +60,7 @@ def test_a_size_too_small_for_its_iops_alone_may_have_gp3s_3000():
 
 def test_throughput_is_a_quarter_of_the_iops_at_the_most():
     check(VolumeType="gp3", Throughput=750)
-    assert "gp3 gives 1 MiB/s for every 4 iops" in refusal(VolumeType="gp3", Throughput=751)
+    assert "gp3 allows 1 MiB/s for every 4 iops" in refusal(VolumeType="gp3", Throughput=751)
     check(VolumeType="gp3", Iops=4000, Throughput=1000)
     assert "throughput" in refusal(VolumeType="gp3", Iops=4000, Throughput=1001)
 
@@ -83,7 +83,7 @@ def test_a_plugins_device_without_a_name_is_refused():
 
 @pytest.mark.parametrize("kind", ["io1", "io2"])
 def test_provisioned_volumes_want_iops(kind):
-    assert refusal(VolumeType=kind, VolumeSize=10) == f"volume /dev/sdf: {kind} wants iops (try iops = 3000)"
+    assert refusal(VolumeType=kind, VolumeSize=10) == f"volume /dev/sdf: {kind} requires iops (try iops = 3000)"
 
 
 def test_how_many_are_asked_for_is_in_the_request():

@@ -176,8 +176,8 @@ def test_a_submodule_is_refused(trained, repository, cloud):
     [
         ('code = { path = "." }', "code is of use to a command alone"),
         ('artifact_uri = "s3://lab-runs"\ninstance_profile = "writer"', "artifact_uri is of use to a command alone"),
-        ('command = "true"\nartifact_uri = "s3://lab-runs"', "artifact_uri wants an instance_profile"),
-        ('command = "true"\non_completion = "teardown"', 'on_completion = "teardown" wants an artifact_uri'),
+        ('command = "true"\nartifact_uri = "s3://lab-runs"', "artifact_uri requires an instance_profile"),
+        ('command = "true"\non_completion = "teardown"', 'on_completion = "teardown" requires an artifact_uri'),
         ('command = "true"\nartifact_uri = "lab-runs"\ninstance_profile = "writer"', 'is not a bucket (try "s3://'),
         ('command = "true"\nartifact_uri = "s3://lab-runs/a b"\ninstance_profile = "w"', 'is not a bucket (try "s3://'),
     ],
@@ -302,7 +302,7 @@ def test_an_instance_that_ended_without_a_word_is_not_waited_for(lab, bucket):
     (instance,) = launched(lab)
     bucket(instance, "epoch 1\n")
     assert lab.run("stop", EXP="told", YES="1").code == 0
-    assert "told: is stopped, and its command with it" in lab.run("wait", EXP="told").error
+    assert "told: is stopped, and so is its command" in lab.run("wait", EXP="told").error
     assert lab.teardown("told").code == 0
     never = f"{instance}: the instance is gone, and its exit code never reached s3://lab-runs/of/speech/told/{instance}"
     assert never in lab.run("wait", EXP="told").error
@@ -424,7 +424,7 @@ def test_what_is_wrong_with_a_record_is_not_blamed_on_the_experiments_file(train
 
 def test_a_relaunch_says_what_is_missing_or_in_the_way(trained, cloud):
     assert "NEW_EXP: what shall it be called?" in trained.run("rerun", EXP="train").error
-    assert "EXP: train: no launch of it is on record" in trained.run("rerun", EXP="train", NEW_EXP="again").error
+    assert "EXP: train: was never launched" in trained.run("rerun", EXP="train", NEW_EXP="again").error
     launched(trained, "train")
     assert "NEW_EXP: experiments/demo.toml exists" in trained.run("rerun", EXP="train", NEW_EXP="demo").error
     ec2 = cloud.client("ec2", "us-east-1")

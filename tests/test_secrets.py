@@ -69,8 +69,11 @@ def test_a_sweep_says_so_once_and_a_rerun_has_the_same_secrets(secretive, cloud)
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ('HF_TOKEN = "hunter2"', 'secrets.HF_TOKEN: is no source of a secret (try "env:HF_TOKEN", "ssm:/speech/hf" or'),
-        ('HF_TOKEN = "ssm:hunter 2"', "secrets.HF_TOKEN: is no source of a secret"),
+        (
+            'HF_TOKEN = "hunter2"',
+            'secrets.HF_TOKEN: is not a source of a secret (try "env:HF_TOKEN", "ssm:/speech/hf" or',
+        ),
+        ('HF_TOKEN = "ssm:hunter 2"', "secrets.HF_TOKEN: is not a source of a secret"),
         ("HF_TOKEN = hunter2", "not TOML: Invalid value"),
         ('secrets = "hunter2"', 'secrets: is no table of sources (try { HF_TOKEN = "env:HF_TOKEN" })'),
         ('LD_PRELOAD = "env:HOME"', "secrets.LD_PRELOAD: 'LD_PRELOAD' is the system's own variable"),
@@ -92,7 +95,7 @@ def test_what_is_no_source_or_no_name_is_refused_and_never_repeated(secretive, l
     ("line", "said"),
     [
         ("command", "secrets is of use to a command alone"),
-        ("instance_profile", "secrets.WANDB_API_KEY wants an instance_profile by which the instance may read it"),
+        ("instance_profile", "secrets.WANDB_API_KEY requires an instance_profile that lets the instance read it"),
     ],
 )
 def test_what_secrets_need_is_said(secretive, line, said):

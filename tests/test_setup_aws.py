@@ -123,7 +123,7 @@ def test_where_iam_may_not_even_be_looked_at_the_regions_are_shown_all_the_same(
     assert refused.code == 1
     assert "a security group" in refused.out
     assert "aws iam create-role" in refused.out
-    assert "no launch can be made there" not in refused.error
+    assert "no launch is possible there" not in refused.error
 
 
 def test_what_somebody_else_made_by_that_name_is_neither_changed_nor_deleted(wanting, cloud):
@@ -217,7 +217,7 @@ def test_while_an_experiment_of_anyone_lives_nothing_is_deleted(wanting, cloud):
     )  # fmt: skip
     refused = teardown(wanting, YES="1")
     assert refused.code == 1
-    assert "it is at work: theirs of bob@laptop" in refused.error
+    assert "it is in use: theirs of bob@laptop" in refused.error
     assert set(ALL) <= set(owned(cloud))
 
 
@@ -261,9 +261,9 @@ def test_another_labs_are_left_and_its_data_is_not_taken_for_ones_own(wanting, c
 def test_a_region_that_can_not_be_looked_at_is_named_and_nothing_is_deleted(wanting, cloud):
     assert setup(wanting, YES="1").code == 0
     cloud.scenario(faults=[{"region": "us-west-2", "code": "UnauthorizedOperation"}])
-    assert "could not be looked at: us-west-2: " in teardown(wanting, YES="1").error
+    assert "could not be queried: us-west-2: " in teardown(wanting, YES="1").error
     cloud.scenario(faults=[{"action": "ListRoles", "code": "AccessDenied"}])
-    assert "could not be looked at: global: ListRoles: AccessDenied" in teardown(wanting, YES="1").error
+    assert "could not be queried: global: ListRoles: AccessDenied" in teardown(wanting, YES="1").error
     assert owned(cloud) == ALL
 
 

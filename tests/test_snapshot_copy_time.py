@@ -117,5 +117,5 @@ def test_a_copy_that_somebody_deletes_is_not_waited_for(lab, cloud):
     cloud.client("ec2", "eu-west-1").delete_snapshot(SnapshotId=snapshot["SnapshotId"])
     told, error = running.communicate(timeout=60)
     assert running.returncode == 1
-    assert "AWS has it no more; somebody deleted it" in json.loads(told.splitlines()[-1])["failure"]
+    assert "it no longer exists in AWS; somebody deleted it" in json.loads(told.splitlines()[-1])["failure"]
     assert "not copied to eu-west-1" in error

@@ -90,7 +90,7 @@ def test_where_capacity_is_gone_a_start_says_so_and_the_instance_stays_stopped(r
     cloud.scenario(capacity=[{}])
     refused = running.run("start", EXP="demo")
     assert refused.code == 1
-    assert "c6i.large can't be had in us-east-1" in refused.error
+    assert "c6i.large is not available in us-east-1" in refused.error
     assert "insufficient capacity (InsufficientInstanceCapacity)" in refused.error
     assert len(cloud.calls("StartInstances")) == 1, "asked once: botocore's own repetitions ask the same empty pool"
     assert state(running) == "stopped"
@@ -127,7 +127,7 @@ def test_a_launch_of_what_is_stopped_names_the_start(running):
 
 
 def test_what_was_never_launched_can_be_neither_stopped_nor_started(lab):
-    assert "no instance of it lives" in lab.run("stop", EXP="demo").error
+    assert "no live instance" in lab.run("stop", EXP="demo").error
     assert "`make launch EXP=demo` makes it" in lab.run("start", EXP="demo").error
 
 

@@ -176,7 +176,7 @@ def test_one_that_is_ended_in_the_midst_is_gone_on_with_and_makes_nothing_twice(
         out, err = process.communicate(timeout=60)
     assert process.returncode == (-9 if signal.SIGKILL in ends else 130), err
     if signal.SIGKILL not in ends:
-        assert "what runs goes on running; `make sweep EXP=speech` launches the rest" in out
+        assert "running instances keep running; `make sweep EXP=speech` launches the rest" in out
         assert err.splitlines()[-1] == "error: interrupted"
     # The clock is left alone: a request that is still on its way is no older than its intent says.
     cloud.scenario()
@@ -233,7 +233,7 @@ def test_those_whose_command_ended_badly_are_launched_again_when_that_is_wanted(
     note_exit_codes(lab, {"speech-lr0_1-seed1": 0, "speech-lr0_1-seed2": 1, "speech-lr0_01-seed3": 9})
     kept = sweep(lab, RETRY_FAILED="1")
     assert states(kept) == {"speech-lr0_1-seed2": "failed", "speech-lr0_01-seed3": "failed"}
-    assert "already lives" in kept.error
+    assert "is already live" in kept.error
     assert "`make teardown EXP=speech-lr0_1-seed2` ends it" in kept.error
     assert lab.teardown("speech-*", YES="1").code == 0
     again = sweep(lab, RETRY_FAILED="1")

@@ -164,7 +164,7 @@ def test_what_aws_does_not_show_yet_after_a_kill_is_waited_for(lab, cloud, scrip
     process.kill()
     process.communicate()
     (row,) = lab.status()
-    assert row["state"] == "perhaps made: make teardown EXP=demo"
+    assert row["state"] == "possibly created: make teardown EXP=demo"
     assert row["unknown_prices"] == 1, "nobody knows what it costs, and that is not nothing"
     ended = lab.run(script, EXP="demo")
     if script == "launch":

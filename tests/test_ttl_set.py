@@ -78,9 +78,9 @@ def test_one_without_a_ttl_gets_one_and_one_with_loses_it_only_by_name(lab):
 @pytest.mark.parametrize(
     ("ttl", "said"),
     [
-        ("", "TTL: for how long from now? (TTL=4h; TTL=never"),
+        ("", "TTL: how long from now? (TTL=4h; TTL=never"),
         ("soon", "TTL: 'soon' is not a duration"),
-        ("30s", "is over before it is set"),
+        ("30s", "is too short"),
         ("9999999999d", "longer than time is counted"),
         ("99999d", "say TTL=never"),
     ],
@@ -98,7 +98,7 @@ def test_what_does_not_run_keeps_its_end(running):
     assert ended.code == 1
     assert "does not run" in ended.error
     assert "11h59m if started" in instance(running)["remaining"]
-    assert "no instance of it lives" in running.run("ttl_set", EXP="other", TTL="4h").error
+    assert "no live instance" in running.run("ttl_set", EXP="other", TTL="4h").error
 
 
 def test_a_start_after_the_end_begins_again_and_writes_that_down(running, cloud):
@@ -122,5 +122,5 @@ def test_where_a_start_may_not_tag_it_starts_all_the_same(running, cloud):
     cloud.scenario(faults=[{"action": "CreateTags", "code": "UnauthorizedOperation"}])
     started = running.run("start", EXP="demo")
     assert started.code == 0, started.err
-    assert "its new end is not in its tags" in started.out
+    assert "its new expiry is not in its tags" in started.out
     assert instance(running)["state"] == "running"

@@ -87,7 +87,7 @@ def test_a_teardown_waits_for_the_instance_whose_volumes_are_shown(demo, cloud):
 
 def test_a_teardown_right_after_a_refused_launch_asks_for_each_deletion_once(demo, cloud):
     assert demo.run("launch", EXP="demo").code == 0
-    assert "already lives" in demo.run("launch", EXP="demo").err
+    assert "is already live" in demo.run("launch", EXP="demo").err
     before = len(cloud.calls("DescribeInstances"))
     assert demo.run("teardown", EXP="demo").code == 0
     assert len(cloud.calls("TerminateInstances")) == 1

@@ -123,12 +123,12 @@ def test_a_file_that_was_changed_meanwhile_or_would_say_something_else_is_left_a
         return load(*given, **named)
 
     monkeypatch.setattr(toml_files, "load", changing)
-    with pytest.raises(UserError, match="was changed meanwhile"):
+    with pytest.raises(UserError, match="was changed in the meantime"):
         add_keys(tmp_path, "bob", member, [OTHER])
     assert path.read_text() == "shell = 1\n"
     monkeypatch.setattr(toml_files, "load", load)
     path.write_text(before := f"keys = ['{KEY}']\nuid = 4001\n")
-    with pytest.raises(UserError, match="could not be written so that it reads as it is meant; edit it by hand"):
+    with pytest.raises(UserError, match="could not be rewritten correctly; edit it by hand"):
         add_keys(tmp_path, "bob", member, [OTHER])
     assert [file.read_text() for file in path.parent.iterdir()] == [before]
 
@@ -164,7 +164,7 @@ def test_the_keys_of_a_file_beside_are_read_by_the_same_rule(lab, cloud):
     assert bob(lab) == [KEY]
     assert lab.run("plan", EXP="demo").code == 0
     lab.write("members/bob.pub", f"\n{KEY}\nno-pty {KEY}\n")
-    assert lab.run("plan", EXP="demo").error.startswith("error: members/bob.pub:3: has something in front of the key")
+    assert lab.run("plan", EXP="demo").error.startswith("error: members/bob.pub:3: has text in front of the key")
 
 
 def keygen(path, *options):
@@ -187,7 +187,7 @@ def test_a_private_key_is_named_with_the_way_to_its_public_key_and_never_repeate
     path = keygen(tmp_path / "my key", *options)
     public = path.with_name("my key.pub")
     assert f"KEY: {path}: is a private key (" in (beside := user_add(path.read_bytes(), "my key").error)
-    assert f"lies beside it: KEY='{public}'" in beside
+    assert f"is next to it: KEY='{public}'" in beside
     made = public.rename(tmp_path / "made").read_text()
     said = user_add(path.read_bytes(), "my key").error
     body = [line for line in path.read_text().splitlines() if len(line) > 8 and "-----" not in line]
@@ -229,7 +229,7 @@ OTHER_FORMS = {
     f"-----BEGIN CERTIFICATE-----\n{BODY}\n": ("is an X.509 certificate", "openssl x509"),
     f"-----BEGIN PGP PUBLIC KEY BLOCK-----\n\n{BODY}\n": ("is a PGP key", "gpg --export-ssh-key"),
     f"-----BEGIN PGP PRIVATE KEY BLOCK-----\n\n{BODY}\n": ("is a PGP key", "gpg --export-ssh-key"),
-    f"-----BEGIN SSH SIGNATURE-----\n{BODY}\n": ("is no public key, but a PEM file", ""),
+    f"-----BEGIN SSH SIGNATURE-----\n{BODY}\n": ("is not a public key, but another PEM file", ""),
     "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p\n": ("is of age", "ssh-keygen -t ed25519"),
     f"AGE-SECRET-KEY-1{BODY.upper()}\n": ("is of age", "ssh-keygen -t ed25519"),
     "<!DOCTYPE html>\n<html>": ("is a web page", ""),
@@ -237,10 +237,10 @@ OTHER_FORMS = {
     f"1024 65537 {'7' * 300} bob\n": ("is a key of ssh's protocol 1", "ssh-keygen -t ed25519"),
     f"ssh-ed25519-cert-v01@openssh.com {BODY}\n": ("is a certificate, not a key", ""),
     f"ssh-dss {BODY}\n": ("is a DSA key", "ssh-keygen -t ed25519"),
-    f'{KEY}\ncommand="echo {BODY}" {KEY}\n': (":2: has something in front of the key", ""),
-    f"{KEY[:60]}\n{KEY[60:]}\n": (":1: is cut: the key goes on in the next line", ""),
+    f'{KEY}\ncommand="echo {BODY}" {KEY}\n': (":2: has text in front of the key", ""),
+    f"{KEY[:60]}\n{KEY[60:]}\n": (":1: is cut off: the key continues on the next line", ""),
     f"{KEY[:60]}\n": ("is not a whole ssh-ed25519 key", ""),
-    f"{BODY}\n": ("is no public key in the form", ""),
+    f"{BODY}\n": ("is not a public key in the form", ""),
     "\n \n": ("is empty", ""),
     "# nothing\n": ("holds comments, and no key", ""),
     "": ("is empty", ""),

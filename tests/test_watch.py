@@ -183,7 +183,7 @@ def test_a_region_that_does_not_answer_for_a_while_is_said_once_and_waited_for(l
     watching = watch()
     watching.next("instance-running")
     cloud.scenario(faults=[{"action": "DescribeInstances", "code": "RequestLimitExceeded", "times": 11}])
-    assert "us-east-1 can't be asked now (throttled (RequestLimitExceeded))" in watching.next("warning")["message"]
+    assert "us-east-1 can't be queried now (throttled (RequestLimitExceeded))" in watching.next("warning")["message"]
     cloud.scenario()
     cloud.client("ec2", "us-east-1").terminate_instances(InstanceIds=[instance])
     events = watching.rest()

@@ -62,7 +62,9 @@ class LogBucketRole:
         """The role's name. Raises UserError where it would be too long for IAM."""
         name = log_writer_role_name(self.session.lab.name)
         if len(name) > LONGEST:
-            raise UserError(f"lab.toml: name: {name!r} is no name for an IAM role (at most {LONGEST} characters)")
+            raise UserError(
+                f"lab.toml: name: {name!r} is not a valid name for an IAM role (at most {LONGEST} characters)"
+            )
         return name
 
     @property
@@ -146,7 +148,7 @@ class LogBucketRole:
         """Wait until IAM shows everything, and then until EC2 may be expected to know it."""
         known = self.session.cloud.consistency_seconds
         if not wait_until(lambda: not self.lacking(), self.session.pause, POLL, known):
-            raise UserError("IAM does not show yet what it has made; run the same again")
+            raise UserError("IAM does not show the new resources yet; run the command again")
         self.session.pause(min(IAM_PROPAGATION_SECONDS, known))
 
     def manual_commands(self) -> list[str]:

@@ -66,12 +66,12 @@ def check_can_uninstall(session: Session, found: Belongings, unseen: Mapping[str
     unresolved = {str(intent.experiment) for intent in session.records.state().unresolved}
     at_work = sorted({whose(item) for item in found.at_work} | unresolved)
     if at_work:
-        raise UserError(f"it is at work: {', '.join(at_work)}; `make teardown` each first, or have its owner do so")
+        raise UserError(f"it is in use: {', '.join(at_work)}; `make teardown` each first, or have its owner do so")
     if not uses_iam(session):
         unseen = {region: why for region, why in unseen.items() if region != GLOBAL}
     if unseen:
         named = "; ".join(f"{region}: {why}" for region, why in unseen.items())
-        raise UserError(f'could not be looked at: {named}; REGIONS="…" names those that are meant, nothing was deleted')
+        raise UserError(f'could not be queried: {named}; REGIONS="…" names those that are meant, nothing was deleted')
     ids = session.records.registry_ids()
     labs = sorted(
         {item.tags[SHARED] for item in found.others if SHARED in item.tags and item.tags.get(REGISTRY) in ids}

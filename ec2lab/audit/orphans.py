@@ -39,7 +39,7 @@ def parse_owner(named: str) -> str:
     """Return whose orphans are meant: the caller's own unless OWNER names another. Raises UserError."""
     if named and named != ALL_OWNERS and "@" not in named:
         raise UserError(
-            f"OWNER: {named!r} is nobody; say OWNER=user@host as `make audit` shows it, or OWNER={ALL_OWNERS}"
+            f"OWNER: {named!r} is not a user; use OWNER=user@host as `make audit` shows it, or OWNER={ALL_OWNERS}"
         )
     return named or re.sub(INVALID_TAG_CHARS, "_", person())
 

@@ -74,4 +74,4 @@ def in_words(cloud: Cloud, region: str, error: ApiError) -> str:
         return f"{context['principal']['arn']} may not {context['action']} on {context['resource']}: {why}"
     except (*AWS_ERRORS, ValueError, LookupError, TypeError, AttributeError):
         # Decoding is not allowed, or the format is different: omit the code, which helps nobody.
-        return ENCODED.sub("(sts:DecodeAuthorizationMessage would tell what is missing)", error.message)
+        return ENCODED.sub("(sts:DecodeAuthorizationMessage would show what is missing)", error.message)

@@ -158,7 +158,7 @@ def _where_to_get_some(profile: str | None, known: list[str]) -> str:
 
 def _remedy_of(error: ClientError, profile: str | None) -> str:
     if WRONG_CODE in str(error):
-        return "the MFA code was wrong or used before: wait for the next one, then run the same again"
+        return "the MFA code was wrong or used before: wait for the next one, then run the command again"
     if error.operation_name.startswith("AssumeRole"):
-        return f"role_arn of profile {profile} must name a role whose trust policy lets you in, and you need {ASSUME}"
+        return f"role_arn of profile {profile} must name a role whose trust policy allows you, and you need {ASSUME}"
     return SAME.format(profile=option(profile))

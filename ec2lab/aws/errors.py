@@ -30,7 +30,7 @@ NOT_ALLOWED = (
 )
 PROFILE = "ec2_lab_profile"
 """Where an error's metadata have the profile of its call (aws/clients.py)."""
-OVER = "the session is over: log in again (`aws sso login{profile}`), or set fresh keys in the environment"
+OVER = "the session has expired: log in again (`aws sso login{profile}`), or set fresh keys in the environment"
 REMEDIES = {
     "UnauthorizedOperation": NOT_ALLOWED,
     "AccessDenied": NOT_ALLOWED,
@@ -40,7 +40,7 @@ REMEDIES = {
     "AuthFailure": "the credentials are not valid in this region, or this computer's clock is wrong",
     "InvalidClientTokenId": "the access key does not exist (any more): see `aws configure list`",
     "SignatureDoesNotMatch": "the secret key is not the access key's, or this computer's clock is wrong",
-    "RequestExpired": "this computer's clock is wrong, or the session is over: log in again",
+    "RequestExpired": "this computer's clock is wrong, or the session has expired: log in again",
     "ExpiredToken": OVER,
     "ExpiredTokenException": OVER,
     "OptInRequired": "the account has not opted in to this region: do so in AWS, or leave it out of regions",

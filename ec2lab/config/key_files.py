@@ -25,7 +25,7 @@ ENCODINGS = {
 }
 """Encodings by the bytes that a file begins with, longer ones first: PowerShell's `>` writes UTF-16, and editors on
 Windows write a byte-order mark before UTF-8."""
-STAYS = "which stays with its owner"
+STAYS = "which must not be shared"
 SHOW_PUBLIC = "`ssh-keygen -y -f {file} > {pub}` writes its public key, KEY={pub} names that"
 FORMATS = {
     r"-----BEGIN OPENSSH PRIVATE KEY-----": f"is a private key (OpenSSH's), {STAYS}: {SHOW_PUBLIC}",
@@ -50,7 +50,7 @@ FORMATS = {
     ),
     r"-----BEGIN PUBLIC KEY-----\s+MCowBQYDK2Vw": (
         "is an ed25519 key in the form of PEM (PKCS #8), which ssh-keygen does not convert; `ssh-keygen -t ed25519` "
-        "makes a pair in OpenSSH's form"
+        "creates a pair in OpenSSH's format"
     ),
     r"-----BEGIN PUBLIC KEY-----": (
         "is a public key in the form of PEM (PKCS #8): `ssh-keygen -i -m PKCS8 -f {file} > {pub}` converts it, "
@@ -64,13 +64,13 @@ FORMATS = {
         "is a PGP key: `gpg --export-ssh-key KEY-ID > {pub}` writes the part of it that logs in, KEY={pub} names that"
     ),
     r"^age1[0-9a-z]{50,}|\bAGE-SECRET-KEY-|BEGIN AGE ENCRYPTED": (
-        "is of age, whose keys encrypt files and open no account; `ssh-keygen -t ed25519` makes one that does"
+        "is of age, whose keys encrypt files and are not for logins; `ssh-keygen -t ed25519` creates one that is"
     ),
-    r"-----BEGIN ([A-Z0-9 ]{1,40})-----": "is no public key, but a PEM file of another kind",
+    r"-----BEGIN ([A-Z0-9 ]{1,40})-----": "is not a public key, but another PEM file",
     r"^\s*<(?i:!doctype|html|head|\?xml)\b": "is a web page, not a key; take the raw text",
-    r"^(\d+ )?(SHA256|MD5):\S+": "is the fingerprint of a key, not the key: the line of the .pub file is wanted",
+    r"^(\d+ )?(SHA256|MD5):\S+": "is the fingerprint of a key, not the key: use the line in the .pub file",
     r"^\d{3,5} \d{1,10} \d{100,}": (
-        "is a key of ssh's protocol 1, which nobody speaks any more; `ssh-keygen -t ed25519` makes another"
+        "is a key of ssh's protocol 1, which is no longer supported; `ssh-keygen -t ed25519` creates a new one"
     ),
 }
 """Formats that are mistaken for a public key, by a typical part of their content, with the way to convert them."""
@@ -125,7 +125,7 @@ def _key_of(line: str, following: list[str], shown_as: str) -> str:
         cut = "is not a whole" in str(problem) and any(
             re.fullmatch(r"[A-Za-z0-9+/]+={0,2}( .*)?", n) for n in following
         )
-        why = "is cut: the key goes on in the next line; make it one line" if cut else problem
+        why = "is cut off: the key continues on the next line; write it on one line" if cut else problem
         raise UserError(f"{shown_as}: {why}") from problem
 
 
@@ -149,7 +149,7 @@ def _way(words: str, path: Path | None) -> str:
     if SHOW_PUBLIC in words:
         pub = path.with_name(f"{path.name}.pub")
         if exists(pub):
-            return words.replace(SHOW_PUBLIC, "its public key lies beside it: KEY={pub}").format(
+            return words.replace(SHOW_PUBLIC, "its public key is next to it: KEY={pub}").format(
                 pub=shlex.quote(str(pub))
             )
     return words.format(file=shlex.quote(str(path)), pub=shlex.quote(str(pub)))

@@ -106,7 +106,7 @@ def new_key_pair(name: str) -> Path:
         capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
     )  # fmt: skip
     if made.returncode:
-        raise UserError(f"KEY: ssh-keygen could not make a key pair: {made.stderr.strip()}")
+        raise UserError(f"KEY: ssh-keygen could not create a key pair: {made.stderr.strip()}")
     return public
 
 

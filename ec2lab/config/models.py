@@ -86,7 +86,7 @@ class Accounts(StrictModel):
     @model_validator(mode="after")
     def _has_sudo_admin(self) -> Accounts:
         if self.sudo == "password" and not self.administrators:
-            message = 'sudo = "password" wants administrators = ["…"]: members who can give the others a password'
+            message = 'sudo = "password" requires administrators = ["…"]: members who can give the others a password'
             raise ValueError(message)
         return self
 
@@ -259,7 +259,7 @@ class Experiment(StrictModel):
     @model_validator(mode="after")
     def _idle_needs_minimum(self) -> Experiment:
         if self.idle_timeout is not None and self.idle_timeout < MIN_IDLE:
-            message = f'idle_timeout = "{duration_text(self.idle_timeout)}": instances look once a minute (try "30m")'
+            message = f'idle_timeout = "{duration_text(self.idle_timeout)}": instances check once a minute (try "30m")'
             raise ValueError(message)
         return self
 
@@ -271,11 +271,11 @@ class Experiment(StrictModel):
             message = f'{lonely} is of use to a command alone; add one (command = "python3 train.py")'
             raise ValueError(message)
         if self.artifact_uri and not self.instance_profile:
-            message = "artifact_uri wants an instance_profile by which the instance may write there"
+            message = "artifact_uri requires an instance_profile that lets the instance write there"
             raise ValueError(message)
         if self.on_completion == "teardown" and not self.artifact_uri:
             message = (
-                'on_completion = "teardown" wants an artifact_uri ("s3://…"), or the log and the exit code '
+                'on_completion = "teardown" requires an artifact_uri ("s3://…"), or the log and the exit code '
                 "would go with the instance"
             )
             raise ValueError(message)
@@ -286,7 +286,7 @@ class Experiment(StrictModel):
         if self.nodes > 1 and (
             burstable := next((kind for kind in self.instance_types if kind.startswith(NO_CLUSTER_PLACEMENT)), None)
         ):
-            message = f"nodes: {burstable} can't be placed beside others (a cluster placement group takes no t types)"
+            message = f"nodes: {burstable} can't be in a cluster placement group, which supports no t types"
             raise ValueError(message)
         if self.nodes > 1 and self.on_interruption == "relaunch":
             message = (
@@ -309,7 +309,7 @@ class Experiment(StrictModel):
     def _read_by_a_profile(self) -> Experiment:
         on_instance = next((name for name, source in self.secrets.items() if not source.is_from_launcher), None)
         if on_instance and not self.instance_profile:
-            message = f"secrets.{on_instance} wants an instance_profile by which the instance may read it"
+            message = f"secrets.{on_instance} requires an instance_profile that lets the instance read it"
             raise ValueError(message)
         return self
 

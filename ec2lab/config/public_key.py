@@ -77,7 +77,7 @@ def rsa_bits(key: str) -> int | None:
 
 def _one_line(text: str) -> str:
     if re.search(PRIVATE_KEY, text):
-        message = "is a private key, which stays with its owner; its public key is one line (ssh-keygen -y shows it)"
+        message = "is a private key, which must not be shared; its public key is one line (ssh-keygen -y shows it)"
         raise ValueError(message)
     line = text.translate(CLEAN).strip(LINE_BREAKS + " ")
     if any(mark in line for mark in LINE_BREAKS):
@@ -93,15 +93,15 @@ def _no_key(line: str) -> str:
     """Return what a line contains that is not a public key."""
     kind, _, body = line.partition(" ")
     if kind.endswith("-cert-v01@openssh.com"):
-        return "is a certificate, not a key; name the key that it was made for: the .pub file without -cert"
+        return "is a certificate, not a key; use its key: the .pub file without -cert"
     if kind == "ssh-dss":
-        return "is a DSA key, which OpenSSH takes no longer (ssh-keygen -t ed25519 makes another)"
+        return "is a DSA key, which OpenSSH no longer supports (ssh-keygen -t ed25519 creates a new one)"
     if kind in KEY_FIELDS:
         return f"is {kind} alone, without its key; copy the whole line of the .pub file"
     kinds = "|".join(map(re.escape, KEY_FIELDS))
     if re.search(rf"(?:^|\s)(?:{kinds}) +AAAA", body):
-        return "has something in front of the key: options are not taken, nor a host's name; begin with the type"
-    return 'is no public key in the form "ssh-ed25519 AAAA… comment"'
+        return "has text in front of the key: options and host names are not supported; begin with the type"
+    return 'is not a public key in the form "ssh-ed25519 AAAA… comment"'
 
 
 def _check_blob(kind: str, body: str) -> None:
@@ -123,7 +123,7 @@ def _check_blob(kind: str, body: str) -> None:
         raise ValueError(message)
     if kind == "ssh-rsa" and not RSA_BITS <= (bits := int.from_bytes(fields[-1], "big").bit_length()) <= MOST_RSA_BITS:
         why = "too weak" if bits < RSA_BITS else "more than OpenSSH takes"
-        message = f"is an RSA key of {bits} bits, which is {why} (ssh-keygen -t ed25519 makes another)"
+        message = f"is an RSA key of {bits} bits, which is {why} (ssh-keygen -t ed25519 creates a new one)"
         raise ValueError(message)
 
 

@@ -45,7 +45,7 @@ class SecretSource:
         store, _, name = no_secret(str(text)).partition(":")
         found = re.fullmatch(FORMS[store], name) if store in FORMS else None
         if not found:
-            message = f"is no source of a secret (try {EXAMPLES})"
+            message = f"is not a source of a secret (try {EXAMPLES})"
             raise ValueError(message)
         return cls(store, **{part: value for part, value in found.groupdict().items() if value})
 

@@ -95,7 +95,7 @@ def _odd(line: str, column: int) -> str:
     """Return the non-ASCII character at which a line stops being TOML, as chats and web pages insert them."""
     # For a special space, the error is at the character after it.
     odd = [c for c in line[max(column - 2, 0) : column] if not c.isascii()]
-    quotes = 'a straight " is wanted' if set(odd) & set("\u201c\u201d\u201e\u00ab\u00bb") else "write it again"
+    quotes = 'use a straight "' if set(odd) & set("\u201c\u201d\u201e\u00ab\u00bb") else "write it again"
     return f": there is {odd[-1]!r} (U+{ord(odd[-1]):04X}), {quotes}" if odd else ""
 
 
@@ -262,7 +262,7 @@ def rewrite(path: Path, before: str, after: str, says: BaseModel, *, shown_as: s
         with _readable_draft(place, after, type(says), shown_as, says) as draft:
             draft.chmod(stat.S_IMODE(place.stat().st_mode))
             if read_text(place) != before:
-                raise UserError(f"{shown_as}: was changed meanwhile; run the command again")
+                raise UserError(f"{shown_as}: was changed in the meantime; run the command again")
             draft.replace(place)
     except OSError as problem:
         raise UserError(f"{shown_as}: can't be written: {problem.strerror}") from problem
@@ -274,7 +274,7 @@ def _readable_draft(
 ) -> Iterator[Path]:
     with temp_file_beside(path, text.encode()) as draft:
         if load(draft, model, shown_as=shown_as) != says and says is not None:
-            raise UserError(f"{shown_as}: could not be written so that it reads as it is meant; edit it by hand")
+            raise UserError(f"{shown_as}: could not be rewritten correctly; edit it by hand")
         with draft.open("rb") as file:
             os.fsync(file.fileno())
         yield draft

@@ -58,7 +58,7 @@ class Volume(Mounted):
         if self.deletion_policy is DeletionPolicy.RETAIN and missing:
             examples = {"retain_for": 'retain_for = "30d"', "reason": 'reason = "until the paper is out"'}
             wanted = " and ".join(examples[key] for key in missing)
-            message = f'deletion_policy = "retain" wants {wanted}: a kept volume costs until somebody deletes it'
+            message = f'deletion_policy = "retain" requires {wanted}: a retained volume costs money until it is deleted'
             raise ValueError(message)
         if self.retain_for is not None and self.retain_for > LONGEST:
             message = (
@@ -96,9 +96,7 @@ class Scratch(Volume):
     @model_validator(mode="after")
     def _a_snapshot_has_a_name(self) -> Scratch:
         if self.deletion_policy is DeletionPolicy.SNAPSHOT and self.dataset is None:
-            message = (
-                'deletion_policy = "snapshot" wants a name: dataset = "…", which the snapshot becomes a version of'
-            )
+            message = 'deletion_policy = "snapshot" requires dataset = "…", the dataset that gets a new version'
             raise ValueError(message)
         return self
 

@@ -17,7 +17,7 @@ from ec2lab.rendering import amount
 from ec2lab.resource import UNKNOWN_ID, Resource
 from ec2lab.session import Session
 
-NOT_KNOWN = (("no response says whether it was made", "what was perhaps made"),)
+NOT_KNOWN = (("no response shows whether it was created", "possibly created resources"),)
 
 
 @dataclass(frozen=True, slots=True)

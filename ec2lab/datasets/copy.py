@@ -132,7 +132,7 @@ class SnapshotCopier:
         return replace(self.source, region=region, id=answer["SnapshotId"], state="pending", progress="0%", tags=tags)
 
     def _waits(self, copy: Copy, error: ApiError) -> None:
-        copy.waits = f"{error}; asked again soon"
+        copy.waits = f"{error}; retrying soon"
         self.report(copy)
 
     def _follow(self, copy: Copy) -> None:

@@ -258,7 +258,7 @@ def tags_of(dataset: str, version: str, **more: str | None) -> dict[str, str]:
     Empty ones are dropped. Raises UserError where a tag cannot hold the version.
     """
     if not version or len(version) > 64 or not version.isprintable():  # noqa: PLR2004 - a name, not a text
-        raise UserError(f"VERSION: {version!r} is no name for a version (up to 64 characters; try 2026-11)")
+        raise UserError(f"VERSION: {version!r} is not a valid name for a version (up to 64 characters; try 2026-11)")
     facts = {LABEL: "label", UUID: "uuid", FILESYSTEM: "filesystem", BYTES: "bytes", SOURCE: "source",
              LAYOUT: "layout",
              BLOCKS: "blocks", PARENT: "parent"}  # fmt: skip

@@ -70,14 +70,14 @@ def in_use(session: Session, snapshots: Sequence[DataSnapshot]) -> Use:
     regions = sorted({snapshot.region for snapshot in snapshots})
     volumes = session.queries.run({(region, "volumes"): partial(_made_from, session, region) for region in regions})
     images = session.queries.run({(region, "images"): partial(_in_images, session.cloud, region) for region in regions})
-    silent = {s.id: f"not known whether anything lives on it: {volumes.unseen[s.region]}" for s in snapshots
+    silent = {s.id: f"unknown whether anything was launched from it: {volumes.unseen[s.region]}" for s in snapshots
               if s.region in volumes.unseen}  # fmt: skip
     live = {snapshot: why for some in volumes.found.values() for snapshot, why in some.items()}
     used = {snapshot: why for some in images.found.values() for snapshot, why in some.items()}
     usable = [s for s in snapshots if s.state != "error"]
     pinned, broken = _pinned(session.directory, usable)
     unknown = [
-        Unavailable(what="images made from them", region=region, reason=why) for region, why in images.unseen.items()
+        Unavailable(what="images created from them", region=region, reason=why) for region, why in images.unseen.items()
     ]
     return Use(used | pinned | silent | live, unknown, broken)
 

@@ -42,7 +42,7 @@ def wait_until_completed(
             report(found)
             _raise_if_failed(found)
         elif seen or answered - began > session.cloud.consistency_seconds:
-            raise UserError(f"{identity} ({region}): AWS has it no more; somebody deleted it")
+            raise UserError(f"{identity} ({region}): it no longer exists in AWS; somebody deleted it")
         return found if found and found.completed else None
 
     return wait_until(completed, session.pause, POLL)

@@ -246,7 +246,7 @@ class _Call:
         if sudo == STAND_IN:
             raise Failed(f"{name}: is a stand-in of the local cloud on this computer, where nothing runs as root")
         if sudo == MISSING:
-            raise Failed(f"{name}: sudo is not installed there, and whoever logs in is not root")
+            raise Failed(f"{name}: sudo is not installed there, and the login is not root")
         if not self.asking:
             raise Failed(f"{name}: sudo wants a password there; an administrator (lab.toml: accounts) can do this")
         return _password_of(name).encode() + b"\n"

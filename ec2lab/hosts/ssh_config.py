@@ -270,7 +270,9 @@ def _write(path: Path, text: str) -> None:
         with temp_file_beside(path, text.encode(), mode=0o600) as draft:
             draft.replace(path)
     except OSError as problem:
-        raise UserError(f"{path}: can't be written ({problem.strerror}); make room or set its rights") from problem
+        raise UserError(
+            f"{path}: can't be written ({problem.strerror}); free some space or change its permissions"
+        ) from problem
 
 
 def can_name(path: Path) -> bool:

@@ -98,7 +98,7 @@ def perhaps(resource_types: Mapping[str, ResourceType], intent: Record) -> Resou
         experiment=intent.experiment,
         since=intent.time,
         created_by=intent.by,
-        state=f"perhaps made: make teardown EXP={intent.experiment}",
+        state=f"possibly created: make teardown EXP={intent.experiment}",
     )
 
 

@@ -175,8 +175,8 @@ class InstanceStarter:
         instance = stopped[0]
         last = self._last.get(instance["InstanceId"])
         return (
-            f"{self.experiment}: {instance['InstanceType']} can't be had in "
+            f"{self.experiment}: {instance['InstanceType']} is not available in "
             f"{instance['Placement']['AvailabilityZone']} now ({last or 'no clear response'}), where its "
             "volumes are; it stays stopped. Run make start later, set "
-            f"capacity_timeout, or make teardown and launch, which look elsewhere"
+            f"capacity_timeout, or make teardown and launch, which search elsewhere"
         )

@@ -71,7 +71,7 @@ def drop_records(session: Session, experiment: str) -> list[str]:
             ids = sorted(resource.id for resource in one.known.live)
             resolved = [intent.id for intent in one.known.unresolved]
             session.recorder.note_of(one.account, **{DELETED: ids, RESOLVED: resolved})
-            dropped += ids or ["what was perhaps made"]
+            dropped += ids or ["possibly created resources"]
     return dropped
 
 
@@ -98,7 +98,7 @@ def teardown_many(session: Session, experiments: Iterable[str], emit: Emit) -> t
         ends = [threads.submit(one, experiment) for experiment in experiments]
         with INTERRUPTS.undone_on_failure(
             lambda _: threads.shutdown(wait=True, cancel_futures=True),
-            "the same command again goes on with it",
+            "run the same command again to continue",
             "waiting for the teardowns that are on their way",
         ):
             removals = [end.result() for end in ends]

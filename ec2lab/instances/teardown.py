@@ -96,7 +96,7 @@ class Deletion:
         if others:
             raise left_alone(self.name, others, self.session.registry.id())
         if unseen := self._not_seen():
-            raise UserError(f"{self.name}: {'; '.join(unseen)}; run the same again")
+            raise UserError(f"{self.name}: {'; '.join(unseen)}; run the command again")
 
     @property
     def deleted_types(self) -> dict[str, int]:
@@ -126,7 +126,7 @@ class Deletion:
     def _not_seen(self) -> list[str]:
         """Return of which regions it is not known whether what the registry says lives there is gone, and why."""
         unseen = self.unseen
-        perhaps = {str(intent.region): ["what was perhaps made"] for intent in self.known.unresolved}
+        perhaps = {str(intent.region): ["possibly created resources"] for intent in self.known.unresolved}
         for resource in self.known.live:
             if not self._can_be_seen(resource):
                 perhaps.setdefault(resource.region, []).append(f"{resource.resource_type} {resource.id}")
@@ -264,7 +264,7 @@ class Deletion:
 
     def _in_vain(self, left: list[Resource]) -> str:
         named = "; ".join(f"{resource}: {self.reported.get(resource.id) or self._why(resource)}" for resource in left)
-        return f"{self.name}: still there after {PATIENCE // 60} minutes: {named}; run the same again"
+        return f"{self.name}: still there after {PATIENCE // 60} minutes: {named}; run the command again"
 
 
 def delete_experiment(

@@ -39,12 +39,12 @@ SHORTEST, LONGEST = timedelta(minutes=1), timedelta(days=3650)
 def parse_ttl(text: str) -> timedelta | None:
     """Read TTL: a length from now, or "never" (None). Raises UserError."""
     if not text:
-        raise UserError("TTL: for how long from now? (TTL=4h; TTL=never lets it run on until somebody ends it)")
+        raise UserError("TTL: how long from now? (TTL=4h; TTL=never removes the expiry)")
     if text in (NO_END, "none"):
         return None
     length = duration_in("TTL", text)
     if length < SHORTEST:
-        raise UserError(f"TTL: {text} is over before it is set (at least 1m); `make teardown` ends it at once")
+        raise UserError(f"TTL: {text} is too short (at least 1m); `make teardown` terminates it at once")
     if length > LONGEST:
         raise UserError(f"TTL: {text} is as good as never; say TTL=never")
     return length
@@ -61,7 +61,7 @@ def tag_new_expiry(session: Session, experiment: str, instances: Sequence[Mappin
             _tag(session.cloud, instance, {EXPIRES_AT: ends})
         except AWS_ERRORS as problem:
             why = reason(problem)
-            text = f"{instance['InstanceId']}: its new end is not in its tags, so status may tell another: {why}"
+            text = f"{instance['InstanceId']}: its new expiry is not in its tags, so status may show another: {why}"
             emit(Step(experiment=experiment, message=text))
         emit(ExpirySet(experiment=experiment, id=instance["InstanceId"], expires_at=ends, previous=""))
 

@@ -51,7 +51,9 @@ def build_from_bucket(
         unseen = apply_deletion_policies(session, name, console.emit)
     delete_experiment(session, name, console.emit, unseen=unseen)
     if failure is not None:
-        raise UserError(f"{source}: was not pulled whole: {failure}; everything is taken down, nothing was made of it")
+        raise UserError(
+            f"{source}: was not downloaded completely: {failure}; everything was deleted, and no version was created"
+        )
     console.emit(DatasetBuilt(dataset=dataset, source=source))
 
 
@@ -68,7 +70,7 @@ def _launch(session: Session, name: str, emit: Emit, experiment: Experiment, sou
     try:
         launch_experiment(session, name, experiment, emit)
     except AlreadyRunning:
-        emit(Step(experiment=name, message=f"{name} lives already: its pull is waited for"))
+        emit(Step(experiment=name, message=f"{name} is already live: waiting for its download"))
 
 
 def _create_version(session: Session, name: str, end: str) -> None:
@@ -79,7 +81,7 @@ def _create_version(session: Session, name: str, end: str) -> None:
     instance, *_ = running_instances(session, name) or [{}]
     mapping = next((m for m in instance.get("BlockDeviceMappings", ()) if m["DeviceName"] == DEVICES[0]), None)
     if mapping is None:
-        raise UserError(f"{name}: its instance is gone, and what it pulled with it; build it again")
+        raise UserError(f"{name}: its instance no longer exists, nor does what it downloaded; build it again")
     ec2, volume = session.cloud.ec2(region_of(instance)), mapping["Ebs"]["VolumeId"]
     outlives = {"DeviceName": DEVICES[0], "Ebs": {"VolumeId": volume, "DeleteOnTermination": False}}
     ec2.modify_instance_attribute(InstanceId=instance["InstanceId"], BlockDeviceMappings=[outlives])  # type: ignore[list-item]
@@ -101,7 +103,7 @@ def _failure(session: Session, name: str, console: Console) -> str | None:
         except Unreachable as problem:
             if not seen:
                 raise UserError(f"{problem}; `make teardown EXP={name}` ends it") from problem
-            console.hint(f"  {problem}; asked again soon")
+            console.hint(f"  {problem}; retrying soon")
             return None
         seen = True
         if not ending:

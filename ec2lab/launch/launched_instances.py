@@ -95,6 +95,6 @@ class LaunchedInstances:
         for region in sorted({resource.region for resource in given}):
             ids = [resource.id for resource in given if resource.region == region]
             if slow := wait_until_gone(self.session.once(SharedByLaunches).batcher(region), ids, self.session.pause):
-                warn(f"{', '.join(sorted(slow))}: still shutting down; the search goes on")
+                warn(f"{', '.join(sorted(slow))}: still shutting down; the search continues")
         self.running.clear()
         self.origins.clear()

@@ -129,7 +129,7 @@ class Plan:
         ids = ", ".join(instance["InstanceId"] for instance in made)
         raise UserError(
             f"the dry run in {pool.region} was carried out: {ids} runs; `make teardown EXP={self.name}` ends it, and "
-            "look at AWS_ENDPOINT_URL and the proxy: what answers is not EC2"
+            "look at AWS_ENDPOINT_URL and the proxy: the endpoint is not EC2"
         )
 
     def _facts(self, region: str) -> RegionFacts:
@@ -164,7 +164,7 @@ class Plan:
         quota = quota_of(pool.instance_type, pool.market.type, facts.quotas)
         wanted = facts.cpus.get(pool.instance_type, 0) * self.count
         if quota and wanted > quota[1]:
-            return f"quota: {quota[0]}: {quota[1]:.0f} vCPUs, {wanted} are wanted"
+            return f"quota: {quota[0]}: {quota[1]:.0f} vCPUs, {wanted} are needed"
         return None
 
     def _price(self, pool: Pool) -> Dollars:

@@ -30,7 +30,7 @@ def reproduce_last_run(session: Session, name: str, new: str) -> tuple[RunSpec, 
     recorded, instances = (found[0], found[1].get(PROVENANCE)) if found else (None, None)
     if recorded is None or not instances:
         known = {r.experiment for r in session.registry.records() if r.experiment not in (None, name)}
-        raise UserError(f"EXP: {name}: no launch of it is on record{did_you_mean(name, known)}")
+        raise UserError(f"EXP: {name}: was never launched{did_you_mean(name, known)}")
     written = pinned(
         from_record(session.directory, recorded, name), instances, _versions(session.cloud, instances, name)
     )

@@ -116,9 +116,7 @@ def check_block_devices(mappings: list[Mapping[str, Any]]) -> None:
         if not name:
             raise UserError("launch parts: a block device mapping without its DeviceName")
         if names.count(name) > 1:
-            raise UserError(
-                f"volumes: {name} is asked for twice; is it the root device (root_volume.device in lab.toml)?"
-            )
+            raise UserError(f"volumes: {name} is used twice; is it the root device (root_volume.device in lab.toml)?")
     for mapping in mappings:
         volume = mapping.get("Ebs", {})
         kind, where = volume.get("VolumeType", "gp3"), f"volume {mapping['DeviceName']}"
@@ -126,12 +124,12 @@ def check_block_devices(mappings: list[Mapping[str, Any]]) -> None:
         _within(where, "throughput", volume.get("Throughput"), kind, THROUGHPUT)
         iops, size, throughput = volume.get("Iops"), volume.get("VolumeSize"), volume.get("Throughput")
         if throughput and throughput > (iops or GP3_IOPS) * GP3_THROUGHPUT_SHARE:
-            raise UserError(f"{where}: throughput: gp3 gives 1 MiB/s for every 4 iops; ask for more iops")
+            raise UserError(f"{where}: throughput: gp3 allows 1 MiB/s for every 4 iops; request more iops")
         _within(where, "size_gib", size, kind, GIB)
         if size and iops and iops > max(size * IOPS_PER_GIB[kind], IOPS[kind][0]):
             raise UserError(f"{where}: iops = {iops}: {kind} gives {IOPS_PER_GIB[kind]} for each of its {size} GiB")
         if kind in ("io1", "io2") and iops is None:
-            raise UserError(f"{where}: {kind} wants iops (try iops = 3000)")
+            raise UserError(f"{where}: {kind} requires iops (try iops = 3000)")
 
 
 def verify_root_device(instance: Mapping[str, Any], request: Mapping[str, Any]) -> None:

@@ -39,7 +39,7 @@ def instances_of_interrupted_launch(
         named = [resource for resource in found if resource.resource_type == "instance"] or found
         parts = ((str(r), r.shown_state, r.since and f"since {r.since}") for r in named)
         shown = ", ".join(" ".join(filter(None, words)) for words in parts)
-        raise AlreadyRunning(f"{experiment} already lives: {shown}; {_hint(found, experiment)}")
+        raise AlreadyRunning(f"{experiment} is already live: {shown}; {_hint(found, experiment)}")
     resource_type = session.resource_types["instance"]
     return [
         resource

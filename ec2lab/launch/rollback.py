@@ -84,7 +84,7 @@ class Rollback:
         except BaseException as failure:
             first, second = (_why(error) for error in (problem, failure))
             how = f"run `make teardown EXP={self.name}`"
-            raise UserError(f"{first}; and what was made could not be taken down ({second}): {how}") from failure
+            raise UserError(f"{first}; and the rollback failed ({second}): {how}") from failure
 
 
 def _why(error: BaseException) -> str:

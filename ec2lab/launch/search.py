@@ -244,12 +244,12 @@ EBS_QUOTAS = {
 }
 """https://docs.aws.amazon.com/general/latest/gr/ebs-service.html"""
 NETWORK_QUOTAS = {
-    "AddressLimitExceeded": '"EC2-VPC Elastic IPs" (Amazon EC2); releasing an address that nothing uses frees one',
+    "AddressLimitExceeded": '"EC2-VPC Elastic IPs" (Amazon EC2); releasing an unused address frees one',
     "NetworkInterfaceLimitExceeded": '"Network interfaces per Region" (Amazon VPC); '
     "deleting interfaces in state `available` frees some",
     "SecurityGroupLimitExceeded": '"VPC security groups per Region" (Amazon VPC); deleting unused groups frees some',
     "RulesPerSecurityGroupLimitExceeded": '"Inbound or outbound rules per security group" (Amazon VPC); '
-    "deleting rules of addresses that nobody has any more frees some",
+    "deleting rules of unused addresses frees some",
 }
 """https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html, with other remedies."""
 
@@ -269,13 +269,13 @@ def _about(search: Search, pool: Pool, error: ApiError) -> str | None:
     code, said = error.code.removeprefix("Client."), None
     match error.category:
         case ErrorCategory.COMPUTE_QUOTA if name := quota_name(pool.instance_type, pool.market.type):
-            said = f"ask AWS for a higher quota: {name}, in {pool.region} (Service Quotas, Amazon EC2)"
+            said = f"request a higher quota from AWS: {name}, in {pool.region} (Service Quotas, Amazon EC2)"
         case ErrorCategory.COMPUTE_QUOTA:
-            said = f"ask AWS for a higher quota for {pool.instance_type}, {pool.market}, in {pool.region}"
+            said = f"request a higher quota from AWS for {pool.instance_type}, {pool.market}, in {pool.region}"
         case ErrorCategory.STORAGE_QUOTA:
-            said = f"ask AWS for a higher quota: {EBS_QUOTAS[code]}, in {pool.region} (Service Quotas, Amazon EBS)"
+            said = f"request a higher quota from AWS: {EBS_QUOTAS[code]}, in {pool.region} (Service Quotas, Amazon EBS)"
         case ErrorCategory.NETWORK_QUOTA:
-            said = f"ask AWS for a higher quota in {pool.region}: {NETWORK_QUOTAS[code]}"
+            said = f"request a higher quota from AWS in {pool.region}: {NETWORK_QUOTAS[code]}"
         case ErrorCategory.NOT_OFFERED if (pool.region, pool.instance_type) in search.unoffered:
             said = f"leave {pool.instance_type} out, or add a region that offers it: {pool.region} does not"
         case ErrorCategory.NOT_OFFERED:

@@ -94,7 +94,7 @@ class Arrival:
                 if last:
                     raise (LoginTimeout if is_shell else NotLetIn)(f"{not_yet}{self._from_console()}") from not_yet
                 if is_shell and not warned:
-                    self.say(f"{not_yet}; tried again, as its set-up may go on")
+                    self.say(f"{not_yet}; retrying, because its set-up may continue")
                 warned = warned or is_shell
             except Failed as failure:
                 raise LoginTimeout(str(failure)) from failure
@@ -164,7 +164,7 @@ def _document_in(text: str) -> str:
 def _errors_in_words(status: str, who: str) -> list[str]:
     found = re.search(r"^status: (\w+)", status, re.MULTILINE)
     if not found:
-        raise UserError(f"{who}: cloud-init says nothing of its status: {' '.join(status.split())[:300]!r}")
+        raise UserError(f"{who}: cloud-init reports no status: {' '.join(status.split())[:300]!r}")
     if found[1] in OK_STATUSES:
         return []
     _, _, detail = status.partition("detail:")
@@ -269,6 +269,6 @@ def _create_remaining_accounts(session: Session, experiment: Experiment, host: H
     try:
         changed = HostAccounts(host, lambda _: None).apply(document(members, session.lab.accounts))
     except UserError as problem:
-        say(f"not all members have their accounts: {problem}; `make users HOST={host.name}` makes them")
+        say(f"some members have no account: {problem}; `make users HOST={host.name}` makes them")
     else:
-        say(f"{host.name}: the other members' accounts are made ({changed} changes)")
+        say(f"{host.name}: the other members' accounts were created ({changed} changes)")

@@ -64,13 +64,13 @@ class File(RegistryBackend):
 
         if re.match(r"[a-z0-9]+:/(?!/)", address):
             raise UserError(
-                f"{where}: {address!r} is no address; two slashes follow the colon (dynamodb://us-east-1/lab)"
+                f"{where}: {address!r} is not an address; two slashes follow the colon (dynamodb://us-east-1/lab)"
             )
         path = directory / Path(address.removeprefix("file://")).expanduser()
         if path.is_dir():
             raise UserError(f"{where}: {path} is a directory; name a file in it")
         if not path.parent.is_dir():
-            raise UserError(f"{where}: {path.parent} does not exist; make it, or name another file")
+            raise UserError(f"{where}: {path.parent} does not exist; create it, or choose another file")
         try:
             return FileRegistry(followed(path))
         except OSError as problem:
@@ -91,7 +91,7 @@ class DynamoDbBackend(RegistryBackend):
         region, table = parts.netloc, parts.path.removeprefix("/")
         options = dict(parse_qsl(parts.query, keep_blank_values=True))
         if not re.fullmatch(TABLE, table) or options.keys() - {"lease"}:
-            raise UserError(f"{where}: {address!r} is no address of a table (try dynamodb://us-east-1/lab)")
+            raise UserError(f"{where}: {address!r} is not the address of a table (try dynamodb://us-east-1/lab)")
         if region not in regions():
             raise UserError(f"{where}: {address!r}: {no_region(region)}")
         try:

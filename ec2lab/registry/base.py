@@ -218,7 +218,7 @@ class NullRegistry(Registry):
     def append(self, record: Record) -> None:
         """Discard a record. Refuses an intent that is not a dry run."""
         if record.event is Event.INTENT and not (record.request or {}).get("DryRun"):
-            raise UserError(f"{record.operation} would change something, and nothing is written down here")
+            raise UserError(f"{record.operation} would change something, and nothing is recorded here")
 
     def ids(self) -> Sequence[str]:
         """Return nothing."""

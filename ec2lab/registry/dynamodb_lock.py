@@ -98,7 +98,7 @@ class LeaseManager:
             held_to(FORM, lease)
         except BadRecord as problem:
             raise UserError(
-                f"{self.table.address}: {where_is(lease)}: is no lease ({problem}); delete it in AWS's console"
+                f"{self.table.address}: {where_is(lease)}: is not a lease ({problem}); delete it in AWS's console"
             ) from problem
         return lease
 
@@ -127,7 +127,7 @@ class LeaseManager:
             except ConditionFailed:
                 continue  # somebody was faster, or the owner is alive after all: check again
             return token
-        raise LockHeld(f"{experiment} is wanted by many at once; try again")
+        raise LockHeld(f"{experiment} is in use by many at once; try again")
 
     def _is_over(self, found: dict[str, Any]) -> bool:
         return self.table.server_time() > float(found["until"]) or is_dead(found["process"])

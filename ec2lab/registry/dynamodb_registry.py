@@ -109,7 +109,7 @@ class DynamoDbRegistry(Registry):
             self.table.transact([self._leases.condition_check(experiment), ("Put", {"Item": item.attributes()})])
         except ConditionFailed as lost:
             raise UserError(
-                f"{experiment}: was taken over by somebody else while this process was held up; see `make status`"
+                f"{experiment}: was taken over by somebody else while this process was suspended; see `make status`"
             ) from lost
 
     def records(self, experiment: str | None = None) -> Iterator[Record]:

@@ -18,9 +18,9 @@ from ec2lab.registry.file_format import EMPTY, TRAILER
 _PRIVATE = stat.S_IRUSR | stat.S_IWUSR
 
 _HINTS = {
-    errno.ENOENT: "its directory does not exist; make it, or name another `registry` in lab.toml",
+    errno.ENOENT: "its directory does not exist; create it, or set another `registry` in lab.toml",
     errno.ENOTDIR: "its directory is a file; name another `registry` in lab.toml",
-    errno.EISDIR: "is a directory; move it away, or name another `registry` in lab.toml",
+    errno.EISDIR: "is a directory; move it, or set another `registry` in lab.toml",
     errno.EACCES: "permission denied; you must own it, and be allowed to write to it and its directory",
     errno.EPERM: "it is not yours, so it cannot be made private or changed; become its owner (chown)",
     errno.EROFS: "the file system is read-only; remount it, or name another `registry` in lab.toml",

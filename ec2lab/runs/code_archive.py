@@ -208,7 +208,7 @@ def store_code(lab: Path, content: bytes) -> str:
             draft.replace(path)
     except OSError as problem:
         raise UserError(
-            f"{path.parent}: can't be written ({problem.strerror}); make room or set its rights"
+            f"{path.parent}: can't be written ({problem.strerror}); free some space or change its permissions"
         ) from problem
     return digest
 

@@ -56,7 +56,7 @@ class LogFollowing:
         except Unreachable as problem:
             if not (self.run.bucket or self.place):
                 raise
-            self.remark(f"{problem}; the log goes on from where it broke off")
+            self.remark(f"{problem}; the log continues from where it stopped")
         return False
 
     def _read_bucket(self, bucket: S3RunLogs) -> bool:

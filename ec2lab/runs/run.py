@@ -46,9 +46,7 @@ class Run:
             if found := self._ending(say):
                 return found
             if state is InstanceState.STOPPED:
-                raise UserError(
-                    f"{self.name}: is stopped, and its command with it; `make start` does not begin it again"
-                )
+                raise UserError(f"{self.name}: is stopped, and so is its command; `make start` does not start it again")
             if not state:
                 raise self.lost("its exit code")
             return None
@@ -106,7 +104,7 @@ def last_run_in(session: Session, history: History, experiment: str) -> list[Run
     """Return the last run of an experiment. Raises UserError where there is none."""
     found = history.of(experiment).ran
     if found is None:
-        raise UserError(f"{experiment}: was never launched; `make launch EXP={experiment}` makes one")
+        raise UserError(f"{experiment}: was never launched; `make launch EXP={experiment}` launches it")
     recorded, instances = found[0], found[1][LAUNCHED]
     written: Mapping[str, Any] = recorded["experiment"]
     if COMMAND_DIGEST not in recorded:

@@ -106,7 +106,7 @@ def upload_code(session: Session, name: str, delivery: Delivery, reaches: Sequen
     """
     say = steps(emit, name)
     if not session.cloud.boot_timeout:
-        say("the local cloud's instances never boot, so nothing is brought to them and the command does not run")
+        say("the local cloud's instances never boot, so nothing is uploaded to them and the command does not run")
         return
     content = gzip.compress(delivery.pack.tar) if delivery.pack else b""
     environments = node_environments(name, delivery.instances)
@@ -128,4 +128,4 @@ def upload_code(session: Session, name: str, delivery: Delivery, reaches: Sequen
         except DeliveryTooLate:
             raise
         except UserError as problem:
-            raise UserError(f"{problem}; `make launch EXP={name}` once more goes on from here") from problem
+            raise UserError(f"{problem}; `make launch EXP={name}` again to continue") from problem

@@ -143,7 +143,7 @@ def _terminate_instances(session: Session, experiment: str, emit: Emit, unseen: 
     for instance in find_live_resources(session, experiment, seen, only="instance"):
         if instance.resource_type == resource_type.name and not resource_type.is_deleting(instance):
             resource_type.delete(session.cloud, instance)
-            text = f"deleting {instance}: its volumes are snapshotted once it is gone"
+            text = f"deleting {instance}: its volumes are snapshotted after that"
             emit(Step(experiment=experiment, message=text))
     wait_until(
         lambda: not any(one.attached for one in _ending(session, experiment, unseen) if one.is_snapshotted),
@@ -162,13 +162,13 @@ def _save(session: Session, experiment: str, one: VolumeDisposition, emit: Emit)
         ("CreateSnapshot", one.region, {SOURCE: one.volume, DELETION_POLICY: SAVED}),
         lambda: _existing_snapshot(session, one),
         lambda: _snapshot(session, one),
-        lambda error: say(f"{error}; asked again soon"),
+        lambda error: say(f"{error}; retrying soon"),
     )
-    say(f"{made.name}: {made.id} of {one.volume}; waiting until it is complete (Ctrl-C: make teardown goes on)")
+    say(f"{made.name}: {made.id} of {one.volume}; waiting until it is complete (Ctrl-C: make teardown continues)")
     try:
         complete = wait_until_completed(session, one.region, made.id, lambda _: None)
     except UserError as failure:
-        raise UserError(f"{failure}; {one.volume} is left as it is") from failure
+        raise UserError(f"{failure}; {one.volume} is left alone") from failure
     say(f"{complete.name} is complete")
 
 

@@ -82,7 +82,7 @@ class VolumeMounter:
         A volume that an earlier run created for this mount point and instance, and did not mount, is used.
         """
         undoing = ExitStack()
-        with INTERRUPTS.undone_on_failure(lambda _: undoing.close(), "the same command again goes on from here"):
+        with INTERRUPTS.undone_on_failure(lambda _: undoing.close(), "run the same command again to continue"):
             volume = wanted.volume or self._make(wanted, undoing)
             device = self._attach(volume, undoing)
             if not wanted.volume:
@@ -107,7 +107,9 @@ class VolumeMounter:
             return self._give_back(attached)
         except BaseException:
             again = f"`make volume-unmount HOST={self.instance.host.name} VOLUME={attached.id}`"
-            self.say(f"{attached.id} is unmounted, and may be attached yet, or costs on; {again} goes on from here")
+            self.say(
+                f"{attached.id} is unmounted, but may still be attached, or cost money; {again} continues from here"
+            )
             raise
 
     def _give_back(self, attached: AttachedVolume) -> bool:
@@ -161,7 +163,7 @@ class VolumeMounter:
                 ("CreateVolume", self.instance.region, tags),
                 lambda: self._made_earlier(tags, snapshot),
                 lambda: str(self.session.cloud.ec2_no_retry(self.instance.region).create_volume(**request)["VolumeId"]),
-                lambda error: self.say(f"{error}; asked again soon"),
+                lambda error: self.say(f"{error}; retrying soon"),
             )
         undoing.callback(self._undo, self._delete, volume)
         self.say(f"{volume} {'is made' if made else 'was made earlier'} from {snapshot} in {self.instance.zone}")
@@ -177,7 +179,7 @@ class VolumeMounter:
             open_intents = self.session.records.state(current_experiment()).unresolved
             if any(intent.operation == "CreateVolume" for intent in open_intents):
                 self.say(
-                    "a volume may have been made; the same command again goes on with it, "
+                    "a volume may have been created; run the same command again to continue, "
                     f"`make teardown EXP={current_experiment()}` deletes it"
                 )
             raise
@@ -242,7 +244,7 @@ class VolumeMounter:
         try:
             step(volume)
         except (*AWS_ERRORS, UserError) as problem:
-            self.say(f"{volume} could not be given back: {reason(problem)}; the same command again goes on from here")
+            self.say(f"{volume} could not be rolled back: {reason(problem)}; run the same command again to continue")
 
     def _delete(self, volume: str) -> None:
         self.ec2.delete_volume(VolumeId=volume)
@@ -260,7 +262,7 @@ class VolumeMounter:
                     raise
                 return False
             if found["State"] == "error" and not there(found):
-                raise UserError(f"{volume}: AWS could not make it (often a KMS key that may not be used)")
+                raise UserError(f"{volume}: AWS could not create it (often because of a KMS key that may not be used)")
             return there(found)
 
         if not wait_until(is_there, self.session.pause, POLL, PATIENCE):

@@ -101,7 +101,7 @@ def get_retained_volume(session: Session, volume: str) -> RetainedVolume:
     resource = session.resource_types["volume"].resource(found, region, tags)
     if RETAINED not in tags or Marks.read(tags) is None:
         whose = f"it is of {resource.experiment}" if resource.experiment else "it is not the lab's"
-        raise UserError(f"VOLUME: {volume} was not kept at a teardown: {whose}, and stays as it is")
+        raise UserError(f"VOLUME: {volume} was not retained by a teardown: {whose}, and is left alone")
     return RetainedVolume(resource, Retention.read(tags))
 
 

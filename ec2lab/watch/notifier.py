@@ -111,7 +111,7 @@ class NotificationDispatcher:
                 courier.given_up = True
                 self._complain(
                     f"notifier {courier.notifier.name}: has not come back for {self._limit:.0f} s; "
-                    "it is told nothing more"
+                    "it receives nothing more"
                 )
 
     def close(self) -> None:
@@ -121,7 +121,9 @@ class NotificationDispatcher:
             arrived = courier.given_up or courier.wait(max(0.0, deadline - clock.monotonic()))
             self._complain_of_failures(courier)
             if not arrived:
-                self._complain(f"notifier {courier.notifier.name}: was not told all, as it does not come back")
+                self._complain(
+                    f"notifier {courier.notifier.name}: did not receive all events, because it does not return"
+                )
 
     def _complain_of_failures(self, courier: _NotifierWorker) -> None:
         while True:

@@ -136,7 +136,7 @@ class Watching:
             yield from happenings
 
     def _not_now(self, what: str, problem: Exception) -> WatchWarning:
-        return self._warning(f"{self.name}: {what} can't be asked now ({as_said(problem)}); still trying")
+        return self._warning(f"{self.name}: {what} can't be queried now ({as_said(problem)}); still trying")
 
     def _warning(self, message: str) -> WatchWarning:
         return WatchWarning(experiment=self.name, message=message)

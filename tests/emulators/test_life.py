@@ -51,7 +51,7 @@ def test_an_instance_from_set_up_to_the_end_of_the_lab(lab, emulator):
     assert (made["InstanceId"], made["InstanceType"]) == (lives["id"], "p4d.24xlarge")
     assert [group["GroupName"] for group in made["SecurityGroups"]] == ["ec2-lab-lab"]
     again = lab.run("launch", EXP="demo")
-    assert "demo already lives" in again.error
+    assert "demo is already live" in again.error
 
     (shown,) = lab.status()
     assert (shown["id"], shown["state"], shown["zone"]) == (lives["id"], "running", "us-east-1a")

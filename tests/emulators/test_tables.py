@@ -42,7 +42,7 @@ def teammate(shared, tmp_path):
 def test_a_team_works_on_one_table(shared, teammate, tables, emulator):
     (lives,) = shared.said("launch", "instance-running", EXP="demo")
     assert tables.client("dynamodb", "us-east-1").list_tables()["TableNames"] == ["lab"]
-    assert "demo already lives" in teammate.run("launch", EXP="demo").error
+    assert "demo is already live" in teammate.run("launch", EXP="demo").error
     assert [one["id"] for one in teammate.status()] == [lives["id"]]
     shared.write("experiments/grid.toml", SWEEP)
     shared.well("sweep", EXP="grid")

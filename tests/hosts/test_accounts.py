@@ -312,7 +312,7 @@ def test_one_members_problem_keeps_no_other_from_being_done(host_with_sshd, alic
     assert told.of("aaron") == ["problem"]
     assert "a group has this name (gid " in told.detail("aaron", "problem")
     assert "/home/berta belongs to uid 0" in told.detail("berta", "problem")
-    assert "a key has something in front of the key" in told.detail("mallory", "problem")
+    assert "a key has text in front of the key" in told.detail("mallory", "problem")
     assert told.of("eve; reboot") == ["problem"]
     assert not host.path("/etc/sudoers.d/ec2-lab-aaron").exists()
     assert host.ssh("bob", "echo", "in", key=bob_key.file).output == "in\n"

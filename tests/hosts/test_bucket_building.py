@@ -79,7 +79,7 @@ def test_left_while_it_pulls_and_run_again_it_goes_on_with_the_same_instance(bui
     end(host, 0)
     again = lab.run("dataset_build", **SOURCE, **variables)
     assert again.code == 0, again.out + again.err
-    assert "build-talks lives already: its pull is waited for" in again.out
+    assert "build-talks is already live: waiting for its download" in again.out
     assert len(cloud.calls("RunInstances")) == 1
     assert [version["version"] for version in versions(lab)] == ["1"]
 
@@ -90,6 +90,6 @@ def test_a_pull_that_failed_makes_no_version_and_its_last_words_are_told(buildin
     end(host, 1)
     _, err = process.communicate(timeout=90)
     assert process.returncode == 1
-    assert "was not pulled whole: exit code 1: ec2-lab: PROBLEM: a.wav is missing" in err
+    assert "was not downloaded completely: exit code 1: ec2-lab: PROBLEM: a.wav is missing" in err
     assert versions(lab) == []
     assert volumes(cloud) == []

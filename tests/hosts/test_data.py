@@ -218,7 +218,7 @@ def test_what_is_left_of_an_interrupted_mount_or_unmount_is_named_with_the_way_o
     running.send_signal(signal.SIGINT)
     out, _ = running.communicate(timeout=30)
     assert running.returncode == 130
-    assert "a volume may have been made; the same command again goes on with it, `make teardown EXP=demo`" in out
+    assert "a volume may have been created; run the same command again to continue, `make teardown EXP=demo`" in out
     assert lab.run("volume_mount", **mount).code == 0
     assert len(volumes(cloud)) == before + 1
     volume = attachments(cloud, identity)["/dev/sdg"]["VolumeId"]
@@ -226,7 +226,7 @@ def test_what_is_left_of_an_interrupted_mount_or_unmount_is_named_with_the_way_o
     cloud.scenario(faults=[{"action": "DetachVolume", "kind": "reset-after"}])
     refused = lab.run("volume_unmount", HOST="demo", MOUNT="/more", **variables)
     assert refused.code == 1
-    assert f"`make volume-unmount HOST=demo VOLUME={volume}` goes on from here" in refused.out
+    assert f"`make volume-unmount HOST=demo VOLUME={volume}` continues from here" in refused.out
     cloud.scenario()
     assert lab.run("volume_unmount", HOST="demo", VOLUME=volume, **variables).code == 0
     assert len(volumes(cloud)) == before

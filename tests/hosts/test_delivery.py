@@ -129,7 +129,7 @@ def test_a_launch_killed_before_the_delivery_is_gone_on_with_and_brings_it_once(
     assert begins(host) == 1
     assert len(cloud.calls("RunInstances")) == 1
     third = lab.run("launch", EXP="train", **lab.variables)
-    assert "train already lives" in third.error
+    assert "train is already live" in third.error
 
 
 def test_an_instance_whose_members_shell_runs_nothing_is_not_taken_down_for_that(there, cloud):
@@ -161,8 +161,8 @@ def test_a_command_that_has_begun_keeps_its_code(there, cloud):
     process = launching(lab, cloud, host)
     _, err = process.communicate(timeout=90)
     assert process.returncode == 1
-    assert "train: its command has begun already, with other code, parameters or another command; `make tear" in err
-    assert "goes on from here" not in err
+    assert "train: its command has already started, with other code, parameters or another command; `make tear" in err
+    assert "again to continue" not in err
     assert begins(host) == 0
     assert not host.path("/home/experiment/code").exists()
     never = "the command never began: its secrets were not delivered within an hour of the boot"
@@ -193,5 +193,5 @@ def test_members_whom_the_user_data_has_no_room_for_get_their_accounts_when_the_
     process = launching(lab, cloud, host)
     out, err = process.communicate(timeout=90)
     assert process.returncode == 0, out + err
-    assert "train: the other members' accounts are made" in out
+    assert "train: the other members' accounts were created" in out
     assert host.run("getent", "passwd", "member19").stdout.startswith("member19:")

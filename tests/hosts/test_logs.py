@@ -30,7 +30,7 @@ def test_two_read_at_once_each_line_once_though_their_connections_break_off(runn
         assert reader.returncode == 0, err
         assert [json.loads(line)["text"] for line in out.splitlines()] == ["epoch 3", "epoch 4"]
         assert "demo: " in err
-        assert "the log goes on from where it broke off" in err
+        assert "the log continues from where it stopped" in err
 
 
 def test_the_log_of_an_instance_that_cannot_be_logged_in_to_is_one_clear_error_at_once(running):

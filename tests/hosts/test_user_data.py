@@ -78,7 +78,7 @@ def test_a_files_content_reads_back_as_itself(texts):
     ("toml", "said"),
     [
         ('keys = ["ssh-dss AAAAB3NzaC1kc3MAAACBAL8 x"]', "is a DSA key"),
-        (f'keys = ["no-pty ssh-ed25519 {KEY}"]', "has something in front of the key"),
+        (f'keys = ["no-pty ssh-ed25519 {KEY}"]', "has text in front of the key"),
         (f'keys = ["ssh-ed25519 {KEY[:-4]}"]', "is not a whole ssh-ed25519 key"),
         (f'keys = ["ssh-ed25519 {KEY} a\\nb"]', "is of several lines"),
         ('shell = "/bin/sh; reboot"', "shell"),

@@ -68,15 +68,15 @@ def test_one_that_was_cut_off_is_gone_on_with(launched, cloud):
         (
             "registry_pull",
             {"SOURCE": "dynamodb:/us-east-1/lab"},
-            "error: SOURCE: 'dynamodb:/us-east-1/lab' is no address",
+            "error: SOURCE: 'dynamodb:/us-east-1/lab' is not an address",
         ),
         (
             "registry_push",
             {"DEST": "dynamodb://us-east-1/l/b"},
-            "error: DEST: 'dynamodb://us-east-1/l/b' is no address",
+            "error: DEST: 'dynamodb://us-east-1/l/b' is not the address",
         ),
         ("registry_push", {"DEST": "nowhere/registry.json"}, "error: DEST: /"),
-        ("registry_push", {"DEST": "dynamodb://x"}, "error: DEST: 'dynamodb://x' is no address of a table"),
+        ("registry_push", {"DEST": "dynamodb://x"}, "error: DEST: 'dynamodb://x' is not the address of a table"),
     ],
 )
 def test_what_makes_no_sense_is_refused_by_name(lab, script, variables, said):
@@ -117,10 +117,10 @@ def test_history_shows_an_experiment_that_is_over_and_long_put_away(lab):
     assert "DescribeInstances" not in shown.out
     assert lab.teardown().code == 0, "a second teardown knows that it was launched"
     missing = lab.run("history", EXP="dem")
-    assert missing.error.startswith("error: dem: nothing is on record")
+    assert missing.error.startswith("error: dem: nothing is recorded")
 
 
 def test_history_knows_a_sweep_by_its_variations_put_away_or_not(lab):
     lab.write("experiments/speech.toml", 'instance_types = ["g5.xlarge"]\nmatrix.seed = [1, 2]\n')
     assert lab.run("sweep", EXP="speech").code == 0
-    assert lab.run("history", EXP="speech").error == "error: speech: nothing is on record (but of speech-seed1)"
+    assert lab.run("history", EXP="speech").error == "error: speech: nothing is recorded (but of speech-seed1)"

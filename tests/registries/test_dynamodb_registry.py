@@ -211,13 +211,13 @@ def test_an_item_of_a_newer_version_is_named_and_nothing_is_guessed(opened, clou
     ("address", "said"),
     [
         ("dynamodb://us-wset-2/lab", r"'us-wset-2' is not a region .did you mean \"us-west-2\""),
-        ("dynamodb://us-east-1/", "is no address of a table"),
-        ("dynamodb://us-east-1/a b", "is no address of a table"),
-        ("dynamodb://us-east-1/lab?leas=1m", "is no address of a table"),
+        ("dynamodb://us-east-1/", "is not the address of a table"),
+        ("dynamodb://us-east-1/a b", "is not the address of a table"),
+        ("dynamodb://us-east-1/lab?leas=1m", "is not the address of a table"),
         ("dynamodb://us-east-1/lab?lease=1", "lease: .* is not a duration"),
         ("dynamodb://us-east-1/lab?lease=0s", "lease: 0s is not from 1s to 1h"),
         ("dynamodb://us-east-1/lab?lease=2d", "lease: 2d is not from 1s to 1h"),
-        ("dynamodb:/us-east-1/lab", "is no address; two slashes follow the colon"),
+        ("dynamodb:/us-east-1/lab", "is not an address; two slashes follow the colon"),
         ("s3://bucket/lab", r"no registry is known by s3:// \(known: file, dynamodb\)"),
     ],
 )

@@ -164,13 +164,13 @@ def test_a_symbolic_link_is_followed_and_stays(registry: FileRegistry, three: li
 def test_a_missing_directory_is_named(tmp_path: Path) -> None:
     registry = FileRegistry(tmp_path / "missing" / "registry.json")
     assert list(registry.records()) == []
-    with pytest.raises(UserError, match=r"missing/registry\.json: its directory does not exist; make it"):
+    with pytest.raises(UserError, match=r"missing/registry\.json: its directory does not exist; create it"):
         registry.append(note())
 
 
 def test_a_directory_in_its_place_is_named(tmp_path: Path) -> None:
     for use in (FileRegistry(tmp_path).records, lambda: FileRegistry(tmp_path).append(note())):
-        with pytest.raises(UserError, match="is a directory; move it away"):
+        with pytest.raises(UserError, match="is a directory; move it"):
             use()
 
 

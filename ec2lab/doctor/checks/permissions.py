@@ -172,7 +172,8 @@ def are_dry(lab: DoctorContext, region: str) -> DryRuns:
 def _undo(region: str, result: DryRunResult) -> str:
     if not result.made:
         return "see what it did in CloudTrail"
-    return f"`aws ec2 terminate-instances --region {region} --instance-ids {' '.join(result.made)}` ends what it made"
+    ids = " ".join(result.made)
+    return f"`aws ec2 terminate-instances --region {region} --instance-ids {ids}` deletes what it created"
 
 
 def _simulated_finding(action: str, said: Mapping[str, bool | None]) -> Finding:
