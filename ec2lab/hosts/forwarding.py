@@ -20,6 +20,7 @@ from ec2lab.console import warn
 from ec2lab.errors import UserError
 from ec2lab.events import Emit
 from ec2lab.events.runs import ConnectionLost, PortForwarded, PortRefused
+from ec2lab.files import exists
 from ec2lab.hosts.inventory import HostToCall
 from ec2lab.hosts.side_by_side import HostsFailed, on_each
 from ec2lab.hosts.ssh import Host
@@ -99,9 +100,9 @@ class Tunnel:
         with TemporaryDirectory(prefix="ec2-lab-") as directory:
             socket = Path(directory) / "ssh"
             with self._master(socket) as ssh:
-                while not self.stop.is_set() and ssh.poll() is None and not socket.exists():
+                while not self.stop.is_set() and ssh.poll() is None and not exists(socket):
                     clock.nap(LOOK)
-                if not socket.exists():
+                if not exists(socket):
                     return False
                 for port in self.ports:
                     self._forward(socket, port)

@@ -43,6 +43,7 @@ UNCONDITIONED = {
          "iam:TagRole"],
         "of what is below the lab's path in IAM",
     ),
+    "sns:Publish": "to topics by their names",
 }  # fmt: skip
 CALL = ("service", "action", "region", "params")
 """What tells one call from another; most are made many times."""
