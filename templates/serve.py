@@ -88,7 +88,7 @@ def began(process: int) -> str:
 
 
 def private(path: pathlib.Path) -> int:
-    """Open a file that nobody else can read, anew."""
+    """Open a file that nobody else can read, in place of the old one."""
     path.unlink(missing_ok=True)
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
 
