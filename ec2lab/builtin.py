@@ -15,6 +15,7 @@ from ec2lab.resources.placement_group import PlacementGroup
 from ec2lab.resources.role import Role
 from ec2lab.resources.security_group import SecurityGroup
 from ec2lab.resources.snapshot import Snapshot
+from ec2lab.resources.topic import Topic
 from ec2lab.resources.volume import Volume
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def lab_resource_types() -> list[ResourceType]:
     """Return the built-in kinds."""
     return [
         Instance(), Volume(), Snapshot(), PlacementGroup(), SecurityGroup(), KeyPair(), Address(),
-        InstanceProfile(), Role(),
+        InstanceProfile(), Role(), Topic(),
     ]  # fmt: skip
 
 
@@ -50,9 +51,13 @@ def lab_launch_parts() -> list[LaunchPart]:
     from ec2lab.launch.parts.image import InstanceImage
     from ec2lab.launch.parts.members import Members
     from ec2lab.launch.parts.network import LabNetwork
+    from ec2lab.launch.parts.notifications import Notifications
     from ec2lab.launch.parts.volumes import Volumes
 
-    return [Instance(), InstanceImage(), LabNetwork(), Nodes(), Volumes(), TimeToLive(), Idle(), Members(), Command()]
+    return [
+        Instance(), InstanceImage(), LabNetwork(), Nodes(), Volumes(), TimeToLive(), Idle(), Members(), Notifications(),
+        Command(),
+    ]  # fmt: skip
 
 
 @hookimpl

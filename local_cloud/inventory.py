@@ -7,6 +7,7 @@ from typing import Any
 
 from moto.ec2.models import ec2_backends
 from moto.iam.models import iam_backends
+from moto.sns.models import sns_backends
 
 from local_cloud.request import ACCOUNT
 
@@ -15,7 +16,14 @@ def inventory() -> list[dict[str, Any]]:
     """Return each resource's type, id, region, state and tags, without what every account has from the beginning."""
     regions = ec2_backends[ACCOUNT]
     here = [{**thing, "region": region} for region in sorted(regions) for thing in _in_region(regions[region])]
-    return [*here, *_in_iam()]
+    return [*here, *_in_iam(), *_topics()]
+
+
+def _topics() -> Iterator[dict[str, Any]]:
+    for store in sns_backends[ACCOUNT].values():
+        for topic in store.topics.values():
+            tags = dict(topic._tags)  # noqa: SLF001
+            yield {"kind": "topic", "id": topic.arn, "region": "global", "state": "", "tags": tags}
 
 
 def _in_iam() -> Iterator[dict[str, Any]]:

@@ -88,7 +88,8 @@ def print_manual_steps(console: Console, setup: AccountSetup) -> None:
     from ec2lab.events.account import ManualStep
 
     if setup.delivery:
-        console.emit(*(ManualStep(command=line) for line in setup.delivery.manual_commands()))
+        topic = setup.topic.manual_commands() if setup.topic else []
+        console.emit(*(ManualStep(command=line) for line in [*topic, *setup.delivery.manual_commands()]))
 
 
 def ended(console: Console, setup: AccountSetup, made: bool) -> None:
@@ -107,8 +108,8 @@ def ended(console: Console, setup: AccountSetup, made: bool) -> None:
         return
     console.emit(SetupComplete(created=len(setup.lacking)))
     if setup.delivery:
-        console.hint(f'  in an experiment: artifact_uri = "{setup.delivery.bucket}"')
-        console.hint(f'                    instance_profile = "{setup.delivery.profile}"')
+        console.hint(f'  in an experiment: instance_profile = "{setup.delivery.profile}"')
+        console.hint(f'                    artifact_uri = "{setup.delivery.bucket}"' if setup.delivery.bucket else "")
 
 
 if __name__ == "__main__":

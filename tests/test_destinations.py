@@ -1,6 +1,9 @@
 """What happens is sent where lab.toml says, by addresses that stand nowhere, and what can't be sent stops nothing."""
 
 import json
+import os
+import subprocess
+import sys
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event as Flag
@@ -8,10 +11,12 @@ from threading import Thread
 from typing import get_args
 
 import pytest
+import yaml
 
 from ec2lab.config.models import NOTIFIED
 from ec2lab.events.schema import EVENTS
 from ec2lab.watch.destinations import is_allowed
+from tests.aws_cli import is_installed
 
 TOPIC = "arn:aws:sns:us-east-1:{account}:ec2-lab-lab"
 
@@ -161,3 +166,101 @@ def test_addresses_are_https_or_of_this_computer(address, allowed):
 
 def test_every_event_for_notifiers_can_be_chosen_in_lab_toml():
     assert set(get_args(NOTIFIED)) == {name for name, event in EVENTS.items() if event.notify}
+
+
+NOTIFY = '[notify]\nemail = ["alice@example.org", "bob@example.org"]\n'
+
+
+@pytest.fixture
+def by_email(lab, cloud):
+    """A lab whose account is set up for e-mail: the topic, and what returns the messages since the last call."""
+    lab.write("lab.toml", f'name = "r-d"\nregions = ["us-east-1"]\n{NOTIFY}')
+    shown = lab.run("setup_aws").out
+    assert "lacks  the topic ec2-lab-r-d, for e-mail" in shown
+    assert "its subscriber bob@example.org, who gets a link to confirm" in shown
+    ended = lab.run("setup_aws", YES="1")
+    assert ended.code == 0, ended.err
+    (topic,) = [one["id"] for one in cloud.inventory() if one["kind"] == "topic"]
+    sns, sqs = cloud.client("sns", "us-east-1"), cloud.client("sqs", "us-east-1")
+    queue = sqs.create_queue(QueueName="seen")["QueueUrl"]
+    attributes = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=attributes["QueueArn"])
+
+    def received():
+        found = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", ())
+        for message in found:
+            sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+        return [json.loads(message["Body"]) for message in found]
+
+    return topic, received
+
+
+def test_setup_makes_the_topic_once_with_its_subscribers_and_the_instances_right_to_publish(lab, cloud, by_email):
+    topic, received = by_email
+    told = cloud.client("sns", "us-east-1").list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
+    assert [one["Endpoint"] for one in told if one["Protocol"] == "email"] == ["alice@example.org", "bob@example.org"]
+    again = lab.run("setup_aws", YES="1", JSON="1").events
+    assert [one["created"] for one in again if one["event"] == "setup-complete"] == [0]
+    role = {"RoleName": "ec2-lab-r-d-log-writer", "PolicyName": "deliver-logs"}
+    document = cloud.client("iam", "us-east-1").get_role_policy(**role)["PolicyDocument"]
+    assert document["Statement"] == [{"Effect": "Allow", "Action": "sns:Publish", "Resource": topic}]
+    lab.write("experiments/demo.toml", 'instance_types = ["g5.xlarge"]\n')
+    assert lab.launch().code == 0
+    (message,) = received()
+    assert message["Subject"].startswith("[r-d] demo runs after ")
+    assert lab.teardown().code == 0
+    removed = lab.run("teardown_aws", REGIONS="us-east-1", YES="1")
+    assert removed.code == 0, removed.err
+    assert [one for one in cloud.inventory() if one["kind"] in ("topic", "role")] == []
+
+
+def test_a_topic_of_that_name_that_is_somebody_elses_is_left_alone(lab, cloud):
+    cloud.client("sns", "us-east-1").create_topic(Name="ec2-lab-lab")
+    lab.write("lab.toml", f'regions = ["us-east-1"]\n{NOTIFY}')
+    assert "that is not this lab's" in lab.run("setup_aws", YES="1").error
+
+
+WATCHED = """
+from ec2lab.events.watch import CommandExited
+from ec2lab.session import open_session
+from ec2lab.watch import destinations
+with open_session("test") as session, destinations.notifying(session, lambda _: None) as emit:
+    emit(CommandExited(experiment="demo", instance="i-1", exit_code=7))
+"""
+PROFILE = 'instance_profile = "ec2-lab-r-d-logs"\n'
+EXPERIMENT = 'instance_types = ["g5.xlarge"]\ncommand = "true"\nttl = "1h"\n'
+
+
+@pytest.mark.skipif(not is_installed(), reason="the AWS CLI is not installed: pip install awscli")
+def test_an_instance_publishes_its_end_by_itself(lab, cloud, by_email, aws_cli, tmp_path):
+    lab.write("experiments/demo.toml", EXPERIMENT + PROFILE)
+    (request,) = [one for one in lab.run("plan", EXP="demo", JSON="1").events if one["event"] == "planned-request"]
+    files = {one["path"]: one["content"] for one in yaml.safe_load(request["cloud_init"])["write_files"]}
+    units = "/etc/systemd/system"
+    assert "ExecStopPost=-+/opt/ec2-lab/notify-end command" in files[f"{units}/experiment.service.d/notify.conf"]
+    assert "ExecStartPre=-/opt/ec2-lab/notify-end %i" in files[f"{units}/ec2-lab-power-off@.service.d/notify.conf"]
+    (tmp_path / "notify.json").write_text(files["/opt/ec2-lab/notify.json"])
+    (tmp_path / "i-1").mkdir()
+    (tmp_path / "i-1/ended.json").write_text('{"exit_code": 7}')
+    (tmp_path / "instance").symlink_to("i-1")
+    program = files["/opt/ec2-lab/notify-end"].replace("/opt/ec2-lab", str(tmp_path))
+    program = program.replace("/var/lib/ec2-lab/instance", str(tmp_path / "instance"))
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
+    for reason in ("command", "completion", "ttl", "idle"):
+        subprocess.run([sys.executable, "-c", program, reason], check=True, env={**inherited, **cloud.credentials()})
+    assert sorted(one["Subject"] for one in by_email[1]()) == [
+        "[r-d] demo: it ends, as it was idle (i-1)", "[r-d] demo: it ends, as its ttl is over (i-1)",
+        "[r-d] demo: its command ended with 7 (i-1)",
+    ]  # fmt: skip
+
+
+def test_what_the_instance_publishes_the_watch_does_not_publish_again(lab, by_email):
+    _, received = by_email
+    lab.write("watched.py", WATCHED)
+    for profile, count in ((PROFILE, 0), ("", 1)):
+        lab.write("experiments/demo.toml", EXPERIMENT + profile)
+        assert lab.launch().code == 0
+        received()
+        assert lab.run_file("watched.py").code == 0
+        assert len(received()) == count
+        assert lab.teardown().code == 0

@@ -29,14 +29,16 @@ TRUST: dict[str, Any] = {
 }
 
 
-def policy(partition: str, address: str) -> dict[str, Any]:
-    """Return the policy to put objects under `s3://bucket/prefix`, and no more."""
-    place = address.removeprefix("s3://").rstrip("/")
-    resource = f"arn:{partition}:s3:::{place}/*"
-    return {
-        "Version": "2012-10-17",
-        "Statement": [{"Effect": "Allow", "Action": "s3:PutObject", "Resource": resource}],
-    }
+def policy(partition: str, address: str | None, topic: str | None = None) -> dict[str, Any]:
+    """Return what an instance needs to put objects below `s3://bucket/prefix` and publish to a topic, and no more."""
+    statements = []
+    if address:
+        place = address.removeprefix("s3://").rstrip("/")
+        resource = f"arn:{partition}:s3:::{place}/*"
+        statements.append({"Effect": "Allow", "Action": "s3:PutObject", "Resource": resource})
+    if topic:
+        statements.append({"Effect": "Allow", "Action": "sns:Publish", "Resource": topic})
+    return {"Version": "2012-10-17", "Statement": statements}
 
 
 @contextmanager
@@ -54,8 +56,10 @@ class LogBucketRole:
     """The IAM resources for one lab's logs."""
 
     session: Session
-    bucket: str
+    bucket: str | None
     """s3://bucket/prefix"""
+    topic: str | None = None
+    """The ARN of the topic that instances publish to."""
 
     @property
     def role(self) -> str:
@@ -75,7 +79,7 @@ class LogBucketRole:
     @property
     def policy(self) -> dict[str, Any]:
         """The role's policy."""
-        return policy(self.session.cloud.partition, self.bucket)
+        return policy(self.session.cloud.partition, self.bucket, self.topic)
 
     def lacking(self) -> list[Step]:
         """Return what is to be created, in order. Raises UserError where one exists that is not the lab's."""
@@ -84,11 +88,11 @@ class LogBucketRole:
         if role is None:
             steps.append(Step(f"the role {self.role}, for EC2's instances", self._make_role))
         if role is None or self._present_policy() != self.policy:
-            allowed = self.policy["Statement"][0]
+            allowed = " and ".join(f"{one['Action']} on {one['Resource']}" for one in self.policy["Statement"])
             put = partial(
                 iam.put_role_policy, RoleName=self.role, PolicyName=POLICY, PolicyDocument=json.dumps(self.policy)
             )
-            steps.append(Step(f"its policy: {allowed['Action']} on {allowed['Resource']}, and nothing else", put))
+            steps.append(Step(f"its policy: {allowed}, and nothing else", put))
         if profile is None:
             steps.append(Step(f"the instance profile {self.profile}", self._make_profile))
         if profile is None or self.role not in {member["RoleName"] for member in profile["Roles"]}:

@@ -10,17 +10,19 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from ec2lab.account.lab_topic import LabTopic
 from ec2lab.account.log_bucket_role import LogBucketRole
 from ec2lab.account.region_setup import RegionSetup, Step, region_setup
 from ec2lab.aws.tags import SHARED, from_aws
 from ec2lab.errors import UserError
 from ec2lab.events import Emit
 from ec2lab.events.account import Created
+from ec2lab.launch.parts.notifications import topic_of
 from ec2lab.registry.state import DISCOVERED, ResourceState, as_annotation
 from ec2lab.resource import GLOBAL, Resource
 from ec2lab.session import Session
 
-DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation")
+DENIED = ("AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation")
 
 
 class IamPermissionDenied(UserError):
@@ -38,9 +40,14 @@ class AccountSetup:
 
     @property
     def delivery(self) -> LogBucketRole | None:
-        """What log uploads need, if lab.toml names a bucket."""
-        bucket = self.session.lab.logs.artifact_uri
-        return LogBucketRole(self.session, bucket) if bucket else None
+        """What log uploads and notifications need, if lab.toml names a bucket or a topic."""
+        bucket, topic = self.session.lab.logs.artifact_uri, topic_of(self.session)
+        return LogBucketRole(self.session, bucket, topic) if bucket or topic else None
+
+    @property
+    def topic(self) -> LabTopic | None:
+        """What e-mail needs, if lab.toml names addresses."""
+        return LabTopic(self.session) if self.session.lab.notify.email else None
 
     def look(self, names: Sequence[str]) -> None:
         """Check regions in parallel, and IAM; a region that cannot be checked counts as missing.
@@ -86,11 +93,13 @@ class AccountSetup:
         found = RegionSetup(GLOBAL)
         try:
             with iam_errors():
-                found.lacking = delivery.lacking()
+                found.lacking = [*(self.topic.lacking() if self.topic else ()), *delivery.lacking()]
         except IamPermissionDenied as problem:
             self.denied = str(problem)
         if not found.lacking and not self.denied:
-            found.there.append(f"the instance profile {delivery.profile}, for logs to {delivery.bucket}")
+            uses = {"logs to": delivery.bucket, "messages to": delivery.topic}
+            told = " and ".join(f"{what} {where}" for what, where in uses.items() if where)
+            found.there.append(f"the instance profile {delivery.profile}, for {told}")
         return found
 
     def _take_in(self) -> None:

@@ -86,7 +86,9 @@ def check_can_uninstall(session: Session, found: Belongings, unseen: Mapping[str
 def uses_iam(session: Session) -> bool:
     """Say whether the lab uses, or used, IAM, so that reading it matters."""
     asked_for = session.records.state_with_history().resource_types
-    return bool(session.lab.logs.artifact_uri) or any(session.resource_types[name].is_global for name in asked_for)
+    lab = session.lab
+    is_configured = bool(lab.logs.artifact_uri or lab.notify.email or lab.notify.topic)
+    return is_configured or any(session.resource_types[name].is_global for name in asked_for)
 
 
 def whose(item: Item) -> str:

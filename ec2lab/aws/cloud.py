@@ -40,7 +40,7 @@ class Cloud:
         self._clients, self._recorder = clients, recorder
         self._url, self._session = clients.url, clients.session
         self._regions = lab.regions
-        self._home = lab.regions[0]
+        self.home = lab.regions[0]
         self._configured_boot = lab.ssh.boot_timeout
         self._directory = directory
         self._account: Account | None = None
@@ -115,12 +115,12 @@ class Cloud:
     @property
     def iam(self) -> Any:
         """The client of IAM, which is the same in all regions of a partition (aws, aws-us-gov, aws-cn)."""
-        return self.client("iam", self._home)
+        return self.client("iam", self.home)
 
     @property
     def partition(self) -> str:
         """The partition of the lab's regions, as in ARNs."""
-        return str(self._session.get_partition_for_region(self._home))
+        return str(self._session.get_partition_for_region(self.home))
 
     def client(self, service: str, region: str, *, attempts: int = 5) -> Any:
         """Return the client of a service in a region that sends each request up to `attempts` times."""

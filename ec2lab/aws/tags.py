@@ -41,7 +41,7 @@ EXPIRES_AT = "lab:expires-at"
 DATA = "lab:datasets"
 """On an instance: its datasets, for people who look at it in the AWS console."""
 
-ALONE = ("role", "instance-profile", "snapshot")
+ALONE = ("role", "instance-profile", "snapshot", "topic")
 """Created by calls that take tags without TagSpecifications: IAM's, and StartSnapshot."""
 
 Tags = list[dict[str, str]]

@@ -134,6 +134,8 @@ class Notify(StrictModel):
     """An incoming webhook of Slack."""
     webhook: Secret | None = None
     """An address that takes the event as JSON."""
+    email: list[Annotated[str, matching(r"[^\s@,;'\"]+@[^\s@,;'\"]+", "an e-mail address")]] = []
+    """Who gets e-mail, by a topic that `make setup-aws` creates."""
     topic: (
         Annotated[
             str,
@@ -142,7 +144,14 @@ class Notify(StrictModel):
         ]
         | None
     ) = None
-    """An SNS topic, whose subscribers get e-mail."""
+    """Another SNS topic, instead of that one."""
+
+    @model_validator(mode="after")
+    def _has_one_topic(self) -> Notify:
+        if self.email and self.topic:
+            message = "topic: email is set too, and has a topic of its own; subscribe the addresses to yours instead"
+            raise ValueError(message)
+        return self
 
 
 class Code(StrictModel):

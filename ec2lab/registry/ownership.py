@@ -33,7 +33,7 @@ from ec2lab.registry.state import ResourceState
 from ec2lab.resource import ResourceType
 from ec2lab.validators import NAME
 
-IN_IAM = ("role", "instance-profile")
+IN_IAM = ("role", "instance-profile", "topic")
 INVALID_TAG_CHARS = r"[^\w +\-=.:/@]"
 """Characters that some services reject in a tag's value
 (https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html)."""

@@ -31,7 +31,7 @@ UNRECORDED_DATA_CALLS = ("PutSnapshotBlock", "GetSnapshotBlock", "Publish")
 """Not recorded: blocks, of which there are thousands, as their snapshot is recorded; and messages, which create
 nothing."""
 
-PLAIN_TAG_SERVICES = ("ebs", "iam")
+PLAIN_TAG_SERVICES = ("ebs", "iam", "sns")
 """Services whose creating calls take the tags of their one resource, without TagSpecifications."""
 
 WHO_ASKS = "GetCallerIdentity"

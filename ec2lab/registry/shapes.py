@@ -176,6 +176,7 @@ RESPONSES = {
     "AllocateAddress": members(AllocationId=RESOURCE_ID, PublicIp=optional(TEXT)),
     "CreateSecurityGroup": members(GroupId=RESOURCE_ID),
     "CreatePlacementGroup": members(PlacementGroup=members(GroupName=RESOURCE_ID)),
+    "CreateTopic": members(TopicArn=RESOURCE_ID),
     "CreateRole": members(Role=members(RoleName=RESOURCE_ID, CreateDate=optional(MOMENT))),
     "CreateInstanceProfile": members(
         InstanceProfile=members(InstanceProfileName=RESOURCE_ID, CreateDate=optional(MOMENT))
@@ -183,7 +184,7 @@ RESPONSES = {
 }
 ASKED_ONLY = (
     "CreateTags", "StartInstances", "StopInstances", "TerminateInstances", "DeleteVolume", "DeleteSnapshot",
-    "DeleteKeyPair", "ReleaseAddress", "DeleteSecurityGroup", "DeletePlacementGroup", "DeleteRole",
+    "DeleteKeyPair", "ReleaseAddress", "DeleteSecurityGroup", "DeletePlacementGroup", "DeleteRole", "DeleteTopic",
     "DeleteInstanceProfile",
 )  # fmt: skip
 """Operations of which only the request is read."""

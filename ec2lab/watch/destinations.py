@@ -19,6 +19,9 @@ from ec2lab.config.models import Notify
 from ec2lab.console import warn
 from ec2lab.errors import UserError
 from ec2lab.events import Emit, Event
+from ec2lab.events.watch import CommandExited
+from ec2lab.launch.parts.notifications import topic_of
+from ec2lab.launch.run_spec import last_recorded_run
 from ec2lab.printable import printable
 from ec2lab.rendering import text_of
 from ec2lab.session import Session
@@ -83,12 +86,19 @@ class Topic(Destination):
 
     def send(self, event: Event) -> None:
         """Publish the event's line, and the object below it."""
-        arn, text = str(self.session.lab.notify.topic), self.text(event)
+        if isinstance(event, CommandExited) and self._is_published_there(event.experiment):
+            return
+        arn, text = str(topic_of(self.session)), self.text(event)
         subject = text.encode("ascii", "replace").decode()[:SUBJECT]
         message = f"{text}\n\n{json.dumps(event.as_json(), indent=2)}\n"
         with in_words():
             client = self.session.cloud.client("sns", arn.split(":")[3])
             client.publish(TopicArn=arn, Subject=subject, Message=message)
+
+    def _is_published_there(self, experiment: str) -> bool:
+        """Return whether the instance publishes that its command ended: once is enough."""
+        run = last_recorded_run(self.session, experiment)
+        return bool(run and run["experiment"].get("instance_profile"))
 
 
 DESTINATIONS = (Slack, Webhook, Topic)
@@ -98,6 +108,8 @@ def all_notifiers(session: Session) -> list[Notifier]:
     """Return the destinations of lab.toml, and the plugins' notifiers."""
     settings = session.lab.notify
     chosen = [one(session, settings) for one in DESTINATIONS if getattr(settings, one.name)]
+    if settings.email:
+        chosen.append(Topic(session, settings))
     return [*chosen, *notifiers(session.plugins)]
 
 
