@@ -78,6 +78,8 @@ class ResourceType(ABC):
     """Its ResourceType in TagSpecifications."""
     is_global: ClassVar[bool] = False
     """Whether it belongs to no region: it is looked for once, whichever regions are looked at."""
+    is_free: ClassVar[bool] = False
+    """Whether it costs nothing: it is surveyed only in labs that have created one."""
     created_by: ClassVar[Sequence[str]]
     """The operations that create one."""
     deleted_by: ClassVar[str]

@@ -26,6 +26,7 @@ TABLE = {
     "AllocateAddress": "address",
     "CreateRole": "role",
     "CreateInstanceProfile": "instance-profile",
+    "CreateTopic": "topic",
 }
 """Nothing else resolves the operation."""
 

@@ -61,9 +61,11 @@ def survey(session: Session, regions: Sequence[str] = ()) -> Survey:
     places, found = list(regions), Survey()
     if not places:
         places, found.unseen = enabled_regions(session)
+    created = session.records.state_with_history().resource_types
     responses = session.queries.run({
         (region, resource_type.name): partial(resource_type.whole, session.cloud, region, [])
         for resource_type in session.resource_types.values()
+        if not resource_type.is_free or resource_type.name in created
         for region in resource_type.places(places)
     })  # fmt: skip
     if not any(region != GLOBAL for region, _ in responses.found):

@@ -32,6 +32,7 @@ class Topic(ResourceType):
     name = "topic"
     tag_type = "topic"
     is_global: ClassVar[bool] = True
+    is_free: ClassVar[bool] = True
     created_by = ("CreateTopic",)
     deleted_by = "DeleteTopic"
     deleted_with = "TopicArn"
