@@ -34,6 +34,8 @@ class Activity:
 
     what: str
     began: float
+    is_background: bool = False
+    """Whether it is shown only while there is nothing else to show: a single call of many."""
     detail: str = ""
 
     def describe(self, detail: str) -> None:
@@ -98,12 +100,12 @@ class ProgressLine:
                 self._paused -= 1
 
     @contextmanager
-    def working(self, what: str) -> Iterator[Detail]:
+    def working(self, what: str, *, is_background: bool = False) -> Iterator[Detail]:
         """Show what a command is at, and for how long, from the second second on; give what sets how far it is.
 
-        Of several activities the last to begin is shown.
+        Of several activities the last to begin is shown, one in the background only if there is no other.
         """
-        activity = Activity(what, clock.monotonic())
+        activity = Activity(what, clock.monotonic(), is_background)
         if not self.is_shown:
             yield activity.describe
             return
@@ -124,8 +126,12 @@ class ProgressLine:
     def _tick(self, over: threading.Event) -> None:
         while not over.wait(TICK):  # in real time: somebody looks
             with self.lock:
-                if not over.is_set() and self._activities[-1].seconds >= SOON:
-                    self.show(str(self._activities[-1]))
+                if not over.is_set() and (shown := self._foremost()).seconds >= SOON:
+                    self.show(str(shown))
+
+    def _foremost(self) -> Activity:
+        in_front = [activity for activity in self._activities if not activity.is_background]
+        return (in_front or self._activities)[-1]
 
 
 def terminal_width(stream: TextIO) -> int | None:

@@ -69,6 +69,19 @@ def test_what_is_awaited_is_shown_with_how_far_it_is_and_goes_away(at_terminal):
     assert terminal.screen == [""]
 
 
+def test_a_single_call_is_shown_while_nothing_else_is(at_terminal):
+    terminal = at_terminal()
+    with working("waiting for AWS", is_background=True):
+        terminal.until("waiting for AWS")
+        with working("reading the registry"):
+            terminal.until("reading the registry")
+            terminal.sent = ""
+            with working("waiting for AWS", is_background=True):
+                terminal.until("reading the registry")
+            assert "AWS" not in terminal.read()
+    assert terminal.screen == [""]
+
+
 def test_a_line_is_cut_where_the_terminal_ends_and_obeys_nothing(at_terminal):
     terminal = at_terminal()
     with working("x" * 60 + "\x1b[2J"):

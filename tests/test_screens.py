@@ -109,3 +109,11 @@ def test_a_line_breaks_at_blanks_alone_and_keeps_its_words(line, width):
     assert " ".join(broken).split() == ["ok", *line.split()]
     assert all(cell_len(one) <= max(width, 30) for one in broken)
     assert "`make launch EXP=demo`" in wrapped("it is there: `make launch EXP=demo` starts it again", 30)
+
+
+def test_a_call_that_takes_long_is_shown_while_it_does(lab, cloud):
+    assert lab.launch().code == 0
+    cloud.scenario(latency={"DescribeInstances": 1.2})
+    shown = lab.at_terminal("status").out
+    assert re.search(r"waiting for us-east-1 \(\d s\)", shown)
+    assert not any("waiting" in line for line in lines_on(shown))

@@ -20,6 +20,7 @@ from ec2lab.aws.credentials import CredentialsProblem, expect_credentials, expla
 from ec2lab.aws.errors import PROFILE, carry_regions
 from ec2lab.aws.local_server import LOCAL_DIRECTORY, LocalServer, ensure_running
 from ec2lab.config.models import Lab
+from ec2lab.progress import working
 from ec2lab.validators import did_you_mean
 
 FIRST_ERROR_STATUS = 300
@@ -137,7 +138,8 @@ class WholeAnswers:
 
     def send(self, request: AWSPreparedRequest) -> AWSResponse:
         """Send a request and return the response. Raises ConnectionClosedError if it is incomplete."""
-        answer: AWSResponse = self._session.send(request)
+        with working("waiting for AWS", is_background=True):
+            answer: AWSResponse = self._session.send(request)
         if request.stream_output or request.method == "HEAD":
             return answer
         if cut_off := _what_is_cut_off(answer):
