@@ -210,12 +210,17 @@ def running_hosts(session: Session, experiment: str) -> list[Host]:
     return [one.connected() for one in _running_to_call(session, experiment)]
 
 
-def _running_to_call(session: Session, experiment: str) -> list[HostToCall]:
-    instances = running_instances(session, experiment)
+def _running_to_call(
+    session: Session, experiment: str, say: Callable[[str], None] = lambda _: None
+) -> list[HostToCall]:
+    described = instances_of(session, experiment)
+    instances = [instance for instance in described if state_of(instance) is InstanceState.RUNNING]
     if not instances:
-        stopped = instances_of(session, experiment)
-        helps = f"`make start EXP={experiment}` starts it" if stopped else f"`make launch EXP={experiment}` makes one"
+        helps = f"`make start EXP={experiment}` starts it" if described else f"`make launch EXP={experiment}` makes one"
         raise UserError(f"{experiment}: no instance of it runs; {helps}")
+    for other in described:
+        if other not in instances:
+            say(f"{experiment}: {other['InstanceId']} is {other['State']['Name']} and is left out")
     reaches = write_ssh_files(session, experiment, instances)
     if any(ip_address(reach.address) in STAND_INS for reach in reaches):
         _announce_stand_ins(session, experiment)
@@ -250,10 +255,7 @@ def hosts_to_call(session: Session, experiment: str, words: str, say: Callable[[
     Raises UserError if none runs.
     """
     if not words:
-        name = experiment_name(experiment)
-        running = _running_to_call(session, name)
-        _tell_of_others(session, name, {one.id for one in running}, say)
-        return running
+        return _running_to_call(session, experiment_name(experiment), say)
     return [host for word in words.split() for host in _hosts_to_call(session, word)]
 
 
@@ -265,12 +267,6 @@ def record_calls(recorder: Recorder, hosts: Sequence[HostToCall]) -> None:
     for experiment, ids in by_experiment.items():
         with working_on(experiment):
             recorder.annotate(**{CALLED: {"hosts": ids}})
-
-
-def _tell_of_others(session: Session, experiment: str, running: Collection[str], say: Callable[[str], None]) -> None:
-    for instance in instances_of(session, experiment):
-        if (identity := instance["InstanceId"]) not in running:
-            say(f"{experiment}: {identity} is {instance['State']['Name']} and is left out")
 
 
 def _hosts_to_call(session: Session, word: str) -> list[HostToCall]:
