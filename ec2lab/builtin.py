@@ -71,13 +71,13 @@ def lab_checks() -> list[Check]:
     """Return the built-in checks of `make doctor`, which alone loads them."""
     from ec2lab.doctor.checks.account import Credentials, Quotas, Regions, Tags
     from ec2lab.doctor.checks.computer import Clock, Files, Versions
-    from ec2lab.doctor.checks.data import DataSets, RetainedVolumes
+    from ec2lab.doctor.checks.data import Datasets, RetainedVolumes
     from ec2lab.doctor.checks.permissions import Permissions
     from ec2lab.doctor.checks.registry import RegistryHealth
     from ec2lab.doctor.checks.ssh import Address as CallersAddress
     from ec2lab.doctor.checks.ssh import Ssh
 
     return [
-        Files(), Versions(), Ssh(), Credentials(), Clock(), Permissions(), Regions(), DataSets(), Quotas(),
+        Files(), Versions(), Ssh(), Credentials(), Clock(), Permissions(), Regions(), Datasets(), Quotas(),
         CallersAddress(), RetainedVolumes(), Tags(), RegistryHealth(),
     ]  # fmt: skip

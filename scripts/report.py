@@ -48,9 +48,9 @@ def report(out: Out = "", force: Force = False, as_json: AsJson = False) -> None
         console.hint(found.banner)
         size = round(len(text.encode()) / 1024, 1)
         console.emit(ReportWritten(path=str(place), records=found.records, size_kib=size))
-        for what, why in found.unanswered.items():
+        for what, why in found.unavailable.items():
             console.hint(f"  {what}: from the registry alone, {why}")
-    exit_if_incomplete(found.unanswered)
+    exit_if_incomplete(found.unavailable)
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ def warn_of_missing_secrets(session: Session, exp: str, report: WatchConsole) ->
 
     try:
         experiment = definition(session, exp).experiment
-    except UserError:  # a relaunch reads the file again, which may be mended by then
+    except UserError:  # a relaunch reads the file again, which may be fixed by then
         return
     try:
         if experiment.on_interruption == "relaunch":

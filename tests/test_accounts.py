@@ -80,16 +80,16 @@ def test_a_second_one_of_a_name_that_lives_in_another_aws_account_is_not_launche
     assert "demo is live in account" in refused.error
     assert living_in(second_cloud, HERE, "instance") == []
     kept = lab.run("teardown", EXP="demo", YES="1", **second_cloud.credentials("x"))
-    assert kept.code == 1, "what lives in AWS is never simply struck out"
+    assert kept.code == 1, "what lives in AWS is never simply removed from the registry"
     assert "the profile of that account leads there" in kept.error
     assert lab.teardown(**cloud.credentials("x")).code == 0
 
 
 def test_what_lived_in_a_cloud_that_is_no_more_is_struck_out_where_that_is_said(launched, second_cloud_directory):
     launched.use(second_cloud_directory)
-    struck = launched.run("teardown", EXP="demo", YES="1")
-    assert struck.code == 0, struck.err
-    assert "removed from the registry: i-" in struck.out
+    ended = launched.run("teardown", EXP="demo", YES="1")
+    assert ended.code == 0, ended.err
+    assert "removed from the registry: i-" in ended.out
     assert launched.run("status").out == "no live resources\n"
 
 

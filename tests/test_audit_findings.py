@@ -159,16 +159,16 @@ def test_the_worst_comes_first_then_the_dearest_and_its_costs_add_up():
 def pile_of(one, after=None):
     """Return where a thing is sorted to."""
     sorted_out = belongings([one], "lab", Ownership(after or ResourceState(), {OURS}))
-    piles = ("own", "data", "at_work", "others", "copies")
+    piles = ("own", "data", "running", "others", "copies")
     return next((name for name in piles if getattr(sorted_out, name)), None)
 
 
 @pytest.mark.parametrize(
     ("resource_type", "tags", "pile"),
     [
-        ("volume", {**MARKS, "lab:experiment": "foo"}, "at_work"),
-        ("volume", {**MARKS, "lab:experiment": "foo", "lab:registry": THEIRS}, "at_work"),
-        ("instance", MARKS, "at_work"),
+        ("volume", {**MARKS, "lab:experiment": "foo"}, "running"),
+        ("volume", {**MARKS, "lab:experiment": "foo", "lab:registry": THEIRS}, "running"),
+        ("instance", MARKS, "running"),
         ("security-group", MARKS, "own"),
         ("security-group", {**MARKS, "lab:shared": "lab"}, "own"),
         ("security-group", {**MARKS, "lab:shared": "other"}, "others"),

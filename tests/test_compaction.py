@@ -94,7 +94,7 @@ happenings = st.one_of(
 pasts = st.lists(happenings, max_size=25).map(lambda several: [record for some in several for record in some])
 
 
-def living(known):
+def live_parts(known):
     return sorted(known.live, key=str)
 
 
@@ -120,7 +120,7 @@ def test_what_lives_and_what_is_unsettled_is_the_same_without_what_is_put_away(p
     kept = needed_records(past, KINDS)
     rest = [record for record in past if record.id in kept]
     whole, part = holdings(past, KINDS), holdings(rest, KINDS)
-    assert living(part) == living(whole)
+    assert live_parts(part) == live_parts(whole)
     assert unresolved(part) == unresolved(whole)
     assert retained(rest) == retained(past), "they cost, and status does not read what is put away"
 

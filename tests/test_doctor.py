@@ -9,7 +9,7 @@ from ec2lab.aws.identity import Identity
 from ec2lab.doctor.check import Check
 from ec2lab.doctor.checks.account import Credentials, Quotas, Regions
 from ec2lab.doctor.checks.computer import Clock, Files
-from ec2lab.doctor.checks.data import DataSets, RetainedVolumes
+from ec2lab.doctor.checks.data import Datasets, RetainedVolumes
 from ec2lab.doctor.checks.ssh import Address
 from ec2lab.doctor.context import open_readonly
 from ec2lab.doctor.runner import run_checks
@@ -71,7 +71,7 @@ def group_without_rules(cloud):
     return ec2.create_security_group(GroupName="lab", Description="lab", TagSpecifications=specification)["GroupId"]
 
 
-def kept_volume(cloud, until, because=""):
+def retained_volume(cloud, until, because=""):
     """A volume that was kept at a teardown of speech on New Year's Day."""
     said = {"lab:retained": "2026-01-01 after speech", "lab:retain-until": until, "lab:retain-reason": because}
     tags = [{"Key": key, "Value": value} for key, value in said.items()]
@@ -311,7 +311,7 @@ def test_a_data_set_that_a_region_lacks_is_named_with_the_command_that_copies_it
         'instance_types = ["g5.xlarge"]\n[[data]]\ndataset = "talks"\nversion = "3"\nmount = "/data"\n',
     )
     with open_readonly(lab.path, "") as looked_at:
-        found = {finding.diagnosis.id: finding for _, finding in run_checks(looked_at, [DataSets()])}
+        found = {finding.diagnosis.id: finding for _, finding in run_checks(looked_at, [Datasets()])}
     assert found["dataset-missing"].remedy == '`make snapshot-copy DATASET=speech REGIONS="eu-west-1 eu-central-1"`'
     assert (
         found["dataset-nowhere"].text == "other: talks@3 is in none of its regions (us-east-1, eu-west-1, eu-central-1)"
@@ -319,9 +319,9 @@ def test_a_data_set_that_a_region_lacks_is_named_with_the_command_that_copies_it
 
 
 def test_a_volume_that_is_kept_past_its_day_is_named_with_what_can_be_done_and_others_are_well(lab, look, cloud):
-    ours = kept_volume(cloud, until="2999-01-01")
+    ours = retained_volume(cloud, until="2999-01-01")
     assert look(RetainedVolumes()) == [("retention-ok", "us-east-1, us-west-2: no volume is past its retention")]
-    over = kept_volume(cloud, until="2026-01-31", because="until the paper is out")
+    over = retained_volume(cloud, until="2026-01-31", because="until the paper is out")
     said = "until 2026-01-31: until the paper is out (since 2026-01-01, after speech)"
     assert look(RetainedVolumes()) == [
         ("retention-expired", f"{over} in us-east-1 is past its retention: {said}"),

@@ -127,10 +127,10 @@ def test_where_the_simulator_may_not_be_asked_reading_calls_tell_and_the_rest_is
     cloud.scenario(faults=refusals)
     found = said()
     assert found["optional-permission-denied", ""].subjects == ("pricing:GetProducts",)
-    untold = found["permission-unknown", ""].subjects
-    assert {"ebs:StartSnapshot", "ec2:TerminateInstances"} <= set(untold)
+    unknown = found["permission-unknown", ""].subjects
+    assert {"ebs:StartSnapshot", "ec2:TerminateInstances"} <= set(unknown)
     told = {"servicequotas:ListServiceQuotas", "ssm:GetParameters", "ec2:DescribeInstances", "ec2:CreateVolume"}
-    assert not told & set(untold)
+    assert not told & set(unknown)
     assert told <= set(found["allowed", ""].subjects)
 
 

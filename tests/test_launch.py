@@ -160,7 +160,7 @@ def test_an_unclear_answer_is_asked_again_with_the_same_token_and_makes_one_inst
     assert lab.launch().code == 0
     assert len({call["params"]["ClientToken"] for call in cloud.calls("RunInstances")}) == 1
     assert len(living_in(cloud, "us-east-1", "instance")) == 1
-    assert [resource["state"] for resource in lab.status()] == ["running"], "nothing is left unsettled"
+    assert [resource["state"] for resource in lab.status()] == ["running"], "nothing is left unresolved"
 
 
 def test_throttling_is_waited_out_at_the_same_pool(lab, cloud):

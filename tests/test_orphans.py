@@ -172,7 +172,7 @@ def test_what_is_taken_in_is_each_experiments_and_the_registry_answers_for_its_m
              orphan("sg-1", "security-group", None, registry=ids[0])]  # fmt: skip
     import_orphans(lab.session, found)
     assert lab.registry.ids() == ids
-    living = {name: sorted(r.id for r in lab.session.records.state(name).live) for name in ("foo", "bar")}
-    assert living == {"foo": ["vol-2", "vol-3"], "bar": ["vol-1"]}
+    found_live = {name: sorted(r.id for r in lab.session.records.state(name).live) for name in ("foo", "bar")}
+    assert found_live == {"foo": ["vol-2", "vol-3"], "bar": ["vol-1"]}
     noted = [record.experiment for record in lab.registry.all if "discovered" in (record.annotation or {})]
     assert noted == [None, "bar", "foo"]

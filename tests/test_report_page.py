@@ -21,7 +21,7 @@ from ec2lab.registry.history import History
 from ec2lab.registry.record import Event
 from ec2lab.registry.state import holdings
 from ec2lab.report.cost_chart import columns, marks, periods, scale, shown
-from ec2lab.report.data import ReportData, data_sets_on_record, past
+from ec2lab.report.data import ReportData, datasets_on_record, past
 from ec2lab.report.html import report_html
 from ec2lab.report.tables import plain
 from ec2lab.report.time_axis import LAST, new_axis
@@ -55,7 +55,7 @@ def facts_of(generated: GeneratedRegistry, **more) -> ReportData:
     told = {
         "lab": "lab", "registry": "registry.json", "banner": "", "now": generated.now, "records": len(records),
         "past": past(History(records), generated.now), "spans": paid, "live": holdings(records, KINDS).live,
-        "data_sets": [], "survey": Survey(), "findings": [], "unanswered": {},
+        "datasets": [], "survey": Survey(), "findings": [], "unavailable": {},
     }  # fmt: skip
     told |= more
     return ReportData(**told, costs={thing.id: spent(thing.id, ()) for thing in told["live"]})
@@ -270,8 +270,8 @@ def page_saying(text):
     )
     return report_html(
         page_of(
-            made, lab=f"l{text}", registry=f"g{text}", banner=f"n{text}", unanswered={"live resources": f"w{text}"},
-            data_sets=[PricedSnapshot(snapshot, None, "")], live=[thing],
+            made, lab=f"l{text}", registry=f"g{text}", banner=f"n{text}", unavailable={"live resources": f"w{text}"},
+            datasets=[PricedSnapshot(snapshot, None, "")], live=[thing],
             survey=Survey(unseen={f"r{text}": f"u{text}"}),
             findings=[Finding(Verdict.ORPHAN, thing, None, f"y{text}", by=f"b{text}")],
         )
@@ -327,7 +327,7 @@ def test_data_sets_are_remembered_as_aws_last_described_them():
         made.add(NOW + timedelta(hours=number), Event.RESPONSE, operation="DescribeSnapshots", region="eu-west-1",
                  response={"Snapshots": [*snapshots, {"SnapshotId": "snap-other", "State": "completed"}]})  # fmt: skip
     made.call(NOW + timedelta(hours=3), "DeleteSnapshot", "eu-west-1", {"SnapshotId": "snap-deleted"}, {}, response={})
-    (found,) = data_sets_on_record(History(made.records))
+    (found,) = datasets_on_record(History(made.records))
     found = found.snapshot
     assert (found.id, found.state, found.region) == ("snap-kept", "completed", "eu-west-1")
 

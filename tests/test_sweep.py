@@ -37,7 +37,7 @@ def sweep(lab, **variables):
     return lab.run("sweep", EXP="speech", JSON="1", **variables)
 
 
-def living(cloud):
+def running(cloud):
     """Return how many instances each experiment has."""
     found = [instance for region in ("us-east-1", "us-west-2") for instance in living_in(cloud, region, "instance")]
     names = [next(tag["Value"] for tag in m["Tags"] if tag["Key"] == "lab:experiment") for m in found]
@@ -72,7 +72,7 @@ def test_each_combination_gets_an_instance_that_knows_its_parameters(lab, cloud)
     ended = sweep(lab)
     assert ended.code == 0, ended.err
     assert states(ended) == dict.fromkeys(ALL, "runs")
-    assert living(cloud) == ALL
+    assert running(cloud) == ALL
     runs = {r["experiment"]: r["annotation"]["run"] for r in lab.records() if "run" in (r.get("annotation") or {})}
     assert runs["speech-lr0_01-seed3"]["experiment"]["parameters"] == {"lr": 0.01, "seed": 3}
     assert {run["from"] for run in runs.values()} == {"speech"}
@@ -89,7 +89,7 @@ def test_of_nodes_each_combination_gets_all_its_own(lab, cloud):
     told = [r["annotation"]["launched"] for r in lab.records() if "launched" in (r.get("annotation") or {})]
     assert [len(instances) for instances in told] == [2, 2]
     assert lab.teardown("speech-*", YES="1").code == 0
-    assert living(cloud) == set()
+    assert running(cloud) == set()
 
 
 def test_a_second_sweep_has_nothing_to_do_and_a_larger_matrix_only_the_rest(lab, cloud):
@@ -101,7 +101,7 @@ def test_a_second_sweep_has_nothing_to_do_and_a_larger_matrix_only_the_rest(lab,
     lab.write("experiments/speech.toml", SPEECH.replace("[1, 2, 3]", "[1, 2, 3, 4]"))
     more = sweep(lab)
     assert set(states(more)) == {"speech-lr0_1-seed4", "speech-lr0_01-seed4"}
-    assert len(living(cloud)) == 8
+    assert len(running(cloud)) == 8
 
 
 def test_what_was_launched_and_taken_down_is_launched_again_only_where_that_is_wanted(lab, cloud):
@@ -112,13 +112,13 @@ def test_what_was_launched_and_taken_down_is_launched_again_only_where_that_is_w
         assert lab.teardown(name).code == 0
     idle = run_on_terminal(lab, "sweep", EXP="speech").lines
     assert "  speech-lr0_1-seed2  was launched before; its command ended with 3" in idle
-    assert living(cloud) == ALL - gone
+    assert running(cloud) == ALL - gone
     shown = run_on_terminal(lab, "sweep", EXP="speech", AGAIN="1").lines
     for name in ALL:
         (line,) = (line for line in shown if line.startswith(f"  {name} "))
         assert "g5.xlarge in us-east-1" in line if name in gone else line.endswith("runs already")
     assert "speech: 2 run, 4 ran already, after" in "\n".join(shown)
-    assert living(cloud) == ALL
+    assert running(cloud) == ALL
     rounds = [r["experiment"] for r in lab.records() if "launched" in (r.get("annotation") or {})]
     assert rounds.count("speech-lr0_1-seed1") == 2, "the history has both"
     costs = lab.run("cost", GROUP_BY="experiment", JSON="1").events
@@ -145,12 +145,12 @@ def test_those_that_failed_are_launched_by_the_next_sweep(lab, cloud):
     short = sweep(lab)
     assert short.code == 1
     assert "speech: 2 of 6 failed, the first: speech-lr" in short.error
-    assert len(living(cloud)) == 4
+    assert len(running(cloud)) == 4
     cloud.scenario()
     rest = sweep(lab)
     assert rest.code == 0, rest.err
     assert len(states(rest)) == 2
-    assert living(cloud) == ALL
+    assert running(cloud) == ALL
 
 
 def instances(cloud):
@@ -193,7 +193,7 @@ def test_all_are_ended_by_one_command_that_shows_them_first(lab, cloud):
     assert {event["experiment"] for event in shown.events} == ALL
     ended = lab.teardown("speech-*", YES="1")
     assert ended.code == 0, ended.err
-    assert living(cloud) == {"demo"}
+    assert running(cloud) == {"demo"}
     nothing = lab.teardown("speech-*", YES="1")
     assert nothing.code == 0
     assert nothing.events[-1]["event"] == "no-match"
@@ -206,13 +206,13 @@ def test_a_lost_sweep_is_ended_too(lab, cloud):
     process.kill()
     process.communicate()
     assert lab.teardown("speech-?r*", YES="1").code == 0
-    assert living(cloud) == set()
+    assert running(cloud) == set()
 
 
 def test_a_single_variation_is_launched_under_a_name_of_its_own(lab, cloud):
     ended = lab.launch("speech-a", BASE="speech", PARAMS="lr=7 seed=9")
     assert ended.code == 0, ended.err
-    assert living(cloud) == {"speech-a"}
+    assert running(cloud) == {"speech-a"}
     planned = lab.run("plan", EXP="speech-a", VERBOSE="1")
     assert "export lr=7\\nexport seed=9" in planned.out
     assert lab.teardown("speech-a").code == 0
@@ -223,7 +223,7 @@ def test_a_single_variation_is_launched_under_a_name_of_its_own(lab, cloud):
 
 def test_a_parameter_can_be_held_still(lab, cloud):
     assert sweep(lab, PARAMS="seed=2").code == 0
-    assert living(cloud) == {"speech-lr0_1-seed2", "speech-lr0_01-seed2"}
+    assert running(cloud) == {"speech-lr0_1-seed2", "speech-lr0_01-seed2"}
     planned = lab.run("plan", EXP="speech", PARAMS="seed=2").out
     assert "speech has a matrix: this is the first of its trials; `make sweep EXP=speech` launches all 2" in planned
 
@@ -239,7 +239,7 @@ def test_those_whose_command_ended_badly_are_launched_again_when_that_is_wanted(
     again = sweep(lab, RETRY_FAILED="1")
     assert again.code == 0, again.err
     assert states(again) == {"speech-lr0_1-seed2": "runs", "speech-lr0_01-seed3": "runs"}
-    assert living(cloud) == {"speech-lr0_1-seed2", "speech-lr0_01-seed3"}
+    assert running(cloud) == {"speech-lr0_1-seed2", "speech-lr0_01-seed3"}
     assert states(sweep(lab, RETRY_FAILED="1")) == {}, "they run, and have not ended yet"
 
 
@@ -253,7 +253,7 @@ def test_a_large_sweep_says_what_it_comes_to_and_asks_nothing_of_aws_without_a_y
     assert "would launch 1000 instances, at a price that is not known; YES=1 does it" in sweep(lab).error
     assert {call["action"] for call in cloud.calls()} == {"GetProducts"}
     assert sweep(lab, PARAMS="seed=7").code == 0
-    assert living(cloud) == {"speech-seed7"}
+    assert running(cloud) == {"speech-seed7"}
 
 
 def test_a_large_sweep_that_is_meant_is_made(lab, cloud):
@@ -271,7 +271,7 @@ def test_one_that_aws_finds_too_fast_goes_on_more_slowly_and_makes_each_instance
     cloud.scenario(buckets={"RunInstances": {"size": 1, "refill": 2}})
     ended = sweep(lab)
     assert ended.code == 0, ended.err
-    assert living(cloud) == ALL
+    assert running(cloud) == ALL
     codes = [call["code"] for call in cloud.calls("RunInstances")]
     assert codes.count(None) == 6
     assert set(codes) == {None, "RequestLimitExceeded"}
@@ -282,9 +282,9 @@ def test_two_sweeps_at_once_make_each_instance_once(lab, cloud):
     processes = [lab.start("sweep", EXP="speech") for _ in range(2)]
     for process in processes:
         process.communicate(timeout=60)
-    assert living(cloud) == ALL
+    assert running(cloud) == ALL
     assert sweep(lab).code == 0
-    assert living(cloud) == ALL
+    assert running(cloud) == ALL
 
 
 @pytest.mark.usefixtures("in_cloud_time")
@@ -297,7 +297,7 @@ def test_a_trial_that_another_sweep_launches_and_that_ends_meanwhile_is_not_laun
         assert lab.teardown(trial.name).code == 0
         (outcome,) = sweeping.run([trial])
     assert outcome.state == "was launched before"
-    assert living(cloud) == set()
+    assert running(cloud) == set()
 
 
 def test_who_is_at_work_on_one_of_them_is_left_alone(lab, cloud):
@@ -308,7 +308,7 @@ def test_who_is_at_work_on_one_of_them_is_left_alone(lab, cloud):
     ended = sweep(lab)
     assert states(ended)["speech-lr0_1-seed1"] == "failed"
     assert "is being worked on by launch (" in ended.error
-    assert living(cloud) == ALL
+    assert running(cloud) == ALL
     other.kill()
     other.communicate()
 

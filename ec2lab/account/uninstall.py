@@ -24,7 +24,7 @@ class Belongings:
     """The lab's own, created by this registry: shared resources, and those of no experiment or dataset."""
     data: list[Item] = field(default_factory=list)
     """Datasets and retained volumes of this registry, which outlive what created them."""
-    at_work: list[Item] = field(default_factory=list)
+    running: list[Item] = field(default_factory=list)
     """Resources of any registry's experiments, and instances that build datasets."""
     others: list[Item] = field(default_factory=list)
     """Shared resources of other labs, resources of other registries, and datasets tagged by hand."""
@@ -51,7 +51,7 @@ def _pile(found: Belongings, item: Item, lab: str, ours: Ownership) -> list[Item
     if marks is None:
         return found.others if DATASET in tags and item.resource.resource_type == SNAPSHOT else None
     if item.resource.resource_type == INSTANCE or (EXPERIMENT in tags and RETAINED not in tags):
-        return found.at_work
+        return found.running
     if marks.registry not in ours.registries:
         return found.others
     if marks.record in ours.known.tokens and not ours.proves(item.resource_type, item.found):
@@ -64,9 +64,9 @@ def _pile(found: Belongings, item: Item, lab: str, ours: Ownership) -> list[Item
 def check_can_uninstall(session: Session, found: Belongings, unseen: Mapping[str, str], *, with_data: bool) -> None:
     """Raise UserError where something must be resolved before the lab is deleted."""
     unresolved = {str(intent.experiment) for intent in session.records.state().unresolved}
-    at_work = sorted({whose(item) for item in found.at_work} | unresolved)
-    if at_work:
-        raise UserError(f"it is in use: {', '.join(at_work)}; `make teardown` each first, or have its owner do so")
+    running = sorted({whose(item) for item in found.running} | unresolved)
+    if running:
+        raise UserError(f"it is in use: {', '.join(running)}; `make teardown` each first, or have its owner do so")
     if not uses_iam(session):
         unseen = {region: why for region, why in unseen.items() if region != GLOBAL}
     if unseen:

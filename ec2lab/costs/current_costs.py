@@ -70,8 +70,8 @@ def shared_out(found: Iterable[Charge], resources: Sequence[Resource]) -> Mappin
         # A volume that is a row of its own is not its instance's as well.
         parts.setdefault(charge.id if charge.id in owners else charge.parent_id, []).append(charge)
     costs = {identity: spent(identity, parts.get(identity, ())) for identity in owners}
-    if perhaps := sum(resource.id == UNKNOWN_ID for resource in resources):
-        costs[UNKNOWN_ID] = CostSummary(UNKNOWN_ID, 0.0, perhaps, 0.0, perhaps, perhaps, NOT_KNOWN)
+    if possible := sum(resource.id == UNKNOWN_ID for resource in resources):
+        costs[UNKNOWN_ID] = CostSummary(UNKNOWN_ID, 0.0, possible, 0.0, possible, possible, NOT_KNOWN)
     return costs
 
 

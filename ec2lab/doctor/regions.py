@@ -132,7 +132,7 @@ def offered(lab: DoctorContext, region: str) -> Mapping[str, Sequence[str]]:
     return zones_by_instance_type(lab.opened.cloud.ec2(region), required_types(lab)) if lab.experiments else {}
 
 
-def data_sets(lab: DoctorContext, region: str) -> list[DataSnapshot]:
+def datasets(lab: DoctorContext, region: str) -> list[DataSnapshot]:
     """Return a region's datasets that the lab uses."""
     require_enabled(lab, region)
     return usable(list_snapshots(lab.opened.cloud, region), data_registries(lab.opened))

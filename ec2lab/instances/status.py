@@ -74,7 +74,7 @@ def standing(session: Session, holdings: ResourceState | None = None) -> Standin
         else replace(resource, state=_state(session, resource, there, failed))
         for resource in owned
     ]
-    shown += [perhaps(session.resource_types, intent) for intent in known.unresolved]
+    shown += [possible_resource(session.resource_types, intent) for intent in known.unresolved]
     shown += [replace(resource, state=UNKNOWN_TYPE) for resource in known.unknown]
     shown.sort(key=lambda resource: (resource.experiment or "", resource.resource_type, resource.id))
     return Standing(shown, {**others.unseen, **responses.unseen}, more.unknown)
@@ -85,7 +85,7 @@ def _with_known(described: Resource, recorded: Resource, more: Mapping[str, str]
     return replace(described, created_by=creator, details={**described.details, **more})
 
 
-def perhaps(resource_types: Mapping[str, ResourceType], intent: Record) -> Resource:
+def possible_resource(resource_types: Mapping[str, ResourceType], intent: Record) -> Resource:
     """Return a row for what an intent without an answer may have made."""
     return Resource(
         resource_type=next(

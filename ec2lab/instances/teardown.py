@@ -126,13 +126,13 @@ class Deletion:
     def _not_seen(self) -> list[str]:
         """Return of which regions it is not known whether what the registry says lives there is gone, and why."""
         unseen = self.unseen
-        perhaps = {str(intent.region): ["possibly created resources"] for intent in self.known.unresolved}
+        possible = {str(intent.region): ["possibly created resources"] for intent in self.known.unresolved}
         for resource in self.known.live:
             if not self._can_be_seen(resource):
-                perhaps.setdefault(resource.region, []).append(f"{resource.resource_type} {resource.id}")
+                possible.setdefault(resource.region, []).append(f"{resource.resource_type} {resource.id}")
         return [
             f"{region}: not seen: {unseen[region]}; may be there yet: {', '.join(there)}"
-            for region, there in perhaps.items()
+            for region, there in possible.items()
             if region in unseen
         ]
 

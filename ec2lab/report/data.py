@@ -27,7 +27,7 @@ from ec2lab.costs.summary import CostSummary
 from ec2lab.datasets.costs import PricedSnapshot, price_snapshots
 from ec2lab.datasets.dataset import DataSnapshot, list_snapshots_in, snapshots_in
 from ec2lab.errors import UserError
-from ec2lab.instances.status import perhaps, standing
+from ec2lab.instances.status import possible_resource, standing
 from ec2lab.registry.history import History, LaunchError
 from ec2lab.registry.instance_timeline import InstanceTimeline, Run
 from ec2lab.registry.record import Record
@@ -57,10 +57,10 @@ class ReportData:
     live: list[Resource]
     costs: Mapping[str, CostSummary]
     """Of live resources, by id."""
-    data_sets: list[PricedSnapshot]
+    datasets: list[PricedSnapshot]
     survey: Survey
     findings: list[Finding]
-    unanswered: dict[str, str] = field(default_factory=dict)
+    unavailable: dict[str, str] = field(default_factory=dict)
     """What was to be queried, and why AWS did not respond."""
     incomplete: Collection[str] = ()
     """The parts that are incomplete."""
@@ -72,7 +72,7 @@ class Asking:
 
     why_not: str
     """Why AWS cannot be queried at all; empty where it can."""
-    unanswered: dict[str, str] = field(default_factory=dict)
+    unavailable: dict[str, str] = field(default_factory=dict)
     incomplete: set[str] = field(default_factory=set)
 
     def ask(self, what: str, question: Callable[[], Answer], otherwise: Callable[[], Answer]) -> Answer:
@@ -86,13 +86,13 @@ class Asking:
             return self._without(what, str(problem), otherwise)
 
     def _without(self, what: str, why: str, otherwise: Callable[[], Answer]) -> Answer:
-        self.unanswered[what] = why
+        self.unavailable[what] = why
         self.incomplete.add(what)
         return otherwise()
 
     def lacks(self, what: str, unseen: Mapping[str, str]) -> None:
         """Note the regions that did not respond."""
-        self.unanswered |= {f"{what} in {region}": why for region, why in unseen.items()}
+        self.unavailable |= {f"{what} in {region}": why for region, why in unseen.items()}
         self.incomplete |= {what} if unseen else set()
 
 
@@ -103,7 +103,7 @@ def facts(session: Session) -> ReportData:
     # All regions of an account take several seconds; those that the lab never used are for `make audit`.
     regions = known_regions(session)
     live = asking.ask("live resources", lambda: _live(session, asking), lambda: None)
-    data_sets = asking.ask("datasets", lambda: _data_sets(session, regions, asking), lambda: None)
+    datasets = asking.ask("datasets", lambda: _datasets(session, regions, asking), lambda: None)
     seen, found = asking.ask("audit", lambda: examined(session, regions), lambda: (Survey(), []))
     asking.lacks("audit", seen.unseen)
     records = paid_for(session, session.registry.history())  # including what was just queried, such as volumes
@@ -113,8 +113,8 @@ def facts(session: Session) -> ReportData:
     return ReportData(
         lab=session.lab.name, registry=session.registry.name, banner="" if asking.why_not else session.cloud.banner,
         now=now, records=len(records), past=past(history, now), spans=paid, live=alive,
-        costs=costs, data_sets=data_sets if data_sets is not None else data_sets_on_record(history),
-        survey=seen, findings=found, unanswered=asking.unanswered, incomplete=asking.incomplete,
+        costs=costs, datasets=datasets if datasets is not None else datasets_on_record(history),
+        survey=seen, findings=found, unavailable=asking.unavailable, incomplete=asking.incomplete,
     )  # fmt: skip
 
 
@@ -163,24 +163,24 @@ def _out_of_reach() -> Cloud:
 def _live_on_record(session: Session, records: Sequence[Record], paid: Iterable[CostPeriod], now: datetime) -> Priced:
     known = holdings(records, session.resource_types)
     found = [resource for resource in known.live if resource.experiment]
-    found += [perhaps(session.resource_types, intent) for intent in known.unresolved]
+    found += [possible_resource(session.resource_types, intent) for intent in known.unresolved]
     found.sort(key=lambda resource: (resource.experiment or "", resource.resource_type, resource.id))
     charged = [charge for span in paid if (charge := span.charge(span.began, now, now))]
     return found, shared_out(charged, found)
 
 
-def _data_sets(session: Session, regions: Sequence[str], asking: Asking) -> list[PricedSnapshot]:
+def _datasets(session: Session, regions: Sequence[str], asking: Asking) -> list[PricedSnapshot]:
     """Return the datasets of the regions that respond, and the recorded ones of the others."""
     responses = list_snapshots_in(session, regions)
     asking.lacks("datasets", responses.unseen)
     there = price_snapshots(session, snapshots_in(responses)).snapshots
     if not responses.unseen:
         return there
-    on_record = data_sets_on_record(History(paid_for(session, session.registry.history())))
+    on_record = datasets_on_record(History(paid_for(session, session.registry.history())))
     return there + [one for one in on_record if one.snapshot.region in responses.unseen]
 
 
-def data_sets_on_record(history: History) -> list[PricedSnapshot]:
+def datasets_on_record(history: History) -> list[PricedSnapshot]:
     """Return the snapshots of datasets as AWS last described them, without those deleted since.
 
     Their prices are not looked up.

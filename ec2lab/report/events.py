@@ -20,14 +20,14 @@ def events(page: Page) -> Iterator[Event]:
     facts = page.facts
     for figure in page.figures:
         yield Figure(label=figure.label, value=figure.value, more=figure.more)
-    for what, why in facts.unanswered.items():
+    for what, why in facts.unavailable.items():
         yield Unavailable(what=what, reason=why)
     for standing in page.standing:
         yield status_event(standing.resource, standing.spent)
     for row in page.time_line.rows:
         yield from _row(page, row)
     yield from _costs(page)
-    for one in page.data_sets:
+    for one in page.datasets:
         yield DatasetSummary(
             dataset=one.name, version=one.version, newest=one.is_newest, created_at=one.made,
             regions={region: word for region, word in zip(page.regions, one.there, strict=True) if word},

@@ -44,7 +44,7 @@ class Page:
     """None where nothing recorded costs money."""
     regions: list[str]
     """Those with datasets."""
-    data_sets: list[DataSetRow]
+    datasets: list[DataSetRow]
 
     def reasons(self, row: Row) -> list[Reason]:
         """Return a row's errors, grouped."""
@@ -69,7 +69,7 @@ def page(facts: ReportData) -> Page:
     """Return the page for some data."""
     ever = _charges(facts.spans, min((span.began for span in facts.spans), default=facts.now), facts.now)
     standing = [Standing(resource, facts.costs[resource.id]) for resource in facts.live]
-    regions = sorted({one.snapshot.region for one in facts.data_sets})
+    regions = sorted({one.snapshot.region for one in facts.datasets})
     return Page(
         facts=facts,
         figures=figures(facts, standing, ever),
@@ -77,7 +77,7 @@ def page(facts: ReportData) -> Page:
         time_line=time_line(facts.past, facts.now),
         costs=_costs(facts) if facts.spans else None,
         regions=regions,
-        data_sets=dataset_rows(facts.data_sets, regions),
+        datasets=dataset_rows(facts.datasets, regions),
     )
 
 
@@ -92,9 +92,9 @@ def _costs(facts: ReportData) -> Spending:
 
 def figures(facts: ReportData, standing: Sequence[Standing], ever: Sequence[Charge]) -> list[Kpi]:
     """Return the figures at the top, without those that AWS did not return."""
-    shown = [_lives(standing), *_dollars(facts, standing, ever), _refusals(facts.past)]
+    shown = [_lives(standing), *_dollars(facts, standing, ever), _api_errors(facts.past)]
     if "datasets" not in facts.incomplete:
-        shown.append(_data_sets(facts))
+        shown.append(_datasets(facts))
     if "audit" not in facts.incomplete:
         shown.append(_audit(facts))
     return shown
@@ -119,15 +119,15 @@ def _more(said: str, unpriced: int) -> str:
     return ", ".join(filter(None, (said, f"{unpriced} without a price" if unpriced else "")))
 
 
-def _refusals(past: Past) -> Kpi:
+def _api_errors(past: Past) -> Kpi:
     meanings = Counter(one.error.category.value for one in past.errors)
     most = f"mostly {meanings.most_common(1)[0][0]}" if meanings else f"of {counted(len(past.lives), 'instance')}"
     return Kpi("API errors", f"{len(past.errors):,}", most)
 
 
-def _data_sets(facts: ReportData) -> Kpi:
-    names = {one.snapshot.dataset for one in facts.data_sets}
-    dollars, unknown = sum_known(one.dollars for one in facts.data_sets)
+def _datasets(facts: ReportData) -> Kpi:
+    names = {one.snapshot.dataset for one in facts.datasets}
+    dollars, unknown = sum_known(one.dollars for one in facts.datasets)
     more = _more(f"up to {dollars:,.2f} a month", unknown)
     return Kpi("Datasets", f"{len(names)}", more if names else "")
 

@@ -75,7 +75,7 @@ class Watching:
     _saw_all: bool = False
     _began: bool = False
 
-    def events(self, put_back: Relaunch) -> Iterator[Event]:
+    def events(self, relaunch: Relaunch) -> Iterator[Event]:
         """Yield events until no instance is left and nobody is launching any. Raises UserError, ClientError."""
         pauses = growing(*POLL)
         while True:
@@ -84,9 +84,9 @@ class Watching:
                 pauses = growing(*POLL)
                 yield happening
             if self._saw_all and not self.instances and not acting:
-                if not (gone := self._to_put_back()):
+                if not (gone := self._to_relaunch()):
                     break
-                if put_back(len(gone)):
+                if relaunch(len(gone)):
                     yield Relaunched(experiment=self.name, replaced=list(gone))
                 self._told |= {refused.id for refused in self._read().errors}  # the launch reported its own
                 continue
@@ -109,7 +109,7 @@ class Watching:
 
     def _look(self) -> Iterator[Event]:
         self.history = self._read()
-        yield from self._refusals()
+        yield from self._launch_errors()
         yield from self._states()
         yield from self._loading()
         yield from self._check_spot_notices()
@@ -141,7 +141,7 @@ class Watching:
     def _warning(self, message: str) -> WatchWarning:
         return WatchWarning(experiment=self.name, message=message)
 
-    def _refusals(self) -> Iterator[Event]:
+    def _launch_errors(self) -> Iterator[Event]:
         """Report AWS's errors since the last poll, whichever process asked."""
         for refused in self.history.errors:
             if self._began:
@@ -315,7 +315,7 @@ class Watching:
             return next((code for code in self._codes.values() if code), 0)
         return self.past.exit_code
 
-    def _to_put_back(self) -> tuple[str, ...]:
+    def _to_relaunch(self) -> tuple[str, ...]:
         """Return the instances that AWS ended; empty where the experiment was torn down meanwhile."""
         gone, self._taken = tuple(self._taken), []
         return () if self.past.torn_down else gone

@@ -11,7 +11,7 @@ from ec2lab.config.volume import Data
 from ec2lab.datasets.dataset import DataSnapshot, chosen
 from ec2lab.doctor.check import Check, Probe, Requirement
 from ec2lab.doctor.context import DoctorContext
-from ec2lab.doctor.regions import data_sets, retained_volumes
+from ec2lab.doctor.regions import datasets, retained_volumes
 from ec2lab.doctor.runner import collect
 from ec2lab.findings import Diagnosis, Finding, Severity
 
@@ -26,7 +26,7 @@ DATASET_NOWHERE = Diagnosis(
 )  # fmt: skip
 
 
-class DataSets(Check):
+class Datasets(Check):
     """A dataset is available where it has a completed snapshot."""
 
     name = "datasets"
@@ -36,13 +36,13 @@ class DataSets(Check):
     def probes(self, lab: DoctorContext) -> Iterator[Probe]:
         """Query all regions, then compare."""
         for region in lab.regions:
-            lab.begin(data_sets, region)
+            lab.begin(datasets, region)
         yield partial(self.run, lab)
 
     def run(self, lab: DoctorContext) -> Iterator[Finding]:
         """Return which region lacks which."""
         lab.require_aws()
-        facts, failures = collect({region: lab.begin(data_sets, region) for region in lab.regions})
+        facts, failures = collect({region: lab.begin(datasets, region) for region in lab.regions})
         yield from failures
         for name, experiment in lab.experiments.items():
             seen = [region for region in lab.regions_of(name) if region in facts]
