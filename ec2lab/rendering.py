@@ -242,7 +242,7 @@ def _expiry_set(event: ExpirySet) -> str:
         return f"  ends    {event.id} at {_moment(event.expires_at)}: its ttl was over, and began again"
     never = event.expires_at == "never"
     ends = (
-        "has no ttl any more, and costs for as long as it runs"
+        "no longer has a ttl, and is billed until somebody ends it"
         if never
         else f"ends at {_moment(event.expires_at)}, {event.ttl} from now"
     )
@@ -335,7 +335,7 @@ def _snapshot_verified(event: SnapshotVerified) -> str:
 
 
 def _volume_unmounted(event: VolumeUnmounted) -> str:
-    became = "deleted, as it was made for this" if event.deleted else "detached; it goes on costing until it is deleted"
+    became = "deleted, as it was made for this" if event.deleted else "detached, and billed until it is deleted"
     return f"{event.volume} is {became}"
 
 

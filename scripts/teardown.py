@@ -82,7 +82,7 @@ def several(pattern: str, console: Console, yes: bool) -> None:
             return
         failed, unseen = teardown_many(session, names, console.emit)
         if failed:
-            raise UserError(f"{failed} of {len(names)} could not be taken down; run the command again")
+            raise UserError(f"{failed} of {len(names)} could not be torn down; run the command again")
     exit_if_incomplete(unseen)
 
 

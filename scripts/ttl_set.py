@@ -37,7 +37,7 @@ def extend(exp: ExperimentName = "", ttl: Ttl = "", as_json: AsJson = False) -> 
         for limit in sorted(idle):
             console.hint(f"  it still ends when it was idle for {limit}")
         if not session.cloud.instances_boot:
-            console.hint("  the local cloud's instances never boot, so it stands in their tags alone")
+            console.hint("  the local cloud's instances never boot, so only their tags say it")
 
 
 if __name__ == "__main__":

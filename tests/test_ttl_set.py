@@ -71,7 +71,7 @@ def test_one_without_a_ttl_gets_one_and_one_with_loses_it_only_by_name(lab):
     assert lab.run("ttl_set", EXP="demo", TTL="2h").out.count("before: no end") == 2
     assert all(line["remaining"].startswith("1h59") for line in lab.status())
     ended = lab.run("ttl_set", EXP="demo", TTL="never")
-    assert ended.out.count("has no ttl any more, and costs for as long as it runs") == 2
+    assert ended.out.count("no longer has a ttl, and is billed until somebody ends it") == 2
     assert all((line["remaining"], line["ends"]) == ("no end", "never") for line in lab.status())
 
 

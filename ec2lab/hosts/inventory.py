@@ -217,7 +217,7 @@ def _running_to_call(
     instances = [instance for instance in described if state_of(instance) is InstanceState.RUNNING]
     if not instances:
         helps = f"`make start EXP={experiment}` starts it" if described else f"`make launch EXP={experiment}` makes one"
-        raise UserError(f"{experiment}: no instance of it runs; {helps}")
+        raise UserError(f"{experiment}: no running instance; {helps}")
     for other in described:
         if other not in instances:
             say(f"{experiment}: {other['InstanceId']} is {other['State']['Name']} and is left out")

@@ -41,7 +41,7 @@ REMEDIES = {
     ),
     "Permission denied": (
         "none of your keys opens an account there: is it in the agent (`ssh-add -l`), and are you a member there? "
-        "MEMBER=name says who; nor is anybody let in whose login shell is not there (any more)"
+        "MEMBER=name says who; an account whose login shell does not exist is refused as well"
     ),
 }
 """By what ssh prints (a regular expression), what that means and what to do."""

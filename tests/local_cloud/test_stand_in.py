@@ -44,7 +44,7 @@ def test_what_runs_on_a_stand_in_ends_with_its_instance(launched):
     assert launched.teardown().code == 0
     wait_until(lambda: not process.exists() or b"983" not in process.joinpath("cmdline").read_bytes())
     ended = launched.run("exec", EXP="demo", CMD="true")
-    assert ended.error.startswith("error: demo: no instance of it runs")
+    assert ended.error.startswith("error: demo: no running instance")
 
 
 def test_without_an_sshd_one_line_says_what_to_install(launched, cloud_directory, tmp_path):
