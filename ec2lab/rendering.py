@@ -470,6 +470,7 @@ LINES: Mapping[str, tuple[Style, Text]] = {
         None, lambda e: f"gpu {' or '.join(e.gpu)}: {', '.join(e.instance_types)}",
     ),
     "code-to-upload": (None, "code: {summary}"),
+    "planned-container": (None, lambda e: f"container: {e.image}, which the instance pulls while its data loads"),
     "planned-secret": (None, lambda e: f"secret: {e.name} from {e.source}{NOT_SET if e.is_set is False else ''}"),
     "forecast": (None, lambda e: f"cost: {forecast_text(e.dollars, e.unknown, e.hours, is_assumed=e.is_assumed)}"),
     "planned-request": (None, _planned_request),

@@ -15,7 +15,7 @@ from ec2lab.options import FILE, AsJson, BaseExperiment, Count, ExperimentName, 
 if TYPE_CHECKING:
     from ec2lab.capacity_pools import Pool
     from ec2lab.config.models import Experiment
-    from ec2lab.events.launch import PlannedSecret
+    from ec2lab.events.launch import PlannedContainer, PlannedSecret
     from ec2lab.launch.plan import Plan, PlannedPool
 
 app = script(__doc__)
@@ -83,7 +83,7 @@ def plan(
             raise UserError(f"{exp}: no pool would be tried: {candidates[0].out}")
         if pack := defined.with_code(session.directory).pack:
             console.emit(CodeToUpload(**pack.as_annotation(), summary=str(pack)))
-        console.emit(*planned_secrets(defined.experiment))
+        console.emit(*planned_container(defined.experiment), *planned_secrets(defined.experiment))
         forecast, budgets = would_cost(session, defined.base, defined.experiment, planned.count)
         console.emit(Forecast(**asdict(forecast)), *(budget.usage(forecast) for budget in budgets))
         document = show_request(console, planned, first)
@@ -95,6 +95,13 @@ def plan(
             console.hint("VERBOSE=1 shows the whole request and cloud-init document, OUTPUT=plan.txt writes them")
         check_permission(console, planned, candidates)
     exit_if_incomplete(planned.unseen)
+
+
+def planned_container(experiment: Experiment) -> list[PlannedContainer]:
+    """Return the container, if the experiment has one."""
+    from ec2lab.events.launch import PlannedContainer
+
+    return [PlannedContainer(image=experiment.container)] if experiment.container else []
 
 
 def planned_secrets(experiment: Experiment) -> list[PlannedSecret]:

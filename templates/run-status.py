@@ -16,6 +16,7 @@ import urllib.request
 
 LOG = "/var/lib/ec2-lab/instance/log"
 ENDED = pathlib.Path("/var/lib/ec2-lab/instance/ended.json")
+CONTAINER = pathlib.Path("/var/lib/ec2-lab/instance/container")
 DEADLINE = pathlib.Path("/etc/systemd/system/ec2-lab-time-to-live.timer.d/deadline.conf")
 METADATA = "http://169.254.169.254/latest"
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -68,7 +69,8 @@ def deadline() -> int | None:
 def main() -> int:
     """Tell all of it once."""
     ended = json.loads(ENDED.read_text()) if ENDED.exists() else None
-    print(json.dumps({"line": last_line(), "ended": ended, "ends_at": deadline(), **notices()}))
+    container = CONTAINER.read_text() if CONTAINER.exists() else ""
+    print(json.dumps({"container": container, "line": last_line(), "ended": ended, "ends_at": deadline(), **notices()}))
     return 0
 
 

@@ -51,10 +51,14 @@ def unread() -> int:
         return 0
 
 
+def content(path: pathlib.Path) -> str:
+    """Return what a file holds; nothing where there is none."""
+    return path.read_text() if path.exists() else ""
+
+
 def left() -> set:
     """Return the processes of the command that still run: all of the unit's but this one."""
-    told = PROCESSES.read_text() if PROCESSES.exists() else ""
-    return {*map(int, told.split())} - {os.getpid()}
+    return {*map(int, content(PROCESSES).split())} - {os.getpid()}
 
 
 def wait_for_end() -> None:
@@ -102,9 +106,8 @@ def ending() -> tuple[int, str]:
     code = exit_code(os.environ.get("EXIT_CODE", ""), os.environ.get("EXIT_STATUS", ""))
     if BEGUN.exists():
         return code, ""
-    if WHY.exists():
-        return code or 1, WHY.read_text()
-    return code or 1, f"the command never began: what a login does before it (/etc/profile) ended with {code}"
+    login = f"the command never began: what a login does before it (/etc/profile) ended with {code}"
+    return code or 1, content(WHY) or login
 
 
 def main() -> int:
@@ -114,10 +117,9 @@ def main() -> int:
     print("ec2-lab:", why or f"the command ended with {code}", flush=True)
     wait_for_end()
     told = {"exit_code": code, "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
-    if why:
-        told["why"] = why
-    if MISSING.exists():
-        told["log_missing"] = MISSING.read_text()
+    # The digest of its container's image is pull-container's.
+    known = {"why": why, "container": content(ENDED.with_name("container")), "log_missing": content(MISSING)}
+    told |= {name: text for name, text in known.items() if text}
     with os.fdopen(os.open(DRAFT, os.O_WRONLY | os.O_CREAT, 0o644), "w") as draft:  # in the room that it has
         draft.write(json.dumps(told) + "\n")
         draft.truncate()

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from ec2lab.capacity_pools import ON_DEMAND
+from ec2lab.config.container import ContainerImage, is_in_ecr
 from ec2lab.config.fields import (
     Command,
     Duration,
@@ -220,6 +221,8 @@ class Experiment(StrictModel):
     instance_store: InstanceStore | None = None
     command: Command | None = None
     """Run by bash on the instance once its data is mounted."""
+    container: ContainerImage | None = None
+    """The image of the container in which the command runs. Default: none."""
     parameters: dict[ParameterName, ParameterValue] = {}
     """Environment variables of the command."""
     matrix: dict[ParameterName, Annotated[list[ParameterValue], Field(min_length=1)]] = {}
@@ -243,10 +246,11 @@ class Experiment(StrictModel):
     def needs_code_upload(self) -> bool:
         """Whether its instances need an upload over ssh after the boot.
 
-        User data has no room for volumes, idle shutdown and a command with a log in a bucket all together.
+        User data has no room for volumes, idle shutdown and a command with a log in a bucket all together, nor for a
+        command in a container with one of them.
         """
         is_too_much = bool(self.command and self.artifact_uri and self.idle_timeout and self.mounted)
-        return self.code is not None or self.nodes > 1 or bool(self.secrets) or is_too_much
+        return self.code is not None or self.nodes > 1 or bool(self.secrets or self.container) or is_too_much
 
     @property
     def mounted(self) -> list[Mounted]:
@@ -275,12 +279,15 @@ class Experiment(StrictModel):
     @model_validator(mode="after")
     def _validate_run(self) -> Experiment:
         if self.command is None and (
-            lonely := next((key for key in ("code", "artifact_uri", "secrets") if getattr(self, key)), "")
+            lonely := next((key for key in ("code", "artifact_uri", "secrets", "container") if getattr(self, key)), "")
         ):
             message = f'{lonely} is of use to a command alone; add one (command = "python3 train.py")'
             raise ValueError(message)
         if self.artifact_uri and not self.instance_profile:
             message = "artifact_uri requires an instance_profile that lets the instance write there"
+            raise ValueError(message)
+        if self.container and is_in_ecr(self.container) and not self.instance_profile:
+            message = "container: is in Amazon ECR, and wants an instance_profile by which the instance may pull it"
             raise ValueError(message)
         if self.on_completion == "teardown" and not self.artifact_uri:
             message = (

@@ -232,6 +232,12 @@ class CodeToUpload(Event, commands="plan"):
     summary: str
 
 
+class PlannedContainer(Event, commands="plan"):
+    """The container in which the command would run. The instance pulls its image from the boot on."""
+
+    image: str
+
+
 class PlannedSecret(Event, commands="plan"):
     """A secret that the command would find in its environment."""
 

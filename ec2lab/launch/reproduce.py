@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ec2lab.aws.cloud import Cloud
+from ec2lab.config.container import at_digest, digest_in
 from ec2lab.datasets.dataset import list_snapshots
 from ec2lab.errors import UserError
 from ec2lab.files import exists
@@ -26,13 +27,16 @@ def reproduce_last_run(session: Session, name: str, new: str) -> tuple[RunSpec, 
         raise UserError(
             f"NEW_EXP: experiments/{new}.toml exists, so {new} is an experiment of its own; give another name"
         )
-    found = History(session.registry.history(name)).of(name).ran
+    past = History(session.registry.history(name)).of(name)
+    found = past.ran
     recorded, instances = (found[0], found[1].get(PROVENANCE)) if found else (None, None)
     if recorded is None or not instances:
         known = {r.experiment for r in session.registry.records() if r.experiment not in (None, name)}
         raise UserError(f"EXP: {name}: was never launched{did_you_mean(name, known)}")
-    written = pinned(
-        from_record(session.directory, recorded, name), instances, _versions(session.cloud, instances, name)
+    written = pinned_container(
+        pinned(from_record(session.directory, recorded, name), instances, _versions(session.cloud, instances, name)),
+        past.containers,
+        name,
     )
     pack = load_pack(session.directory, recorded, name)
     return RunSpec(written, recorded["from"], {REPRODUCES: name}, pack, recorded_of=name), len(instances)
@@ -58,6 +62,20 @@ def pinned(
         "image": images,
         **({"data": data} if data else {}),
     }
+
+
+def pinned_container(written: dict[str, Any], digests: Sequence[str], name: str) -> dict[str, Any]:
+    """Return an experiment whose container is the image that was pulled. Raises UserError if that is unknown."""
+    image = written.get("container", "")
+    if not image or digest_in(image):
+        return written
+    if len(digests) != 1:
+        why = f"was pulled as {' and as '.join(digests)}" if digests else "has no digest on record"
+        raise UserError(
+            f"{name}: its container {image} {why}, so it cannot be repeated exactly (`make wait` and `make watch` "
+            f"record the digest); `make launch EXP={name}-again BASE={name}` runs what the name means now"
+        )
+    return {**written, "container": at_digest(image, digests[0])}
 
 
 def _versions(cloud: Cloud, instances: Sequence[Mapping[str, Any]], name: str) -> dict[str, str]:

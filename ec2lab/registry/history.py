@@ -15,7 +15,18 @@ from typing import Any
 from ec2lab.aws.error_codes import ApiError
 from ec2lab.registry.evidence import token_of
 from ec2lab.registry.instance_timeline import InstanceTimeline, InstanceTimelines, market_of
-from ec2lab.registry.record import EXITED, FAILED, LAUNCHED, NOT_REACHED, PULLS, RUN, Event, Record, parse_time
+from ec2lab.registry.record import (
+    CONTAINERS,
+    EXITED,
+    FAILED,
+    LAUNCHED,
+    NOT_REACHED,
+    PULLS,
+    RUN,
+    Event,
+    Record,
+    parse_time,
+)
 from ec2lab.registry.recorder import changes_something
 from ec2lab.registry.sightings import Sightings
 from ec2lab.registry.storage_timeline import SnapshotTimeline, SnapshotTimelines, VolumeTimeline, VolumeTimelines
@@ -76,6 +87,8 @@ class ExperimentHistory:
     """Whether its last launch failed or was refused."""
     torn_down: bool = False
     """Whether a teardown has started since its last launch."""
+    containers: Sequence[str] = ()
+    """The digests of the container image that its last successful launch pulled, as far as they were reported."""
     exit_code: int | None = None
     """The exit status of its last launch's command."""
     pulls: str | None = None
@@ -103,7 +116,9 @@ class ExperimentHistory:
         if LAUNCHED in note:
             self.failed = False
             self.launched, self.interrupted, self.torn_down, self.exit_code = note[LAUNCHED], False, False, None
-            self.ran = self.ran if self.run is None else (self.run, note)
+            self.ran, self.containers = self.ran if self.run is None else (self.run, note), ()
+        if CONTAINERS in note:
+            self.containers = note[CONTAINERS]
         if EXITED in note:
             self.exit_code = int(note[EXITED]["exit_code"])
         self.pulls = note.get(PULLS, None if RUN in note else self.pulls)

@@ -149,6 +149,8 @@ NOT_REACHED = "not_reached"
 """The annotation of a successful launch whose set-up could not be checked: the reason."""
 EXITED = "exited"
 """The annotation of an experiment's command that exited: its `exit_code`."""
+CONTAINERS = "containers"
+"""The annotation of an experiment's containers once their image is pulled: its digests, one if the tag did not move."""
 PULLS = "pulls"
 """The annotation of `make dataset-build`: what the next launch downloads."""
 

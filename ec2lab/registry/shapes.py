@@ -96,6 +96,7 @@ RESOURCE_ID = pattern(r"[A-Za-z0-9][!-)+->@-~]*", 1024)
 """An id, or the name or ARN of a resource without one. In AWS's filters, * and ? would match others."""
 RECORD_ID = pattern(r"[0-9a-f]{32}")
 DIGEST = pattern(r"[0-9a-f]{64}")
+IMAGE_DIGEST = pattern(r"(sha256:[0-9a-f]{64})?")
 COMMIT = pattern(r"[0-9a-f]{40}([0-9a-f]{24})?")
 """An argument of git; it must not look like an option."""
 
@@ -216,6 +217,7 @@ ANNOTATION = members(
     run=optional(RUN),
     launched=optional(several(INSTANCE_ID)),
     provenance=optional(several(ORIGIN)),
+    containers=optional(several(IMAGE_DIGEST)),
     exited=optional(members(exit_code=whole(-(2**31), 2**31 - 1))),
     pulls=optional(TEXT),
     failed=optional(TEXT),

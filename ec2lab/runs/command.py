@@ -17,6 +17,8 @@ from ec2lab.hosts.program_packer import program, sent, unit
 from ec2lab.templates import render, text_of
 
 DIRECTORY = "/opt/ec2-lab"
+ENVIRONMENT = "/run/ec2-lab/experiment/environment"
+"""In a container, the file from which the script takes its environment (templates/run-container.py)."""
 SCRIPT = f"{DIRECTORY}/experiment"
 MODE = "0600"
 """Root's own, until its unit gives it to the account that runs it."""
@@ -37,17 +39,32 @@ EXIT = 'exit() { local code=${1-$?}; set +e; builtin exit "$code"; }\n'
 code, under `set -e`, would be the command's."""
 
 
+IN_CONTAINER = f"""\
+set -eu
+(set -o pipefail) 2>/dev/null && set -o pipefail
+. {ENVIRONMENT}
+rm -f {ENVIRONMENT}
+trap 'trap "" TERM; wait; exit 143' TERM
+"""
+"""How the script begins in a container, for bash or sh. The end of its shell would kill the others, so it waits for
+them when all get SIGTERM."""
+
+
 def command_script(experiment: Experiment) -> str:
     """Return the script: nothing without its data, then the command with its parameters, where its code is."""
-    mounts = "".join(
-        f"mountpoint -q {mount} || {{ echo ec2-lab: {mount} is not mounted; exit 1; }}\n"
-        for mount in (shlex.quote(volume.mount) for volume in experiment.mounted)
-    )
     values = {name: as_text(value) for name, value in experiment.parameters.items()}
     exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in values.items())
     into = "cd ~/code\n" if experiment.code else ""
-    before = f"{BEGUN}{EXIT}{PROXIES}{mounts}{exports}{into}"
-    return f"#!/bin/bash\nset -euo pipefail\n{before}{(experiment.command or '').rstrip()}\n"
+    begin = f"{IN_CONTAINER}{BEGUN}{PROXIES}" if experiment.container else f"set -euo pipefail\n{BEGUN}{EXIT}{PROXIES}"
+    mounts = "" if experiment.container else _expect_mounted(experiment)
+    return f"#!/bin/bash\n{begin}{mounts}{exports}{into}{(experiment.command or '').rstrip()}\n"
+
+
+def _expect_mounted(experiment: Experiment) -> str:
+    return "".join(
+        f"mountpoint -q {mount} || {{ echo ec2-lab: {mount} is not mounted; exit 1; }}\n"
+        for mount in (shlex.quote(volume.mount) for volume in experiment.mounted)
+    )
 
 
 ACCOUNT = "experiment"
@@ -56,6 +73,7 @@ UNITS = "/etc/systemd/system"
 OUTPUT = "experiment-output"
 """The pipe that the command prints into, and the service that writes its log."""
 DEADLINE = "experiment-deadline.service"
+PULL = "experiment-container.service"
 NEEDRESTART = {"/etc/needrestart/conf.d/ec2-lab.conf": "$nrconf{override_rc}{qr(^experiment)}=0;\n"}
 """Ubuntu's servers have needrestart, which restarts what uses a library that unattended-upgrades has replaced: without
 this the command would begin again, in the middle of its work
@@ -85,6 +103,8 @@ def command_files(name: str, experiment: Experiment) -> Files:
         sources = {variable: source.as_sent() for variable, source in experiment.secrets.items()}
         files |= {f"{DIRECTORY}/fetch-secrets": ("0755", program("fetch-secrets.py"))}
         files |= {SOURCES: ("0644", json.dumps(sources))}
+    if experiment.container:
+        files |= {f"{DIRECTORY}/run-container": ("0755", sent("run-container.py"))}
     if experiment.artifact_uri:
         settings = {
             "experiment": name,
@@ -99,6 +119,17 @@ def command_files(name: str, experiment: Experiment) -> Files:
     return files
 
 
+def container_files(experiment: Experiment) -> Files:
+    """Return the files by which an instance pulls its container's image from the boot on; none without a container."""
+    if not experiment.container:
+        return {}
+    pull = render(f"{PULL}.j2", image=experiment.container)
+    return {
+        f"{UNITS}/{PULL}": ("0644", unit(pull)),
+        f"{DIRECTORY}/pull-container": ("0755", sent("pull-container.py")),
+    }
+
+
 def delivery_deadline(experiment: Experiment) -> Files:
     """Return the files by which an instance ends a run whose secrets are never brought."""
     if not experiment.secrets:
@@ -110,5 +141,9 @@ def delivery_deadline(experiment: Experiment) -> Files:
 
 
 def _service(name: str, experiment: Experiment) -> str:
-    tells, secrets = experiment.artifact_uri is not None, bool(experiment.secrets)
-    return render("experiment.service.j2", experiment=name, account=ACCOUNT, tells=tells, secrets=secrets)
+    read_only = {volume.mount for volume in experiment.data if volume.read_only}
+    mounts = [f"{volume.mount}{':ro' * (volume.mount in read_only)}" for volume in experiment.mounted]
+    return render(
+        "experiment.service.j2", experiment=name, account=ACCOUNT, tells=experiment.artifact_uri is not None,
+        secrets=bool(experiment.secrets), container=experiment.container is not None, mounts=mounts,
+    )  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Any
 
 from ec2lab.hosts.protocol import parse_json
 from ec2lab.hosts.ssh import Host
-from ec2lab.registry.shapes import LINE, members, optional, whole
+from ec2lab.registry.shapes import IMAGE_DIGEST, LINE, members, optional, whole
 
 LOG = "/var/lib/ec2-lab/instance/log"
 FILE = "/var/lib/ec2-lab/instance/ended.json"
@@ -26,10 +26,13 @@ class Ending:
     """What the log lacks at its end, and why, in words."""
     why: str = ""
     """Why the exit code is not the command's own, where it is not, in words."""
+    container: str = ""
+    """The digest of the image of its container, where it had one from a registry."""
 
 
 ENDING = members(
-    exit_code=whole(-(2**31), 2**31 - 1), at=LINE, log_missing=optional(LINE), why=optional(LINE)
+    exit_code=whole(-(2**31), 2**31 - 1), at=LINE, log_missing=optional(LINE), why=optional(LINE),
+    container=optional(IMAGE_DIGEST),
 )  # fmt: skip
 
 
@@ -42,7 +45,8 @@ def parse_exit_status(text: str, who: str) -> Ending | None:
 
 def ending_of(fields: Mapping[str, Any]) -> Ending:
     """Return the end that an instance tells of."""
-    return Ending(fields["exit_code"], fields["at"], fields.get("log_missing", ""), fields.get("why", ""))
+    words = {name: fields[name] for name in ("log_missing", "why", "container") if name in fields}
+    return Ending(fields["exit_code"], fields["at"], **words)
 
 
 def read_exit_status(host: Host) -> Ending | None:

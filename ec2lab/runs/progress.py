@@ -12,7 +12,7 @@ from ec2lab.errors import UserError
 from ec2lab.hosts.program_packer import program
 from ec2lab.hosts.protocol import LAST_MOMENT, parse_json
 from ec2lab.hosts.ssh import Host
-from ec2lab.registry.shapes import LINE, TEXT, members, nullable, optional, whole
+from ec2lab.registry.shapes import IMAGE_DIGEST, LINE, TEXT, members, nullable, optional, whole
 from ec2lab.runs.exit_status import ENDING, Ending, ending_of
 from ec2lab.runs.run import Run
 
@@ -28,6 +28,8 @@ class Progress:
     line: str = ""
     """The last of its command's log."""
     ending: Ending | None = None
+    container: str = ""
+    """The digest of the image of its container, once it is pulled."""
     ends_at: float | None = None
     """When it ends itself, in seconds since 1970."""
     interruption: str = ""
@@ -42,6 +44,7 @@ PROGRESS = members(
     line=optional(TEXT), ended=optional(nullable(ENDING)), ends_at=optional(nullable(whole(0, LAST_MOMENT))),
     interruption=optional(nullable(members(action=optional(LINE), time=optional(LINE)))),
     rebalance=optional(nullable(members(noticeTime=optional(LINE)))), unseen=optional(TEXT),
+    container=optional(IMAGE_DIGEST),
 )  # fmt: skip
 
 
@@ -52,6 +55,7 @@ def parse_progress(text: str, who: str) -> Progress:
     return Progress(
         line=fields.get("line", "")[-LONGEST_LINE:],
         ending=ending_of(ended) if ended else None,
+        container=fields.get("container", ""),
         ends_at=fields.get("ends_at"),
         interruption=f"{coming.get('action')} at {coming.get('time')}" if coming else "",
         rebalance=(fields.get("rebalance") or {}).get("noticeTime", ""),
@@ -107,4 +111,6 @@ class ProgressPoller:
             self._place = piece.place + len(piece.data)
             drawn = re.split(r"[\r\n]", piece.data[-TAIL:].decode(errors="replace"))
             line = next((parse_json for parse_json in reversed(drawn) if parse_json.strip()), line)[-LONGEST_LINE:]
-        return replace(self.last, line=line, ending=bucket.ending() or self.last.ending, problem="")
+        ending = bucket.ending() or self.last.ending
+        container = ending.container if ending else self.last.container
+        return replace(self.last, line=line, ending=ending, container=container, problem="")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from ec2lab.instance_state import InstanceState, state_of
 from ec2lab.instances.taking_down import live_experiments
 from ec2lab.polling import wait_until
 from ec2lab.registry.history import History
-from ec2lab.registry.record import COMMAND_DIGEST, EXITED, LAUNCHED
+from ec2lab.registry.record import COMMAND_DIGEST, CONTAINERS, EXITED, LAUNCHED
 from ec2lab.runs.exit_status import Ending, read_exit_status
 from ec2lab.runs.s3_logs import S3RunLogs, run_bucket
 from ec2lab.session import Session
@@ -177,10 +177,16 @@ def _waited(session: Session, name: str, say: Log) -> Waited:
         return Waited(name, problem=str(problem))
 
 
+def containers_of(digests: Iterable[str]) -> dict[str, list[str]]:
+    """Return the annotation of the image digests that instances report; nothing without any."""
+    known = sorted({digest for digest in digests if digest})
+    return {CONTAINERS: known} if known else {}
+
+
 def _wait(session: Session, name: str, say: Log) -> Ending:
     """Return the first end of an experiment's instances whose exit code is not 0, or that of the first."""
     with in_words(), working_on(name):
         ends = [instance.wait(say) for instance in runs_of(session, name)]
         end = next((end for end in ends if end.exit_code), ends[0])
-        session.recorder.annotate(**{EXITED: {"exit_code": end.exit_code}})
+        session.recorder.annotate(**{EXITED: {"exit_code": end.exit_code}, **containers_of(e.container for e in ends)})
         return end

@@ -58,7 +58,8 @@ class Delivery:
     def run(self) -> str:
         """What names the run on its instances: the SHA-256 of code, command and parameters."""
         secrets = "".join(f"\n{name}={source}" for name, source in self.experiment.secrets.items())
-        sent_to_all = f"{self.pack.sha256 if self.pack else ''}\n{command_script(self.experiment)}{secrets}"
+        container = f"\n{self.experiment.container}" if self.experiment.container else ""
+        sent_to_all = f"{self.pack.sha256 if self.pack else ''}\n{command_script(self.experiment)}{secrets}{container}"
         return hashlib.sha256(sent_to_all.encode()).hexdigest()
 
     def header(self, environment: Mapping[str, str]) -> bytes:

@@ -39,7 +39,7 @@ from ec2lab.registry.state import holdings
 from ec2lab.resource import Resource
 from ec2lab.resources.live_resources import is_new
 from ec2lab.runs.progress import ProgressPoller
-from ec2lab.runs.run import last_run_in
+from ec2lab.runs.run import containers_of, last_run_in
 from ec2lab.session import Session
 from ec2lab.units import duration
 
@@ -266,6 +266,14 @@ class Watching:
                 inquiry.ask()
             yield from self._answered(identity, inquiry)
         self._put_on_record()
+        self._record_containers()
+
+    def _record_containers(self) -> None:
+        """Record the digests of the container image once all instances have pulled it."""
+        digests = [inquiry.last.container for inquiry in self.inquiries.values()]
+        if digests and all(digests) and not self.past.containers:
+            self.session.recorder.annotate(**containers_of(digests))
+            self.history = self._read()
 
     def _start_pollers(self) -> None:
         """Start pollers for a run with a command once its launch has ended."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ec2lab.config.models import Experiment
 from ec2lab.launch.part import LaunchContext, LaunchFragment, LaunchPart
-from ec2lab.runs.command import ACCOUNT, DEADLINE, command_files, delivery_deadline
+from ec2lab.runs.command import ACCOUNT, DEADLINE, PULL, command_files, container_files, delivery_deadline
 
 
 class Command(LaunchPart):
@@ -16,12 +16,14 @@ class Command(LaunchPart):
     def share(self, site: LaunchContext) -> LaunchFragment:
         """Return the command's files and start; an empty fragment without a command.
 
-        If something is uploaded over ssh anyway, everything but the account is uploaded with it.
+        If something is uploaded over ssh anyway, everything but the account and the pull of its container is uploaded
+        with it.
         """
         if site.experiment.command is None:
             return LaunchFragment()
         experiment = site.experiment
-        files = delivery_deadline(experiment) if experiment.needs_code_upload else command_files(site.name, experiment)
+        own = delivery_deadline(experiment) if experiment.needs_code_upload else command_files(site.name, experiment)
+        files = {**container_files(experiment), **own}
         account = {"name": ACCOUNT, "groups": ["docker"], "shell": "/bin/bash", "lock_passwd": True}
         return LaunchFragment(
             cloud_init={
@@ -38,6 +40,8 @@ def _begin(experiment: Experiment) -> list[list[str]]:
     """Return what starts the command, unless it waits for an upload. cloud-init does not wait for its end."""
     # Fails now, and not after hours of work.
     begin = [["aws", "--version"]] if experiment.artifact_uri else []
+    if experiment.container:
+        begin += [["systemctl", "--no-reload", "enable", "--now", "--no-block", PULL]]
     if not experiment.needs_code_upload:
         begin += [["systemctl", "--no-reload", "enable", "--now", "--no-block", "experiment.service"]]
     elif experiment.secrets:

@@ -1,0 +1,163 @@
+#!/usr/bin/python3 -I
+"""Run an experiment's command in its container, as its unit's main process. Python 3.9 or later.
+
+    run-container run MOUNT[:ro]...
+    run-container remove
+
+The command's environment is a file in memory that its script reads and deletes: docker keeps what it is told about a
+container on disk, and everyone on the instance can read a command line.
+
+systemd sends SIGTERM to this process alone (KillMode=mixed). It is passed on to every process of the container but its
+init, as systemd does with the processes of a unit; docker would signal only the first, whose end kills the others.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pathlib
+import pwd
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+
+ACCOUNT, NAME, SCRIPT = "experiment", "ec2-lab-experiment", "/opt/ec2-lab/experiment"
+IMAGE = pathlib.Path("/var/lib/ec2-lab/instance/container-id")
+RUNTIME = pathlib.Path("/run/ec2-lab/experiment")
+BEGUN, ENVIRONMENT, WHY = RUNTIME / "begun", RUNTIME / "environment", RUNTIME.parent / "never-began"
+DEVICES, HOSTS = pathlib.Path("/dev"), pathlib.Path("/opt/ec2-lab/hosts")
+LIMITS = ("memlock=-1:-1", "nofile=1048576:1048576", "core=0:-1", "stack=67108864:67108864")
+"""Those of experiment.service, and the stack that NVIDIA's images ask for."""
+SHELL = 'command -v bash >/dev/null 2>&1 && exec bash "$0"; exec sh "$0"'
+OWN = re.compile(
+    r"PATH|SHELL|PWD|OLDPWD|SHLVL|_|LANG|LANGUAGE|INVOCATION_ID|JOURNAL_STREAM|NOTIFY_SOCKET|"
+    r"(LC|LD|SYSTEMD|LISTEN|MEMORY_PRESSURE|CREDENTIALS)_.*|.*\W.*"
+)
+"""Variables of the host: the image has its own, or they mean nothing there."""
+NVIDIA, DISPLAY = "0x10de", "0x03"
+"""Vendor, and class of PCI devices (https://pci-ids.ucw.cz/)."""
+TOOLKIT = "nvidia-container-runtime-hook"
+"""What docker looks for before it takes --gpus
+(https://github.com/moby/moby/blob/master/daemon/nvidia_linux.go)."""
+NO_TOOLKIT = (
+    "the instance has NVIDIA GPUs and its AMI lacks the NVIDIA Container Toolkit: "
+    "install nvidia-container-toolkit (https://docs.nvidia.com/datacenter/cloud-native/container-toolkit)"
+)
+
+
+class NeverBegan(Exception):
+    """The command cannot begin."""
+
+
+def docker(*words):
+    """Run docker without the command's environment. Raises NeverBegan with its last line."""
+    done = subprocess.run(["docker", *words], check=False, capture_output=True, text=True, env=QUIET, cwd="/")
+    if done.returncode:
+        raise NeverBegan((done.stderr.strip().splitlines() or [f"docker exited with {done.returncode}"])[-1])
+    return done.stdout
+
+
+QUIET = {"PATH": os.environ.get("PATH", os.defpath), "HOME": "/root"}
+
+
+def has_nvidia_gpu():
+    """Return whether a PCI device is one, whatever drivers there are."""
+    devices = pathlib.Path("/sys/bus/pci/devices").glob("*")
+    return any(
+        (one / "vendor").read_text().strip() == NVIDIA and (one / "class").read_text().startswith(DISPLAY)
+        for one in devices
+    )
+
+
+def accelerators():
+    """Yield docker's options for GPUs, EFA and Neuron devices. Raises NeverBegan."""
+    if has_nvidia_gpu():
+        if not shutil.which(TOOLKIT):
+            raise NeverBegan(NO_TOOLKIT)
+        yield "--gpus=all"
+    for device in (*DEVICES.glob("infiniband"), *DEVICES.glob("neuron*")):
+        yield f"--device={device}"
+
+
+def mounts(account, wanted):
+    """Yield docker's options for what is mounted, at the same paths. Raises NeverBegan."""
+    for path in (path.partition(":")[0] for path in wanted):
+        if not os.path.ismount(path):
+            raise NeverBegan(f"{path} is not mounted")
+    own = [f"{SCRIPT}:ro", *map(str, HOSTS.parent.glob(HOSTS.name)), account.pw_dir, str(RUNTIME)]
+    for path, _, read_only in (path.partition(":") for path in (*own, *wanted)):
+        yield f"--mount=type=bind,source={path},target={path}{',readonly' if read_only else ''}"
+
+
+def options(account, wanted):
+    """Return docker's options."""
+    groups = os.getgrouplist(account.pw_name, account.pw_gid)
+    return [
+        f"--name={NAME}", "--init", "--network=host", "--ipc=host", "--log-driver=none", "--pull=never",
+        f"--user={account.pw_uid}:{account.pw_gid}", *(f"--group-add={group}" for group in groups),
+        f"--workdir={account.pw_dir}", "--entrypoint=sh", *(f"--ulimit={limit}" for limit in LIMITS),
+        *mounts(account, wanted), *accelerators(),
+    ]  # fmt: skip
+
+
+def write_environment(account):
+    """Write what the command finds in its environment, for its account alone."""
+    known = {name: value for name, value in os.environ.items() if not OWN.fullmatch(name)}
+    known.update(HOME=account.pw_dir, USER=account.pw_name, LOGNAME=account.pw_name, RUNTIME_DIRECTORY=str(RUNTIME))
+    text = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in known.items())
+    with os.fdopen(os.open(ENVIRONMENT, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        os.fchown(file.fileno(), account.pw_uid, account.pw_gid)
+        file.write(os.fsencode(text))
+
+
+def terminate():
+    """Send SIGTERM to the processes of the container, except its init. Raises NeverBegan while there are none."""
+    init = docker("inspect", "--format={{.State.Pid}}", NAME).strip()
+    for pid in docker("top", NAME, "-eo", "pid").split()[1:]:
+        if pid != init:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGTERM)
+
+
+def run(wanted):
+    """Run the command and return its exit status. Raises NeverBegan."""
+    if not IMAGE.exists():
+        raise NeverBegan("its image was not pulled (journalctl -u experiment-container)")
+    account = pwd.getpwnam(ACCOUNT)
+    image = IMAGE.read_text()
+    docker("create", *options(account, wanted), image, "-c", SHELL, SCRIPT)
+    write_environment(account)
+    started = subprocess.Popen(["docker", "start", "--attach", NAME], stdin=subprocess.DEVNULL, env=QUIET, cwd="/")
+
+    def pass_on(*_):
+        try:
+            terminate()
+        except NeverBegan:
+            started.terminate()
+
+    signal.signal(signal.SIGTERM, pass_on)
+    code = started.wait()
+    if not BEGUN.exists():
+        raise NeverBegan(docker("inspect", "--format={{.State.Error}}", NAME).strip() or "it did not start")
+    return code if code >= 0 else 128 - code
+
+
+def main(mode, *wanted):
+    """Run, or remove the container, whatever became of it."""
+    if mode == "remove":
+        with contextlib.suppress(NeverBegan, FileNotFoundError):
+            docker("rm", "--force", NAME)
+        return 0
+    try:
+        return run(wanted)
+    except NeverBegan as why:
+        if not WHY.exists():
+            WHY.write_text(f"the command never began: container: {' '.join(str(why).split())[:1000]}")
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
