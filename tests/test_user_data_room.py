@@ -90,6 +90,7 @@ STAYS = {"/etc/ssh/sshd_config.d/00-ec2-lab.conf", "/etc/systemd/system-preset/0
 
 
 def test_all_that_a_launch_writes_is_forgotten_by_an_instance_made_from_an_image_of_it(lab, cloud):
+    lab.write("lab.toml", 'regions = ["us-east-1"]\n[notify]\nemail = ["team@example.org"]\n')
     lab.write("experiments/full.toml", EVERYTHING + SECRETS)
     (request,) = [
         event for event in lab.run("plan", EXP="full", JSON="1").events if event["event"] == "planned-request"

@@ -5,14 +5,21 @@ import json
 import pytest
 
 from ec2lab.config.models import Experiment
+from ec2lab.launch.parts.notifications import notification_files
 from ec2lab.runs.command import command_files
+from ec2lab.templates import text_of
 from tests.hosts.host import Host
 from tests.hosts.systemd import CanNotBoot, Systemd
 from tests.waiting import wait_until
 
 INSTANCE = "i-0123456789abcdef0"
 STATE = f"/var/lib/ec2-lab/{INSTANCE}"
-AWS = '#!/bin/sh\nfor last; do :; done\ncat >/var/put && mv /var/put "/var/bucket/${last##*/}"\n'
+TOPIC = "arn:aws:sns:us-east-1:123456789012:ec2-lab-lab"
+AWS = """#!/bin/sh
+[ "$1" = sns ] && { printf "%s\\n" "$*" >>/var/published; exit 0; }
+for last; do :; done
+cat >/var/put && mv /var/put "/var/bucket/${last##*/}"
+"""
 SAVING = """
 import pathlib, signal, sys, time
 def save(*_):
@@ -42,8 +49,10 @@ def instance(debian_with_systemd, tmp_path):
         files = command_files("demo", Experiment(
             instance_types=["g5.xlarge"], command=command, artifact_uri="s3://lab-runs/of", instance_profile="writer",
         ))  # fmt: skip
+        files |= notification_files(TOPIC, "lab", "demo")
         for path, (mode, text) in files.items():
             host.write(path, text, mode=int(mode, 8))
+        host.write("/etc/systemd/system/ec2-lab-power-off@.service", text_of("ec2-lab-power-off@.service"))
         host.write("/usr/local/bin/aws", AWS, mode=0o755)
         host.run("useradd", "--create-home", "experiment")
         host.run("mkdir", "-p", "/var/bucket", STATE)
@@ -103,3 +112,16 @@ def test_a_login_that_ends_before_the_command_begins_is_no_success(instance):
     assert has_ended(systemd.host)
     why = "the command never began: what a login does before it (/etc/profile) ended with 0"
     assert put(systemd.host) == (f"ec2-lab: {why}\n", (1, why))
+
+
+def test_the_end_of_the_command_and_of_the_instance_are_published_once_each(instance):
+    systemd = instance("exit 3")
+    published = systemd.host.path("/var/published")
+    systemd.run(*BEGIN)
+    told = f"--subject [lab] demo: its command ended with 3 ({INSTANCE})"
+    assert wait_until(lambda: published.exists() and told in published.read_text())
+    assert f"--region us-east-1 --topic-arn {TOPIC}" in published.read_text()
+    assert put(systemd.host)[1] == (3, None)
+    systemd.run("systemctl", "start", "--no-block", "ec2-lab-power-off@idle.service")
+    assert wait_until(lambda: "it ends, as it was idle" in published.read_text())
+    assert published.read_text().count("--subject") == 2

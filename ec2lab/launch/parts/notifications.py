@@ -31,6 +31,13 @@ def publishes_its_end(session: Session, experiment: Experiment) -> bool:
     return has_topic and experiment.instance_profile is not None and "command-exited" in settings.events
 
 
+def notification_files(topic: str, lab: str, experiment: str) -> dict[str, tuple[str, str]]:
+    """Return the files by which an instance publishes its end: by path, mode and text."""
+    settings = {"topic": topic, "lab": lab, "experiment": experiment}
+    files = {SETTINGS: ("0644", json.dumps(settings)), PROGRAM: ("0755", sent("notify-end.py"))}
+    return files | {path: ("0644", text) for path, text in DROP_INS.items()}
+
+
 class Notifications(LaunchPart):
     """The program that publishes, and where it is called."""
 
@@ -41,9 +48,7 @@ class Notifications(LaunchPart):
         """Return the files; nothing without a topic or an instance profile."""
         if not publishes_its_end(site.session, site.experiment):
             return LaunchFragment()
-        settings = {"topic": topic_of(site.session), "lab": site.session.lab.name, "experiment": site.name}
-        files = {SETTINGS: ("0644", json.dumps(settings)), PROGRAM: ("0755", sent("notify-end.py"))}
-        files |= {path: ("0644", text) for path, text in DROP_INS.items()}
+        files = notification_files(str(topic_of(site.session)), site.session.lab.name, site.name)
         return LaunchFragment(
             cloud_init={
                 "write_files": [
