@@ -24,7 +24,7 @@ def top(exp: OptionalExperiment = "", host: HostName = "", as_json: AsJson = Fal
         reader = MetricsReader(session, hosts_to_call(session, exp, host, warn))
         for _ in reader.read(0 if console.is_terminal else 1):
             if console.is_terminal:
-                draw(reader.rows())
+                draw(console, reader.rows())
         console.emit_table(reader.rows())
 
 

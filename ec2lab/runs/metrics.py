@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
 
 from ec2lab import clock
+from ec2lab.console import Console
 from ec2lab.context import ContextThreadPool
 from ec2lab.errors import UserError
 from ec2lab.events.runs import InstanceMetrics
@@ -15,12 +16,9 @@ from ec2lab.hosts.inventory import HostToCall
 from ec2lab.hosts.program_packer import program
 from ec2lab.hosts.protocol import parse_json
 from ec2lab.hosts.side_by_side import AT_ONCE
-from ec2lab.progress import terminal_width
 from ec2lab.registry.shapes import TEXT, members, several, whole
 from ec2lab.runs.logs import LogLines
 from ec2lab.session import Session
-from ec2lab.tables import TABLES
-from ec2lab.terminal_layout import table_lines
 
 INTERVAL = 2.0
 """Seconds between measurements."""
@@ -89,9 +87,8 @@ class MetricsReader:
             self.last[metrics.host] = metrics
 
 
-def draw(rows: Iterable[InstanceMetrics]) -> None:
-    """Draw the screen again."""
-    columns, row = TABLES[InstanceMetrics.event]
-    lines = table_lines(columns, [row(one) for one in rows], terminal_width(sys.stdout))
-    sys.stdout.write(HOME + "\n".join(lines) + "\n")
+def draw(console: Console, rows: Sequence[InstanceMetrics]) -> None:
+    """Draw the screen again. The console escapes what a terminal would obey: a log's last line is anybody's text."""
+    sys.stdout.write(HOME)
+    console.emit_table(rows)
     sys.stdout.flush()

@@ -8,19 +8,21 @@ from tests.hosts.instance import LOG, reach_elsewhere
 from tests.terminal_screen import run_on_terminal
 
 NVIDIA_SMI = "#!/bin/sh\nprintf '97, 70000, 81559\\n[N/A], 10, 81559\\n'\n"
+LAST_LINE = "epoch 2: 41%\x1b]0;a title\x07"
+"""With a sequence that a terminal obeys, as anything on an instance may print it."""
 
 
 @pytest.mark.parametrize("instances", [2], indirect=True)
 def test_top_shows_each_instance_and_why_nothing_is_known_of_one(instances):
     lab, host, variables = instances
     host.write("/usr/local/bin/nvidia-smi", NVIDIA_SMI, mode=0o755)
-    host.write(LOG, "epoch 1\n\repoch 2: 40%\repoch 2: 41%")
+    host.write(LOG, f"epoch 1\n\repoch 2: 40%\r{LAST_LINE}")
     with socket.create_server(("127.0.0.1", 0)) as silent:
         reach_elsewhere(lab, "demo-2", silent.getsockname()[1])
         shown = lab.run("top", JSON="1", **variables)
     assert shown.code == 0, shown.err
     first, second = shown.events
-    assert (first["host"], first["line"], first["problem"]) == ("demo-1", "epoch 2: 41%", "")
+    assert (first["host"], first["line"], first["problem"]) == ("demo-1", LAST_LINE, "")
     assert (first["gpu"], first["gpu_memory_used"], first["gpu_memory_total"]) == ([97, 0], [70000, 10], [81559, 81559])
     assert 0 <= first["cpu"] <= 100
     assert 0 < first["memory_used"] < first["memory_total"]
@@ -31,3 +33,4 @@ def test_top_shows_each_instance_and_why_nothing_is_known_of_one(instances):
     assert "48% of 2" in screen
     assert "68/159 GiB" in screen
     assert "error" not in screen
+    assert r"\x1b]0;a" in screen
