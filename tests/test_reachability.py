@@ -8,7 +8,18 @@ import pytest
 from ec2lab.hosts.reachability import REMEDIES, explain
 from tests.test_config import KEY
 
-COMMANDS = ("ssh", "users", "volume_mount", "volume_unmount", "snapshot_create", "user_add", "user_remove")
+COMMANDS = (
+    "ssh",
+    "users",
+    "volume_mount",
+    "volume_unmount",
+    "snapshot_create",
+    "user_add",
+    "user_remove",
+    "exec",
+    "push",
+    "forward",
+)
 PRINTED = {
     "ssh: Could not resolve hostname nope: Name or service not known": "`make status` lists",
     "ssh: connect to host 192.0.2.1 port 22: Connection refused": "sshd does not run there",
@@ -40,7 +51,8 @@ def test_every_remedy_is_for_something_that_ssh_prints_and_the_rest_is_quoted():
 def test_a_host_that_nobody_knows_is_named_with_what_may_be_meant(lab, script):
     lab.write("members/alice.toml", f'keys = ["{KEY}"]\n')
     name, home = "bob" if script.startswith("user_") else "", str(lab.path / "home")
-    ended = lab.run(script, HOST="demoo.invalid", NAME=name, MOUNT="/x", DATASET="speech", HOME=home)
+    takes = {"MOUNT": "/x", "DATASET": "speech", "CMD": "ls", "SOURCE": "lab.toml", "DEST": "/x", "PORTS": "8888"}
+    ended = lab.run(script, HOST="demoo.invalid", NAME=name, HOME=home, **takes)
     assert ended.code == 1
     assert ended.error == (
         "error: HOST: 'demoo.invalid' is not an experiment or an instance of this lab, and neither DNS nor "
