@@ -113,10 +113,10 @@ def _metrics_row(one: InstanceMetrics) -> Row:
 TABLES: Mapping[str, tuple[Sequence[Column], Callable[[Any], Row]]] = {
     "audit-finding": (
         (
-            Column("finding", narrow=12), Column("resource type", below="finding"), Column("id"), Column("where",
-                below="id"),
+            Column("finding", narrow=12), Column("resource type", below="finding"), Column("id"),
+            Column("where", below="id"),
             Column("state", narrow=10), Column("age", below="state", drop=2),
-            Column("made by", below="finding", drop=1), Column("$ a month", narrow=9), Column("why", narrow=20),
+            Column("made by", below="finding", drop=1), Column("$ a month", narrow=9), Column("why", narrow=14),
         ),
         _audit_row,
     ),

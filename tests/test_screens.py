@@ -42,6 +42,7 @@ def busy_lab(lab, cloud):
     assert lab.launch(COUNT="2").code == 0
     ec2 = cloud.client("ec2", "us-east-1")
     ec2.create_volume(AvailabilityZone="us-east-1a", Size=100)
+    ec2.allocate_address()  # its id is the longest
     return lab
 
 
