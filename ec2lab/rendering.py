@@ -383,7 +383,7 @@ def _secrets_policy(event: SecretsPolicy) -> list[str]:
 
 
 def _setup_complete(event: SetupComplete) -> str:
-    return f"made {event.created}; all is there" if event.created else "nothing to do: all is there"
+    return f"created {event.created}; nothing is missing" if event.created else "nothing is missing"
 
 
 def _regions_unavailable(event: RegionsUnavailable) -> str:

@@ -121,7 +121,7 @@ TABLES: Mapping[str, tuple[Sequence[Column], Callable[[Any], Row]]] = {
         _audit_row,
     ),
     "cost-group": (
-        (Column("{by}", narrow=20), Column("$", narrow=9), Column("$/hour now", narrow=10), Column("things")),
+        (Column("{by}", narrow=20), Column("$", narrow=9), Column("$/hour now", narrow=10), Column("resources")),
         _cost_group_row,
     ),
     "resource": (
