@@ -56,6 +56,16 @@ def test_every_table_fits_80_columns_and_no_word_of_it_is_broken(busy_lab):
         assert words("\n".join(lines_on(shown.out))) - words(piped.out + piped.err) == set(), script
 
 
+def test_a_sweep_fits_80_columns_and_prints_a_line_for_each_trial(lab):
+    name = "speech-with-a-long-name"
+    lab.write(f"experiments/{name}.toml", 'instance_types = ["g5.xlarge"]\nmatrix.learning_rate = [0.1, 0.01]\n')
+    shown = lines_on(lab.at_terminal("sweep", EXP=name).out)
+    assert max(map(len, shown)) <= 80
+    ended = "\n".join(shown)
+    for trial in (f"{name}-learning_rate0_1", f"{name}-learning_rate0_01"):
+        assert re.search(rf"  {trial}\s+i-[0-9a-f]+, g5.xlarge in", ended)
+
+
 def test_what_is_piped_or_wide_has_all_columns_and_a_line_for_each_row(busy_lab):
     piped = busy_lab.run("status").out.splitlines()
     wide = lines_on(busy_lab.at_terminal("status", WIDE="1").out)
