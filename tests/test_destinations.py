@@ -171,16 +171,11 @@ def test_every_event_for_notifiers_can_be_chosen_in_lab_toml():
 NOTIFY = '[notify]\nemail = ["alice@example.org", "bob@example.org"]\n'
 
 
-@pytest.fixture
-def by_email(lab, cloud):
-    """A lab whose account is set up for e-mail: the topic, and what returns the messages since the last call."""
-    lab.write("lab.toml", f'name = "r-d"\nregions = ["us-east-1"]\n{NOTIFY}')
-    shown = lab.run("setup_aws").out
-    assert "  the topic ec2-lab-r-d, for e-mail" in shown
-    assert "its subscriber bob@example.org, who gets a link to confirm" in shown
-    ended = lab.run("setup_aws", YES="1")
-    assert ended.code == 0, ended.err
-    (topic,) = [one["id"] for one in cloud.inventory() if one["kind"] == "topic"]
+LAB = f'name = "r-d"\nregions = ["us-east-1"]\n{NOTIFY}'
+
+
+def subscribed(cloud, topic):
+    """Subscribe a queue to a topic; return what returns the messages since the last call."""
     sns, sqs = cloud.client("sns", "us-east-1"), cloud.client("sqs", "us-east-1")
     queue = sqs.create_queue(QueueName="seen")["QueueUrl"]
     attributes = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]
@@ -192,18 +187,31 @@ def by_email(lab, cloud):
             sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
         return [json.loads(message["Body"]) for message in found]
 
-    return topic, received
+    return received
 
 
-def test_setup_makes_the_topic_once_with_its_subscribers_and_the_instances_right_to_publish(lab, cloud, by_email):
-    topic, received = by_email
+@pytest.fixture
+def received(lab, cloud):
+    """What returns the messages of a lab's topic since the last call."""
+    lab.write("lab.toml", LAB)
+    return subscribed(cloud, cloud.client("sns", "us-east-1").create_topic(Name="ec2-lab-r-d")["TopicArn"])
+
+
+def test_setup_makes_the_topic_once_with_its_subscribers_and_the_instances_right_to_publish(lab, cloud):
+    lab.write("lab.toml", LAB)
+    shown = lab.run("setup_aws").out
+    assert "  the topic ec2-lab-r-d, for e-mail" in shown
+    assert "its subscriber bob@example.org, who gets a link to confirm" in shown
+    assert lab.run("setup_aws", YES="1").code == 0
+    (topic,) = [one["id"] for one in cloud.inventory() if one["kind"] == "topic"]
     told = cloud.client("sns", "us-east-1").list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
-    assert [one["Endpoint"] for one in told if one["Protocol"] == "email"] == ["alice@example.org", "bob@example.org"]
+    assert [one["Endpoint"] for one in told] == ["alice@example.org", "bob@example.org"]
     again = lab.run("setup_aws", YES="1", JSON="1").events
     assert [one["created"] for one in again if one["event"] == "setup-complete"] == [0]
     role = {"RoleName": "ec2-lab-r-d-log-writer", "PolicyName": "deliver-logs"}
     document = cloud.client("iam", "us-east-1").get_role_policy(**role)["PolicyDocument"]
     assert document["Statement"] == [{"Effect": "Allow", "Action": "sns:Publish", "Resource": topic}]
+    received = subscribed(cloud, topic)
     lab.write("experiments/demo.toml", 'instance_types = ["g5.xlarge"]\n')
     assert lab.launch().code == 0
     (message,) = received()
@@ -232,7 +240,7 @@ EXPERIMENT = 'instance_types = ["g5.xlarge"]\ncommand = "true"\nttl = "1h"\n'
 
 
 @pytest.mark.skipif(not is_installed(), reason="the AWS CLI is not installed: pip install awscli")
-def test_an_instance_publishes_its_end_by_itself(lab, cloud, by_email, aws_cli, tmp_path):
+def test_an_instance_publishes_its_end_by_itself(lab, cloud, received, aws_cli, tmp_path):
     lab.write("experiments/demo.toml", EXPERIMENT + PROFILE)
     (request,) = [one for one in lab.run("plan", EXP="demo", JSON="1").events if one["event"] == "planned-request"]
     files = {one["path"]: one["content"] for one in yaml.safe_load(request["cloud_init"])["write_files"]}
@@ -248,14 +256,14 @@ def test_an_instance_publishes_its_end_by_itself(lab, cloud, by_email, aws_cli, 
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
     for reason in ("command", "completion", "ttl", "idle"):
         subprocess.run([sys.executable, "-c", program, reason], check=True, env={**inherited, **cloud.credentials()})
-    assert sorted(one["Subject"] for one in by_email[1]()) == [
+    assert sorted(one["Subject"] for one in received()) == [
         "[r-d] demo: it ends, as it was idle (i-1)", "[r-d] demo: it ends, as its ttl is over (i-1)",
         "[r-d] demo: its command ended with 7 (i-1)",
     ]  # fmt: skip
 
 
-def test_what_the_instance_publishes_the_watch_does_not_publish_again(lab, by_email):
-    _, received = by_email
+def test_what_the_instance_publishes_the_watch_does_not_publish_again(lab, cloud, received):
+    cloud.client("iam", "us-east-1").create_instance_profile(InstanceProfileName="ec2-lab-r-d-logs")
     lab.write("watched.py", WATCHED)
     for profile, count in ((PROFILE, 0), ("", 1)):
         lab.write("experiments/demo.toml", EXPERIMENT + profile)

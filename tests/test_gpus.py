@@ -3,8 +3,11 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from moto.ec2.models.instance_types import INSTANCE_TYPES
 
 from ec2lab.config.gpu import GpuRequest, nominal_gb
+from ec2lab.errors import UserError
+from ec2lab.launch.gpus import GpuType, RegionGpus, wanted_types
 
 REGIONS = ["us-east-1", "us-west-2"]
 
@@ -69,18 +72,28 @@ def test_a_region_that_refuses_is_named_and_hides_no_other(lab, cloud):
     assert {offer["region"] for offer in listed(lab, 3, GPU="L4")["g6.xlarge"]["offers"]} == {"us-west-2"}
 
 
+TYPES = {name: GpuType.described(told) for name, told in INSTANCE_TYPES.items() if "GpuInfo" in told}
+
+
 @pytest.mark.parametrize(
-    ("variables", "said"),
+    ("gpu", "said"),
     [
-        ({"GPU": "A10"}, "GPU: no instance type in us-east-1, us-west-2 has a GPU 'A10' (did you mean \"A10G\"?)"),
-        ({"GPU": "A100-60GB"}, "GPU: A100 has 40 or 80 GB, not 60"),
-        ({"GPU": "A100:4"}, "GPU: A100 comes by 8 (p4d.24xlarge) to an instance, not by 4"),
-        ({"GPU": "A100:"}, "GPU: 'A100:' is not a GPU (try \"A100:8\""),
-        ({"COUNT": "3"}, "COUNT, MEMORY: no instance type in us-east-1, us-west-2 has such GPUs"),
+        ("A10", "GPU: no instance type in us-east-1 has a GPU 'A10' (did you mean \"A10G\"?)"),
+        ("quadro", "(known: A100, A10G, B200,"),
+        ("A100-60GB", "GPU: A100 has 40 or 80 GB, not 60"),
+        ("A100:4", "GPU: A100 comes by 8 (p4d.24xlarge) to an instance, not by 4"),
     ],
 )
-def test_what_no_type_has_is_refused_with_what_there_is(lab, variables, said):
-    assert said in lab.run("gpus", **variables).error
+def test_what_no_type_has_is_refused_with_what_there_is(gpu, said):
+    with pytest.raises(UserError) as refused:
+        wanted_types({"us-east-1": RegionGpus(TYPES, {})}, [GpuRequest.parse(gpu)], "GPU")
+    assert said in str(refused.value)
+
+
+def test_a_wrong_value_is_one_line(lab):
+    assert "GPU: 'A100:' is not a GPU (try \"A100:8\"" in lab.run("gpus", GPU="A100:").error
+    said = "COUNT, MEMORY: no instance type in us-east-1, us-west-2 has such GPUs"
+    assert said in lab.run("gpus", GPU="L4", COUNT="3").error
 
 
 @pytest.mark.parametrize(
