@@ -1,6 +1,8 @@
 """Watch tells what becomes of an instance, and puts back what AWS takes away."""
 
 import json
+import os
+import shutil
 import signal
 import threading
 
@@ -135,10 +137,11 @@ def test_what_is_put_back_and_lets_nobody_in_is_watched_all_the_same(lab, cloud,
     lab.write("experiments/demo.toml", SPOT + "on_interruption = 'relaunch'\n")
     lab.write("lab.toml", 'regions = ["us-east-1"]\n[ssh]\nboot_timeout = "1s"\n')
     lab.write("members/alice.toml", f'keys = ["{KEY}"]\n')
-    config = tmp_path / "home/.ssh/config"
-    config.parent.mkdir(parents=True)
-    config.write_text("Host *\n  ProxyCommand false\n")
-    variables = {"HOME": str(tmp_path / "home"), "MEMBER": "alice", "SSH_AUTH_SOCK": ""}
+    ssh = tmp_path / "ssh"
+    ssh.write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} -o ProxyCommand=false "$@"\n')
+    ssh.chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    variables = {"HOME": str(tmp_path), "PATH": path, "MEMBER": "alice", "SSH_AUTH_SOCK": ""}
     ended = lab.launch(**variables)
     first = next(event for event in ended.events if event["event"] == "instance-running")["id"]
     assert (ended.code, ended.events[-1]["event"]) == (1, "ssh-ready")
