@@ -192,13 +192,17 @@ def progress_bars(console: Console) -> Iterator[ProgressBars]:
 
 def _drawn_bars(console: Console, stack: ExitStack) -> Progress:
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.table import Column
+
+    def whole() -> Column:  # on a narrow terminal the bar is shortened, and nothing wraps
+        return Column(no_wrap=True)
 
     progress = Progress(
-        TextColumn("  {task.description}", markup=False),
+        TextColumn("  {task.description}", markup=False, table_column=whole()),
         BarColumn(),
-        DownloadColumn(binary_units=True),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[said]}", markup=False),
+        DownloadColumn(binary_units=True, table_column=whole()),
+        TimeRemainingColumn(compact=True, table_column=whole()),
+        TextColumn("{task.fields[said]}", markup=False, table_column=whole()),
         speed_estimate_period=3600,  # AWS tells of progress in whole percents, minutes apart
     )
     stack.enter_context(console.above(progress.console))
