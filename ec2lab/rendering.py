@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from ec2lab.units import format_bytes
+from ec2lab.units import amount, counted, dollars, forecast_text, format_bytes, used_text
 
 if TYPE_CHECKING:
     from ec2lab.events import Event, RegionsUnavailable
@@ -58,18 +58,6 @@ def text_of(event: Event) -> str:
     return " ".join(line.strip() for line in render(event)[0][:1])
 
 
-def dollars(amount: float | None, known: str = "{:,.2f}", unknown: str = "unknown") -> str:
-    """Return a price, which is not known where it is None."""
-    return unknown if amount is None else known.format(amount)
-
-
-def amount(known: float, unknown: int) -> str:
-    """Return a sum for people, with what it leaves out."""
-    if unknown and not known:
-        return "unknown"
-    return f"{known:,.2f}{f' + {unknown} unknown' if unknown else ''}"
-
-
 def _resource(event: Any) -> str:
     return RESOURCE.format_map(vars(event))
 
@@ -83,12 +71,6 @@ def _teardown_complete(event: TeardownComplete) -> str:
     done = f"deleted {', '.join(kinds)}; AWS shows nothing left" if kinds else "nothing was left"
     stays = f"; {counted(event.retained, 'dataset or retained volume')} kept" if event.retained else ""
     return f"{f'{event.experiment}: ' if event.experiment else ''}{done}{stays}"
-
-
-def counted(number: int, noun: str) -> str:
-    """Return a number of something: 1 volume, 2 volumes."""
-    plural = noun if number == 1 else f"{noun}es" if noun.endswith("s") else f"{noun}s"
-    return f"{number} {plural}"
 
 
 def _retained_volume(event: RetainedVolume) -> list[str]:
@@ -154,26 +136,6 @@ def _budget_usage(event: BudgetUsage) -> str:
         return f"  budget  {used}"
     by = f"${abs(event.over):,.2f}"
     return f"{event.where}: {used}; {f'over by {by}: a launch is refused' if event.over > 0 else f'{by} would be left'}"
-
-
-def used_text(spent: float, unknown: int, promised: float) -> str:
-    """Return what of a budget is used."""
-    return f"{_plus_unpriced(f'${spent:,.2f} spent', unknown)}, ${promised:,.2f} promised to live resources"
-
-
-def _plus_unpriced(known: str, unknown: int) -> str:
-    items = f"{unknown} item{'s' if unknown > 1 else ''} without a price" if unknown else ""
-    return ", plus ".join(filter(None, (known, items)))
-
-
-def up_to(dollars: float, unknown: int, period: str) -> str:
-    """Return what something costs at the most, and what that leaves out."""
-    return _plus_unpriced(f"up to ${dollars:,.2f} {period}" if dollars or not unknown else "", unknown)
-
-
-def forecast_text(dollars: float, unknown: int, hours: float, *, is_assumed: bool) -> str:
-    """Return what a launch costs at the most over its ttl, or in a day."""
-    return up_to(dollars, unknown, "per day (no ttl)" if is_assumed else f"over its ttl of {hours:g} h")
 
 
 def _planned_request(event: PlannedRequest) -> list[str]:

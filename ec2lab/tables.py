@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from ec2lab import clock
 from ec2lab.instance_state import UP
-from ec2lab.rendering import amount, dollars, state_text
+from ec2lab.rendering import state_text
 from ec2lab.terminal_layout import Column, Row
-from ec2lab.units import GIB, format_bytes
+from ec2lab.units import GIB, amount, dollars, format_bytes
 
 if TYPE_CHECKING:
     from ec2lab.events.account import AuditFinding

@@ -1,4 +1,4 @@
-"""Sizes of data, and lengths of time."""
+"""Sizes, lengths of time, counts, and amounts of money, in words."""
 
 from __future__ import annotations
 
@@ -51,3 +51,41 @@ def duration_text(length: timedelta) -> str:
     seconds = int(length.total_seconds())
     unit = next(unit for unit in reversed(UNITS) if seconds % UNITS[unit] == 0)
     return f"{seconds // UNITS[unit]}{unit}"
+
+
+def dollars(amount: float | None, known: str = "{:,.2f}", unknown: str = "unknown") -> str:
+    """Return a price, which is not known where it is None."""
+    return unknown if amount is None else known.format(amount)
+
+
+def amount(known: float, unknown: int) -> str:
+    """Return a sum for people, with what it leaves out."""
+    if unknown and not known:
+        return "unknown"
+    return f"{known:,.2f}{f' + {unknown} unknown' if unknown else ''}"
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number of something: 1 volume, 2 volumes."""
+    plural = noun if number == 1 else f"{noun}es" if noun.endswith("s") else f"{noun}s"
+    return f"{number} {plural}"
+
+
+def used_text(spent: float, unknown: int, promised: float) -> str:
+    """Return what of a budget is used."""
+    return f"{_plus_unpriced(f'${spent:,.2f} spent', unknown)}, ${promised:,.2f} promised to live resources"
+
+
+def _plus_unpriced(known: str, unknown: int) -> str:
+    items = f"{unknown} item{'s' if unknown > 1 else ''} without a price" if unknown else ""
+    return ", plus ".join(filter(None, (known, items)))
+
+
+def up_to(dollars: float, unknown: int, period: str) -> str:
+    """Return what something costs at the most, and what that leaves out."""
+    return _plus_unpriced(f"up to ${dollars:,.2f} {period}" if dollars or not unknown else "", unknown)
+
+
+def forecast_text(dollars: float, unknown: int, hours: float, *, is_assumed: bool) -> str:
+    """Return what a launch costs at the most over its ttl, or in a day."""
+    return up_to(dollars, unknown, "per day (no ttl)" if is_assumed else f"over its ttl of {hours:g} h")

@@ -39,9 +39,9 @@ def dataset_prune(
     from ec2lab.datasets.prune import in_use, not_ours, surplus
     from ec2lab.events import RegionsUnavailable
     from ec2lab.regions import region_names
-    from ec2lab.rendering import counted
     from ec2lab.resources.live_resources import known_regions
     from ec2lab.session import open_session
+    from ec2lab.units import counted
 
     if keep < 1:
         raise UserError("KEEP_LAST: how many versions of each dataset to keep? (KEEP_LAST=2)")

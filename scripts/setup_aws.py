@@ -95,7 +95,7 @@ def print_manual_steps(console: Console, setup: AccountSetup) -> None:
 def ended(console: Console, setup: AccountSetup, made: bool) -> None:
     """Print the result. Raises UserError if no launch can be made."""
     from ec2lab.events.account import SetupComplete
-    from ec2lab.rendering import counted
+    from ec2lab.units import counted
 
     if setup.missing:
         raise UserError(f"no launch is possible there: {'; '.join(setup.missing)}")

@@ -53,8 +53,8 @@ def several(pattern: str, console: Console, yes: bool) -> None:
     from ec2lab.instances.status import standing
     from ec2lab.instances.taking_down import live_experiments, teardown_many
     from ec2lab.registry.elsewhere import other_accounts
-    from ec2lab.rendering import counted
     from ec2lab.session import open_session
+    from ec2lab.units import counted
     from ec2lab.volumes.retention import retained_events, retained_volumes
 
     with open_session("teardown") as session:

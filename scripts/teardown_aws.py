@@ -38,8 +38,8 @@ def teardown_aws(
     from ec2lab.events.teardown import TeardownComplete
     from ec2lab.instances.teardown import delete_resources
     from ec2lab.regions import region_names
-    from ec2lab.rendering import counted
     from ec2lab.session import open_session
+    from ec2lab.units import counted
 
     console = Console(as_json=as_json)
     with open_session("teardown-aws") as session, session.registry.lock_experiment(NO_NAME, "teardown-aws"):

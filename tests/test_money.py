@@ -20,8 +20,8 @@ from ec2lab.costs.summary import NOBODY, THE_LAB, CostSummary, grouped, moment, 
 from ec2lab.errors import PluginFailed, UserError
 from ec2lab.registry.history import History
 from ec2lab.registry.record import Event, Record
-from ec2lab.rendering import amount
 from ec2lab.resource import UNKNOWN_ID, Resource, ResourceType
+from ec2lab.units import amount
 from tests.recorded import Prices, answer, note
 from tests.small_aws import small_lab
 

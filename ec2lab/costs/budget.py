@@ -19,7 +19,7 @@ from ec2lab.costs.charges import Charge
 from ec2lab.costs.money import Dollars, sum_known, times
 from ec2lab.costs.price_book import HOURS, PriceBook
 from ec2lab.events.launch import BudgetUsage
-from ec2lab.rendering import forecast_text, up_to, used_text
+from ec2lab.units import forecast_text, up_to, used_text
 
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)

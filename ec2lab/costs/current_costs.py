@@ -13,9 +13,9 @@ from ec2lab.costs.pricing import paid_for, pricing
 from ec2lab.costs.summary import CostSummary, spent
 from ec2lab.events import Unavailable
 from ec2lab.registry.history import History
-from ec2lab.rendering import amount
 from ec2lab.resource import UNKNOWN_ID, Resource
 from ec2lab.session import Session
+from ec2lab.units import amount
 
 NOT_KNOWN = (("no response shows whether it was created", "possibly created resources"),)
 

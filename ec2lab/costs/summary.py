@@ -17,7 +17,7 @@ from ec2lab.costs.money import sum_known
 from ec2lab.costs.price_book import Origin, PriceBook
 from ec2lab.errors import UserError
 from ec2lab.events.costs import ChargeDetail, CostGroup, CostTotal, StalePrices, Unpriced
-from ec2lab.rendering import amount
+from ec2lab.units import amount
 from ec2lab.validators import did_you_mean
 
 NOBODY, THE_LAB = "(not on record)", "(the whole lab)"

@@ -14,13 +14,13 @@ from markupsafe import Markup
 from ec2lab.audit.audit import ERROR_VERDICTS
 from ec2lab.costs.money import in_dollars
 from ec2lab.printable import printable_document
-from ec2lab.rendering import amount
 from ec2lab.report import cost_chart
 from ec2lab.report.cost_chart import Series, shown
 from ec2lab.report.tables import day
 from ec2lab.report.timeline import short
 from ec2lab.report.view_model import MOST_LISTED, Page, counted
 from ec2lab.templates import TEMPLATES
+from ec2lab.units import amount
 
 GENERATOR = '<meta name="generator" content="ec2-lab report">'
 """Identifies reports: only they are overwritten."""
