@@ -42,9 +42,9 @@ class CallFailures:
         last = _last_line(errors)
         return Failed(f"{self.host}: {self.program} ended with {status}{f': {last}' if last else ''}")
 
-    def never_began(self, status: int, opening: Opening, parse_json: bytes) -> Failed:
+    def never_began(self, status: int, opening: Opening, stderr: bytes) -> Failed:
         """Return what to say where Python or sudo ended before the program began."""
-        _, _, after = parse_json.rpartition(f"{opening.marker} ready".encode())
+        _, _, after = stderr.rpartition(f"{opening.marker} ready".encode())
         last = _last_line(after.partition(b"\n")[2])
         if status == MISSING and not opening.as_root:
             return Failed(f"{self.host}: python3 can't be run there: {last}")
@@ -57,7 +57,7 @@ class CallFailures:
     def not_let_in(self, ssh: SshCall) -> Unreachable:
         """Return what to say where ssh ended before the program began."""
         if ssh.status == CONNECTION_FAILED:
-            printed = ssh.parse_json.decode(errors="replace")
+            printed = ssh.stderr_tail.decode(errors="replace")
             return _with_details(Unreachable(f"{self.host}: {explain(self.host, printed)}"), ssh)
         return NotOurShell(
             f"{self.host}: who logs in is let in, but the login shell runs no {SHELL} (it ended with {ssh.status}"
@@ -78,18 +78,18 @@ class CallFailures:
 
 def _with_details(problem: Unreachable, ssh: SshCall) -> Unreachable:
     """Return an error with ssh's own last line as a note, with DEBUG=1."""
-    if os.environ.get("DEBUG") == "1" and (last := _last_line(ssh.parse_json)):
+    if os.environ.get("DEBUG") == "1" and (last := _last_line(ssh.stderr_tail)):
         problem.add_note(f"ssh printed: {last}")
     return problem
 
 
 def _printed(ssh: SshCall) -> str:
     """Return what others printed, as something that a person may make sense of."""
-    text = " ".join((ssh.noise + b"\n" + ssh.parse_json).decode(errors="replace").split())
+    text = " ".join((ssh.noise + b"\n" + ssh.stderr_tail).decode(errors="replace").split())
     shown = printable(text)
     return f"; it printed: {shown[:MOST_SHOWN]}{'…' if len(shown) > MOST_SHOWN else ''}" if shown else ""
 
 
-def _last_line(parse_json: bytes) -> str:
-    lines = [line.strip() for line in parse_json.decode(errors="replace").splitlines() if line.strip()]
+def _last_line(stderr: bytes) -> str:
+    lines = [line.strip() for line in stderr.decode(errors="replace").splitlines() if line.strip()]
     return lines[-1] if lines else ""

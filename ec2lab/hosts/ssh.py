@@ -236,7 +236,7 @@ class _Call:
                 self.ssh.close_input()
         elif frame.kind == "left":
             self.ssh.hear_out()
-            raise self._failures.never_began(frame.number, self.opening, self.ssh.parse_json)
+            raise self._failures.never_began(frame.number, self.opening, self.ssh.stderr_tail)
 
     def _password(self, sudo: int) -> bytes:
         """Return what sudo reads first, where it wants something. Raises UserError."""

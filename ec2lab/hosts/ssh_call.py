@@ -44,7 +44,7 @@ class SshCall:
 
     def __init__(self, command: Sequence[str], opening: bytes, marker: str, timeout: float) -> None:
         """Start it; it has `timeout` seconds until our program answers."""
-        self.parse_json = b""
+        self.stderr_tail = b""
         """The end of its standard error."""
         self._frames = Frames(marker)
         self._opening = opening
@@ -137,7 +137,7 @@ class SshCall:
                 if key.fileobj is self._stdin:
                     self._write()
                 elif key.fileobj is self._stderr:
-                    self.parse_json = (self.parse_json + self._read(self._stderr))[-MOST_SAID:]
+                    self.stderr_tail = (self.stderr_tail + self._read(self._stderr))[-MOST_SAID:]
                 else:
                     yield from self._frames.feed(self._read(self._stdout))
                     self._heard = clock.monotonic()  # the consumer may have paused (`| less`)
@@ -152,7 +152,7 @@ class SshCall:
                 return
             for key, _ in self._selector.select(TICK):
                 if key.fileobj is self._stderr:
-                    self.parse_json = (self.parse_json + self._read(self._stderr))[-MOST_SAID:]
+                    self.stderr_tail = (self.stderr_tail + self._read(self._stderr))[-MOST_SAID:]
                 elif key.fileobj is self._stdout:
                     list(self._frames.feed(self._read(self._stdout)))
 
