@@ -8,6 +8,8 @@ from moto.ec2.models.instance_types import INSTANCE_TYPES
 from ec2lab.config.gpu import GpuRequest, nominal_gb
 from ec2lab.errors import UserError
 from ec2lab.launch.gpus import GpuType, RegionGpus, wanted_types
+from tests.iam.evaluation import several
+from tests.iam.policies import DAILY
 
 REGIONS = ["us-east-1", "us-west-2"]
 
@@ -51,7 +53,7 @@ def test_quotas_are_shown_with_what_of_them_is_in_use(lab, cloud):
     assert [one["quota_vcpus"] for one in h100["offers"] if one["market"] == "spot"] == [0]
 
 
-def test_the_table_fits_a_terminal_and_shows_how_likely_spot_succeeds(lab, cloud):
+def test_the_table_fits_a_terminal_shows_how_likely_spot_succeeds_and_takes_no_more_rights_than_launches(lab, cloud):
     cloud.scenario(capacity=[{"region": "us-west-2", "market": "spot"}])
     ended = lab.at_terminal("gpus", columns=80)
     assert max(map(len, ended.out.splitlines())) <= 80
@@ -59,6 +61,9 @@ def test_the_table_fits_a_terminal_and_shows_how_likely_spot_succeeds(lab, cloud
     assert "us-west-2: 1 of 10" in ended.out
     assert "0.125, 3 GB" in ended.out
     assert "placement" not in lab.run("gpus", GPU="A100").out  # two types would score low whatever the capacity
+    allowed = {action for statement in DAILY for action in several(statement["Action"])}
+    called = {f"{call['service']}:{call['action']}" for call in cloud.calls()}
+    assert {"ec2:GetSpotPlacementScores", "pricing:GetProducts"} <= called <= allowed
 
 
 def test_a_region_that_refuses_is_named_and_hides_no_other(lab, cloud):

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from tests.hosts.instance import reach_elsewhere
 from tests.hosts.test_logs import SESSIONS
 from tests.waiting import wait_until
 
@@ -88,6 +89,29 @@ def test_ports_are_reached_at_the_urls_that_are_printed_also_after_the_connectio
     called = [record["annotation"] for record in lab.records() if "called" in (record.get("annotation") or {})]
     assert called == [{"called": {"hosts": [instance]}}]
     assert socket.socket().connect_ex(("127.0.0.1", told[0]["local_port"])) != 0
+
+
+@pytest.mark.parametrize("instances", [2], indirect=True)
+def test_each_of_several_instances_gets_ports_of_its_own_and_one_that_is_not_reached_is_a_warning(instances):
+    lab, host, variables = instances
+    port = serve(host, "same")
+    reach_elsewhere(lab, "demo-2", 1)
+    process = lab.start("forward", PORTS=str(port), JSON="1", **variables)
+    told = event(process, "port-forwarded")
+    assert (told["host"], fetch(told["url"])) == ("demo-1", "same")
+    assert any(line.startswith("warning: demo-2: ") for line in process.stderr)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+    reach_elsewhere(lab, "demo-2", host.port)
+    process = lab.start("forward", PORTS=str(port), JSON="1", **variables)
+    found = [event(process, "port-forwarded") for _ in range(2)]
+    assert sorted(one["host"] for one in found) == ["demo-1", "demo-2"]
+    assert len({one["local_port"] for one in found} | {port}) == 3
+    assert [fetch(one["url"]) for one in found] == ["same", "same"]
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=60) is not None
+    assert process.returncode == 0
 
 
 def test_a_port_where_nothing_listens_is_named_and_a_host_that_is_not_reached_is_an_error(running):
