@@ -21,7 +21,7 @@ from ec2lab.datasets.dataset import (
     snapshots_in,
     usable,
 )
-from ec2lab.datasets.snapshot import wait_until_completed
+from ec2lab.datasets.versions import wait_until_completed
 from ec2lab.errors import UserError
 from ec2lab.resources.idempotency import find_or_create
 from ec2lab.session import Session

@@ -16,7 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from ec2lab.aws.tags import to_aws
 from ec2lab.datasets.dataset import DataSnapshot, list_snapshots
-from ec2lab.datasets.snapshot import wait_until_completed
+from ec2lab.datasets.versions import wait_until_completed
 from ec2lab.errors import UserError
 from ec2lab.polling import attempts, wait_until
 from ec2lab.registry.record import new_id

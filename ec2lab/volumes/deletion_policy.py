@@ -12,8 +12,7 @@ from ec2lab.aws.cloud import Cloud
 from ec2lab.aws.tag_forms import SAVED, disposition_in
 from ec2lab.aws.tags import DELETION_POLICY, EXPERIMENT, device_in, from_aws, tag_specifications, to_aws
 from ec2lab.datasets.dataset import FILESYSTEM, LABEL, LAYOUT, SOURCE, UUID, DataSnapshot, tags_of
-from ec2lab.datasets.snapshot import wait_until_completed
-from ec2lab.datasets.versions import numbered
+from ec2lab.datasets.versions import numbered, wait_until_completed
 from ec2lab.deletion_policy import DeletionPolicy, Disposition
 from ec2lab.errors import UserError
 from ec2lab.events import Emit, Step

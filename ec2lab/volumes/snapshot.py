@@ -10,8 +10,7 @@ from typing import Any
 from ec2lab.aws.error_codes import ApiError
 from ec2lab.aws.tags import DATASET, RECORD, tag_specifications, to_aws
 from ec2lab.datasets.dataset import SOURCE, DataSnapshot, list_snapshots, tags_of
-from ec2lab.datasets.snapshot import wait_until_completed
-from ec2lab.datasets.versions import numbered
+from ec2lab.datasets.versions import numbered, wait_until_completed
 from ec2lab.errors import UserError
 from ec2lab.hosts.ssh import Host
 from ec2lab.registry.evidence import token_of
