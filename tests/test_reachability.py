@@ -2,10 +2,14 @@
 
 import re
 import socket
+from threading import Event
 
 import pytest
 
+from ec2lab.errors import UserError
+from ec2lab.hosts.forwarding import Port, Tunnel
 from ec2lab.hosts.reachability import REMEDIES, explain
+from ec2lab.hosts.ssh import Host
 from tests.test_config import KEY
 
 COMMANDS = (
@@ -71,3 +75,11 @@ def test_a_refused_port_is_explained_and_ssh_is_quoted_with_debug(lab):
         assert ended.error.startswith("error: there: it refuses ssh connections: sshd does not run there"), script
     told = lab.run("volume_unmount", HOST="there", MOUNT="/x", HOME=home, DEBUG="1").err
     assert f"  ssh printed: ssh: connect to host 127.0.0.1 port {port}: Connection refused" in told
+
+
+def test_a_tunnel_gives_up_a_host_that_never_lets_it_in(tmp_path):
+    config = tmp_path / "config"
+    config.write_text("Host there\n  ProxyCommand sleep 60\n  ConnectTimeout 60\n")
+    tunnel = Tunnel(Host("there", config, timeout=0.2), [Port(1, 1)], emit=print, stop=Event())
+    with pytest.raises(UserError, match=r"^there: no connection within 0\.2 s$"):
+        tunnel.run()

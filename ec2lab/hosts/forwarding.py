@@ -100,15 +100,23 @@ class Tunnel:
         with TemporaryDirectory(prefix="ec2-lab-") as directory:
             socket = Path(directory) / "ssh"
             with self._master(socket) as ssh:
-                while not self.stop.is_set() and ssh.poll() is None and not exists(socket):
-                    clock.nap(LOOK)
-                if not exists(socket):
+                if not self._is_connected(ssh, socket):
                     return False
                 for port in self.ports:
                     self._forward(socket, port)
                 while not self.stop.is_set() and ssh.poll() is None:
                     clock.nap(LOOK)
         return True
+
+    def _is_connected(self, ssh: subprocess.Popen[str], socket: Path) -> bool:
+        """Wait for the connection: ssh's own ConnectTimeout does not cover the authentication."""
+        until = clock.monotonic() + self.host.timeout
+        while not self.stop.is_set() and ssh.poll() is None and not exists(socket):
+            if clock.monotonic() > until:
+                self._said.append(f"no connection within {self.host.timeout:g} s")
+                break
+            clock.nap(LOOK)
+        return exists(socket)
 
     @contextmanager
     def _master(self, socket: Path) -> Iterator[subprocess.Popen[str]]:
@@ -119,7 +127,8 @@ class Tunnel:
         reader = Thread(target=self._hear, args=(ssh,), daemon=True)
         reader.start()
         try:
-            yield ssh
+            with _ended_with_us(ssh, socket.parent):
+                yield ssh
         finally:
             ssh.terminate()
             ssh.wait()
@@ -158,6 +167,18 @@ class Tunnel:
 
     def _reason(self) -> str:
         return shortened("; ".join(self._said) or "ssh ended without a message")
+
+
+@contextmanager
+def _ended_with_us(ssh: subprocess.Popen[str], directory: Path) -> Iterator[None]:
+    """Have a shell end ssh and delete its directory if this process is killed: the shell's standard input ends then."""
+    command = ["/bin/sh", "-c", 'read -r _; kill "$1"; rm -rf -- "$2"', "sh", str(ssh.pid), str(directory)]
+    nowhere = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(command, stdin=subprocess.PIPE, **nowhere, process_group=0) as guard:  # type: ignore[call-overload]
+        try:
+            yield
+        finally:
+            guard.kill()
 
 
 def forward_until_interrupted(

@@ -1,8 +1,11 @@
 """Stand-ins answer ssh for the local cloud's instances: sshd on this computer, as the user, until the instance ends."""
 
+import json
 import os
 import shutil
+import socket
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -45,6 +48,18 @@ def test_what_runs_on_a_stand_in_ends_with_its_instance(launched):
     wait_until(lambda: not process.exists() or b"983" not in process.joinpath("cmdline").read_bytes())
     ended = launched.run("exec", EXP="demo", CMD="true")
     assert ended.error.startswith("error: demo: no running instance")
+
+
+def test_ports_are_closed_also_when_their_command_is_killed(launched):
+    with TemporaryDirectory() as place:  # tmp_path is too long for the path of a socket
+        process = launched.start("forward", EXP="demo", PORTS="1", JSON="1", TMPDIR=place)
+        port = json.loads(process.stdout.readline())["local_port"]
+        assert socket.socket().connect_ex(("127.0.0.1", port)) == 0
+        assert list(Path(place).iterdir())
+        process.kill()
+        process.communicate()
+        wait_until(lambda: not list(Path(place).iterdir()))
+        wait_until(lambda: socket.socket().connect_ex(("127.0.0.1", port)) != 0)
 
 
 def test_without_an_sshd_one_line_says_what_to_install(launched, cloud_directory, tmp_path):
