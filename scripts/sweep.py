@@ -14,6 +14,8 @@ from ec2lab.errors import UserError
 from ec2lab.options import AsJson, Confirm, ExperimentName, Parameters, script
 
 if TYPE_CHECKING:
+    from ec2lab.config.models import Experiment
+    from ec2lab.config.parameters import Variation
     from ec2lab.sweeps.sweep import TrialResult
 
 app = script(__doc__)
@@ -45,7 +47,6 @@ def sweep(
 
     from ec2lab import clock
     from ec2lab.config.parameters import parse_parameters, variations
-    from ec2lab.events.runs import SweepStarted
     from ec2lab.launch.launcher import nobody_can_log_in
     from ec2lab.launch.run_spec import RunSpec, with_gpu_types
     from ec2lab.registry.history import History
@@ -71,28 +72,32 @@ def sweep(
             warn(remark)
         console = Console(as_json=as_json)
         console.hint(session.cloud.banner)
-        before = launched_before(everything, wanted, history)
-        console.emit(
-            SweepStarted(
-                experiment=exp, instance_types=list(experiment.instance_types),
-                markets=[str(m) for m in experiment.markets], trials=[one.name for one in wanted],
-                launched_before=len(before),
-            ),
-            *(result.event() for result in before),
-        )  # fmt: skip
+        report_start(console, exp, experiment, wanted, launched_before(everything, wanted, history))
         console.hint(nobody_can_log_in(session.directory) if wanted else "")
         next_sweep = command(exp, parameters, RETRY_FAILED=failed, AGAIN=again)
-        report = SweepConsole(console)
-        began = clock.monotonic()
+        report, began = SweepConsole(console), clock.monotonic()
+        sweeping = Sweep(session, replace(spec, pack=pack), report.emit, next_sweep, history, failed)
         try:
             with report.live_display():
-                sweeping = Sweep(session, replace(spec, pack=pack), report.emit, next_sweep, history, failed)
                 outcomes = sweeping.run(wanted)
         except KeyboardInterrupt:
             ends = f"make teardown EXP='{exp}-*'"
             console.hint(f"running instances keep running; `{next_sweep}` launches the rest, `{ends}` ends it")
             raise
         report_end(console, exp, parameters, clock.monotonic() - began, outcomes)
+
+
+def report_start(
+    console: Console, exp: str, experiment: Experiment, wanted: Sequence[Variation], before: Sequence[TrialResult]
+) -> None:
+    """Report what a sweep launches, and the trials `before` it."""
+    from ec2lab.events.runs import SweepStarted
+
+    started = SweepStarted(
+        experiment=exp, instance_types=list(experiment.instance_types), markets=[str(m) for m in experiment.markets],
+        trials=[one.name for one in wanted], launched_before=len(before),
+    )  # fmt: skip
+    console.emit(started, *(result.event() for result in before))
 
 
 def report_end(console: Console, exp: str, parameters: str, seconds: float, outcomes: Sequence[TrialResult]) -> None:
