@@ -12,7 +12,7 @@ from typing import Any, TextIO
 from ec2lab.interrupts import INTERRUPTS
 from ec2lab.printable import printable_document
 
-LOOK = 0.2
+POLL = 0.2
 """Seconds between looks whether the command is ending meanwhile."""
 PATIENCE = 2.0
 """Seconds that a reader gets to go on reading, once the command is ending."""
@@ -69,10 +69,10 @@ class Outlet(io.RawIOBase):
 
     def _is_read(self) -> bool:
         """Wait until more can be written; False where the command is ending and that takes too long."""
-        looks = 0
-        while not select.select([], [self._descriptor], [], LOOK)[1]:
-            looks += INTERRUPTS.is_ending
-            if looks * LOOK >= PATIENCE:
+        polls = 0
+        while not select.select([], [self._descriptor], [], POLL)[1]:
+            polls += INTERRUPTS.is_ending
+            if polls * POLL >= PATIENCE:
                 return False
         return True
 

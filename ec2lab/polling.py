@@ -20,12 +20,12 @@ T = TypeVar("T")
 
 
 @overload
-def wait_until(look: Callable[[], T | None], pause: Pause, poll: Poll) -> T: ...
+def wait_until(probe: Callable[[], T | None], pause: Pause, poll: Poll) -> T: ...
 @overload
-def wait_until(look: Callable[[], T], pause: Pause, poll: Poll, timeout: float) -> T: ...
-def wait_until(look: Callable[[], T], pause: Pause, poll: Poll, timeout: float = inf) -> T:
+def wait_until(probe: Callable[[], T], pause: Pause, poll: Poll, timeout: float) -> T: ...
+def wait_until(probe: Callable[[], T], pause: Pause, poll: Poll, timeout: float = inf) -> T:
     """Return what `look` returns as soon as that is true; after `timeout` seconds, what it returned last."""
-    return next(found for last in attempts(pause, poll, timeout) if (found := look()) or last)
+    return next(found for last in attempts(pause, poll, timeout) if (found := probe()) or last)
 
 
 def attempts(pause: Pause, poll: Poll, timeout: float = inf) -> Iterator[bool]:

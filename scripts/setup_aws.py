@@ -37,7 +37,7 @@ def setup_aws(regions: Regions = "", yes: Confirm = False, as_json: AsJson = Fal
         console.hint(session.cloud.banner)
         setup = AccountSetup(session)
         try:
-            setup.look(region_names(regions) or session.lab.regions)
+            setup.inspect(region_names(regions) or session.lab.regions)
             show(console, setup)
             if yes:
                 setup.make(console.emit)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ec2lab.costs.charges import EPOCH, CostPeriod
 from ec2lab.costs.price_book import PriceBook
 from ec2lab.costs.price_cache import Known, PriceCache, SpotHistory
-from ec2lab.costs.price_lookup import LIST, REFUSED
+from ec2lab.costs.price_lookup import FAILURE, LIST
 from ec2lab.costs.rates import HourlyRate, Monthly, SpotRate, month_of
 from ec2lab.costs.summary import GROUPS, grouped, spent
 from ec2lab.datasets.dataset import DataSnapshot
@@ -187,7 +187,7 @@ def test_a_snapshot_has_one_price_in_every_command():
 def test_prices_older_than_a_week_are_told_with_their_date(lab):
     cache = PriceCache(lab.path / ".cache/prices-local.json")
     refused = Known(None, datetime.now(UTC))  # AWS is out of reach, so that what is old must do
-    cache.store({"size us-east-1 gp3": Known(0.08, at("2026-09-01")), REFUSED.format(LIST): refused})
+    cache.store({"size us-east-1 gp3": Known(0.08, at("2026-09-01")), FAILURE.format(LIST): refused})
     assert "1 prices are of 2026-09-01, from AWS's price list" in lab.run("cost").out
 
 

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from ec2lab.costs.price_book import Priced, Unit
 from ec2lab.costs.price_cache import Known, PriceCache, SpotHistory
-from ec2lab.costs.price_lookup import LIST, REFUSED, PriceLookup, bundled_date, bundled_price, regions
+from ec2lab.costs.price_lookup import FAILURE, LIST, PriceLookup, bundled_date, bundled_price, regions
 
 NOW = datetime.now(UTC)
 G5 = Priced(Unit.INSTANCE, "us-east-1", "g5.xlarge")
@@ -81,7 +81,7 @@ def test_a_price_of_last_week_is_asked_for_again_and_does_where_aws_cannot_be_as
     assert [origin.at.date() for origin in of_old.origins()] == [(NOW - 8 * DAY).date()]
     assert sources(path, refused).listed(G5) == 1.5
     assert refused.asked == ["list"], "who may not ask is not made to wait for it each time"
-    PriceCache(path).store({REFUSED.format(LIST): Known(None, NOW - timedelta(hours=2))})
+    PriceCache(path).store({FAILURE.format(LIST): Known(None, NOW - timedelta(hours=2))})
     assert sources(path, Aws(2.5)).listed(G5) == 2.5
 
 

@@ -49,7 +49,7 @@ class AccountSetup:
         """What e-mail needs, if lab.toml names addresses."""
         return LabTopic(self.session) if self.session.lab.notify.email else None
 
-    def look(self, names: Sequence[str]) -> None:
+    def inspect(self, names: Sequence[str]) -> None:
         """Check regions in parallel, and IAM; a region that cannot be checked counts as missing.
 
         Problems common to all, such as expired credentials, are raised. Raises UserError, ClientError.
@@ -58,10 +58,10 @@ class AccountSetup:
             {(name, "setup"): partial(region_setup, self.session, name) for name in names}
         )
         silent = responses.unseen
-        looked = {region: setup for (region, _), setup in responses.found.items()}
-        if not looked and len(set(silent.values())) == 1:
+        inspected = {region: setup for (region, _), setup in responses.found.items()}
+        if not inspected and len(set(silent.values())) == 1:
             raise next(iter(responses.failures.values()))
-        self.regions = [looked.get(name) or RegionSetup(name, missing=[silent[name]]) for name in names]
+        self.regions = [inspected.get(name) or RegionSetup(name, missing=[silent[name]]) for name in names]
         if self.delivery:
             self.regions.append(self._iam(self.delivery))
 

@@ -39,7 +39,7 @@ UNREACHED = (ConnectionError, HTTPClientError)
 CLI_CACHE = "~/.aws/cli/cache"
 """Where the AWS CLI stores the credentials of roles: a code entered for one command is valid for the others for an hour
 (https://docs.aws.amazon.com/cli/latest/userguide/cli-configure-role.html#cli-configure-role-cache)."""
-WRONG_CODE = "MultiFactorAuthentication failed"
+MFA_REJECTED = "MultiFactorAuthentication failed"
 """Start of STS's message for a wrong MFA code."""
 
 ASSUME = "sts:AssumeRole on it"
@@ -157,7 +157,7 @@ def _where_to_get_some(profile: str | None, known: list[str]) -> str:
 
 
 def _remedy_of(error: ClientError, profile: str | None) -> str:
-    if WRONG_CODE in str(error):
+    if MFA_REJECTED in str(error):
         return "the MFA code was wrong or used before: wait for the next one, then run the command again"
     if error.operation_name.startswith("AssumeRole"):
         return f"role_arn of profile {profile} must name a role whose trust policy allows you, and you need {ASSUME}"

@@ -42,7 +42,7 @@ def costs_of(session: Session, resources: Sequence[Resource], history: History |
     """
     found, unknown = _charges(session, history), []
     if vague := _vague(found):
-        unknown = _look_into(session, vague)
+        unknown = _describe(session, vague)
         found = _charges(session)
     return Costs(shared_out(found, resources), beside(found, resources), [*unknown, *pricing(session).book.unknown()])
 
@@ -104,7 +104,7 @@ def _vague(found: Iterable[Charge]) -> dict[Key, set[str]]:
     return vague
 
 
-def _look_into(session: Session, vague: Mapping[Key, set[str]]) -> list[Unavailable]:
+def _describe(session: Session, vague: Mapping[Key, set[str]]) -> list[Unavailable]:
     """Have AWS describe things; return of which regions it does not."""
     known = pricing(session)
     responses = session.queries.run({

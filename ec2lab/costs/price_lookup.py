@@ -31,7 +31,7 @@ PATIENCE = timedelta(hours=1)
 """After which AWS is asked again that could not be asked."""
 SPOT_HISTORY_LIMIT = timedelta(days=90)
 """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSpotPriceHistory.html"""
-REFUSED = "not told: {}"
+FAILURE = "not told: {}"
 """The cache's entry for that, with its time: of list prices, or of a region's spot prices."""
 LIST = "list prices"
 AGAIN_LATER = "AWS did not tell them within the last hour, and is asked again after it"
@@ -52,7 +52,7 @@ class PriceLookup:
     """Whether AWS is asked for what is not at hand."""
     _unknown: dict[str, str] = field(default_factory=dict)
     """Of what prices are not known, and why."""
-    _list_refused: str = ""
+    _list_failed: str = ""
     _used: dict[Priced, Origin] = field(default_factory=dict)
 
     def listed(self, wanted: Priced) -> Dollars:
@@ -66,7 +66,7 @@ class PriceLookup:
         if (price := bundled_price(wanted)) is not None:
             self._used[wanted] = Origin(bundled_date(), SHIPPED)
         elif self._in_backoff(LIST):
-            self._unknown.setdefault(LIST, self._list_refused or AGAIN_LATER)
+            self._unknown.setdefault(LIST, self._list_failed or AGAIN_LATER)
         return price
 
     def prefetch_instances(self, region: str, types: Sequence[str]) -> None:
@@ -79,7 +79,7 @@ class PriceLookup:
                 cloud = self._ready_cloud()
                 found = in_time(partial(family_prices, cloud, region, family), self.timeout)
             except (PriceUnavailable, UserError) as problem:
-                self._refused(LIST, problem)
+                self._record_failure(LIST, problem)
                 return
             unlisted = dict.fromkeys(name for name in stale if name.startswith(f"{family}."))
             self.cache.store(
@@ -110,7 +110,7 @@ class PriceLookup:
             cloud = self._ready_cloud()
             known = Known(in_time(lambda: list_price(cloud, wanted), self.timeout), _now())
         except (PriceUnavailable, UserError) as problem:
-            self._refused(LIST, problem)
+            self._record_failure(LIST, problem)
             return None
         self.cache.store({str(wanted): known})
         return known
@@ -154,7 +154,7 @@ class PriceLookup:
             cloud = self._ready_cloud()
             found = in_time(lambda: spot_changes(cloud, region, types, since), self.timeout)
         except (PriceUnavailable, UserError) as problem:
-            self._refused(region, problem)
+            self._record_failure(region, problem)
             return
         self.cache.store(spot={f"{region} {t}": SpotHistory(since, asked_at, found.get(t, {})) for t in types})
 
@@ -165,15 +165,15 @@ class PriceLookup:
         return cloud
 
     def _in_backoff(self, what: str) -> bool:
-        refused = self.cache.listed(REFUSED.format(what))
-        return refused is not None and _age(refused) < PATIENCE
+        failure = self.cache.listed(FAILURE.format(what))
+        return failure is not None and _age(failure) < PATIENCE
 
-    def _refused(self, what: str, problem: Exception) -> None:
+    def _record_failure(self, what: str, problem: Exception) -> None:
         if what == LIST:  # another source may have the price
-            self._list_refused = str(problem)
+            self._list_failed = str(problem)
         else:
             self._unknown[what] = str(problem)
-        self.cache.store({REFUSED.format(what): Known(None, _now())})
+        self.cache.store({FAILURE.format(what): Known(None, _now())})
 
 
 def _key(region: str, instance_type: str) -> str:

@@ -94,7 +94,7 @@ class VolumePricer(Pricer):
             yield CostPeriod(
                 resource_type="volume", id=one.id, region=one.region, experiment=one.experiment, by=one.by,
                 parent_id=one.instance,
-                what=_in_words(one.described), rate=_rate(one, book), vague=not one.is_told, due=one.due,
+                what=_in_words(one.described), rate=_rate(one, book), vague=not one.is_described, due=one.due,
                 began=one.began, ended=one.ended,
             )  # fmt: skip
             if one.initialization_rate:
@@ -113,7 +113,7 @@ class VolumePricer(Pricer):
 
 
 def _rate(one: VolumeTimeline, book: PriceBook) -> Monthly:
-    if not one.is_told:
+    if not one.is_described:
         return Monthly(None, "its size or type is not on record; `make status` asks AWS")
     resource_type, why = (
         one.described["VolumeType"],

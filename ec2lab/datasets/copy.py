@@ -138,9 +138,9 @@ class SnapshotCopier:
     def _follow(self, copy: Copy) -> None:
         self.report(copy)
         if copy.state != "completed":
-            wait_until_completed(self.session, copy.region, copy.id, lambda found: self._told(copy, found))
+            wait_until_completed(self.session, copy.region, copy.id, lambda found: self._report(copy, found))
 
-    def _told(self, copy: Copy, found: DataSnapshot) -> None:
+    def _report(self, copy: Copy, found: DataSnapshot) -> None:
         self._show(copy, found)
         self.report(copy)
 

@@ -89,7 +89,7 @@ def wait_until_completed(
     def completed() -> DataSnapshot | None:
         nonlocal answered, seen
         try:
-            found = _look(session, region, identity)
+            found = _describe(session, region, identity)
         except AWS_ERRORS as problem:
             if not _is_transient(problem) or clock.monotonic() - answered > SILENCE_TIMEOUT:
                 raise
@@ -106,7 +106,7 @@ def wait_until_completed(
     return wait_until(completed, session.pause, SNAPSHOT_POLL)
 
 
-def _look(session: Session, region: str, identity: str) -> DataSnapshot | None:
+def _describe(session: Session, region: str, identity: str) -> DataSnapshot | None:
     wanted = [{"Name": "snapshot-id", "Values": [identity]}]
     found = session.resource_types["snapshot"].find(session.cloud, region, wanted)
     return next((DataSnapshot.of(snapshot, region) for snapshot in found), None)

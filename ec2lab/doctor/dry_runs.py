@@ -169,8 +169,8 @@ class Trials:
             code, message = error.get("Code", ""), error.get("Message", "")
             if code == WOULD_WORK:
                 return DryRunResult(Answer.ALLOWED)
-            refused = code == NOT_ALLOWED and is_clear
-            return DryRunResult(Answer.DENIED if refused else Answer.UNCLEAR, code, message)
+            denied = code == NOT_ALLOWED and is_clear
+            return DryRunResult(Answer.DENIED if denied else Answer.UNCLEAR, code, message)
         return DryRunResult(Answer.CARRIED_OUT, made=tuple(one["InstanceId"] for one in done.get("Instances", ())))
 
 

@@ -33,7 +33,7 @@ from ec2lab.session import Session
 HIGHEST = 65535
 CANDIDATES = 20
 """Local ports to try, from the wanted one upwards."""
-LOOK = 0.05
+POLL = 0.05
 """Seconds between looks at whether ssh has connected."""
 FIRST_PAUSE, LONGEST_PAUSE = 2.0, 30.0
 """Seconds before a lost connection is made again."""
@@ -105,7 +105,7 @@ class Tunnel:
                 for port in self.ports:
                     self._forward(socket, port)
                 while not self.stop.is_set() and ssh.poll() is None:
-                    clock.nap(LOOK)
+                    clock.nap(POLL)
         return True
 
     def _is_connected(self, ssh: subprocess.Popen[str], socket: Path) -> bool:
@@ -115,7 +115,7 @@ class Tunnel:
             if clock.monotonic() > until:
                 self._said.append(f"no connection within {self.host.timeout:g} s")
                 break
-            clock.nap(LOOK)
+            clock.nap(POLL)
         return exists(socket)
 
     @contextmanager

@@ -105,7 +105,7 @@ class InstanceStarter:
         if not instances_of(self.session, self.experiment):
             raise UserError(f"{self.experiment}: no instance is left; `make launch EXP={self.experiment}` makes it")
         began, seconds = clock.monotonic(), self.capacity_timeout.total_seconds()
-        self._settled()
+        self._wait_for_transitions()
         self._round()
         for pause in pauses(seconds, lambda: clock.monotonic() - began):
             if not self._stopped():
@@ -124,7 +124,7 @@ class InstanceStarter:
     def _round(self) -> None:
         """Ask for each stopped instance once; one's refusal stops no other."""
         asked = [instance for instance in self._stopped() if self._ask(instance)]
-        self._settled(frozenset(instance["InstanceId"] for instance in asked))
+        self._wait_for_transitions(frozenset(instance["InstanceId"] for instance in asked))
 
     def _ask(self, instance: Instance) -> bool:
         ec2 = self.session.cloud.ec2_no_retry(region_of(instance))
@@ -134,11 +134,11 @@ class InstanceStarter:
             error = api_error(problem)
             if error.category not in AGAIN:
                 raise
-            self._refused(instance, error)
+            self._record_failure(instance, error)
             return error.category is ErrorCategory.AMBIGUOUS
         return True
 
-    def _refused(self, instance: Instance, error: ApiError) -> None:
+    def _record_failure(self, instance: Instance, error: ApiError) -> None:
         self._last[instance["InstanceId"]] = error
         market = instance.get("InstanceLifecycle", MarketType.ON_DEMAND)
         self.emit(
@@ -149,7 +149,7 @@ class InstanceStarter:
             )
         )  # fmt: skip
 
-    def _settled(self, asked: frozenset[str] = frozenset()) -> None:
+    def _wait_for_transitions(self, asked: frozenset[str] = frozenset()) -> None:
         """Wait until no instance is on its way; one of `asked` that is stopped yet may have been seen too early."""
         began = clock.monotonic()
         for last in attempts(self.session.pause, START_POLL, START_TIMEOUT):
@@ -161,7 +161,7 @@ class InstanceStarter:
                     moving.append(instance)
                 elif state is InstanceState.STOPPED and instance["InstanceId"] in asked:
                     if reason.is_aws and waited > 0:
-                        self._refused(instance, ApiError(reason.code, reason.message, late=True))
+                        self._record_failure(instance, ApiError(reason.code, reason.message, late=True))
                         asked = asked - {instance["InstanceId"]}
                     elif waited < self.session.cloud.consistency_seconds:
                         moving.append(instance)

@@ -42,7 +42,7 @@ class Deletion:
     emit: Emit
     known: ResourceState
     """What the registry says of it."""
-    look: Callable[[], Responses[list[Resource]]]
+    find_remaining: Callable[[], Responses[list[Resource]]]
     """Asks AWS what of it is alive."""
     deleted: dict[str, Resource] = field(default_factory=dict)
     """By id, what AWS has agreed to delete."""
@@ -56,7 +56,7 @@ class Deletion:
     """By id, what went with something else, as an instance's volumes do."""
     failures: dict[str, Exception] = field(default_factory=dict)
     """By id, why AWS will not delete it."""
-    refused: dict[str, ClientError] = field(default_factory=dict)
+    rejected: dict[str, ClientError] = field(default_factory=dict)
     """By id, AWS's last word that something else must be gone first."""
     awaited: dict[str, float] = field(default_factory=dict)
     """By id, since when something is waited for, or was last looked into."""
@@ -80,7 +80,7 @@ class Deletion:
             return
         self.seen = {resource.id: resource for resource in self.known.live}
         for last in attempts(clock.sleep, POLL, PATIENCE):
-            if not (left := self._looked()) and not self._may_be_incomplete():
+            if not (left := self._check_remaining()) and not self._may_be_incomplete():
                 break
             self._delete(left)
             if self._other_things() and all(self._is_going(resource) for resource in left):
@@ -108,8 +108,8 @@ class Deletion:
         """By region, why it could not be looked at."""
         return Responses[Any](failures=self.failed).unseen
 
-    def _looked(self) -> list[Resource]:
-        responses = self.look()
+    def _check_remaining(self) -> list[Resource]:
+        responses = self.find_remaining()
         self.failed = dict(responses.failures)
         for name, resource_type in self.session.resource_types.items():
             for (region, before), problem in list(self.failed.items()):
@@ -161,7 +161,7 @@ class Deletion:
 
     def _why(self, resource: Resource) -> str:
         """Return why something is there yet: AWS's own word, and what holds it."""
-        error = self.failures.get(resource.id) or self.refused.get(resource.id)
+        error = self.failures.get(resource.id) or self.rejected.get(resource.id)
         lock_owners = self._holders(resource)
         held = f"held by {', '.join(lock_owners)}" if lock_owners else ""
         said = reason(error) if error else f"it is {resource.shown_state}" if resource.state else "AWS shows it yet"
@@ -244,7 +244,7 @@ class Deletion:
         except ClientError as error:
             code = error.response["Error"]["Code"]
             if code in resource_type.dependency_codes:
-                self.refused[resource.id] = error
+                self.rejected[resource.id] = error
                 return False
             if code not in resource_type.not_found_codes:
                 raise
@@ -277,13 +277,13 @@ def delete_experiment(
     """
     held, shut = known or session.records.state(experiment), unseen or {}
 
-    def look() -> Responses[list[Resource]]:
+    def find_remaining() -> Responses[list[Resource]]:
         responses = seen_alive(session, experiment, held)
         hidden = {key: shut[key[0]] for key in [*responses.found, *responses.failures] if key[0] in shut}
         seen = {key: some for key, some in responses.found.items() if key not in hidden}
         return Responses(seen, {**responses.failures, **hidden})
 
-    removal = Deletion(session, experiment, emit, held, look)
+    removal = Deletion(session, experiment, emit, held, find_remaining)
     with working(f"{experiment}: waiting until AWS shows nothing left"):
         removal.run()
     return removal
@@ -297,12 +297,12 @@ def delete_resources(session: Session, name: str, going: Sequence[Resource], emi
     records = {resource.id: resource.record for resource in going}
     known = ResourceState(live=list(going), calls={str(record): Call(str(record)) for record in records.values()})
 
-    def look() -> Responses[list[Resource]]:
+    def find_remaining() -> Responses[list[Resource]]:
         responses = seen_by_id(session, going)
         same = {key: [one for one in some if one.record == records[one.id]] for key, some in responses.found.items()}
         return Responses(same, responses.failures)
 
-    removal = Deletion(session, name, emit, known, look)
+    removal = Deletion(session, name, emit, known, find_remaining)
     with working("waiting until AWS shows nothing left"):
         removal.run()
     return removal

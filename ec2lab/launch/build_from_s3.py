@@ -95,7 +95,7 @@ def _failure(session: Session, name: str, console: Console) -> str | None:
     """
     seen = False
 
-    def look() -> tuple[Host, Ending] | None:
+    def finished() -> tuple[Host, Ending] | None:
         nonlocal seen
         try:
             host = host_for_experiment(session, name)
@@ -110,7 +110,7 @@ def _failure(session: Session, name: str, console: Console) -> str | None:
             console.progress(f"  {host.name}: pulls")
         return (host, ending) if ending else None
 
-    host, ending = wait_until(look, session.pause, POLL)
+    host, ending = wait_until(finished, session.pause, POLL)
     return _log_tail(host, ending) if ending.exit_code else None
 
 

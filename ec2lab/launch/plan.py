@@ -21,7 +21,7 @@ from ec2lab.launch.part import LaunchFragment
 from ec2lab.launch.quotas import quota_of, quotas, virtual_cpus
 from ec2lab.launch.region_specs import RegionSpecs, Zones, known, zones_of
 from ec2lab.launch.request import build_request
-from ec2lab.launch.reservations import look_at_reservations
+from ec2lab.launch.reservations import read_reservations
 from ec2lab.launch.run_instances import RequestRejected, ask
 from ec2lab.launch.search import Exclusion, Search, placement_preferences
 from ec2lab.launch.shared import SharedByLaunches
@@ -84,7 +84,7 @@ class Plan:
     def candidates(self) -> list[PlannedPool]:
         """Return all pools of a round in order, including excluded ones."""
         search = Search(self.preferences, lambda region, one: self.facts[region].zones.to_try(one))
-        look_at_reservations(self.session.cloud, self.preferences, search)
+        read_reservations(self.session.cloud, self.preferences, search)
         pools = list(search.round())
         for region, facts in self.facts.items():
             if facts.lack:

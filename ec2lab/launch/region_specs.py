@@ -34,20 +34,20 @@ class RegionSpecs:
         self._session = session
         self._site: Callable[[str], LaunchContext] = lambda region: LaunchContext(session, name, experiment, region)
         self._parts = launch_parts(session.plugins)
-        self._looks: dict[str, list[Future[LaunchFragment]]] = {}
+        self._fragments: dict[str, list[Future[LaunchFragment]]] = {}
         self._ready: dict[str, LaunchFragment] = {}
         self._warm: set[str] = set()
 
     def prefetch(self, regions: Iterable[str]) -> None:
         """Start to query regions, all parts in parallel, without waiting for the responses."""
         for region in regions:
-            if region not in self._looks:
+            if region not in self._fragments:
                 site = self._site(region)
-                self._looks[region] = [self._session.threads.submit(part.share, site) for part in self._parts]
+                self._fragments[region] = [self._session.threads.submit(part.share, site) for part in self._parts]
 
-    def look_again(self, region: str) -> None:
+    def forget(self, region: str) -> None:
         """Query a region again on its next use, because its response may be outdated."""
-        self._looks.pop(region, None)
+        self._fragments.pop(region, None)
 
     def warm_up(self, regions: Iterable[str]) -> None:
         """Create the clients of regions in a thread while a call to another region is pending. Sends nothing."""
@@ -80,14 +80,14 @@ class RegionSpecs:
         with suppress(UserError):  # entering an MFA code may take longer; each query reports other problems
             self._session.cloud.expect_credentials()
         left = 3 * self._session.queries.timeout
-        for look in self._looks[region]:
-            while not look.done() and left > 0:
-                left -= clock.wait_for([look], min(TICK, left))
-            if not look.done():
+        for fragment in self._fragments[region]:
+            while not fragment.done() and left > 0:
+                left -= clock.wait_for([fragment], min(TICK, left))
+            if not fragment.done():
                 self._session.queries.has_given_up = True
                 timeout = ApiError("NoResponse", "")
                 raise RegionUnavailable(f"no response within {3 * self._session.queries.timeout:g} s", timeout)
-            yield look.result()
+            yield fragment.result()
 
     def ready(self, region: str) -> LaunchFragment:
         """Return a region's fragment, its prerequisites created. Raises RegionUnavailable or UserError."""
@@ -97,7 +97,7 @@ class RegionSpecs:
                 shared = self._session.once(SharedByLaunches)
                 with shared.preparing, _of_one_region():
                     if region in shared.prepared:  # by another launch, while this one waited
-                        del self._looks[region]
+                        del self._fragments[region]
                         share = self.plain(region)
                     self._ready[region] = share.prepared()
                     shared.prepared.add(region)

@@ -83,7 +83,7 @@ def find(ec2: EC2Client, market: Market) -> Reservation | None:
     return next(map(Reservation.of, found["CapacityReservations"]), None)
 
 
-def look_at_reservations(cloud: Cloud, preferences: PlacementPreferences, search: Search) -> None:
+def read_reservations(cloud: Cloud, preferences: PlacementPreferences, search: Search) -> None:
     """Describe the reservations that an experiment names, in each region, and add them to the search.
 
     If that fails, the search continues without them, and EC2's own error reports a mismatch.

@@ -91,7 +91,7 @@ class PendingInstances:
     dead: list[ApiError] = field(default_factory=list)
     """Why others terminated while pending: late rejections."""
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Poll all pending instances once."""
         for found in self.batcher.describe(sorted(self.pending)):
             identity, state = found["InstanceId"], state_of(found)
@@ -133,7 +133,7 @@ def wait_until_running(
     for last in attempts(wait, POLL, PATIENCE):
         for starting in all_starting:
             if starting.pending:
-                starting.look()
+                starting.poll()
         pending = sorted(identity for starting in all_starting for identity in starting.pending)
         if not pending:
             return

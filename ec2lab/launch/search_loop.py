@@ -21,7 +21,7 @@ from ec2lab.events.launch import InstancePending, LaunchRejected, RegionSkipped,
 from ec2lab.launch.launched_instances import LaunchedInstances
 from ec2lab.launch.region_specs import RegionSpecs, Zones, zones_in_time
 from ec2lab.launch.request import build_request, pool_of
-from ec2lab.launch.reservations import look_at_reservations
+from ec2lab.launch.reservations import read_reservations
 from ec2lab.launch.resume import is_wanted, requests_of, same_request
 from ec2lab.launch.rollback import Rollback
 from ec2lab.launch.run_instances import RequestRejected, Unclear, ask
@@ -133,10 +133,10 @@ class SearchLoop:
             raise UserError(self._in_vain(at_least))
 
     def _round(self) -> None:
-        look_at_reservations(self.session.cloud, self.preferences, self.search)
+        read_reservations(self.session.cloud, self.preferences, self.search)
         for pool in self.search.round():
             if lack := self.search.lack(pool, self._least):
-                self._refused(pool, ApiError("ReservationCapacityExceeded", lack))
+                self._record_failure(pool, ApiError("ReservationCapacityExceeded", lack))
             elif self._is_ready(pool):
                 self._ask(pool)
             if not self.instances.missing:
@@ -161,7 +161,7 @@ class SearchLoop:
     def _skip(self, region: str, lack: RegionUnavailable) -> None:
         if lack.may_pass:
             self.search.pass_over(region, str(lack))
-            self.specs.look_again(region)
+            self.specs.forget(region)
         else:
             self.search.exclude_region(region, str(lack), lack.error)
         self._skipped[region] = lack
@@ -183,7 +183,7 @@ class SearchLoop:
             with self.rollback.asking():
                 made = ask(ec2, request, new_id(), self.session.once(SharedByLaunches).limiter(pool.region))
         except RequestRejected as no:
-            self._refused(pool, no.error)
+            self._record_failure(pool, no.error)
         except Unclear as lost:
             self._reconcile(pool, request, lost)
         else:
@@ -202,18 +202,18 @@ class SearchLoop:
         if found := {resource.id for resource in shown} - self.instances.ids:
             self.instances.add(pool, found, request)
         else:
-            self._refused(pool, lost.error)
+            self._record_failure(pool, lost.error)
             self.search.pass_over(pool.region, str(lost))
 
     def _wait(self) -> None:
         """Wait until each pending instance runs or has terminated, which counts as a late rejection."""
         for pool, error in self.instances.settle(self.emit):
-            self._refused(pool, error)
+            self._record_failure(pool, error)
         if self.is_all_or_nothing and self.instances.missing:
             # The next request launches all of them together, elsewhere.
             self.instances.give_back(self.emit)
 
-    def _refused(self, pool: Pool, error: ApiError) -> None:
+    def _record_failure(self, pool: Pool, error: ApiError) -> None:
         self.search.record_failure(pool, error)
         self.emit(LaunchRejected.of(pool, experiment=self.name, **rejection(error)))
         if error.category in STOPS:
@@ -223,8 +223,8 @@ class SearchLoop:
 
     def _check_offers(self) -> None:
         """Check whether types rejected as unsupported are not offered there: that is one of several causes."""
-        refused = [pool for pool, e in self.search.errors.items() if e.category is ErrorCategory.NOT_OFFERED]
-        for region, instance_type in {(pool.region, pool.instance_type) for pool in refused}:
+        not_offered = [pool for pool, e in self.search.errors.items() if e.category is ErrorCategory.NOT_OFFERED]
+        for region, instance_type in {(pool.region, pool.instance_type) for pool in not_offered}:
             if self._zones(region).exclusion_reason(instance_type, region, None):
                 self.search.unoffered.add((region, instance_type))
 

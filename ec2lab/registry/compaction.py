@@ -72,7 +72,7 @@ def _ended_by(records: Sequence[Record], resource_types: Mapping[str, ResourceTy
     creating = {operation for resource_type in resource_types.values() for operation in resource_type.created_by}
     resolved, sightings, ends = (
         _resolved(records, resource_types),
-        _last_looks(records),
+        _last_sightings(records),
         _ends(records, resource_types.values()),
     )
     found: dict[str, set[str]] = {}
@@ -80,12 +80,12 @@ def _ended_by(records: Sequence[Record], resource_types: Mapping[str, ResourceTy
         over = [
             ends.get(identity, set()) for identity in (record.id, *_resources_named_in(record, resource_types.values()))
         ]
-        look = sightings.get(record.experiment) if record.operation in creating else None
-        found[record.id] = {one for one in (record.parent_id, resolved.get(record.id), look) if one}.union(*over)
+        sighting = sightings.get(record.experiment) if record.operation in creating else None
+        found[record.id] = {one for one in (record.parent_id, resolved.get(record.id), sighting) if one}.union(*over)
     return found
 
 
-def _last_looks(records: Iterable[Record]) -> dict[str | None, str]:
+def _last_sightings(records: Iterable[Record]) -> dict[str | None, str]:
     """Return, by experiment, the record of the last check for its remaining resources."""
     return {
         record.experiment: record.id for record in records if record.experiment and DELETED in (record.annotation or {})

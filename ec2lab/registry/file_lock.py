@@ -17,7 +17,7 @@ from ec2lab.registry.base import LockHeld, LockOwner
 from ec2lab.registry.file_io import explained
 from ec2lab.registry.record import actor, now
 
-LOOKS, LOOK = 20, 0.05
+ATTEMPTS, RETRY_DELAY = 20, 0.05
 """Attempts, and seconds between them, to read the owner of a lock that has not written its name yet."""
 
 
@@ -94,7 +94,7 @@ def _directory(registry: Path) -> Path:
 
 
 def _acquire(directory: Path, descriptor: int, experiment: str) -> None:
-    for _ in islice(attempts(clock.nap, (LOOK, LOOK)), LOOKS):
+    for _ in islice(attempts(clock.nap, (RETRY_DELAY, RETRY_DELAY)), ATTEMPTS):
         with explained(directory):
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

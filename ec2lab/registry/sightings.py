@@ -13,7 +13,7 @@ from ec2lab.registry.record import Event, Record, parse_time
 
 CONSISTENCY_WINDOW = timedelta(minutes=2)
 """For how long after its creation, or after it was shown, AWS may not show a live resource."""
-LOOKS = {
+DESCRIBE_CALLS = {
     "DescribeInstances": ("instance-id", "Instances", "InstanceId"),
     "DescribeVolumes": ("volume-id", "Volumes", "VolumeId"),
     "DescribeSnapshots": ("snapshot-id", "Snapshots", "SnapshotId"),
@@ -43,14 +43,14 @@ class Sightings:
         self._pages: dict[tuple[Account | None, str], frozenset[str]] = {}
         sightings: dict[str | None, tuple[frozenset[str], list[str]]] = {}
         for record in records:
-            if record.event is Event.RESPONSE and record.operation in LOOKS:
+            if record.event is Event.RESPONSE and record.operation in DESCRIBE_CALLS:
                 shown = frozenset(shown_in(record))
                 sightings[record.id] = shown, [one for one in asked_in(record) if one not in shown]
                 if record.operation == "DescribeVolumes":
                     self._note_listing(record, shown)
-            look = sightings.get(record.parent_id if record.event is Event.REPEATED else record.id)
-            if look:
-                self._note(parse_time(record.time), *look)
+            sighting = sightings.get(record.parent_id if record.event is Event.REPEATED else record.id)
+            if sighting:
+                self._note(parse_time(record.time), *sighting)
 
     def _note(self, at: datetime, shown: Iterable[str], missed: Iterable[str]) -> None:
         self._shown |= dict.fromkeys(shown, at)
@@ -79,7 +79,7 @@ class Sightings:
 
 def shown_in(record: Record) -> Iterator[str]:
     """Yield the ids in the response to a describe call."""
-    _, member, name = LOOKS[str(record.operation)]
+    _, member, name = DESCRIBE_CALLS[str(record.operation)]
     response: dict[str, Any] = record.response or {}
     groups = response.get("Reservations", ()) if member == "Instances" else (response,)
     yield from (str(found[name]) for group in groups for found in group.get(member, ()) if name in found)
@@ -91,5 +91,5 @@ def asked_in(record: Record) -> Iterator[str]:
     if "NextToken" in request or response.get("NextToken") or request.keys() - PAGED:
         return
     match request.get("Filters"):
-        case [{"Name": name, "Values": [*ids]}] if name == LOOKS[str(record.operation)][0]:
+        case [{"Name": name, "Values": [*ids]}] if name == DESCRIBE_CALLS[str(record.operation)][0]:
             yield from map(str, ids)

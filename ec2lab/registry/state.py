@@ -97,7 +97,7 @@ def holdings(
         _close_intents(record, open_intents)
         _note_response(record, born, found, resource_types)
         if record.annotation:
-            _note_looks(record, record.annotation, born, found if meant else ResourceState(), types)
+            _note_discovered(record, record.annotation, born, found if meant else ResourceState(), types)
     owned = [r for r in born.values() if experiment is None or r.experiment == experiment]
     found.live = [resource for resource in owned if resource.resource_type in resource_types]
     found.unknown = [resource for resource in owned if resource.resource_type not in resource_types]
@@ -118,7 +118,9 @@ def _note_response(
             born.pop((resource_type.name, identity), None)
 
 
-def _note_looks(record: Record, note: Mapping[str, Any], born: Born, found: ResourceState, types: set[str]) -> None:
+def _note_discovered(
+    record: Record, note: Mapping[str, Any], born: Born, found: ResourceState, types: set[str]
+) -> None:
     """Note what a check of AWS found, and what it no longer found; `types` are all types named."""
     for discovered in note.get(DISCOVERED, ()):
         resource = born[discovered["resource_type"], discovered["id"]] = Resource(

@@ -159,7 +159,7 @@ class VolumeTimeline:
     due: datetime | None = None
 
     @property
-    def is_told(self) -> bool:
+    def is_described(self) -> bool:
         """Whether the size and type that determine its price are known."""
         return bool(self.described.get("Size") and self.described.get("VolumeType"))
 
@@ -225,7 +225,7 @@ class VolumeTimelines:
                 id=identity, region=record.region or "", by=record.by, whose=record.whose, began=began,
                 experiment=tags_in_request(request, "volume").get(EXPERIMENT) or record.experiment,
                 ended=self._end(identity, record, began), retained=identity in self._retained,
-                **self._told(identity, {**request, **response}),
+                **self._as_described(identity, {**request, **response}),
             )  # fmt: skip
         for instance in instances:
             if instance.runs or not instance.ended:  # else it never ran, and its volumes were deleted with it
@@ -251,10 +251,10 @@ class VolumeTimelines:
                 id=identity or f"{instance.id}{device}", region=instance.region, experiment=instance.experiment,
                 by=instance.by, whose=instance.whose, began=instance.began, ended=min(filter(None, ends), default=None),
                 instance=instance.id, due=instance.due if goes_with_it else None, retained=identity in self._retained,
-                **self._told(identity, described, self._images.get((image, device))),
+                **self._as_described(identity, described, self._images.get((image, device))),
             )  # fmt: skip
 
-    def _told(self, identity: str, asked: Mapping[str, Any], of_image: int | None = None) -> dict[str, Any]:
+    def _as_described(self, identity: str, asked: Mapping[str, Any], of_image: int | None = None) -> dict[str, Any]:
         """Return a volume, its snapshot and its initialization rate, from the request."""
         described = self._volumes.get(identity, {})
         snapshot = str(described.get("SnapshotId") or asked.get("SnapshotId") or "")

@@ -212,7 +212,7 @@ class VolumeMounter:
         except BaseException as problem:
             # Repeated by botocore after a lost response, the call reports the volume in use: here, by itself.
             if not (_code(problem) == "VolumeInUse" and self._is_attached(volume)):
-                if not _is_refused(problem):
+                if not _is_rejected(problem):
                     undoing.callback(self._undo, self._detach, volume)
                 raise
         undoing.callback(self._undo, self._detach, volume)
@@ -273,7 +273,7 @@ def _code(problem: BaseException) -> str:
     return str(problem.response["Error"].get("Code")) if isinstance(problem, ClientError) else ""
 
 
-def _is_refused(problem: BaseException) -> bool:
+def _is_rejected(problem: BaseException) -> bool:
     """Say whether a call certainly did nothing: AWS rejected its only try."""
     if not isinstance(problem, ClientError) or problem.response["ResponseMetadata"].get("RetryAttempts"):
         return False

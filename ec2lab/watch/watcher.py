@@ -69,7 +69,7 @@ class Watching:
     _codes: dict[str, int] = field(default_factory=dict)
     _over: set[str] = field(default_factory=set)
     _taken: list[str] = field(default_factory=list)
-    _told: set[Any] = field(default_factory=set)
+    _reported: set[Any] = field(default_factory=set)
     """What was reported and is reported only once."""
     history: History = field(default_factory=lambda: History(()))
     _saw_all: bool = False
@@ -80,7 +80,7 @@ class Watching:
         pauses = growing(*POLL)
         while True:
             acting = self.session.registry.lock_owner(self.name)  # first, so that everything launched until now is seen
-            for happening in self._looked():
+            for happening in self._polled():
                 pauses = growing(*POLL)
                 yield happening
             if self._saw_all and not self.instances and not acting:
@@ -88,26 +88,26 @@ class Watching:
                     break
                 if relaunch(len(gone)):
                     yield Relaunched(experiment=self.name, replaced=list(gone))
-                self._told |= {refused.id for refused in self._read().errors}  # the launch reported its own
+                self._reported |= {error.id for error in self._read().errors}  # the launch reported its own
                 continue
             self.between()
             self.session.pause(next(pauses))
         yield from self._last_words()
         yield ExperimentEnded(experiment=self.name, exit_code=self._exit_code())
 
-    def _looked(self) -> Iterator[Event]:
+    def _polled(self) -> Iterator[Event]:
         """Poll once; the watch goes on if AWS cannot be reached for a while."""
         self._saw_all = False
         try:
-            yield from self._look()
-            self._told.discard("no answer")
+            yield from self._poll()
+            self._reported.discard("no answer")
         except AWS_ERRORS as problem:
             if not is_passing(problem):
                 raise
             self._saw_all = False
             yield from self._once("no answer", self._not_now("AWS", problem))
 
-    def _look(self) -> Iterator[Event]:
+    def _poll(self) -> Iterator[Event]:
         self.history = self._read()
         yield from self._launch_errors()
         yield from self._states()
@@ -131,8 +131,8 @@ class Watching:
         return found
 
     def _once(self, key: Any, *happenings: Event) -> Iterator[Event]:
-        if key not in self._told:
-            self._told.add(key)
+        if key not in self._reported:
+            self._reported.add(key)
             yield from happenings
 
     def _not_now(self, what: str, problem: Exception) -> WatchWarning:
@@ -143,10 +143,10 @@ class Watching:
 
     def _launch_errors(self) -> Iterator[Event]:
         """Report AWS's errors since the last poll, whichever process asked."""
-        for refused in self.history.errors:
+        for error in self.history.errors:
             if self._began:
-                yield from self._once(refused.id, to_event(self.name, refused))
-            self._told.add(refused.id)
+                yield from self._once(error.id, to_event(self.name, error))
+            self._reported.add(error.id)
         self._began = True
 
     def _states(self) -> Iterator[Event]:
@@ -185,7 +185,7 @@ class Watching:
         for region, problem in failures.items():
             yield from self._once(("no answer", region), self._not_now(region, problem))
         for region, _ in responses.found:
-            self._told.discard(("no answer", region))
+            self._reported.discard(("no answer", region))
 
     def _is(self, instance: Resource, *, ended: bool) -> Iterator[Event]:
         """Note an instance's state."""
@@ -209,7 +209,7 @@ class Watching:
     def _why(self, instance: Resource) -> str:
         """Return why AWS ended an instance: a spot request's status says more than the instance's state."""
         statuses: Iterable[tuple[str, str, str]] = ()
-        if instance.details.get("market") == MarketType.SPOT and "no notices" not in self._told:
+        if instance.details.get("market") == MarketType.SPOT and "no notices" not in self._reported:
             with suppress(*AWS_ERRORS):  # optional
                 statuses = list(spot_statuses(self.session.cloud, instance.region, [instance.id]))
         return next((f"{code}: {message}" for _, code, message in statuses), instance.shown_state)
@@ -240,7 +240,7 @@ class Watching:
         """Report spot instances marked for interruption, two minutes ahead."""
         running = [m for m in self.instances.values() if m.state == InstanceState.RUNNING]
         spot = [m for m in running if m.details.get("market") == MarketType.SPOT]
-        for region, some in by_region(spot) if "no notices" not in self._told else ():
+        for region, some in by_region(spot) if "no notices" not in self._reported else ():
             try:
                 found = list(spot_statuses(self.session.cloud, region, (instance.id for instance in some)))
             except AWS_ERRORS as problem:
@@ -278,8 +278,8 @@ class Watching:
     def _start_pollers(self) -> None:
         """Start pollers for a run with a command once its launch has ended."""
         launched = self.past.launched or ()
-        if new := [identity for identity in launched if (identity, "run") not in self._told]:
-            self._told.update((identity, "run") for identity in new)
+        if new := [identity for identity in launched if (identity, "run") not in self._reported]:
+            self._reported.update((identity, "run") for identity in new)
             try:
                 runs = last_run_in(self.session, self.history, self.name)
             except UserError:
@@ -371,10 +371,10 @@ def spot_statuses(cloud: Cloud, region: str, instances: Iterable[str]) -> Iterat
                 yield request.get("InstanceId", ""), status.get("Code", ""), status.get("Message", "")
 
 
-def to_event(name: str, refused: LaunchError) -> LaunchRejected:
+def to_event(name: str, error: LaunchError) -> LaunchRejected:
     """Return the event of a recorded error."""
     return LaunchRejected(
-        time=parse_time(refused.at), experiment=name, region=refused.region, zone=None, subnet=None,
-        instance_type=refused.type, market=refused.market, instance=" ".join(refused.instances) or None,
-        **rejection(refused.error),
+        time=parse_time(error.at), experiment=name, region=error.region, zone=None, subnet=None,
+        instance_type=error.type, market=error.market, instance=" ".join(error.instances) or None,
+        **rejection(error.error),
     )  # fmt: skip
