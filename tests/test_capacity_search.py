@@ -109,7 +109,7 @@ def test_a_refused_spot_quota_leaves_the_other_quota_of_the_family_and_names_its
         ("p5.48xlarge", "MaxSpotInstanceCountExceeded"), ("p4d.24xlarge", "InsufficientInstanceCapacity"),
     ]  # fmt: skip
     (in_vain,) = said(ended, "capacity-exhausted")
-    assert "higher quota: All P5 Spot Instance Requests, in us-east-1" in in_vain["advice"][0]
+    assert "higher quota from AWS: All P5 Spot Instance Requests, in us-east-1" in in_vain["advice"][0]
 
 
 def test_what_spot_does_not_support_may_be_had_on_demand_and_no_offer_is_denied(lab, cloud):
