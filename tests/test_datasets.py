@@ -166,7 +166,7 @@ def test_what_a_living_experiment_was_made_from_and_what_a_file_pins_is_never_de
         ("volume_mount", {"HOST": "demo", "MOUNT": "/data"}, "VOLUME, SNAPSHOT, DATASET: one of them"),
         ("volume_mount", {"HOST": "demo", "VOLUME": "data"}, "VOLUME: 'data' is not a volume's id"),
         ("volume_unmount", {"HOST": "-oProxyCommand=x", "MOUNT": "/data"}, "HOST: '-oProxyCommand=x' is neither"),
-        ("ssh", {"EXP": "demo"}, "demo: no running instance; `make launch EXP=demo` makes one"),
+        ("ssh", {"EXP": "demo"}, "demo: no running instance; `make launch EXP=demo` launches it"),
         ("users", {"HOST": "demo"}, "members/: is empty; `make user-add NAME=alice`"),
         ("user_add", {}, "NAME: which member?"),
         ("user_add", {"NAME": "root"}, "NAME: 'root' can't be a login name"),

@@ -355,11 +355,13 @@ def test_a_sweep_is_waited_for_as_a_whole_and_those_that_failed_are_launched_aga
 
 
 def test_waiting_for_what_was_never_launched_or_runs_nothing_is_a_mistake(lab):
-    assert "nothing: was never launched" in lab.run("wait", EXP="nothing").error
+    assert "nothing: was never launched; `make status` lists live" in lab.run("wait", EXP="nothing").error
     assert "EXP: no-*: no live experiment matches" in lab.run("wait", EXP="no-*").error
     lab.write("experiments/demo.toml", 'instance_types = ["g5.xlarge"]\n')
     assert lab.launch().code == 0
-    assert "demo: was launched without a command" in lab.run("logs", EXP="demo").error
+    assert "demo: was launched without a command (`make exec EXP=demo" in lab.run("logs", EXP="demo").error
+    for misspelt in ("logs", "ssh", "ttl_set", "watch"):
+        assert lab.run(misspelt, EXP="dmo", TTL="1h").error.endswith(' (did you mean "demo"?)'), misspelt
 
 
 def test_a_relaunch_is_the_run_as_it_was_whatever_has_changed_since(trained, cloud, repository):

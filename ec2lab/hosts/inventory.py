@@ -216,8 +216,8 @@ def _running_to_call(
     described = instances_of(session, experiment)
     instances = [instance for instance in described if state_of(instance) is InstanceState.RUNNING]
     if not instances:
-        helps = f"`make start EXP={experiment}` starts it" if described else f"`make launch EXP={experiment}` makes one"
-        raise UserError(f"{experiment}: no running instance; {helps}")
+        helps = f"; `make start EXP={experiment}` starts it" if described else advice_on_absent(session, experiment)
+        raise UserError(f"{experiment}: no running instance{helps}")
     for other in described:
         if other not in instances:
             say(f"{experiment}: {other['InstanceId']} is {other['State']['Name']} and is left out")
@@ -225,6 +225,14 @@ def _running_to_call(
     if any(ip_address(reach.address) in STAND_INS for reach in reaches):
         _announce_stand_ins(session, experiment)
     return [_pinned(session, experiment, *pair) for pair in zip(reaches, instances, strict=True)]
+
+
+def advice_on_absent(session: Session, experiment: str) -> str:
+    """Return what to do about an experiment with nothing live: its name may be misspelt, or a file may launch it."""
+    if exists(session.directory / "experiments" / f"{experiment}.toml"):
+        return f"; `make launch EXP={experiment}` launches it"
+    close = did_you_mean(experiment, session.records.state().names)
+    return close or "; `make status` lists live resources"
 
 
 def stand_ins_answer(session: Session) -> bool:

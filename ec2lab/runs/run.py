@@ -11,7 +11,7 @@ from ec2lab.context import ContextThreadPool, working_on
 from ec2lab.errors import UserError
 from ec2lab.events import Log
 from ec2lab.hosts.call_failures import Unreachable
-from ec2lab.hosts.inventory import instances_of, login_name, running_hosts
+from ec2lab.hosts.inventory import advice_on_absent, instances_of, login_name, running_hosts
 from ec2lab.hosts.ssh import Host
 from ec2lab.hosts.ssh_config import SshConfig
 from ec2lab.instance_state import InstanceState, state_of
@@ -104,11 +104,14 @@ def last_run_in(session: Session, history: History, experiment: str) -> list[Run
     """Return the last run of an experiment. Raises UserError where there is none."""
     found = history.of(experiment).ran
     if found is None:
-        raise UserError(f"{experiment}: was never launched; `make launch EXP={experiment}` launches it")
+        raise UserError(f"{experiment}: was never launched{advice_on_absent(session, experiment)}")
     recorded, instances = found[0], found[1][LAUNCHED]
     written: Mapping[str, Any] = recorded["experiment"]
     if COMMAND_DIGEST not in recorded:
-        raise UserError(f"{experiment}: was launched without a command")
+        raise UserError(
+            f"{experiment}: was launched without a command (`make exec EXP={experiment} CMD=…` runs one; "
+            f'command = "…" in the experiment file starts one at launch)'
+        )
     address = written.get("artifact_uri", "")
     names = SshConfig(session.directory).names(experiment)
     return [
