@@ -112,6 +112,8 @@ def _in_words(problem: typer.BadParameter) -> str:
         return f"{variable}: {value} is {'less' if bound[1] == 'greater' else 'more'} than {bound[2]}"
     if "valid integer" in said:
         return f"{variable}: {value!r} is not a whole number (try {variable}=1)"
+    if "valid number" in said or "valid float" in said:
+        return f"{variable}: {value!r} is not a number (try {variable}=1)"
     if "valid boolean" in said:
         return f"{variable}: {value!r} is neither yes nor no ({variable}=1 is yes; leave it out for no)"
     return f"{variable}: {value!r}: {said}"

@@ -208,7 +208,7 @@ def _expiry_set(event: ExpirySet) -> str:
         if never
         else f"ends at {_moment(event.expires_at)}, {event.ttl} from now"
     )
-    return f"{event.host} {ends} (before: {_moment(event.previous) or 'no end'})"
+    return f"{event.host} {ends} (before: {_moment(event.previous) or 'no expiry'})"
 
 
 def _sweep_started(event: SweepStarted) -> str:

@@ -79,9 +79,8 @@ def _chosen(
     named = wanted_types(offered, [request], "GPU") if offered and request else known.values()
     found = [one for one in named if one.gpu_memory_gb >= memory and (not count or one.count == count)]
     if known and not found:
-        raise UserError(
-            f"COUNT, MEMORY: no instance type in {', '.join(offered)} has such GPUs (`make gpus` lists all)"
-        )
+        limits = ", ".join(name for name, limit in (("COUNT", count), ("MEMORY", memory)) if limit)
+        raise UserError(f"{limits}: no instance type in {', '.join(offered)} has such GPUs (`make gpus` lists all)")
     return found
 
 

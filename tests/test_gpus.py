@@ -97,8 +97,9 @@ def test_what_no_type_has_is_refused_with_what_there_is(gpu, said):
 
 def test_a_wrong_value_is_one_line(lab):
     assert "GPU: 'A100:' is not a GPU (try \"A100:8\"" in lab.run("gpus", GPU="A100:").error
-    said = "COUNT, MEMORY: no instance type in us-east-1, us-west-2 has such GPUs"
+    said = "COUNT: no instance type in us-east-1, us-west-2 has such GPUs"
     assert said in lab.run("gpus", GPU="L4", COUNT="3").error
+    assert lab.run("gpus", COUNT="x").error == "error: COUNT: 'x' is not a number (try COUNT=1)"
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ def test_one_without_a_ttl_gets_one_and_one_with_loses_it_only_by_name(lab):
     lab.write("experiments/demo.toml", 'instance_types = ["c6i.large"]\n')
     assert lab.launch("demo", COUNT="2").code == 0
     assert all("ends" not in line for line in lab.status())
-    assert lab.run("ttl_set", EXP="demo", TTL="2h").out.count("before: no end") == 2
+    assert lab.run("ttl_set", EXP="demo", TTL="2h").out.count("before: no expiry") == 2
     assert all(line["remaining"].startswith("1h59") for line in lab.status())
     ended = lab.run("ttl_set", EXP="demo", TTL="never")
     assert ended.out.count("no longer has a ttl, and is billed until somebody ends it") == 2

@@ -115,12 +115,11 @@ def _advice(cloud: Cloud, region: str) -> list[str]:
     try:
         if not ec2.get_ebs_encryption_by_default()["EbsEncryptionByDefault"]:
             advice.append(
-                "new volumes are not encrypted by default, but for the lab's: "
-                "`aws ec2 enable-ebs-encryption-by-default`"
+                "new volumes are not encrypted by default, except the lab's: `aws ec2 enable-ebs-encryption-by-default`"
             )
         if ec2.get_instance_metadata_defaults().get("AccountLevel", {}).get("HttpTokens") != "required":
             advice.append(
-                "IMDSv2 is not required by default, but of the lab's instances: "
+                "IMDSv2 is not required by default, except on the lab's instances: "
                 "`aws ec2 modify-instance-metadata-defaults --http-tokens required`"
             )
     except AWS_ERRORS as problem:  # a recommendation must not end the command

@@ -92,6 +92,7 @@ class RegionQueries:
         waiting = deque(key for key in _by_turns(queries) if key not in responses.failures)
         sent: dict[Future[Found], _Sent] = {}
         with working("waiting for") as show:
+            show(_named(()))
             try:
                 while waiting or sent:
                     while waiting and self._slots.acquire(blocking=not sent):
@@ -171,6 +172,7 @@ def awaited(asked: Mapping[Key, Future[Found]]) -> dict[Key, Found]:
     found: dict[Key, Found] = {}
     pending = dict(asked)
     with working("waiting for") as show:
+        show(_named(()))
         while pending:
             clock.wait_for(list(pending.values()), TICK)
             show(_named({region for region, _ in pending}))
@@ -184,7 +186,9 @@ NAMED = 3
 
 
 def _named(regions: Collection[str]) -> str:
-    return ", ".join(sorted(regions)) if len(regions) <= NAMED else f"{len(regions)} regions"
+    if len(regions) > NAMED:
+        return f"{len(regions)} regions"
+    return ", ".join(sorted(regions)) or "AWS"
 
 
 def _result(future: Future[Found], seconds: float) -> Found:

@@ -130,8 +130,8 @@ def _outlook(session: Session, name: str, experiment: Experiment, count: int) ->
 
 def nobody_can_log_in(directory: Path, *, on_stand_ins: bool = False) -> str:
     """Return a warning if nobody will have an account on the instances, else an empty string."""
-    who = "on AWS nobody could" if on_stand_ins else "nobody can"
-    warning = f"  login   {who}: members/ is empty (`make user-add NAME=…` adds one)"
+    who = "nobody could log in on AWS" if on_stand_ins else "nobody can log in"
+    warning = f"  login   members/ is empty, so {who} (`make user-add NAME=…` adds a member)"
     return "" if load_members(directory) else warning
 
 
