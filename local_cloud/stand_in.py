@@ -105,7 +105,9 @@ def ask(directory: Path, address: str) -> dict[str, Any] | None:
             found: dict[str, Any] = json.load(response)
             return found
     except urllib.error.HTTPError as refused:
-        return {"instance": "", "state": str(json.load(refused).get("error"))}
+        with suppress(ValueError, AttributeError):  # by now its port may be another program's
+            return {"instance": "", "state": str(json.load(refused).get("error"))}
+        return None
     except (OSError, ValueError):
         return None
 
@@ -158,15 +160,8 @@ def watch(directory: Path, address: str, instance: str) -> None:
 
 
 def _alive(server: int) -> list[int]:
-    return [server] if os.getppid() == server or _exists(server) else []
-
-
-def _exists(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    return True
+    """Return sshd, this process's parent, if it still runs: once it has ended, its number may be anybody's."""
+    return [server] if os.getppid() == server else []
 
 
 def _marked(instance: str) -> list[int]:

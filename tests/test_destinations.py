@@ -15,7 +15,7 @@ import yaml
 
 from ec2lab.config.models import NOTIFIED
 from ec2lab.events.schema import EVENTS
-from ec2lab.watch.destinations import is_allowed
+from ec2lab.watch.destinations import is_allowed, post
 from tests.aws_cli import is_installed
 
 TOPIC = "arn:aws:sns:us-east-1:{account}:ec2-lab-lab"
@@ -162,6 +162,15 @@ def test_an_address_in_lab_toml_is_refused_and_not_repeated(lab):
 )  # fmt: skip
 def test_addresses_are_https_or_of_this_computer(address, allowed):
     assert is_allowed(address) is allowed
+
+
+def test_what_is_for_this_computer_is_shown_to_no_proxy(monkeypatch):
+    with receiver() as (proxy, passed_on), receiver() as (address, posted):
+        monkeypatch.setenv("http_proxy", proxy)
+        monkeypatch.delenv("no_proxy", raising=False)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        post(address, {"text": "it runs"})
+    assert (passed_on, [content for _, content in posted]) == ([], [{"text": "it runs"}])
 
 
 def test_every_event_for_notifiers_can_be_chosen_in_lab_toml():

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ec2lab.hosts.file_stream import Entry, Receiver, Tree, manifest, parse_manifest, stays_inside
+from ec2lab.hosts.file_stream import Entry, Receiver, Tree, manifest, parse_line, parse_manifest, stays_inside
 
 NAMES = st.text(st.characters(codec="utf-8", exclude_characters="/\0"), min_size=1, max_size=20).filter(
     lambda name: name not in (".", "..") and not name.startswith(".ec2-lab-")
@@ -167,4 +167,6 @@ def test_a_malformed_manifest_is_an_error_of_its_own_kind():
     ):  # fmt: skip
         with pytest.raises((ValueError, TypeError, KeyError)):
             parse_manifest(told)
+    with pytest.raises(ValueError, match="nested too deeply"):
+        parse_line(b"[" * 100_000)
     assert not stays_inside("a", "")

@@ -8,7 +8,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from ec2lab.errors import UserError
-from ec2lab.hosts.file_stream import COMPLETE, FILE, MANIFEST_LIMIT, Entry, Receiver, Tree, manifest, parse_manifest
+from ec2lab.hosts.file_stream import (
+    COMPLETE,
+    FILE,
+    MANIFEST_LIMIT,
+    Entry,
+    Receiver,
+    Tree,
+    manifest,
+    parse_line,
+    parse_manifest,
+)
 from ec2lab.hosts.program_packer import program
 from ec2lab.hosts.ssh import Host
 
@@ -69,7 +79,7 @@ def pull(host: Host, source: str, dest: str, progress: Progress, *, delete: bool
 
 def _parsed(line: bytes, host: Host) -> Any:
     try:
-        return json.loads(line)
+        return parse_line(line)
     except ValueError as problem:
         raise UserError(f"{host.name}: responds with something else than JSON") from problem
 

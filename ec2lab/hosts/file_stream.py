@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import json
 import os
 import re
 import stat
@@ -128,6 +129,14 @@ def stays_inside(path: str, target: str) -> bool:
     parts = target.split("/")
     climbs = next((number for number, part in enumerate(parts) if part != ".."), len(parts))
     return bool(target) and parts[0] != "" and ".." not in parts[climbs:] and climbs <= path.count("/")
+
+
+def parse_line(line: bytes) -> Any:
+    """Return the JSON that the other end sends. Raises ValueError, also if it is nested too deeply."""
+    try:
+        return json.loads(line)
+    except RecursionError as problem:
+        raise ValueError("JSON that is nested too deeply") from problem
 
 
 def parse_manifest(document: Any) -> tuple[bool, list[Entry], list[str]]:

@@ -186,8 +186,10 @@ def post(address: str, content: Mapping[str, Any]) -> None:
     """Post JSON. Raises UserError, without the address, unless the response is a success."""
     body = json.dumps(content).encode()
     request = urllib.request.Request(address, body, {"Content-Type": "application/json", "User-Agent": "ec2-lab"})  # noqa: S310 - https or loopback
+    # Plain http is for this computer alone: a proxy would see the address.
+    proxies = [urllib.request.ProxyHandler({})] if urlsplit(address).scheme == "http" else []
     try:
-        with urllib.request.build_opener(_NoRedirect).open(request, timeout=TIMEOUT):
+        with urllib.request.build_opener(_NoRedirect, *proxies).open(request, timeout=TIMEOUT):
             pass
     except HTTPError as error:
         error.close()
