@@ -100,8 +100,8 @@ def write_ssh_files(session: Session, experiment: str, instances: Sequence[Mappi
     files = SshConfig(session.directory)
     reaches = reaches_of(experiment, instances, files.names(experiment))
     user, members = login_name(session.directory), load_members(session.directory)
-    local = session.directory / LOCAL_DIRECTORY / SSH_CONFIG_FILE if session.lab.cloud == "local" else None
-    files.write(experiment, reaches, user, identities(files, members[user].keys) if user else (), local)
+    stand_ins = None if session.cloud.instances_boot else _stand_ins_config(session)
+    files.write(experiment, reaches, user, identities(files, members[user].keys) if user else (), stand_ins)
     return reaches
 
 
@@ -222,7 +222,7 @@ def _running_to_call(
         if other not in instances:
             say(f"{experiment}: {other['InstanceId']} is {other['State']['Name']} and is left out")
     reaches = write_ssh_files(session, experiment, instances)
-    if any(ip_address(reach.address) in STAND_INS for reach in reaches):
+    if not session.cloud.instances_boot and any(ip_address(reach.address) in STAND_INS for reach in reaches):
         _announce_stand_ins(session, experiment)
     return [_pinned(session, experiment, *pair) for pair in zip(reaches, instances, strict=True)]
 
@@ -237,7 +237,11 @@ def advice_on_absent(session: Session, experiment: str) -> str:
 
 def stand_ins_answer(session: Session) -> bool:
     """Return whether stand-ins on this computer answer ssh for the local cloud's instances, which never boot."""
-    return session.lab.cloud == "local" and exists(session.directory / LOCAL_DIRECTORY / SSH_CONFIG_FILE)
+    return not session.cloud.instances_boot and exists(_stand_ins_config(session))
+
+
+def _stand_ins_config(session: Session) -> Path:
+    return session.directory / LOCAL_DIRECTORY / SSH_CONFIG_FILE
 
 
 def _announce_stand_ins(session: Session, experiment: str) -> None:

@@ -148,7 +148,7 @@ def _ready(session: Session, name: str, experiment: Experiment, reaches: Sequenc
     for reach in reaches:
         yield SshReady(experiment=name, host=reach.name, address=reach.address)
     can_log_in = session.cloud.instances_boot and load_members(session.directory)
-    answers = can_log_in or (not session.cloud.instances_boot and stand_ins_answer(session))
+    answers = can_log_in or stand_ins_answer(session)
     if experiment.command is not None and session.cloud.instances_boot:
         yield Info(text=f"  follow  make logs EXP={name}    make wait EXP={name}")
     which = f"EXP={name}" if len(reaches) == 1 else f"HOST={reaches[0].name}"
