@@ -4,7 +4,7 @@
     run-container run MOUNT[:ro]...
     run-container remove
 
-The command's environment is a file in memory that its script reads and deletes: docker keeps what it is told about a
+The command's environment is a file in memory that its script reads and empties: docker keeps what it is told about a
 container on disk, and everyone on the instance can read a command line.
 
 systemd sends SIGTERM to this process alone (KillMode=mixed). It is passed on to every process of the container but its
@@ -18,6 +18,7 @@ import os
 import pathlib
 import pwd
 import re
+import resource
 import shlex
 import shutil
 import signal
@@ -29,8 +30,10 @@ IMAGE = pathlib.Path("/var/lib/ec2-lab/instance/container-id")
 RUNTIME = pathlib.Path("/run/ec2-lab/experiment")
 BEGUN, ENVIRONMENT, WHY = RUNTIME / "begun", RUNTIME / "environment", RUNTIME.parent / "never-began"
 DEVICES, HOSTS = pathlib.Path("/dev"), pathlib.Path("/opt/ec2-lab/hosts")
-LIMITS = ("memlock=-1:-1", "nofile=1048576:1048576", "core=0:-1", "stack=67108864:67108864")
-"""Those of experiment.service, and the stack that NVIDIA's images ask for."""
+LIMITS = ("memlock", "nofile", "core")
+"""As experiment.service has them."""
+STACK = 64 << 20
+"""Bytes; NVIDIA's images ask for it."""
 SHELL = 'command -v bash >/dev/null 2>&1 && exec bash "$0"; exec sh "$0"'
 OWN = re.compile(
     r"PATH|SHELL|PWD|OLDPWD|SHLVL|_|LANG|LANGUAGE|INVOCATION_ID|JOURNAL_STREAM|NOTIFY_SOCKET|"
@@ -92,14 +95,21 @@ def mounts(account, wanted):
         yield f"--mount=type=bind,source={path},target={path}{',readonly' if read_only else ''}"
 
 
+def limits():
+    """Yield docker's options for the limits of resources."""
+    for name in LIMITS:
+        soft, hard = resource.getrlimit(getattr(resource, f"RLIMIT_{name.upper()}"))
+        yield f"--ulimit={name}={soft}:{hard}"
+    yield f"--ulimit=stack={STACK}:{resource.getrlimit(resource.RLIMIT_STACK)[1]}"
+
+
 def options(account, wanted):
     """Return docker's options."""
     groups = os.getgrouplist(account.pw_name, account.pw_gid)
     return [
         f"--name={NAME}", "--init", "--network=host", "--ipc=host", "--log-driver=none", "--pull=never",
         f"--user={account.pw_uid}:{account.pw_gid}", *(f"--group-add={group}" for group in groups),
-        f"--workdir={account.pw_dir}", "--entrypoint=sh", *(f"--ulimit={limit}" for limit in LIMITS),
-        *mounts(account, wanted), *accelerators(),
+        f"--workdir={account.pw_dir}", "--entrypoint=sh", *limits(), *mounts(account, wanted), *accelerators(),
     ]  # fmt: skip
 
 
@@ -141,7 +151,8 @@ def run(wanted):
     signal.signal(signal.SIGTERM, pass_on)
     code = started.wait()
     if not BEGUN.exists():
-        raise NeverBegan(docker("inspect", "--format={{.State.Error}}", NAME).strip() or "it did not start")
+        why = docker("inspect", "--format={{.State.Error}}", NAME).strip()
+        raise NeverBegan(why or f"sh exited with {code} before the command; the log says why")
     return code if code >= 0 else 128 - code
 
 

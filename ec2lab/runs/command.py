@@ -43,11 +43,11 @@ IN_CONTAINER = f"""\
 set -eu
 (set -o pipefail) 2>/dev/null && set -o pipefail
 . {ENVIRONMENT}
-rm -f {ENVIRONMENT}
+: >{ENVIRONMENT}
 trap 'trap "" TERM; wait; exit 143' TERM
 """
-"""How the script begins in a container, for bash or sh. The end of its shell would kill the others, so it waits for
-them when all get SIGTERM."""
+"""How the script begins in a container, for bash or sh of an image that may have no other program. The end of its shell
+would kill the others, so it waits for them when all get SIGTERM."""
 
 
 def command_script(experiment: Experiment) -> str:

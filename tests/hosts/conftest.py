@@ -9,14 +9,14 @@ from typing import NamedTuple
 import pytest
 
 from tests.full import FULL
-from tests.hosts.debian_root import CLOUD, RELEASE, RELEASES, CanNotBuild, debian_root
+from tests.hosts.debian_root import CLOUD, DOCKER, HOST, RELEASE, RELEASES, CanNotBuild, debian_root
 from tests.hosts.host import Host
 from tests.hosts.instance import Running, appear, be_the_instance, let_in
 
 TOOLS = {"mkfs.xfs": "xfsprogs", "mmdebstrap": "mmdebstrap", "ssh": "openssh-client", "unshare": "util-linux"}
 """Commands that the tests run, and the packages that have them."""
 
-ROOTS = {"debian", "debian_with_systemd", "cloud_init"}
+ROOTS = {"debian", "debian_with_systemd", "debian_with_docker", "cloud_init"}
 """Fixtures that give a Debian root."""
 LAB = 'regions = ["us-east-1"]\n'
 EXPERIMENT = """
@@ -51,7 +51,7 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("debian", RELEASES, indirect=True, scope="session")
 
 
-def small_root(release):
+def small_root(release, *more):
     """Return a small Debian root; the test is skipped where there can be none."""
     if os.geteuid():
         pytest.skip("only root can make a host of namespaces: run the tests as root")
@@ -59,7 +59,7 @@ def small_root(release):
         pytest.skip(f"hosts are tested where their tools are: apt-get install {' '.join(absent)}")
     if subprocess.run(["unshare", "--mount", "--pid", "--fork", "true"], capture_output=True, check=False).returncode:
         pytest.skip("this root can make no namespaces: run the tests outside of a container, or in one with SYS_ADMIN")
-    return debian_root(release=release)
+    return debian_root([*HOST, *more], release=release)
 
 
 @pytest.fixture(scope="session")
@@ -72,6 +72,15 @@ def debian(request):
 def debian_with_systemd():
     """The one to which what a host has brings systemd, 257."""
     return small_root("trixie")
+
+
+@pytest.fixture(scope="session")
+def debian_with_docker():
+    """That one with docker."""
+    try:
+        return small_root("trixie", *DOCKER)
+    except CanNotBuild as why:
+        pytest.skip(f"there is no docker for hosts here: {why}")
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,8 @@ HOST = [
 """What a host has beside the least that Debian is."""
 CLOUD = ["cloud-init", "needrestart", "netbase", "openssh-client", "procps", "python3", "shellcheck", "yamllint"]
 """What a root has on which user data is judged, and what runs at the first boot."""
+DOCKER = ["docker-cli", "docker.io", "tini"]
+"""What a host has on which commands run in containers."""
 RECIPE = 1
 """To be raised when what is built from the same packages becomes another."""
 TOOLS = "apt-get install mmdebstrap"
@@ -66,3 +68,4 @@ if __name__ == "__main__":  # .ci/run builds them while it waits for the network
     for name in RELEASES:
         print(debian_root(release=name), flush=True)
     print(debian_root(CLOUD), flush=True)
+    print(debian_root([*HOST, *DOCKER], release="trixie"), flush=True)
