@@ -14,7 +14,7 @@ from ec2lab.config.models import Experiment
 from ec2lab.errors import UserError
 from ec2lab.launch.reproduce import pinned_container
 from ec2lab.runs.command import SCRIPT, command_files, command_script
-from ec2lab.runs.run import containers_of
+from tests.waiting import in_quick_motion
 
 IMAGE = "nvcr.io/nvidia/pytorch:26.01-py3"
 ECR = "123456789012.dkr.ecr.us-east-1.amazonaws.com/speech/train:7"
@@ -119,20 +119,36 @@ def test_the_unit_names_each_mount_and_no_value():
     assert "0.7071" not in unit
 
 
-def test_a_rerun_has_the_image_that_was_pulled_also_when_its_tag_has_moved(lab, cloud):
-    lab.write("experiments/demo.toml", FILE)
-    assert lab.launch().code == 0
+@pytest.fixture
+def launched(lab, cloud):
+    """A launched experiment with a bucket, and a function by which its instance tells there that the command ended."""
+    lab.write("experiments/demo.toml", f'{FILE}artifact_uri = "s3://lab-runs"\ninstance_profile = "writer"\n')
+    cloud.client("iam", "us-east-1").create_instance_profile(InstanceProfileName="writer")
+    s3 = cloud.client("s3", "us-east-1")
+    s3.create_bucket(Bucket="lab-runs")
+    ended = lab.launch()
+    assert ended.code == 0, ended.err
+    (instance,) = [thing["id"] for thing in cloud.inventory() if thing["kind"] == "instance"]
+
+    def end():
+        told = {"exit_code": 0, "at": "2026-11-24T10:00:00Z", "container": DIGEST}
+        s3.put_object(Bucket="lab-runs", Key=f"demo/{instance}/ended.json", Body=json.dumps(told).encode())
+        cloud.client("ec2", "us-east-1").terminate_instances(InstanceIds=[instance])
+
+    return lab, end
+
+
+@pytest.mark.parametrize("script", ["wait", "watch"])
+def test_a_rerun_has_the_image_that_was_pulled_also_when_its_tag_has_moved(launched, cloud, script):
+    lab, end = launched
     missing = lab.run("rerun", EXP="demo", NEW_EXP="again")
     assert missing.error.startswith(
         f"error: demo: its container {IMAGE} has no digest on record, so it cannot be repeated exactly (`make wait` and"
     )
-    note = json.dumps(containers_of([DIGEST, DIGEST]))
-    lab.write(
-        "note.py",
-        'import json\nfrom ec2lab.session import locked_session\nwith locked_session("demo", "wait") as session:\n'
-        f"    session.recorder.annotate(**json.loads('{note}'))\n",
-    )
-    assert lab.run_file("note.py").code == 0
+    end()
+    with in_quick_motion(cloud):
+        told = lab.run(script, EXP="demo")
+    assert told.code == 0, told.err
     lab.write("experiments/demo.toml", FILE.replace("26.01", "26.02"))
     again = lab.run("rerun", EXP="demo", NEW_EXP="again")
     assert again.code == 0, again.err

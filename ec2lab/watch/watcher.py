@@ -317,6 +317,7 @@ class Watching:
                     inquiry.last = replace(inquiry.last, problem=str(problem))
                 yield from self._answered(identity, inquiry)
         self._put_on_record()
+        self._record_containers()
 
     def _exit_code(self) -> int | None:
         if self._codes:

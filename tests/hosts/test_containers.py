@@ -141,5 +141,11 @@ def test_an_image_that_cannot_be_pulled_or_run_is_said_in_dockers_words_and_the_
     assert "exec sh failed: No such file or directory" in text
     assert containers(systemd) == []
 
+    gpu = "/sys/bus/pci/devices/gpu"
+    systemd.run("sh", "-ec", f"mkdir -p {gpu}; echo 0x10de >{gpu}/vendor; echo 0x030200 >{gpu}/class")
+    put(command="echo begun", container=f"{registry.name}@{digest}")
+    why = ended(systemd, begin(systemd))[0]["why"]
+    assert "has NVIDIA GPUs and its AMI lacks the NVIDIA Container Toolkit: install nvidia-container-toolkit" in why
+
     put(command="echo begun", scratch=[{"mount": "/absent", "size_gib": 1}], container=f"{registry.name}@{digest}")
     assert ended(systemd, begin(systemd))[0]["why"] == "the command never began: container: /absent is not mounted"
