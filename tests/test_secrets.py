@@ -75,6 +75,9 @@ def test_a_sweep_says_so_once_and_a_rerun_has_the_same_secrets(secretive, cloud)
         ),
         ('HF_TOKEN = "ssm:hunter 2"', "secrets.HF_TOKEN: is not a source of a secret"),
         ("HF_TOKEN = hunter2", "not TOML: Invalid value"),
+        ('DB = "hunter2', "not TOML: "),
+        ('secrets = { DB = "hunter2', "not TOML: "),
+        ('DB = ["hunter2"]', "secrets.DB: is not a source of a secret"),
         ('secrets = "hunter2"', 'secrets: is no table of sources (try { HF_TOKEN = "env:HF_TOKEN" })'),
         ('LD_PRELOAD = "env:HOME"', "secrets.LD_PRELOAD: 'LD_PRELOAD' is the system's own variable"),
         ('BASH_ENV = "env:HOME"', "secrets.BASH_ENV: 'BASH_ENV' is the system's own variable"),
@@ -85,7 +88,7 @@ def test_a_sweep_says_so_once_and_a_rerun_has_the_same_secrets(secretive, cloud)
 def test_what_is_no_source_or_no_name_is_refused_and_never_repeated(secretive, line, said):
     before, header, _ = FILE.partition("[secrets]\n")
     secretive.write("experiments/demo.toml", f"{before}{header * (not line.startswith('secrets'))}{line}\n")
-    ended = secretive.launch()
+    ended = secretive.launch(DEBUG="1")
     assert ended.code == 1
     assert said in ended.err
     assert "hunter" not in ended.out + ended.err

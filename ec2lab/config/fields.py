@@ -256,4 +256,5 @@ Owner = Annotated[
 class StrictModel(BaseModel):
     """A section of a file. Unknown keys are refused, and instances are immutable."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+    # DEBUG=1 prints pydantic's own error, which would repeat a secret that was written in place of its source.
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True, hide_input_in_errors=True)

@@ -27,6 +27,8 @@ from ec2lab.validators import did_you_mean
 if TYPE_CHECKING:
     import tomlkit.items
 
+TABLES_OF_SECRETS = ("secrets", "notify")
+"""A line of theirs is not repeated: it may hold a secret, or a webhook's address, that was meant to be elsewhere."""
 WIDEST_LINE = 200
 """Longest line, in characters, that an error repeats."""
 Model = TypeVar("Model", bound=BaseModel)
@@ -71,10 +73,13 @@ def _not_toml(shown_as: str, text: str, complaint: str) -> UserError:
     if not (found := re.search(r" \(at line (\d+), column (\d+)\)", complaint)):
         return UserError(f"{shown_as}: not TOML: {complaint}")
     number, column = int(found[1]), int(found[2])
-    line = "".join(text.splitlines()[number - 1 : number])
-    hint = _odd(line, column) or (_unquoted(line, column) if complaint.startswith("Invalid value") else "")
+    lines = text.splitlines()
+    line = "".join(lines[number - 1 : number])
+    is_secret = _may_tell_a_secret(line) or _table(lines[:number]) in TABLES_OF_SECRETS
+    unquoted = complaint.startswith("Invalid value") and not is_secret
+    hint = _odd(line, column) or (_unquoted(line, column) if unquoted else "")
     error = UserError(f"{shown_as}:{number}: not TOML: {complaint[: found.start()]}{hint}")
-    if not _may_tell_a_secret(line) and len(line) <= WIDEST_LINE:
+    if not is_secret and len(line) <= WIDEST_LINE:
         error.add_note(line)
         error.add_note(" " * (column - 1) + "^")
     return error
@@ -85,10 +90,16 @@ def _may_tell_a_secret(line: str) -> bool:
     return bool(secret_in(line)) or names_a_secret(line.partition("=")[0])
 
 
+def _table(lines: Sequence[str]) -> str:
+    """Return the first part of the name of the table that the last line belongs to, or of its key at the top."""
+    headers = [found[1] for line in lines if (found := re.match(r"\s*\[+\s*[\"']?(\w+)", line))]
+    return headers[-1] if headers else "".join(re.findall(r"^\s*(\w+)", lines[-1] if lines else ""))
+
+
 def _unquoted(line: str, column: int) -> str:
     """Return a hint if an unquoted word is where a value begins."""
     word = re.match(r"[A-Za-z][\w./:-]*", line[column - 1 :])
-    return f': text needs quotes: "{word[0]}"' if word and not _may_tell_a_secret(line) else ""
+    return f': text needs quotes: "{word[0]}"' if word else ""
 
 
 def _odd(line: str, column: int) -> str:

@@ -73,7 +73,7 @@ class Server:
 class Started(BaseModel):
     """What an instance says of a server."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
     account: Annotated[str, StringConstraints(pattern=f"^{LOGIN}$")]
     port: Annotated[int, Field(ge=1, le=65535)] = 1
     secret: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{32}$")] = "-" * 32
