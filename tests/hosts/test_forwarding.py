@@ -169,6 +169,24 @@ def test_a_server_runs_as_the_experiments_account_behind_a_secret_that_nobody_el
     host.run("pkill", "-f", "lab|logdir", check=False)
 
 
+SLOW = """#!/bin/sh
+for word; do case $word in --port=*) echo "${word#--port=}" > /tmp/port;; esac; done
+sleep 3; echo the port is taken >&2; exit 1
+"""
+OTHER = "import socket, time; taken = socket.create_server(('127.0.0.1', int(open('/tmp/port').read()))); time.sleep(9)"
+
+
+def test_a_port_that_another_user_takes_before_the_server_gets_no_secret(running):
+    lab, host, variables, *_ = running
+    host.write("/usr/local/bin/jupyter", SLOW, mode=0o755)
+    process = lab.start("jupyter", EXP="demo", **variables)
+    wait_until(lambda: host.path("/tmp/port").exists() and host.path("/tmp/port").read_text().endswith("\n"))
+    host.run("sh", "-c", f'setsid python3 -c "{OTHER}" >/dev/null 2>&1 &')
+    out, err = process.communicate()
+    assert (process.returncode, out) == (1, "")
+    assert "the port is taken" in err
+
+
 def test_a_server_that_does_not_start_is_an_error_with_the_end_of_its_log(running):
     lab, host, variables, *_ = running
     host.write("/usr/local/bin/jupyter", "#!/bin/sh\necho no kernel >&2; exit 3\n", mode=0o755)
