@@ -181,6 +181,8 @@ def _host(front: Pipeline, body: bytes) -> Any:
 def _ssh(front: Pipeline, body: bytes) -> Any:
     """Return the instance with an address, and its host key."""
     asked = Ssh.model_validate_json(body)
+    if not front.scenario.stand_ins:
+        raise Refused("stand-ins are off in this scenario")
     with front.lock:
         front.ec2.instances.run_due_transitions(front.scenario)
         try:

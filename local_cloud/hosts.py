@@ -78,7 +78,8 @@ class Hosts:
             raise Problem(
                 "UnsupportedOperation", "This instance type does not support retrieving the latest console logs."
             )
-        text = (self._consoles.get(instance.id) or self._stand_in_console(instance.id).encode())[-CONSOLE_BYTES:]
+        own = self._stand_in_console(instance.id) if scenario.stand_ins and sshd() else SELF_CONSOLE
+        text = self._consoles.get(instance.id, own.encode())[-CONSOLE_BYTES:]
         output = base64.b64encode(text).decode() if age >= scenario.console_seconds else ""
         body = (
             '<GetConsoleOutputResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/"><requestId>local</requestId>'
@@ -87,7 +88,7 @@ class Hosts:
         return Answer(200, body.encode())
 
     def _stand_in_console(self, identity: str) -> str:
-        return STAND_IN_CONSOLE.format(key=self._key(identity)[1]) if sshd() else SELF_CONSOLE
+        return STAND_IN_CONSOLE.format(key=self._key(identity)[1])
 
     def _key(self, identity: str) -> tuple[str, str]:
         if identity not in self._keys:

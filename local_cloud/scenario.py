@@ -139,6 +139,8 @@ class Scenario(BaseModel):
     """How many copies to a region may be pending."""
     initialization_seconds: Seconds = 0.0
     """Seconds until all blocks of a volume are loaded from its snapshot."""
+    stand_ins: bool = False
+    """Whether stand-ins answer ssh, and their host keys are on consoles (local_cloud/stand_in.py)."""
     console_seconds: Seconds = 0.0
     """Seconds until an instance's console can be read."""
     clock_skew: float = 0.0
@@ -196,4 +198,4 @@ class Scenario(BaseModel):
 def demo_scenario() -> Scenario:
     """Return the scenario of a newcomer's first launch: the best instance is scarce in the first region."""
     scarce = Capacity(region="us-east-1", type="p4d.24xlarge", market="on-demand")
-    return Scenario(pending=2.0, shutting_down=1.0, capacity=[scarce])
+    return Scenario(pending=2.0, shutting_down=1.0, capacity=[scarce], stand_ins=True)

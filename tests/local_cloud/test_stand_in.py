@@ -16,8 +16,9 @@ pytestmark = pytest.mark.skipif(sshd() is None, reason="stand-ins need an sshd: 
 
 
 @pytest.fixture
-def launched(lab):
+def launched(lab, cloud):
     """A lab with a running instance of the demo."""
+    cloud.scenario(stand_ins=True)
     assert lab.launch().code == 0
     return lab
 
@@ -60,6 +61,17 @@ def test_ports_are_closed_also_when_their_command_is_killed(launched):
         process.communicate()
         wait_until(lambda: not list(Path(place).iterdir()))
         wait_until(lambda: socket.socket().connect_ex(("127.0.0.1", port)) != 0)
+
+
+def test_a_console_that_a_real_host_has_yet_to_write_shows_no_key_of_a_stand_in(launched, cloud):
+    (instance,) = launched.status()
+    ec2 = cloud.client("ec2", instance["region"])
+    assert "BEGIN SSH HOST KEY KEYS" in ec2.get_console_output(InstanceId=instance["id"])["Output"]
+    cloud.scenario()
+    assert "BEGIN SSH" not in ec2.get_console_output(InstanceId=instance["id"])["Output"]
+    cloud.scenario(stand_ins=True)
+    cloud.host(instance["id"], instance["region"], "127.0.0.1", "")
+    assert ec2.get_console_output(InstanceId=instance["id"])["Output"] == ""
 
 
 def test_without_an_sshd_one_line_says_what_to_install(launched, cloud_directory, tmp_path):
