@@ -36,8 +36,8 @@ STACK = 64 << 20
 """Bytes; NVIDIA's images ask for it."""
 SHELL = 'command -v bash >/dev/null 2>&1 && exec bash "$0"; exec sh "$0"'
 OWN = re.compile(
-    r"PATH|SHELL|PWD|OLDPWD|SHLVL|_|LANG|LANGUAGE|INVOCATION_ID|JOURNAL_STREAM|NOTIFY_SOCKET|"
-    r"(LC|LD|SYSTEMD|LISTEN|MEMORY_PRESSURE|CREDENTIALS)_.*|.*\W.*"
+    r"PATH|SHELL|PWD|OLDPWD|SHLVL|_|LANG|LANGUAGE|INVOCATION_ID|JOURNAL_STREAM|NOTIFY_SOCKET|SYSTEMD_EXEC_PID|"
+    r"MEMORY_PRESSURE_(WATCH|WRITE)|(LC|LD)_.*|.*\W.*"
 )
 """Variables of the host: the image has its own, or they mean nothing there."""
 NVIDIA, DISPLAY = "0x10de", "0x03"

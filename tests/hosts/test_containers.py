@@ -16,7 +16,7 @@ SECRET = "planted two\nlines ' \" $HOME"
 DAEMON = {"storage-driver": "vfs", "bridge": "none", "iptables": False, "ip6tables": False}
 COMMAND = """
 echo "$lr in $PWD as $(id -u):$(id -g) $(id -G) $USER $HOME $PATH $FROM_IMAGE $EXPERIMENT"
-test "$HF_TOKEN" = "$(cat /data/expected)" && echo secret
+test "$LISTEN_TOKEN" = "$(cat /data/expected)" && echo secret
 (: >/data/new) 2>/dev/null || echo read-only
 touch /scratch/written /home/experiment/written
 sh -c 'trap "sleep 0.3; echo saved; exit" TERM; echo ready; while :; do sleep 0.1; done'
@@ -84,10 +84,10 @@ def containers(systemd):
 def test_a_command_runs_in_the_image_that_was_pulled_with_all_that_it_has_without_one_and_leaves_nothing(instance):
     put, systemd, registry = instance
     digest = registry.push("1", FROM_IMAGE="one")
-    put(command=COMMAND, secrets={"HF_TOKEN": "env:HUB"})
+    put(command=COMMAND, secrets={"LISTEN_TOKEN": "env:HUB"})
     systemd.boot()
     systemd.run("mkdir", "-p", "/run/ec2-lab")
-    (root := systemd.host).write("/root/values", json.dumps({"HF_TOKEN": SECRET}))
+    (root := systemd.host).write("/root/values", json.dumps({"LISTEN_TOKEN": SECRET}))
     systemd.run("cp", "/root/values", DELIVERED)
     systemd.run("systemctl", "start", "data.mount", "scratch.mount")
     root.write("/root/expected", SECRET)
