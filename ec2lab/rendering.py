@@ -320,7 +320,7 @@ SEVERITIES = {"ok": GREEN, "warning": YELLOW, "unknown": YELLOW, "error": RED}
 
 def _check_finding(event: CheckFinding) -> str:
     remedy = f" → {event.remedy}" if event.remedy else ""
-    return f"{event.severity:<8} {event.check:<12} {event.message}{remedy}"
+    return f"{event.severity:<8} {event.check:<16} {event.message}{remedy}"
 
 
 def _check_summary(event: CheckSummary) -> str:
@@ -397,6 +397,7 @@ LINES: Mapping[str, tuple[Style, Text]] = {
     "retry-scheduled": (YELLOW, _retry_scheduled),
     "capacity-exhausted": (None, lambda e: [f"  {line}" for line in e.advice]),
     "rolling-back": (YELLOW, "  rolling back: deleting what was created"),
+    "rolled-back": (GREEN, "{experiment}: rolled back; AWS shows nothing left"),
     "instance-running": (GREEN, _instance_running),
     "ssh-ready": (None, "  reach   {host} at {address}"),
     "expiry-set": (lambda e: YELLOW if e.expires_at == "never" else GREEN, _expiry_set),
@@ -473,7 +474,7 @@ LINES: Mapping[str, tuple[Style, Text]] = {
     "local-cloud-stopped": (None, lambda e: CLOUD_STOPPED if e.was_running else "no local cloud was running"),
     # doctor and setup-aws
     "check-finding": (lambda e: SEVERITIES[e.severity] if e.remedy else None, _check_finding),
-    "fixed": (GREEN, "fixed   {check:<12} {message}"),
+    "fixed": (GREEN, "fixed   {check:<16} {message}"),
     "check-summary": (_check_summary_style, _check_summary),
     "present": (None, "  {region:<14}  exists   {what}"),
     "creatable": (YELLOW, "  {region:<14}  missing  {what}"),

@@ -131,9 +131,9 @@ def test_without_credentials_each_check_says_so_in_its_own_line_and_the_others_l
     assert (ended.code, ended.err) == (3, "")
     by_check = {line.split()[1]: line for line in lines_of(ended)}
     assert list(by_check) == CHECKS
-    assert by_check["credentials"].startswith("error    credentials  Unable to locate credentials")
+    assert by_check["credentials"].startswith("error    credentials      Unable to locate credentials")
     for check in ("clock", "permissions", "regions", "datasets", "quotas", "ssh-ingress"):
-        assert by_check[check].startswith(f"unknown  {check:<12} skipped: ")
+        assert by_check[check].startswith(f"unknown  {check:<16} skipped: ")
     for check in ("versions", "registry"):
         assert by_check[check].startswith("ok ")
 

@@ -198,6 +198,7 @@ def test_ctrl_c_while_the_instance_starts_takes_it_down_again(lab, cloud, ending
     assert process.returncode == 130, err
     assert "interrupted" in err
     assert '"deleting"' in out
+    assert '"rolled-back"' in out.splitlines()[-1]
     assert living_in(cloud, "us-east-1", "instance") == []
     assert living_in(cloud, "us-east-1", "volume") == []
 

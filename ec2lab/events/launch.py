@@ -153,6 +153,12 @@ class RollingBack(Event, commands=LAUNCH):
     experiment: str
 
 
+class RolledBack(Event, commands=LAUNCH):
+    """The rollback is complete: AWS shows nothing left of the launch."""
+
+    experiment: str
+
+
 class InstanceRunning(Event, commands=f"{LAUNCH} start", notify=True):
     """An instance is running. Additional fields are its details, all of them text."""
 

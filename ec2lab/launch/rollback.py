@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ec2lab.aws.errors import AWS_ERRORS, reason
 from ec2lab.errors import UserError
 from ec2lab.events import Emit
-from ec2lab.events.launch import RollingBack
+from ec2lab.events.launch import RolledBack, RollingBack
 from ec2lab.instances.teardown import delete_experiment
 from ec2lab.interrupts import INTERRUPTS
 from ec2lab.launch.resume import AlreadyRunning
@@ -80,7 +80,9 @@ class Rollback:
     def _delete(self, problem: BaseException) -> None:
         try:
             self.emit(RollingBack(experiment=self.name))
-            delete_experiment(self.session, self.name, self.emit)
+            deletion = delete_experiment(self.session, self.name, self.emit)
+            if not deletion.unseen:
+                self.emit(RolledBack(experiment=self.name))
         except BaseException as failure:
             first, second = (_why(error) for error in (problem, failure))
             how = f"run `make teardown EXP={self.name}`"
