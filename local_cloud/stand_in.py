@@ -116,7 +116,8 @@ def prepare(directory: Path, told: dict[str, Any]) -> Path:
     """Create the files of an instance's stand-in and return sshd's configuration. Delete those of terminated ones."""
     everything = directory / "instances"
     base = everything / str(told["instance"])
-    everything.mkdir(mode=0o700, exist_ok=True)
+    for made in (everything, base):
+        made.mkdir(mode=0o700, exist_ok=True)
     for left in everything.iterdir():
         if left.name not in told["instances"]:
             shutil.rmtree(left, ignore_errors=True)

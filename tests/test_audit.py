@@ -173,7 +173,7 @@ def test_nothing_that_costs_hides_behind_a_tag_of_what_is_the_labs(running, clou
 
 
 def test_who_is_meant_must_be_somebody(lab):
-    assert "OWNER: 'bob' is nobody" in lab.run("audit", REGIONS=HERE, FIX="1", OWNER="bob").error
+    assert "OWNER: 'bob' is not a user" in lab.run("audit", REGIONS=HERE, FIX="1", OWNER="bob").error
 
 
 def test_an_orphaned_volume_that_is_to_be_kept_is_not_deleted(running, cloud):

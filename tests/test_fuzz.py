@@ -153,6 +153,7 @@ ANSWERS = {
     "CreatePlacementGroup": {"PlacementGroup": {"GroupName": "g"}}, "StartInstances": {}, "TerminateInstances": {},
     "CreateRole": {"Role": {"RoleName": "r", "CreateDate": AT}}, "CreateTags": {}, "DeleteVolume": {},
     "CreateInstanceProfile": {"InstanceProfile": {"InstanceProfileName": "p", "CreateDate": AT}}, "DeleteSnapshot": {},
+    "CreateTopic": {"TopicArn": "arn:aws:sns:us-east-1:123456789012:ec2-lab-a"},
 }  # fmt: skip
 REQUEST = {
     "ClientToken": ID, "TagSpecifications": [{"ResourceType": kind, "Tags": OWNED} for kind in ("instance", "volume")],

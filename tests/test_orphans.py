@@ -88,7 +88,7 @@ def test_what_was_spared_before_stays_for_that_reason():
 def test_who_is_meant_is_oneself_or_somebody_or_everyone():
     assert parse_owner("") == person().replace(" ", "_")
     assert (parse_owner("you@there"), parse_owner("everyone")) == ("you@there", "everyone")
-    with pytest.raises(UserError, match="OWNER: 'you' is nobody"):
+    with pytest.raises(UserError, match="OWNER: 'you' is not a user"):
         parse_owner("you")
 
 

@@ -313,7 +313,7 @@ def test_a_registry_backend_that_fails_is_named_whenever_it_does(lab):
 def test_a_plugin_that_is_no_file_is_not_opened(lab):
     (lab.path / "plugins").mkdir()
     os.mkfifo(lab.path / "plugins" / "endless.py")
-    assert "plugins/endless.py: is no file" in lab.run("status").error
+    assert "plugins/endless.py: is not a file" in lab.run("status").error
 
 
 def test_a_plugins_script_that_fails_is_one_line_that_names_it(lab):
