@@ -178,6 +178,9 @@ def expect_deletable(dest: str) -> None:
     for kept in (os.path.expanduser("~"), os.getcwd()):
         if os.path.commonpath((there, os.path.realpath(kept))) == there:
             raise OSError(0, "holds your home or the working directory: DELETE=1 is refused", dest)
+    home = os.path.realpath(os.path.expanduser("~"))
+    if "EC2_LAB_STAND_IN" in os.environ and os.path.commonpath((there, home)) != home:
+        raise OSError(0, "is a directory of your own computer, not of the stand-in: DELETE=1 is refused", dest)
 
 
 class Receiver:

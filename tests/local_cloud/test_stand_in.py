@@ -39,6 +39,15 @@ def test_the_tour_of_the_demo_works_on_a_stand_in_and_nothing_runs_as_root(launc
     assert refused.code == 1
 
 
+def test_what_is_not_the_stand_ins_is_never_deleted(launched):
+    launched.write("code/train.py", "print('it trains')\n")
+    launched.write("mine/thesis.txt", "final")
+    refused = launched.run("push", EXP="demo", SOURCE="code", DEST=str(launched.path / "mine"), DELETE="1")
+    assert "is a directory of your own computer, not of the stand-in: DELETE=1 is refused" in refused.err
+    assert (launched.path / "mine/thesis.txt").read_text() == "final"
+    assert launched.run("push", EXP="demo", SOURCE="code", DEST="code", DELETE="1").code == 0
+
+
 def test_what_runs_on_a_stand_in_ends_with_its_instance(launched):
     begun = launched.run("exec", EXP="demo", CMD="setsid sleep 983 >/dev/null 2>&1 & echo $!")
     process = Path(f"/proc/{int(begun.out)}")
