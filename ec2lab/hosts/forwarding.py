@@ -37,6 +37,8 @@ POLL = 0.05
 """Seconds between looks at whether ssh has connected."""
 FIRST_PAUSE, LONGEST_PAUSE = 2.0, 30.0
 """Seconds before a lost connection is made again."""
+TO_FORWARD, GOODBYE = 15.0, 5.0
+"""Seconds in which ssh forwards one port, and in which it ends."""
 REMEMBERED = 5
 """Lines of ssh's standard error."""
 REFUSED = "open failed: connect failed"
@@ -102,8 +104,12 @@ class Tunnel:
             with self._master(socket) as ssh:
                 if not self._is_connected(ssh, socket):
                     return False
-                for port in self.ports:
-                    self._forward(socket, port)
+                try:
+                    for port in self.ports:
+                        self._forward(socket, port)
+                except subprocess.TimeoutExpired:
+                    self._said.append("ssh does not respond")
+                    return False
                 while not self.stop.is_set() and ssh.poll() is None:
                     clock.nap(POLL)
         return True
@@ -131,7 +137,11 @@ class Tunnel:
                 yield ssh
         finally:
             ssh.terminate()
-            ssh.wait()
+            try:
+                ssh.wait(GOODBYE)
+            except subprocess.TimeoutExpired:
+                ssh.kill()
+                ssh.wait()
             reader.join(1.0)
 
     def _hear(self, ssh: subprocess.Popen[str]) -> None:
@@ -155,7 +165,8 @@ class Tunnel:
         for local in range(first, min(first + CANDIDATES, HIGHEST + 1)):
             spec = f"127.0.0.1:{local}:127.0.0.1:{port.remote}"
             asked = ["ssh", "-F", "/dev/null", "-S", str(socket), "-O", "forward", "-L", spec, "--", self.host.name]
-            if not subprocess.run(asked, capture_output=True, stdin=subprocess.DEVNULL, check=False).returncode:
+            given = {"capture_output": True, "stdin": subprocess.DEVNULL, "timeout": TO_FORWARD}
+            if not subprocess.run(asked, **given, check=False).returncode:  # type: ignore[call-overload]
                 self._chosen[port] = local
                 url = f"http://127.0.0.1:{local}/{port.path}"
                 self.emit(PortForwarded(host=self.host.name, port=port.remote, local_port=local, url=url))

@@ -8,6 +8,7 @@ import stat
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
+from threading import Timer
 
 import pytest
 
@@ -39,10 +40,17 @@ def fetch(url):
 
 def event(process, name):
     """The next event of a name that a script prints."""
-    for line in process.stdout:
-        if (told := json.loads(line))["event"] == name:
-            return told
-    raise AssertionError(process.stderr.read())
+    deadline = Timer(60, lambda: process.send_signal(signal.SIGKILL))
+    deadline.start()
+    printed = []
+    try:
+        for line in process.stdout:
+            printed.append(json.loads(line))
+            if printed[-1]["event"] == name:
+                return printed[-1]
+    finally:
+        deadline.cancel()
+    raise AssertionError(f"no {name}: {printed} {process.stderr.read()}")
 
 
 @contextmanager
