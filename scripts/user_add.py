@@ -52,7 +52,7 @@ def user_add(
             changed = HostAccounts(instance, change_printer(console)).apply(wanted, adopt=adopt)
             console.emit(HostUpdated(host=instance.name, changes=changed))
     if not host:
-        console.hint("  new instances have the account; `make users HOST=…` adds it to a running one, and")
+        console.hint("  new instances have the account; `make users HOST=…` adds it to a running one")
         console.hint(f"  `make ssh EXP=… MEMBER={name}` logs in")
 
 
