@@ -1,4 +1,4 @@
-"""The kinds, launch parts, registries and checks that come with the lab, registered as any plugin registers its own."""
+"""The built-in resource types, launch parts, registry backends and checks, registered like any plugin's."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @hookimpl
 def lab_resource_types() -> list[ResourceType]:
-    """Return the built-in kinds."""
+    """Return the built-in resource types."""
     return [
         Instance(), Volume(), Snapshot(), PlacementGroup(), SecurityGroup(), KeyPair(), Address(),
         InstanceProfile(), Role(), Topic(),
@@ -43,7 +43,7 @@ def lab_pricers() -> list[Pricer]:
 
 @hookimpl
 def lab_launch_parts() -> list[LaunchPart]:
-    """Return the built-in launch parts, which launches alone load."""
+    """Return the built-in launch parts, loaded only for launches."""
     from ec2lab.launch.parts.auto_shutdown import Idle, TimeToLive
     from ec2lab.launch.parts.base_instance import Instance
     from ec2lab.launch.parts.cluster import Nodes
@@ -62,13 +62,13 @@ def lab_launch_parts() -> list[LaunchPart]:
 
 @hookimpl
 def lab_registry_backends() -> list[RegistryBackend]:
-    """Return the built-in places for a registry."""
+    """Return the built-in registry backends."""
     return [File(), DynamoDbBackend()]
 
 
 @hookimpl
 def lab_checks() -> list[Check]:
-    """Return the built-in checks of `make doctor`, which alone loads them."""
+    """Return the built-in checks of `make doctor`, loaded only for it."""
     from ec2lab.doctor.checks.account import Credentials, Quotas, Regions, Tags
     from ec2lab.doctor.checks.computer import Clock, Files, Versions
     from ec2lab.doctor.checks.data import Datasets, RetainedVolumes

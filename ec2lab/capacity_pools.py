@@ -1,4 +1,4 @@
-"""What capacity is asked of: the markets that EC2 sells it in, and the pools that one request asks. Pure."""
+"""Markets and capacity pools: what a request for capacity addresses. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Self
 
 
 class MarketType(StrEnum):
-    """How an instance is bought, in EC2's words (InstanceLifecycle); to EC2 a reservation's is an on-demand one."""
+    """How an instance is bought, in EC2's terms (InstanceLifecycle); to EC2 a reservation's is on-demand."""
 
     ON_DEMAND = "on-demand"
     SPOT = "spot"
@@ -19,7 +19,7 @@ class MarketType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Market:
-    """A market, and of reserved capacity which."""
+    """A market and, for reserved capacity, which reservation."""
 
     type: MarketType
     reservation: str = ""
@@ -27,7 +27,7 @@ class Market:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read a market as an experiment writes it. Raises ValueError."""
+        """Parse a market as in experiment files. Raises ValueError."""
         found = re.fullmatch(r"(on-demand|spot)|(reservation|capacity-block):(cr-[0-9a-z]+)", text)
         if not found:
             right = '"on-demand", "spot", "reservation:cr-…" or "capacity-block:cr-…"'
@@ -44,15 +44,15 @@ ON_DEMAND, SPOT = Market(MarketType.ON_DEMAND), Market(MarketType.SPOT)
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """One place that an instance may come from: what one RunInstances call asks for."""
+    """What one RunInstances call addresses: region, zone, type and market."""
 
     region: str
     instance_type: str
     market: Market
     zone: str | None = None
-    """None leaves the zone to EC2, which then looks in every zone of the region."""
+    """None leaves the zone to EC2, which tries every zone of the region."""
     subnet: str | None = None
-    """Set where the lab names subnets; it pins the zone as well."""
+    """Set where the lab names subnets; it implies the zone."""
 
     def __str__(self) -> str:
         return f"{self.region}  {self.subnet or self.zone or 'any zone'}  {self.instance_type}  {self.market}"
@@ -63,14 +63,14 @@ FAMILIES = {
     "dl": "DL", "f": "F", "g": "G and VT", "gr": "G and VT", "vt": "G and VT", "u": "High Memory", "hpc": "HPC",
     "inf": "Inf", "p": "P", "trn": "Trn", "x": "X",
 }  # fmt: skip
-"""The families with a quota of their own, by the letters that a type begins with."""
+"""Families with a quota of their own, by the letters that a type begins with."""
 SPOT_P = {"p2": "P4, P3 and P2", "p3": "P4, P3 and P2", "p4": "P4, P3 and P2", "p5": "P5"}
-"""Spot splits one family by generation. A generation that AWS does not list has no name here."""
+"""Spot splits one family by generation. Generations that AWS does not list are missing here."""
 ON_DEMAND_ONLY = ("High Memory", "HPC")
 
 
 def family(instance_type: str) -> str | None:
-    """Return the family that an instance type's quota is named after; None where AWS lists none."""
+    """Return the family in the name of an instance type's quota; None where AWS lists none."""
     letters = re.match(r"[a-z]+", instance_type)
     if letters is None:
         return None
@@ -80,9 +80,9 @@ def family(instance_type: str) -> str | None:
 
 
 def quota_name(instance_type: str, market: str) -> str | None:
-    """Return the name of the vCPU quota that an instance counts against; None where no name is known.
+    """Return the name of an instance's vCPU quota; None where it is not known.
 
-    Instances in a Capacity Reservation count as On-Demand; those of a Capacity Block count against no vCPU quota.
+    Instances in a Capacity Reservation count as On-Demand; those in a Capacity Block count against no vCPU quota.
     """
     found = family(instance_type)
     if found is None or market == MarketType.CAPACITY_BLOCK:
@@ -101,5 +101,5 @@ def generation(instance_type: str) -> str:
 
 
 def quota_key(instance_type: str, market: str) -> str:
-    """Return what tells quotas apart: the name, or where none is known what surely counts together."""
+    """Return a key that distinguishes quotas: the name, or a group that certainly shares one."""
     return quota_name(instance_type, market) or f"{generation(instance_type)} {market}"

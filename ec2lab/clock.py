@@ -1,6 +1,6 @@
-"""What time it is, and waiting: the one place that scripts have either from.
+"""The time, and waiting: the only source of either.
 
-Callers import the module, not its functions, so that tests can replace these for all of them and wait without waiting.
+Callers import the module, not its functions, so that tests can replace these for all and wait without waiting.
 """
 
 from __future__ import annotations
@@ -14,32 +14,32 @@ from typing import Any
 
 
 def now() -> datetime:
-    """Return the time, in UTC."""
+    """Return the time in UTC."""
     return datetime.now(UTC)
 
 
 def monotonic() -> float:
-    """Return seconds that only grow, to measure how long something takes."""
+    """Return seconds that only grow, for measuring durations."""
     return time.monotonic()
 
 
 def sleep(seconds: float) -> None:
-    """Wait for what goes on elsewhere, as all that does on AWS."""
+    """Wait for something outside this computer, such as AWS."""
     time.sleep(seconds)
 
 
 def sleep_unless(event: Event, seconds: float) -> bool:
-    """Wait likewise; say whether the event was set meanwhile, which ends the wait."""
+    """The same, ended early by an event; return whether it was set."""
     return event.wait(seconds)
 
 
 def wait_for(calls: Collection[Future[Any]], seconds: float) -> float:
-    """Wait until one of several calls to AWS is over, at most so long; return how long that was."""
+    """Wait until one of several calls to AWS is done, with a limit; return how long that took."""
     began = time.monotonic()
     wait(calls, seconds, FIRST_COMPLETED)
     return time.monotonic() - began
 
 
 def nap(seconds: float) -> None:
-    """Wait for another process of this computer, which takes the time that it takes, whatever the clock says."""
+    """Wait for another process of this computer, in real time whatever the clock says."""
     time.sleep(seconds)

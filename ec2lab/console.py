@@ -1,4 +1,4 @@
-"""What a script prints, and how it ends: text for people, or JSON events for programs."""
+"""The output of a script and its exit: text for people, or JSON events for programs."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ import typer
 
 from ec2lab.errors import UserError
 from ec2lab.interrupts import INTERRUPTS
-from ec2lab.outlet import Outlet, open_outlets
 from ec2lab.printable import printable, printable_document, printable_log
 from ec2lab.progress import LINE, terminal_width
 from ec2lab.rendering import render
+from ec2lab.standard_streams import Outlet, open_outlets
 
 if TYPE_CHECKING:
     from rich.console import Console as RichConsole
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from ec2lab.terminal_layout import Cell, Column, Row
 
 INTERRUPTED = 130
-"""The exit code of a script ended by Ctrl-C, as shells have it (128 + SIGINT), and typer."""
+"""The exit code after Ctrl-C, as in shells (128 + SIGINT) and typer."""
 
 INCOMPLETE = 3
-"""The exit code of a command that showed what it could see, and that was not all; what it shows is true."""
+"""The exit code of a command whose output is true but incomplete."""
 
 _LEAVES = Event()
 
@@ -70,7 +70,7 @@ class Console:
         return _fitted(line, self._width)
 
     def emit_table(self, events: Sequence[LabEvent]) -> None:
-        """Print events of one type as one table, or in JSON mode an object each."""
+        """Print events of one type as a table, or in JSON mode an object each."""
         if self.as_json:
             self.emit(*events)
             return
@@ -83,12 +83,12 @@ class Console:
 
     @property
     def is_terminal(self) -> bool:
-        """Whether a person sees what is printed, and a line can take the place of another."""
+        """Whether a person reads the output, and a line can replace another."""
         return not self.as_json and sys.stdout.isatty()
 
     @property
     def has_reader(self) -> bool:
-        """Whether somebody may still read what is printed: nobody does behind `| head`, or on a closed terminal."""
+        """Whether somebody may still read the output: nobody does after `| head`, or on a closed terminal."""
         outlet = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
         return not isinstance(outlet, Outlet) or outlet.has_reader
 
@@ -98,21 +98,21 @@ class Console:
             self._print("\n".join(f"{before}{printable_log(line)}" for line in lines), to_stderr=to_stderr)
 
     def as_it_is(self, content: bytes) -> None:
-        """Print every byte as it is, and at once."""
+        """Print bytes unchanged, at once."""
         self._print(content, newline=False)
 
     def hint(self, text: str) -> None:
-        """Print advice that a program has no use for: nothing in JSON mode, nor where there is none."""
+        """Print advice, unless it is empty or in JSON mode."""
         if text and not self.as_json:
             self._print(self._wrapped(printable(text)))
 
     def document(self, text: str) -> None:
-        """Print several lines that a program is told otherwise."""
+        """Print several lines, unless in JSON mode."""
         if text and not self.as_json:
             self._print(printable_document(text))
 
     def progress(self, text: str) -> None:
-        """Show on a terminal how far something is, in a line that the next one takes the place of."""
+        """Show progress on a terminal in a line that the next one replaces."""
         LINE.show(text)
 
     @contextmanager
@@ -126,7 +126,7 @@ class Console:
             self._display = None
 
     def _print(self, text: str | bytes, *, newline: bool = True, to_stderr: bool = False) -> None:
-        """Print a line. A reader that is gone (`| head`, a closed terminal) must not stop what is being done."""
+        """Print a line. A reader that is gone (`| head`, a closed terminal) must not stop the command."""
         try:
             if self._display and isinstance(text, str):
                 from rich.text import Text
@@ -140,7 +140,7 @@ class Console:
             _discard_stdout()
 
     def table(self, columns: Sequence[Column], rows: Sequence[Row]) -> None:
-        """Print a table for people; in JSON mode nothing, its rows are events of their own."""
+        """Print a table, unless in JSON mode, where its rows are events."""
         if self.as_json or not rows:
             return
         from ec2lab.terminal_layout import table_lines
@@ -167,7 +167,7 @@ def _fitted(line: str, width: int | None) -> str:
 
 
 def _discard_stdout() -> None:
-    """Send standard output to nowhere, also what Python itself flushes at the end."""
+    """Redirect standard output to nowhere, including what Python flushes at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -197,19 +197,19 @@ def run(app: typer.Typer, *, follows: bool = False) -> NoReturn:
         _leave(1)
         sys.exit(1)
     finally:
-        # The process ends: Python need not look through all that was ever imported for garbage, which takes 0.1 s.
+        # At exit Python need not search everything ever imported for garbage, which takes 0.1 s.
         gc.freeze()
     sys.exit(0)
 
 
 def exit_if_incomplete(unseen: Mapping[str, str]) -> None:
-    """End a command that showed what it could, where that was not all: the exit code is 3."""
+    """Exit with 3 after a command whose output is incomplete."""
     if unseen:
         raise typer.Exit(INCOMPLETE)
 
 
 def warn(line: str) -> None:
-    """Say on standard error, beside whatever a script prints, what somebody should see to."""
+    """Print a warning on standard error."""
     complain(f"warning: {line}")
 
 
@@ -233,7 +233,7 @@ def _fail(line: str, code: int, below: Iterable[str] = ()) -> NoReturn:
 
 
 def print_debug_traceback() -> None:
-    """With DEBUG=1, print the traceback of the exception that is being handled, without what a terminal would obey."""
+    """With DEBUG=1, print the current exception's traceback without control characters."""
     if os.environ.get("DEBUG") == "1":
         _print_traceback()
 
@@ -245,7 +245,7 @@ def _print_traceback() -> None:
 
 
 def leave_at_once() -> None:
-    """Have this process wait for nothing at its end: threads may still be at what is given up."""
+    """Exit without waiting for threads that may still be in abandoned calls."""
     _LEAVES.set()
 
 

@@ -1,4 +1,4 @@
-"""Which experiment the work at hand is for: a sweep works on many at once, each in threads of its own."""
+"""The current experiment: a sweep works on many at once, each in threads of its own."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _current: ContextVar[str | None] = ContextVar("experiment", default=None)
 
 
 def current_experiment() -> str | None:
-    """Return the experiment that is worked on; None where it is none."""
+    """Return the current experiment, or None."""
     return _current.get()
 
 
 @contextmanager
 def working_on(experiment: str | None) -> Iterator[None]:
-    """Have all calls and notes of this thread, and of what it submits to `ContextThreadPool`, be an experiment's."""
+    """Set the experiment for all calls and annotations of this thread and of what it submits to `ContextThreadPool`."""
     before = _current.set(experiment)
     try:
         yield
@@ -30,7 +30,7 @@ def working_on(experiment: str | None) -> Iterator[None]:
 
 
 class ContextThreadPool(ThreadPoolExecutor):
-    """Threads that work on what their caller works on."""
+    """A thread pool whose work inherits the caller's experiment."""
 
     def submit(self, function: Callable[Given, Result], /, *given: Given.args, **named: Given.kwargs) -> Future[Result]:
         """Run a function in a thread, for the caller's experiment."""

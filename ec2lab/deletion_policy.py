@@ -1,4 +1,4 @@
-"""What becomes of a volume at the teardown of its experiment, and how a tag spells it. Pure."""
+"""Deletion policies: what happens to a volume at teardown, and the form of its tag. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TAG = re.compile(
 
 
 class DeletionPolicy(StrEnum):
-    """As an experiment's file names them."""
+    """As in experiment files."""
 
     DELETE = "delete"
     SNAPSHOT = "snapshot"
@@ -27,20 +27,20 @@ class DeletionPolicy(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Disposition:
-    """What becomes of one volume that is not deleted with its instance."""
+    """What happens to a volume that is not deleted with its instance."""
 
     policy: DeletionPolicy
     retain_for: timedelta | None = None
     reason: str = ""
     """Why it is retained."""
     dataset: str = ""
-    """What its snapshot becomes a version of."""
+    """The dataset that its snapshot becomes a version of."""
     version: str | None = None
-    """What that version is called, if that was chosen."""
+    """The name of that version, if it was chosen."""
 
     @classmethod
     def parse(cls, tag: str) -> Self:
-        """Read a tag: `retain 30d the reason`, or `snapshot dataset version`. Raises ValueError."""
+        """Parse a tag: `retain 30d the reason`, or `snapshot dataset version`. Raises ValueError."""
         found = TAG.fullmatch(tag)
         if found is None:
             message = f"{tag!r} says nothing of what becomes of a volume"

@@ -1,4 +1,4 @@
-"""Data that takes a moment to make, kept in .cache: whole and undamaged, or made again."""
+"""A cache in .cache for data that takes a moment to compute, with checksums."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ CACHE = Path(__file__).parents[1] / ".cache"
 
 
 def read(path: Path) -> Any:
-    """Return what `write` left in a file; None where there is none, it is damaged, or others can have written it."""
+    """Return what `write` stored; None where it is missing, damaged, or writable by others."""
     try:
         with path.open("rb") as file:
             if not is_trustworthy(os.fstat(file.fileno())):
                 return None
             digest, _, content = file.read().partition(b"\n")
-    except OSError:  # it is made again, whatever keeps us from it
+    except OSError:  # it is computed again, whatever the reason
         return None
     return json.loads(content) if digest == _digest(content) else None
 
 
 def write(path: Path, data: Any) -> None:
-    """Leave data in a file, whole or not at all, behind its digest. Raises OSError."""
+    """Store data with its digest, atomically. Raises OSError."""
     content = json.dumps(data, separators=(",", ":")).encode()
     private_directory(path.parent, top=next((p for p in path.parents if p.name == CACHE.name), path.parent))
     with temp_file_beside(path, _digest(content) + b"\n" + content, mode=PRIVATE_FILE) as draft:

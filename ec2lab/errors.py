@@ -1,4 +1,4 @@
-"""The errors that a user can fix."""
+"""Errors that users can fix."""
 
 
 class UserError(Exception):
@@ -17,7 +17,7 @@ class UsageError(UserError):
 
 
 class PluginFailed(UserError):
-    """A plugin raised what is no error of its user's, or returned what nothing can be done with."""
+    """A plugin raised an unexpected error, or returned something invalid."""
 
     def __init__(self, what: str) -> None:
         super().__init__(f"{what} (correct the plugin, or remove it; DEBUG=1 shows more)")

@@ -16,21 +16,20 @@ LARGEST = 1024 * 1024
 
 
 def read_text(path: Path) -> str:
-    """Read a text that a person writes: a file of the lab's, or a link to one, as git may bring it with a branch.
+    """Read a text file that a person writes, or a link to one, as git may create it.
 
-    Windows' editors begin it with a mark that is no part of it. Raises OSError, also for a pipe or a device, which may
-    never end, and UnicodeDecodeError.
+    A BOM is removed. Raises OSError, also for a pipe or device, which may never end, and UnicodeDecodeError.
     """
     return read_content(path).decode("utf-8-sig")
 
 
 def read_content(path: Path) -> bytes:
-    """Read what a person writes, as it is. Raises OSError, as read_bytes does."""
+    """Read such a file as bytes. Raises OSError, as read_bytes does."""
     return read_bytes(path, LARGEST)
 
 
 def read_bytes(path: Path, most: int) -> bytes:
-    """Read a file, of so many bytes at the most. Raises OSError, also for a pipe or a device, which may never end."""
+    """Read a file of limited size. Raises OSError, also for a pipe or device, which may never end."""
     with os.fdopen(open_file(path, os.O_RDONLY), "rb") as file:
         content = file.read(most + 1)
     if len(content) > most:
@@ -39,23 +38,23 @@ def read_bytes(path: Path, most: int) -> bytes:
 
 
 def open_file(path: Path, flags: int, mode: int = 0o666) -> int:
-    """Open a regular file; what is none is refused and not waited for. Raises OSError."""
+    """Open a regular file; anything else is refused without waiting. Raises OSError."""
     descriptor = os.open(path, flags | os.O_NONBLOCK, mode)
     if stat.S_ISREG(os.fstat(descriptor).st_mode) or stat.S_ISDIR(os.fstat(descriptor).st_mode):
-        return descriptor  # reading a directory is an error with its own words
+        return descriptor  # reading a directory raises an error of its own
     os.close(descriptor)
     raise OSError(errno.EINVAL, "is not a regular file", str(path))
 
 
 @contextmanager
 def temp_file_beside(path: Path, content: bytes, *, mode: int = 0o666) -> Iterator[Path]:
-    """Give a file beside `path` that holds a content, to be put in its place; afterwards it is gone, come what may.
+    """Yield a new file next to `path` with some content, to be renamed over it; it is removed afterwards in any case.
 
     Raises OSError.
     """
     draft = path.with_name(f".{path.name[:200]}.{os.getpid()}-{threading.get_ident()}")
     try:
-        draft.unlink(missing_ok=True)  # of one who died, and was called the same
+        draft.unlink(missing_ok=True)  # left by a process that died, with the same name
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
             file.write(content)
         yield draft
@@ -64,11 +63,11 @@ def temp_file_beside(path: Path, content: bytes, *, mode: int = 0o666) -> Iterat
 
 
 def exists(path: Path) -> bool:
-    """Return whether there is anything at a path, a dangling link not counted.
+    """Return whether a path exists; dangling links do not count.
 
-    Raises OSError where that can't be seen: Path.exists() answers False for that since Python 3.14
-    (https://docs.python.org/3.14/library/pathlib.html#pathlib.Path.exists), and a registry in a directory that may not
-    be entered would look like an empty one.
+    Raises OSError where that cannot be determined: Path.exists() returns False then since Python 3.14
+    (https://docs.python.org/3.14/library/pathlib.html#pathlib.Path.exists), and a registry in an inaccessible directory
+    would look empty.
     """
     try:
         path.stat()
@@ -82,10 +81,10 @@ PRIVATE_DIRECTORY = stat.S_IRWXU
 
 
 def private_directory(path: Path, *, top: Path | None = None) -> Path:
-    """Make a directory that only its owner can enter, or take access to one away from others.
+    """Create a directory that only its owner can enter, or restrict an existing one.
 
-    So are those above it, from `top` on. Raises OSError, also where one belongs to another user, who could put files
-    of their own into it.
+    The same for its parents, from `top` on. Raises OSError, also where one belongs to another user, who could put files
+    into it.
     """
     for directory in (*reversed(path.parents), path):
         if directory == path or (top and directory.is_relative_to(top)) or not exists(directory):
@@ -107,7 +106,7 @@ def _make_private(directory: Path) -> None:
 
 
 def open_private(path: Path, mode: str) -> IO[str]:
-    """Open a text file that only its owner can read, also where it was there with another mode. Raises OSError."""
+    """Open a text file that only its owner can read, whatever its previous mode. Raises OSError."""
     file = open(path, mode, encoding="utf-8", opener=private_opener)  # noqa: SIM115 - Path.open has no opener
     if stat.S_IMODE(os.fstat(file.fileno()).st_mode) != PRIVATE_FILE:
         os.fchmod(file.fileno(), PRIVATE_FILE)
@@ -115,10 +114,10 @@ def open_private(path: Path, mode: str) -> IO[str]:
 
 
 def private_opener(path: str, flags: int) -> int:
-    """Open for `open()`: no link is followed, no pipe waited for, and a file that has to be made is private."""
+    """An opener for `open()`: follows no link, waits for no pipe, and creates private files."""
     return open_file(Path(path), flags | os.O_NOFOLLOW, PRIVATE_FILE)
 
 
 def is_trustworthy(status: os.stat_result) -> bool:
-    """Say whether nobody but this user and root can have written a file."""
+    """Say whether only this user and root can have written a file."""
     return status.st_uid in (0, os.geteuid()) and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)

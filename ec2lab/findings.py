@@ -9,22 +9,22 @@ from typing import Any
 
 
 class Severity(StrEnum):
-    """How bad a finding is."""
+    """The severity of a finding."""
 
     OK = "ok"
     WARNING = "warning"
-    """Something may fail, and may be meant so."""
+    """Something may fail, or may be intended."""
     UNKNOWN = "unknown"
-    """It could not be looked at."""
+    """It could not be checked."""
     ERROR = "error"
-    """Something fails for certain."""
+    """Something certainly fails."""
 
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """One thing that can be found, and what fixes it; docs/doctor.md has a row for each.
+    """A possible finding and its remedy; docs/doctor.md has a row for each.
 
-    In its words, `{subjects}` are the regions, files or calls that it was found of, and `{count}` is how many.
+    In its text, `{subjects}` are the regions, files or calls concerned, and `{count}` is their number.
     """
 
     id: str
@@ -33,7 +33,7 @@ class Diagnosis:
     remedy: str = ""
 
     def of(self, *subjects: str, **values: Any) -> Finding:
-        """Return the finding of it, in one or several places."""
+        """Return a finding of it, for one or several subjects."""
         return Finding(self, subjects, tuple((key, str(value)) for key, value in values.items()))
 
 
@@ -52,7 +52,7 @@ class Finding:
 
     @property
     def remedy(self) -> str:
-        """What fixes it, in one line; empty where nothing is to be fixed."""
+        """The remedy, in one line; empty where there is nothing to fix."""
         return self._filled(self.diagnosis.remedy)
 
     def _filled(self, template: str) -> str:
@@ -61,7 +61,7 @@ class Finding:
 
 
 def merged(findings: Iterable[Finding]) -> list[Finding]:
-    """Return findings with those of the same words as one, each subject once."""
+    """Merge findings with the same text, each subject once."""
     subjects: dict[tuple[str, tuple[tuple[str, str], ...]], dict[str, None]] = {}
     first: dict[tuple[str, tuple[tuple[str, str], ...]], Finding] = {}
     for finding in findings:

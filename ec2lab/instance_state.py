@@ -1,4 +1,4 @@
-"""How an instance is, in EC2's words, and why: read once from a description, never from what is shown."""
+"""The state of an instance and its reason, in EC2's terms, parsed once from a description."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Instance = Mapping[str, Any]
 
 
 class InstanceState(StrEnum):
-    """As https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_InstanceState.html names them."""
+    """As in https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_InstanceState.html."""
 
     PENDING = "pending"
     RUNNING = "running"
@@ -24,7 +24,7 @@ class InstanceState(StrEnum):
 
 UP = (InstanceState.PENDING, InstanceState.RUNNING)
 DOWN = (InstanceState.STOPPING, InstanceState.STOPPED)
-"""It can be started again."""
+"""States from which it can be started again."""
 OVER = (InstanceState.SHUTTING_DOWN, InstanceState.TERMINATED)
 
 
@@ -37,7 +37,7 @@ class StateReason:
 
     @property
     def is_aws(self) -> bool:
-        """Whether AWS did it, and not a user: a code begins with who did."""
+        """Whether AWS, not a user, caused it: the code's prefix says so."""
         return self.code.startswith("Server.")
 
 

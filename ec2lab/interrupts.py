@@ -1,13 +1,12 @@
-"""Ctrl-C, a plain kill and a closed terminal: the first ends a command, and none after it ends its rollback.
+"""Ctrl-C, SIGTERM and a closed terminal: the first one ends a command, and later ones do not end its rollback.
 
-A terminal that is closed sends SIGHUP more than once (the kernel's, and the multiplexer's own), and a service manager
-follows SIGTERM with more. What was made costs money until it is taken down, so from the first signal on the others only
-say that this is under way. A person at a terminal can insist: a second Ctrl-C soon after another asks, one more gives
-up.
+A closed terminal sends SIGHUP more than once (the kernel's, and the multiplexer's own), and a service manager follows
+SIGTERM with more. Resources cost money until they are deleted, so after the first signal the others only report that
+the rollback is under way. A person at a terminal can insist: a second Ctrl-C soon after another asks, a third gives up.
 
-Python runs signal handlers in the main thread alone, so work in other threads is never interrupted by one. It drops
-what is raised within a finalizer; so a first interrupt comes again until it is heeded. And the kernel may deliver a
-signal to any thread, as to one that has just started an ssh process: the main thread is woken up for it.
+Python runs signal handlers only in the main thread, so work in other threads is never interrupted. It drops exceptions
+raised within a finalizer, so a first interrupt is repeated until it is noticed. And the kernel may deliver a signal to
+any thread, such as one that has just started an ssh process: the main thread is woken up for it.
 """
 
 from __future__ import annotations
@@ -25,40 +24,40 @@ from types import FrameType
 from ec2lab import clock
 
 SOON = 2.0
-"""Seconds between two Ctrl-C that mean it."""
+"""Seconds within which a second Ctrl-C counts as insisting."""
 AGAIN = 1.0
-"""Seconds after which an interrupt that nobody has heeded comes again."""
+"""Seconds after which an unnoticed interrupt is repeated."""
 WAKE_UP = signal.SIGURG
-"""What nobody else sends, and what is ignored where it is not handled."""
+"""A signal that nobody else sends, ignored where it is not handled."""
 STDERR = 2
 
 
 class Interrupts:
-    """What this process has got of signals, and what it takes back because of them or of a failure."""
+    """The signals that this process received, and its rollbacks."""
 
     def __init__(self) -> None:
         self.interrupted = False
         self.given_up = False
         self._heeded = False
-        """Whether the main thread is on its way out since."""
+        """Whether the main thread has noticed, and is on its way out."""
         self._ways: list[tuple[str, str]] = []
-        """Of all that would be taken back now: how it can be ended later, and what taking it back is."""
+        """For each possible rollback: how to do it later, and what it is."""
         self._here = 0
-        """How many rollbacks the main thread is in."""
+        """The number of rollbacks that the main thread is in."""
         self._anywhere = 0
         self._owed = False
-        """Whether a signal came while a rollback went on that no signal had begun."""
+        """Whether a signal came during a rollback that no signal had started."""
         self._asked = False
         self._last_ctrl_c = -SOON
         self._lock = threading.Lock()
 
     @property
     def is_ending(self) -> bool:
-        """Whether nothing may hold the command up any more that is only for show."""
+        """Whether the command is ending, so that nothing cosmetic may delay it."""
         return self.interrupted or self._anywhere > 0
 
     def install(self) -> None:
-        """Answer signals from now on; those that are ignored (nohup) stay so."""
+        """Handle signals from now on; ignored ones (nohup) stay ignored."""
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._heard)
@@ -69,8 +68,11 @@ class Interrupts:
     def undone_on_failure(
         self, undo: Callable[[BaseException], None], way: str, what: str = "rolling back"
     ) -> Iterator[None]:
-        """Call `undo` with whatever ends the block early, and let no signal end that; `way` is how to do it later."""
-        ways = self._ways if _is_main() else []  # signals interrupt the main thread's work alone
+        """Call `undo` if anything ends the block early, without interruption by signals.
+
+        `way` is how to do it later.
+        """
+        ways = self._ways if _is_main() else []  # signals interrupt only the main thread's work
         ways.append((way, what))
         begun = False
         try:
@@ -80,7 +82,7 @@ class Interrupts:
                 begun = self._begin()  # from here on no signal raises
                 raise
         except BaseException as problem:
-            # The first signal may have come just before: then there is none left that could.
+            # The first signal may have come just before; then no other one raises.
             begun = begun or self._begin()
             try:
                 undo(problem)
@@ -91,7 +93,7 @@ class Interrupts:
             ways.remove((way, what))
 
     def heed(self) -> None:
-        """From now on signals only say that the end is under way, if one has come."""
+        """From now on, if a signal came, others only report that the command is ending."""
         self._heeded = self._heeded or (self.interrupted and _is_main())
 
     def _begin(self) -> bool:
@@ -141,7 +143,7 @@ class Interrupts:
 
 @cache
 def _wake_main_thread_for_signals() -> None:
-    """End this thread's wait when any thread gets a signal; once in a process, from its main thread."""
+    """End this thread's wait when any thread gets a signal; once per process, from its main thread."""
     main = threading.get_ident()
     reader, writer = socket.socketpair()
     writer.setblocking(False)
@@ -157,19 +159,19 @@ def _wake_main_thread_for_signals() -> None:
 
 
 INTERRUPTS = Interrupts()
-"""Signals are the whole process's."""
+"""Signals belong to the whole process."""
 
 
 def say(text: str) -> None:
-    """Write a line to standard error at once, from a signal handler: past all buffers, and only if that takes no time.
+    """Write a line to standard error at once, from a signal handler, and only if that does not block.
 
-    What interrupted Python may hold the lock of a buffer.
+    It bypasses buffers, as the interrupted code may hold a buffer's lock.
     """
     try:
         if select.select([], [STDERR], [], 0)[1]:
             os.write(STDERR, f"\n{text}\n".encode()[: select.PIPE_BUF])
     except (OSError, ValueError):
-        pass  # the terminal is gone: there is nobody to say it to
+        pass  # the terminal is gone
 
 
 def _going_on(what: str) -> str:

@@ -1,6 +1,6 @@
-"""Login names, by the rule of the images' own tools: one text for here and for the program on the host.
+"""Login names that all images accept; shared with the program on the host.
 
-`templates/accounts.py` imports it, and is sent with it in place of the import; so it runs on Python 3.9 too.
+`templates/accounts.py` imports it and is sent with it inlined, so it supports Python 3.9.
 """
 
 from __future__ import annotations
@@ -9,13 +9,14 @@ import re
 
 LONGEST_LOGIN = 32
 LOGIN = rf"[a-z_](?:[a-z0-9_.-]{{0,{LONGEST_LOGIN - 2}}}[a-z0-9_-])?"
-"""What useradd takes on all images: RHEL's and Amazon Linux's [a-zA-Z0-9_.][a-zA-Z0-9_.-]{0,30}, Debian's and Ubuntu's
-anything without blank, colon, comma or slash (shadow, lib/chkname.c; useradd(8), CAVEATS). Of that, what systemd calls
-a user in its relaxed mode (https://systemd.io/USER_NAMES), and is no other name on a disk that knows no capitals."""
+"""Names that useradd accepts on all images: RHEL's and Amazon Linux's [a-zA-Z0-9_.][a-zA-Z0-9_.-]{0,30}, Debian's and
+Ubuntu's anything without space, colon, comma or slash (shadow, lib/chkname.c; useradd(8), CAVEATS). Of those, the ones
+that systemd accepts in its relaxed mode (https://systemd.io/USER_NAMES) and that stay unique on a case-insensitive
+disk."""
 IMAGE_USERS = frozenset(
     {"admin", "centos", "debian", "ec2-user", "experiment", "fedora", "nobody", "rocky", "root", "ssm-user", "ubuntu"}
 )
-"""Accounts that images come with, and the one that an experiment's command runs as."""
+"""Accounts of images, and the one that runs an experiment's command."""
 SYSTEM_NAMES = frozenset({
     "_apt", "_chrony", "adm", "audio", "avahi", "backup", "bin", "cdrom", "chrony", "cockpit-ws", "crontab",
     "daemon", "dbus", "dialout", "dip", "disk", "dnsmasq", "docker", "ec2-instance-connect", "fax", "floppy", "ftp",
@@ -27,12 +28,12 @@ SYSTEM_NAMES = frozenset({
     "systemd-oom", "systemd-resolve", "systemd-timesync", "tape", "tcpdump", "tss", "tty", "unbound", "usbmux",
     "users", "utmp", "uucp", "uuidd", "video", "voice", "wheel", "www-data",
 })  # fmt: skip
-"""Accounts and groups of the packages of Debian, Ubuntu, Amazon Linux and RHEL: a member's group is called as they
-are, and useradd makes none that is there."""
+"""Accounts and groups of packages of Debian, Ubuntu, Amazon Linux and RHEL: a member's group has the member's name, and
+useradd creates no existing name."""
 
 
 def valid_login(name: str) -> str:
-    """Return a name that an account may be made by. Raises ValueError, which says why there can be none."""
+    """Return a valid login name. Raises ValueError with the reason."""
     if len(name) > LONGEST_LOGIN:
         message = f"{name[:LONGEST_LOGIN]!r}… has {len(name)} characters; {LONGEST_LOGIN} is the most (useradd)"
         raise ValueError(message)
@@ -46,7 +47,7 @@ def valid_login(name: str) -> str:
 
 
 def _fault_of(name: str) -> str:
-    """Return what of a name the rule forbids."""
+    """Return what is wrong with a name."""
     wrong = next((character for character in name if not re.match(r"[a-z0-9_.-]", character)), "")
     if not name:
         return "it is empty"

@@ -1,4 +1,4 @@
-"""The options that scripts share. Each is also an environment variable, so that make passes it on unchanged."""
+"""Options shared by scripts. Each is an environment variable as well, so that make passes it on unchanged."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ class Script(typer.Typer):
 
 
 def script(help_text: str | None) -> typer.Typer:
-    """Return a typer application without rich's help and tracebacks, which would double a script's start-up time."""
+    """Return a typer application without rich's help and tracebacks, which would double the start-up time."""
     return Script(
         help=help_text,
         add_completion=False,

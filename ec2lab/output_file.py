@@ -1,4 +1,4 @@
-"""A file that a command writes where its user says: in one step, and never over one that it did not write."""
+"""Writes a file at a user's path, atomically, and never over a file that the lab did not write."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from ec2lab.errors import UserError
 
 SEARCH = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW
-"""O_PATH, where there is one, needs no permission to list the directory."""
+"""O_PATH, where available, needs no permission to list the directory."""
 MOST_LINKS = 40
 """As many as Linux follows (path_resolution(7))."""
 FOREIGN = "is a link that another user laid or could replace, which is not followed; name the file itself"
@@ -21,10 +21,10 @@ FOREIGN = "is a link that another user laid or could replace, which is not follo
 
 @contextmanager
 def opened_parent(path: Path) -> Iterator[tuple[int, Path]]:
-    """Give a descriptor of the directory that a file is in or is to be in, and the file's path without links.
+    """Yield a descriptor of a file's directory, and the file's resolved path.
 
-    What is done by the descriptor stays in that directory, whatever is laid in its way meanwhile. Raises OSError,
-    PermissionError where another user's link is on the way.
+    Operations by descriptor stay in that directory, whatever is replaced meanwhile. Raises OSError, PermissionError
+    where another user's link is on the way.
     """
     walk = _Walk(path)
     try:
@@ -35,13 +35,13 @@ def opened_parent(path: Path) -> Iterator[tuple[int, Path]]:
 
 
 def followed(path: Path) -> Path:
-    """Return a path without links. Raises OSError, PermissionError where another user's link is on the way."""
+    """Return a resolved path. Raises OSError, PermissionError where another user's link is on the way."""
     with opened_parent(path) as (_, place):
         return place
 
 
 class _Walk:
-    """A way through the file system, name by name, with a descriptor of the directory that was reached."""
+    """Walks the file system name by name, with a descriptor of the current directory."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -51,7 +51,7 @@ class _Walk:
         self.links = 0
 
     def to_the_end(self) -> Path:
-        """Go up to the directory of the last name; return the path of what has that name."""
+        """Walk to the directory of the last name; return the path of that name."""
         while self.names:
             name = self.names.pop()
             if _is_link(self.directory, name):
@@ -85,7 +85,7 @@ def _is_link(directory: int, name: str) -> bool:
 
 
 def _is_trusted_link(directory: int, name: str) -> bool:
-    """Say whether a link was laid by this user or root, where no other user can replace it."""
+    """Say whether this user or root created a link, where no other user can replace it."""
     home = os.fstat(directory)
     link = os.stat(name, dir_fd=directory, follow_symlinks=False)
     ours = {0, os.geteuid()}
@@ -94,32 +94,32 @@ def _is_trusted_link(directory: int, name: str) -> bool:
 
 
 BEGINNING = 4096
-"""Bytes in which a file's marker stands."""
+"""The marker is within this many bytes."""
 NO_DIRECTORY = (errno.ENOENT, errno.ENOTDIR)
 
 
 @dataclass(frozen=True, slots=True)
 class OutputFile:
-    """The file at a path. What already stands there is replaced only if it has the marker, is empty, or by force."""
+    """The file at a path. An existing file is replaced only if it has the marker, is empty, or by force."""
 
     path: Path
     variable: str
-    """Who named it, for errors."""
+    """The make variable that names it, for errors."""
     marker: str
-    """What every file of the kind has in its first bytes."""
+    """Text at the beginning of every such file."""
     force: bool = False
 
     def check(self) -> None:
-        """Raise UserError where the file can't or must not be written, before any work goes into it."""
+        """Raise UserError, before any work, where the file cannot or must not be written."""
         with self._explained(), opened_parent(self.path) as (directory, place):
             self._replaceable(directory, place)
             if not os.access(".", os.W_OK | os.X_OK, dir_fd=directory):
                 raise UserError(f"{self.variable}: you may not write into {place.parent}; name another place")
 
     def write(self, text: str) -> Path:
-        """Write the file, whole or not at all, and return its path without links. Raises UserError.
+        """Write the file atomically, and return its resolved path. Raises UserError.
 
-        A file that was there leaves its mode to the new one, so that no more people can read it than before.
+        The new file has the mode of the replaced one, so that no more people can read it than before.
         """
         with self._explained(), opened_parent(self.path) as (directory, place):
             before = self._replaceable(directory, place)
@@ -127,7 +127,7 @@ class OutputFile:
             return place
 
     def _replaceable(self, directory: int, place: Path) -> os.stat_result | None:
-        """Return what stands there and may be replaced; None for nothing."""
+        """Return the stat of an existing file that may be replaced; None where there is none."""
         try:
             before = os.stat(place.name, dir_fd=directory, follow_symlinks=False)
         except FileNotFoundError:
@@ -166,7 +166,7 @@ def _beginning(directory: int, name: str) -> str:
 
 def _replace(directory: int, name: str, content: bytes, before: os.stat_result | None) -> None:
     draft = f".{name[:200]}.{os.getpid()}"
-    with suppress(FileNotFoundError):  # of one who died, and was called the same
+    with suppress(FileNotFoundError):  # left by a process that died, with the same name
         os.unlink(draft, dir_fd=directory)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
     descriptor = os.open(draft, flags, 0o600 if before else 0o666, dir_fd=directory)
@@ -185,7 +185,7 @@ def _replace(directory: int, name: str, content: bytes, before: os.stat_result |
 
 
 def _take_over_mode(descriptor: int, before: os.stat_result) -> None:
-    """Give a file the group and mode of the one that it replaces; without its group, none of the group's rights."""
+    """Give a file the group and mode of the one that it replaces; without the group, no group permissions."""
     mode = stat.S_IMODE(before.st_mode) & 0o777
     try:
         os.fchown(descriptor, -1, before.st_gid)

@@ -1,7 +1,7 @@
-"""A plugin may fail in any way: each call of what it brings ends well, or as an error that names it in one line.
+"""Guards calls to plugins: each succeeds, or raises an error that names the plugin in one line.
 
-A guarded object is of a subclass of its own class, in which each public method that the plugin wrote is wrapped. What a
-method returns is checked at once: a failure shows where the plugin is, not where its work is used.
+A guarded object is of a subclass of its own class, in which each public method that the plugin wrote is wrapped.
+Results are checked at once, so that an error shows where the plugin is.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from botocore.exceptions import ParamValidationError
 
 from ec2lab.aws.errors import AWS_ERRORS
 from ec2lab.errors import PluginFailed, UserError
-from ec2lab.outlet import PLUGIN_AT_WORK
 from ec2lab.printable import shortened
+from ec2lab.standard_streams import PLUGIN_AT_WORK
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -27,27 +27,27 @@ Thing = TypeVar("Thing")
 ResultCheck = Callable[..., Any]
 """Returns what a method returned, as it may be used: `check(found, guard, *arguments)`. Raises Nonsense."""
 OURS = ("ec2lab", "abc", "builtins", "typing")
-"""The packages whose classes are no plugin's."""
+"""Packages whose classes belong to no plugin."""
 
 
 class Nonsense(Exception):
-    """A plugin returned something else than was asked for."""
+    """A plugin returned something invalid."""
 
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """Whose call is guarded."""
+    """The plugin that is called."""
 
     plugin: str
-    """plugins/motd.py, or what its package is called."""
+    """plugins/motd.py, or the name of its package."""
     what: str = ""
     """Class and method."""
     is_script: bool = False
-    """Whether it prints for itself, and ends by SystemExit."""
+    """Whether it prints itself, and ends by SystemExit."""
 
     @contextmanager
     def blamed(self) -> Iterator[None]:
-        """Raise what goes wrong as PluginFailed, but for what a plugin may raise: UserError, and AWS's own errors."""
+        """Raise errors as PluginFailed, except those that a plugin may raise: UserError, and AWS's."""
         at_work = PLUGIN_AT_WORK.set("" if self.is_script else self.plugin)
         try:
             yield
@@ -65,7 +65,7 @@ class Guard:
             PLUGIN_AT_WORK.reset(at_work)
 
     def function(self, function: Callable[..., Any], check: ResultCheck) -> Callable[..., Any]:
-        """Return a function whose failures are the plugin's; `check(found, guard, *arguments)` is what it returns."""
+        """Return a function whose errors are the plugin's; `check(found, guard, *arguments)` validates its result."""
 
         @wraps(function)
         def call(*given: Any, **named: Any) -> Any:
@@ -75,7 +75,7 @@ class Guard:
         return call
 
     def iterated(self, found: Iterator[Any], check: Callable[[Any], Any]) -> Iterator[Any]:
-        """Yield what a plugin yields: its generators fail where they are read."""
+        """Yield what a plugin yields: generators fail where they are consumed."""
         while True:
             with self.blamed():
                 try:
@@ -93,7 +93,7 @@ class Guard:
 
 
 def guarded(thing: Thing, guard: Guard, checks: Mapping[str, ResultCheck]) -> Thing:
-    """Return a plugin's object, with its methods guarded; `checks` are what is expected of their results, by name."""
+    """Return a plugin's object with guarded methods; `checks` validate results, by method name."""
     own = type(thing)
     members = {
         name: _guarded_member(member, replace(guard, what=f"{own.__name__}.{name}"), checks.get(name, as_it_is))
@@ -116,13 +116,13 @@ def _guarded_member(member: Any, guard: Guard, check: ResultCheck) -> Any:
 
 
 def as_it_is(found: Any, guard: Guard, *_: Any) -> Any:
-    """Take whatever a method returns."""
+    """Accept any result."""
     del guard
     return found
 
 
 def each(found: Any, guard: Guard, check: Callable[[Any], Any], wanted: str) -> Iterable[Any]:
-    """Return the checked items of what must be several. Raises Nonsense where it is something else."""
+    """Return the validated items of an iterable. Raises Nonsense for anything else."""
     if isinstance(found, Iterator):
         return guard.iterated(found, check)
     if not isinstance(found, Iterable) or isinstance(found, str | bytes | Mapping):
@@ -131,7 +131,7 @@ def each(found: Any, guard: Guard, check: Callable[[Any], Any], wanted: str) -> 
 
 
 def is_a(found: Thing, wanted: Any, words: str) -> Thing:
-    """Return what is of a type. Raises Nonsense."""
+    """Return an object of a type. Raises Nonsense."""
     if not isinstance(found, wanted):
         raise Nonsense(f"returned {shortened(repr(found), 80)}, not a {words}")
     return found
@@ -148,7 +148,7 @@ def several(wanted: Any, words: str) -> ResultCheck:
 
 
 def _last_line(trace: TracebackType | None, plugin: str) -> int:
-    """Return the last line of a plugin's file in a traceback; 0 where there is none, as in a package."""
+    """Return the last line of a plugin's file in a traceback; 0 where there is none, as for a package."""
     line = 0
     while trace:
         line = trace.tb_lineno if trace.tb_frame.f_code.co_filename.endswith(plugin) else line

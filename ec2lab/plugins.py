@@ -1,8 +1,7 @@
 """The plugin registry: everything that can be added to the lab without changing it.
 
-What comes with the lab is a plugin like any other. More come from packages, through the entry point group
-`ec2_lab`, and from files that a teammate drops into `plugins/` beside lab.toml. A plugin is a module with functions
-of the names below, each marked by `@hookimpl`.
+Built-in features are plugins too. Others come from packages, through the entry point group `ec2_lab`, and from files in
+`plugins/` next to lab.toml. A plugin is a module with functions of the names below, each marked by `@hookimpl`.
 """
 
 from __future__ import annotations
@@ -21,10 +20,10 @@ import pluggy
 import typer
 
 from ec2lab.errors import PluginFailed, UserError
-from ec2lab.hooks import PROJECT, Hooks
-from ec2lab.outlet import PLUGIN_AT_WORK
 from ec2lab.plugin_guard import Guard, guarded
+from ec2lab.plugin_interfaces import PROJECT, Hooks
 from ec2lab.printable import shortened
+from ec2lab.standard_streams import PLUGIN_AT_WORK
 
 BUILT_IN = Path(__file__).parents[0] / "builtin.py"
 BUILT_IN_NAME = f"{BUILT_IN.parent.name}/{BUILT_IN.name}"
@@ -36,7 +35,7 @@ class Plugins:
     """All plugins of a lab, loaded once."""
 
     def __init__(self, directory: Path | None) -> None:
-        """Load the built-in plugins, then packages', then the files in `directory`; without one the built-in alone.
+        """Load the built-in plugins, then packages', then the files in `directory`; without it the built-in ones only.
 
         Raises UserError.
         """
@@ -50,7 +49,7 @@ class Plugins:
         for path in sorted(directory.glob("*.py")):
             self._register(path)
         with _plugin_errors("plugins"):
-            self._manager.check_pending()  # a function marked as a hook that no hook is called
+            self._manager.check_pending()  # a function marked as a hook with an unknown name
 
     def _register_package(self, entry: EntryPoint) -> None:
         name = f"package {entry.dist.name if entry.dist else entry.module}"
@@ -88,7 +87,7 @@ class Plugins:
         return found
 
     def _held_to(self, given: list[Any], wanted: type[Any], hook: str, plugin: str) -> list[Any]:
-        """Return what a plugin gave, guarded. Raises PluginFailed for what is something else, or lacks something."""
+        """Return a plugin's object, guarded. Raises PluginFailed where it has another type, or lacks something."""
         if plugin == BUILT_IN_NAME:
             return given
         for thing in given:
@@ -104,7 +103,7 @@ class Plugins:
 
 @contextmanager
 def _plugin_errors(plugin: str) -> Iterator[None]:
-    """Turn whatever goes wrong when a plugin is loaded into one line that names it: it may fail in any way."""
+    """Turn any error while loading a plugin into one line that names it."""
     at_work = PLUGIN_AT_WORK.set(plugin)
     try:
         yield
@@ -116,7 +115,7 @@ def _plugin_errors(plugin: str) -> Iterator[None]:
 
 
 def _lacking(thing: Any, wanted: type[Any]) -> str:
-    """Return which of the members that its class must have is missing, or is something else than declared."""
+    """Return the declared members that are missing or of another kind."""
     forms = {
         "ClassVar[str]": (str, "text"), "ClassVar[int]": (int, "a whole number"), "ClassVar[bool]": (bool, "a bool"),
         "ClassVar[Sequence[str]]": (Sequence, "a list of texts"),
@@ -136,26 +135,26 @@ def _module(path: Path) -> ModuleType:
     if specification is None or specification.loader is None:
         raise ImportError(path)
     module = importlib.util.module_from_spec(specification)
-    sys.modules[specification.name] = module  # dataclasses look their own module up
+    sys.modules[specification.name] = module  # dataclasses look up their module
     specification.loader.exec_module(module)
     return module
 
 
 @dataclass(frozen=True, slots=True)
 class PluginScript:
-    """What a script is called, and its typer application, made by `ec2lab.options.script`."""
+    """The name of a script, and its typer application, created by `ec2lab.options.script`."""
 
     name: str
     app: typer.Typer
     plugin: str = ""
-    """Which plugin brings it."""
+    """The plugin that provides it."""
 
     @property
     def summary(self) -> str:
-        """The first line of what it says of itself."""
+        """The first line of its help."""
         return str(self.app.info.help or "").strip().partition("\n")[0]
 
     def run(self) -> None:
-        """Run it to its end; it takes its options from the environment. Raises UserError."""
+        """Run it; options come from the environment. Raises UserError."""
         with Guard(self.plugin, is_script=True).blamed():
             self.app(args=[], prog_name=f"make script SCRIPT={self.name}")

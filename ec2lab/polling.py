@@ -1,7 +1,7 @@
-"""Waiting for what takes its time elsewhere: one way to poll, and one to back off from what is refused.
+"""Polling and backoff: the only implementation of either.
 
-How often: often at first, then seldom enough to spare AWS's request buckets. By which clock, and what may end the wait
-early, the caller says with `pause`: `Session.pause` ends with its session, `clock.sleep` does not.
+Polls are frequent at first, then rare enough to spare AWS's request quotas. The caller's `pause` decides the clock and
+what may end the wait early: `Session.pause` ends with its session, `clock.sleep` does not.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TypeVar, overload
 from ec2lab import clock
 
 Poll = tuple[float, float]
-"""Seconds before the second look, and the longest between two."""
+"""Seconds before the second poll, and the longest between two."""
 Pause = Callable[[float], None]
 T = TypeVar("T")
 
@@ -29,7 +29,7 @@ def wait_until(probe: Callable[[], T], pause: Pause, poll: Poll, timeout: float 
 
 
 def attempts(pause: Pause, poll: Poll, timeout: float = inf) -> Iterator[bool]:
-    """Yield for each attempt whether it is the last, as `timeout` seconds are over; wait between them."""
+    """Yield for each attempt whether it is the last one before `timeout` seconds have passed; wait in between."""
     began = clock.monotonic()
     for seconds in growing(*poll):
         last = clock.monotonic() - began >= timeout
@@ -40,9 +40,9 @@ def attempts(pause: Pause, poll: Poll, timeout: float = inf) -> Iterator[bool]:
 
 
 def growing(first: float, longest: float) -> Iterator[float]:
-    """Yield the seconds to wait before each next look, a quarter longer each time, without end.
+    """Yield seconds to wait before each next poll, a quarter longer each time, without end.
 
-    What took seconds is seen a fifth later at the most; the first three quarters of a minute cost twenty looks.
+    The delay is at most a fifth of the duration; the first 45 seconds take twenty polls.
     """
     pause = first
     while True:
@@ -54,9 +54,10 @@ Jitter = Callable[[float, float], float]
 
 
 def jittered(first: float, longest: float, jitter: Jitter = random.uniform) -> Iterator[float]:
-    """Yield the seconds to wait before asking again what was refused, without end: none of a team asks in step
-    (https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/).
-    """  # noqa: D205
+    """Yield seconds to wait before retrying, without end, so that a team does not retry in step.
+
+    https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/
+    """
     most = first
     while True:
         yield jitter(0, min(longest, most))
@@ -64,13 +65,13 @@ def jittered(first: float, longest: float, jitter: Jitter = random.uniform) -> I
 
 
 FIRST, LONGEST = 10.0, 300.0
-"""Seconds. Capacity comes back when somebody else's instance ends, so minutes are soon enough."""
+"""Seconds. Capacity returns when another customer's instance ends, so minutes are soon enough."""
 
 
 def pauses(capacity_timeout: float, elapsed: Callable[[], float], jitter: Jitter = random.uniform) -> Iterator[float]:
-    """Yield the seconds to wait before each further round of a search that goes on for `capacity_timeout` seconds.
+    """Yield seconds to wait before each further round of a search that lasts `capacity_timeout` seconds.
 
-    The last round begins when the time is over, not before.
+    The last round begins when the time is up, not before.
     """
     for pause in jittered(FIRST, LONGEST, jitter):
         left = capacity_timeout - elapsed()

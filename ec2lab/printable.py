@@ -1,7 +1,7 @@
-"""What is not ours is made safe to print: a terminal obeys control characters, whoever wrote them.
+"""Makes text from outside safe to print: terminals obey control characters.
 
-Tags, records, logs and what hosts say are other people's words. A sequence that begins with ESC can rewrite what is on
-the screen, set the clipboard or the title; a bidirectional override shows a name in another order than it has.
+Tags, records, logs and the output of hosts come from others. A sequence that begins with ESC can rewrite the screen,
+set the clipboard or the title; a bidirectional override shows a name in another order.
 """
 
 from __future__ import annotations
@@ -11,30 +11,30 @@ import re
 import unicodedata
 
 SGR = re.compile(r"\x1b\[[0-9;:]{0,60}m")
-"""Colours and the like, ended by the empty one (ECMA-48, 8.3.117)."""
+"""Colors and the like, ended by the empty one (ECMA-48, 8.3.117)."""
 DRAWING = re.compile(r"\x1b\[(?:[02]?K|A|\?25[hl])")
-"""What a progress bar needs for its drawing, and a line does not: to erase, to go up, to hide the cursor."""
+"""What a progress bar needs for drawing: erase, cursor up, hide the cursor."""
 LONGEST = 2000
-"""Characters of somebody else's text in a line; AWS's own longest, an encoded authorization message, has fewer."""
+"""Characters of others' text in a line; AWS's longest, an encoded authorization message, is shorter."""
 RESET = "\x1b[0m"
-"""What ends them."""
+"""Resets colors."""
 
 
 def printable(text: str) -> str:
-    r"""Return a line in which every character is shown: one that is none is written as \x1b, \u202e or \n."""
+    r"""Return a line with every character visible: others are written as \x1b, \u202e or \n."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or unicodedata.category(c) == "Zs" else _escaped(c) for c in text)
 
 
 def printable_document(text: str) -> str:
-    """Return a text of several lines, with its tabs, in which every other character is shown."""
+    """Return text of several lines, with tabs, and every other character visible."""
     return "\n".join(map(_with_tabs, text.split("\n")))
 
 
 def printable_log(line: str) -> str:
-    """Return a line of a log, in its own colours: all else is shown, not obeyed."""
-    line = line.rstrip("\r\n").rpartition("\r")[2]  # a progress bar draws itself over and over
+    """Return a line of a log in its own colors; everything else is shown, not obeyed."""
+    line = line.rstrip("\r\n").rpartition("\r")[2]  # a progress bar overwrites itself
     line = DRAWING.sub("", line)
     if line.isprintable():
         return line
@@ -46,12 +46,12 @@ def printable_log(line: str) -> str:
 
 
 def without_colours(line: str) -> str:
-    """Return a line of a log as one piece of a line of ours."""
+    """Return a line of a log to be embedded in one of ours."""
     return printable(SGR.sub("", DRAWING.sub("", line)).replace("\t", " "))
 
 
 def shortened(text: str, longest: int = LONGEST) -> str:
-    """Return a text that goes into a line of ours; of one that is too long its beginning, unless DEBUG=1."""
+    """Shorten text to be embedded in a line of ours, unless DEBUG=1."""
     if len(text) <= longest or os.environ.get("DEBUG") == "1":
         return text
     return f"{text[:longest].rstrip()}… ({len(text) - longest:,} more characters; DEBUG=1 shows all)"

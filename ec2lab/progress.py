@@ -143,7 +143,7 @@ def terminal_width(stream: TextIO) -> int | None:
 
 
 def _write(text: str) -> bool:
-    with suppress(OSError, ValueError):  # the terminal may be gone: there is nobody to show it to
+    with suppress(OSError, ValueError):  # the terminal may be gone
         sys.stdout.write(text)
         sys.stdout.flush()
         return True
@@ -156,7 +156,7 @@ working = LINE.working
 
 
 class ProgressBars:
-    """Bars by name. Any thread may move one."""
+    """Bars by name; thread-safe."""
 
     def __init__(self, console: Console, start: Callable[[], Progress] | None) -> None:
         self._console = console
@@ -167,7 +167,7 @@ class ProgressBars:
         self._lock = threading.Lock()
 
     def show(self, name: str, done: float, total: float, said: str) -> None:
-        """Move the bar of `name` to `done` of `total` bytes, and put `said` beside it."""
+        """Set the bar of `name` to `done` of `total` bytes, and show `said` next to it."""
         if self._start is None:
             self._line(name, said)
             return
@@ -203,7 +203,7 @@ def _drawn_bars(console: Console, stack: ExitStack) -> Progress:
         DownloadColumn(binary_units=True, table_column=whole()),
         TimeRemainingColumn(compact=True, table_column=whole()),
         TextColumn("{task.fields[said]}", markup=False, table_column=whole()),
-        speed_estimate_period=3600,  # AWS tells of progress in whole percents, minutes apart
+        speed_estimate_period=3600,  # AWS reports progress in whole percents, minutes apart
     )
     stack.enter_context(console.above(progress.console))
     return stack.enter_context(progress)

@@ -1,4 +1,4 @@
-"""The regions and partitions that there are, by botocore's own data: their names follow no pattern that will last.
+"""Regions and partitions, from botocore's data: their names follow no lasting pattern.
 
 `eusc-de-east-1` and `us-iso-east-1` are regions, `us-west-2-lax-1a` and `us-east-1-wl1-bos-wlz-1` are zones.
 """
@@ -17,7 +17,7 @@ from ec2lab.errors import UserError
 from ec2lab.validators import did_you_mean
 
 EVERYWHERE = "-global"
-"""How botocore's stand-ins for services without regions end: aws-global."""
+"""The suffix of botocore's pseudo-regions: aws-global."""
 
 
 @cache
@@ -38,24 +38,24 @@ def regions() -> frozenset[str]:
 
 
 def partition_of(region: str) -> str:
-    """Return the partition that a region is in, as ARNs have it; `aws` for one that is not known."""
+    """Return a region's partition, as in ARNs; `aws` for an unknown region."""
     return next((name for name, known in partitions().items() if region in known), "aws")
 
 
 def region_of_zone(zone: str) -> str | None:
-    """Return the region of an availability, local or wavelength zone, by which its name begins; None where none is."""
+    """Return the region of an availability, local or wavelength zone, a prefix of its name; None for an unknown one."""
     begins = (region for region in regions() if zone.startswith(region) and zone != region)
     return max((one for one in begins if not zone.removeprefix(one)[0].isdigit()), key=len, default=None)
 
 
 def no_region(name: str) -> str:
-    """Return what is wrong with a name that is none of a region's."""
+    """Return what is wrong with the name of a region."""
     unheard_of = f' that botocore {version("botocore")} knows (try "us-east-1")'
     return f"{name!r} is not a region{did_you_mean(name, sorted(regions())) or unheard_of}"
 
 
 def region_names(text: str) -> list[str]:
-    """Return the regions of a list with spaces, each once. Raises UserError."""
+    """Return the regions in a list separated by spaces, each once. Raises UserError."""
     for region in text.split():
         if region not in regions():
             raise UserError(f"REGIONS: {no_region(region)}")

@@ -46,7 +46,7 @@ NOT_SET = ", which is not set here: a launch would refuse"
 
 
 def render(event: Event) -> tuple[list[str], str | None]:
-    """Return the lines of an event, and the colour of the first."""
+    """Return an event's lines, and the color of the first."""
     style, text = LINES.get(event.event) or (None, getattr(event, "text", ""))
     lines = text.format_map(vars(event)) if isinstance(text, str) else text(event)
     shown = [lines] if isinstance(lines, str) else lines
@@ -54,7 +54,7 @@ def render(event: Event) -> tuple[list[str], str | None]:
 
 
 def text_of(event: Event) -> str:
-    """Return an event in one line, as a notifier may send it."""
+    """Return an event in one line, for a notifier."""
     return " ".join(line.strip() for line in render(event)[0][:1])
 
 
@@ -266,7 +266,7 @@ def _day(moment: datetime) -> str:
 
 
 NAMED = 3
-"""How many resources without a price are named for one reason."""
+"""How many resources without a price are named per reason."""
 
 
 def _unpriced(event: Unpriced) -> str:
@@ -485,4 +485,4 @@ LINES: Mapping[str, tuple[Style, Text]] = {
     "secrets-policy": (None, _secrets_policy),
     "setup-complete": (GREEN, _setup_complete),
 }  # fmt: skip
-"""By event, the colour of its first line and its text."""
+"""By event, the color of its first line and its text."""

@@ -1,4 +1,4 @@
-"""What a kind of resource tells of itself, and nothing else in the lab knows."""
+"""The interface of resource types."""
 
 from __future__ import annotations
 
@@ -22,39 +22,39 @@ if TYPE_CHECKING:
 
 
 FILTERED = 200
-"""How many values a filter takes (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Filtering.html)."""
+"""The number of values of a filter (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Filtering.html)."""
 UNKNOWN_ID = "?"
-"""The id of what was perhaps made: nobody has heard of one."""
+"""The id of a resource that may have been created: none is known."""
 GLOBAL = "global"
-"""The region of what belongs to none: IAM's roles are the same everywhere."""
+"""The region of resources that belong to none, such as IAM roles."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resource:
-    """One thing in AWS that somebody made."""
+    """A resource in AWS."""
 
     resource_type: str
     id: str
     region: str
     experiment: str | None
     since: str = ""
-    """RFC 3339 time of its making."""
+    """Its creation time (RFC 3339)."""
     recorded: str = ""
-    """When the registry heard of it, by this computer's own clock, which AWS's may differ from by minutes."""
+    """When it was recorded, by this computer's clock, which may differ from AWS's by minutes."""
     state: str = ""
-    """AWS's own word, where known."""
+    """AWS's state, where known."""
     state_reason: StateReason = NO_REASON
-    """Why it is in that state, of an instance."""
+    """Why an instance is in that state."""
     record: str | None = None
-    """Its lab:request-id tag: which call made it."""
+    """Its lab:request-id tag: the call that created it."""
     created_by: str = ""
     """user@host: by the registry, or by its tag of what the registry has no request of."""
     details: Mapping[str, str] = field(default_factory=dict)
-    """What a person wants to see of it: type, zone, address, …"""
+    """Details for people: type, zone, address, …"""
 
     @property
     def shown_state(self) -> str:
-        """Its state in words: `terminated (Server.SpotInstanceTermination)`."""
+        """Its state and reason: `terminated (Server.SpotInstanceTermination)`."""
         return f"{self.state} ({self.state_reason.code})" if self.state_reason.code else self.state
 
     def __str__(self) -> str:
@@ -68,16 +68,16 @@ def _moment(found: Any, *_: Any) -> str:
 
 
 class ResourceType(ABC):
-    """A kind of AWS resource: how it appears in a record, how to look it up, how to delete it.
+    """A type of AWS resource: how it appears in records, how it is found, described and deleted.
 
-    Teardown, status and tagging walk the kinds that are registered; none of them knows one by name.
+    Teardown, status and tagging iterate over the registered types; none of them names one.
     """
 
     name: ClassVar[str]
     tag_type: ClassVar[str]
     """Its ResourceType in TagSpecifications."""
     is_global: ClassVar[bool] = False
-    """Whether it belongs to no region: it is looked for once, whichever regions are looked at."""
+    """Whether it belongs to no region, and is looked for once."""
     is_free: ClassVar[bool] = False
     """Whether it costs nothing: it is surveyed only in labs that have created one."""
     created_by: ClassVar[Sequence[str]]
@@ -87,13 +87,13 @@ class ResourceType(ABC):
     deleted_with: ClassVar[str]
     """The member of that operation's request that names what is deleted."""
     id_filter: ClassVar[str] = ""
-    """The filter by which `find` takes ids; without one, all is listed."""
+    """The filter of `find` for ids; without one, all are listed."""
     deleted_after: ClassVar[Sequence[str]] = ()
-    """The names of the kinds that must be gone first."""
+    """The types that must be deleted first."""
     not_found_codes: ClassVar[Sequence[str]]
-    """The error codes by which AWS says that there is no such thing."""
+    """The error codes for one that does not exist."""
     dependency_codes: ClassVar[Sequence[str]] = ()
-    """Those by which it says that something else must be gone first."""
+    """The error codes for one that something else still uses."""
     results: ClassVar[Mapping[str, ResultCheck]] = {
         **dict.fromkeys(("created_resources", "tagged"), several(Resource, "Resource")),
         **dict.fromkeys(("created_in", "find", "whole", "by_id"), several(Mapping, "mapping")),
@@ -106,16 +106,16 @@ class ResourceType(ABC):
     }
 
     def taggable_types(self, operation: str, request: Mapping[str, Any]) -> Iterable[str]:
-        """Return the resource types that a creating call tags for this kind."""
+        """Return the resource types that a creating call tags for this type."""
         del request
         return (self.tag_type,) if operation in self.created_by else ()
 
     def is_for_experiment(self, request: Mapping[str, Any]) -> bool:
-        """Say whether a creating call's request gives what it makes of this kind to an experiment."""
+        """Say whether a creating call's request creates one for an experiment."""
         return EXPERIMENT in tags_in_request(request, self.tag_type)
 
     def created_resources(self, record: Record) -> Iterator[Resource]:
-        """Return what a record says was created."""
+        """Return the resources that a record says were created."""
         if record.event is Event.RESPONSE and record.operation in self.created_by and record.response:
             tags = tags_in_request(record.request or {}, self.tag_type)
             for found in self.created_in(record.response):
@@ -123,16 +123,16 @@ class ResourceType(ABC):
                 yield replace(resource, recorded=record.time, created_by=record.by)
 
     def ended_by(self, record: Record) -> Iterator[str]:
-        """Return the ids that a record says are gone, or on their way and no longer ours to delete.
+        """Return the ids that a record says are gone, or no longer ours to delete.
 
-        An error that says `not found` proves nothing: AWS may say so of what it made a second ago.
+        A `not found` error proves nothing: AWS may return it for what it created a second ago.
         """
         if record.operation == self.deleted_by and record.event is Event.RESPONSE and record.request:
             named = record.request.get(self.deleted_with) or []
             yield from [named] if isinstance(named, str) else named
 
     def resource(self, found: Mapping[str, Any], region: str, tags: Mapping[str, str], since: str = "") -> Resource:
-        """Return the Resource for one item of an AWS answer."""
+        """Return the Resource of one item of an AWS response."""
         return Resource(
             resource_type=self.name,
             id=self.id_in(found),
@@ -147,97 +147,96 @@ class ResourceType(ABC):
         )
 
     def confirms(self, found: Mapping[str, Any], call: Call) -> bool:
-        """Say whether a thing that carries a call's tags is what it made, of which no response is on record.
+        """Say whether a described item with a call's tags is what it created, where no response is recorded.
 
-        Tags are copied, so AWS itself must say it: by a client token, a name that only one thing can have, or at the
-        least the time of its making.
+        Tags are copied, so AWS itself must confirm it: by a client token, a unique name, or at least the creation time.
         """
         since = self.since_in(found)
         return not since or call.may_have_made(since)
 
     def came_with(self, found: Mapping[str, Any], call: Call) -> bool:
-        """Say the same of a thing that a call made beside what its response names, as RunInstances makes volumes."""
+        """Say the same of what a call created besides what its response names, such as RunInstances' volumes."""
         del found, call
         return False
 
     def whole(self, cloud: Cloud, region: str, filters: Sequence[Any]) -> list[Mapping[str, Any]]:
-        """Ask AWS for all items that match, to the last page."""
+        """Describe all items that match, to the last page."""
         return list(self.find(cloud, region, filters))
 
     def by_id(self, cloud: Cloud, region: str, ids: Collection[str]) -> list[Mapping[str, Any]]:
-        """Describe things by their ids, whatever their tags are; what AWS does not know is left out."""
+        """Describe resources by id, whatever their tags; unknown ids are left out."""
         wanted = sorted(ids)
         if not self.id_filter:
             return [found for found in self.find(cloud, region, []) if self.id_in(found) in wanted]
         some = (wanted[start : start + FILTERED] for start in range(0, len(wanted), FILTERED))
         filters = ([{"Name": self.id_filter, "Values": values}] for values in some)
         found = (item for filtered in filters for item in self.find(cloud, region, filtered))
-        # An endpoint that does not know the filter returns everything; nothing may come of what was not asked for.
+        # An endpoint that does not know the filter returns everything; unrequested items must not be used.
         return [item for item in found if self.id_in(item) in ids]
 
     def places(self, regions: Iterable[str]) -> list[str]:
-        """Return where to look for it when these regions are meant."""
+        """Return the regions to search, given these."""
         return [GLOBAL] if self.is_global else [region for region in regions if region != GLOBAL]
 
     def tagged(self, cloud: Cloud, region: str, key: str, value: str) -> list[Resource]:
-        """Ask AWS for what carries a tag in a region and is not gone yet."""
+        """Return the live resources with a tag in a region."""
         found = self.find(cloud, region, [{"Name": f"tag:{key}", "Values": [value]}])
         return [self.resource(item, region, from_aws(item.get("Tags"))) for item in found if not self.is_deleted(item)]
 
     def is_deleted(self, found: Mapping[str, Any]) -> bool:
-        """Say whether what AWS still lists is gone all the same (a terminated instance is listed for an hour)."""
+        """Say whether a listed item is already gone (a terminated instance is listed for an hour)."""
         del found
         return False
 
     def is_deleting(self, resource: Resource) -> bool:
-        """Say whether a resource is on its way out, or held until something else is: to be waited for, not deleted."""
+        """Say whether it is being deleted, or held by something else: to be waited for, not deleted."""
         del resource
         return False
 
     def since_in(self, found: Mapping[str, Any]) -> str:
-        """Return the RFC 3339 time at which AWS says it was made, or nothing."""
+        """Return its RFC 3339 creation time as AWS gives it, or an empty string."""
         del found
         return ""
 
     def state_in(self, found: Mapping[str, Any]) -> str:
-        """Return AWS's word for its state, or nothing where the kind has none."""
+        """Return AWS's state, or an empty string where the type has none."""
         return str(found.get("State", ""))
 
     def state_reason_in(self, found: Mapping[str, Any]) -> StateReason:
-        """Return why it is in that state, where AWS tells it of the kind."""
+        """Return why it is in that state, where AWS says so."""
         del found
         return NO_REASON
 
     def details_in(self, found: Mapping[str, Any]) -> dict[str, str]:
-        """Return what a person wants to see of it."""
+        """Return details for people."""
         del found
         return {}
 
     def idle(self, found: Mapping[str, Any]) -> str:
-        """Return why one that nobody in the lab asked for may be forgotten, or nothing where it is in use."""
+        """Return why an unrecorded one may be orphaned; empty where it is in use."""
         del found
         return ""
 
     def unknown_in(self, resource: Resource) -> Mapping[str, str]:
-        """Return what stands for those details of a resource where they could not be told."""
+        """Return placeholders for details that could not be determined."""
         del resource
         return {}
 
     def held_by(self, cloud: Cloud, resource: Resource) -> Iterable[str]:
-        """Ask AWS what is in the way of a deletion; return it in a few words each, with its id."""
+        """Return what blocks a deletion, as AWS shows it, each in a few words with its id."""
         del cloud, resource
         return ()
 
     def extra_details(
         self, cloud: Cloud, region: str, resources: Sequence[Resource]
     ) -> Mapping[str, Mapping[str, str]]:
-        """Return, by id, what a person wants to see of resources in a region and their description does not tell."""
+        """Return, by resource id, details that Describe does not return."""
         del cloud, region, resources
         return {}
 
     @abstractmethod
     def created_in(self, response: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
-        """Return the items that a creating call's answer holds."""
+        """Return the items in a creating call's response."""
 
     @abstractmethod
     def id_in(self, found: Mapping[str, Any]) -> str:
@@ -245,15 +244,15 @@ class ResourceType(ABC):
 
     @abstractmethod
     def find(self, cloud: Cloud, region: str, filters: Sequence[Any]) -> Iterable[Mapping[str, Any]]:
-        """Ask AWS for the items that match its filters."""
+        """Describe the items that match filters."""
 
     @abstractmethod
     def delete(self, cloud: Cloud, resource: Resource) -> None:
-        """Ask AWS to delete one. botocore's ClientError says why not."""
+        """Delete one. Raises botocore's ClientError."""
 
 
 def check_readable(record: Record, resource_types: Callable[[], Mapping[str, ResourceType]]) -> None:
-    """Raise ValueError where a plugin's resource type cannot read what its own operation answered."""
+    """Raise ValueError where a plugin's resource type cannot read the response to its own operation."""
     if record.event is not Event.RESPONSE or record.operation in RESPONSES:
         return
     for resource_type in resource_types().values():
@@ -269,7 +268,7 @@ def check_readable(record: Record, resource_types: Callable[[], Mapping[str, Res
 
 
 def as_text(moment: datetime | str | None) -> str:
-    """Return a time as RFC 3339: botocore gives datetimes, records hold text."""
+    """Return a time as RFC 3339: botocore returns datetimes, records hold text."""
     return moment.isoformat() if isinstance(moment, datetime) else moment or ""
 
 
@@ -280,7 +279,7 @@ def resource_types(plugins: Plugins) -> dict[str, ResourceType]:
 
 
 def topological_order(resource_types: list[ResourceType]) -> list[ResourceType]:
-    """Return kinds so that each stands behind those named in its `deleted_after`. Raises UserError on a circle."""
+    """Sort resource types so that each follows those in its `deleted_after`. Raises UserError for a cycle."""
     ordered: list[ResourceType] = []
     waiting = list(resource_types)
     names = {resource_type.name for resource_type in resource_types}

@@ -1,7 +1,7 @@
-"""Whether a name or a text looks like a secret: what looks like one is refused where it would be written down. Pure.
+"""Recognizes secrets by name or form, so that they can be rejected where they would be stored. Pure.
 
-It finds what is recognisable, by the name that somebody gave it or by the form that its issuer gave it. A password
-that looks like any other word, under a name that says nothing, is not found.
+It finds what is recognizable by its name or its issuer's format. A password that looks like any other word, under an
+unsuspicious name, is not found.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from collections.abc import Mapping
 REMEDY = 'it would be recorded; name its source in [secrets] (HF_TOKEN = "env:HF_TOKEN"; docs/secrets.md)'
 
 ENDINGS = ("secret", "password", "passwd", "passphrase", "credential", "apikey")
-"""What is always a secret, whatever stands before it."""
+"""Always a secret, whatever precedes it."""
 KEYS = {
     "access", "account", "anthropic", "api", "auth", "encryption", "hf", "kaggle", "master", "openai", "private",
     "secret", "service", "signing", "wandb",
 }  # fmt: skip
-"""Whose `key` is one. Others (`primary_key`, `sort_key`, `public_key`) are not."""
+"""Whose `key` is a secret. Others (`primary_key`, `sort_key`, `public_key`) are not."""
 CREDENTIALS = {"access", "api", "auth", "bearer", "refresh", "session"}
-"""Whose `tokens` are secrets, though there are several."""
+"""Whose `tokens` are secrets, though plural."""
 TEXT_TOKENS = {
     "action", "audio", "begin", "blank", "bos", "byte", "char", "class", "cls", "control", "decoder", "each",
     "encoder", "end", "eod", "eos", "eot", "fim", "first", "global", "image", "img", "instance", "lang", "language",
@@ -28,15 +28,15 @@ TEXT_TOKENS = {
     "speech", "start", "stop", "sub", "suffix", "target", "task", "text", "think", "time", "tool", "trigger", "unk",
     "unknown", "video", "vision", "visual", "word",
 }  # fmt: skip
-"""Whose `token` is a piece of text, as models have it."""
+"""Whose `token` is a unit of text, as in language models."""
 FLAGS = {"disable", "enable", "has", "is", "max", "min", "n", "need", "needs", "no", "num", "require", "skip", "use"}
-"""What a name begins with that tells whether or how many."""
+"""Prefixes of names that say whether or how many."""
 CARRIERS = {"base64", "header", "hex", "string", "text", "value"}
-"""What may stand behind the word that counts: `token_value` is a token, `token_file` is a file."""
+"""What may follow the word that counts: `token_value` is a token, `token_file` is a file."""
 ACCESS = {"auth", "authorization", "bearer", "psk", "pwd"}
 
 FORMS: Mapping[str, str] = {
-    # No unbounded repetition has anything behind it: a file of a MiB would be looked through for hours.
+    # Nothing follows an unbounded repetition: searching a file of a MiB would take hours.
     "an AWS access key": r"\b(?:AKIA|ASIA)[A-Z2-7]{16}\b",
     "a Hugging Face token": r"\bhf_[A-Za-z0-9]{20,}\b",
     "a GitHub token": r"\b(?:gh[oprsu]_[A-Za-z0-9]{30,}|github_pat_[A-Za-z0-9_]{22,})",
@@ -63,12 +63,12 @@ FORMS: Mapping[str, str] = {
     "a password in an address": r"\b[a-z][a-z0-9+.-]{0,30}://[^\s/:@$]*:[^\s/@${<]{3,}@",
 }
 LITERAL = r"""["']?([A-Za-z0-9][\w+/=.~@!#%^&*:-]{7,})"""
-"""A value that no variable and no command gives."""
+"""A literal value, not a variable or command substitution."""
 ASSIGNMENTS = (rf"(?<![\w./$-])([A-Za-z_]\w*)={LITERAL}", rf"(?<!\S)--?([a-z][\w-]*)(?:=|\s+){LITERAL}")
 
 
 def names_a_secret(name: str) -> bool:
-    """Say whether what is called so is a secret: `hf_token`, `apiKey` and `DB_PASSWORD` are, `max_tokens` is not."""
+    """Say whether a name means a secret: `hf_token`, `apiKey` and `DB_PASSWORD` do, `max_tokens` does not."""
     words = [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+(?:64)?", name)]
     while len(words) > 1 and words[-1] in CARRIERS:
         words.pop()
@@ -83,12 +83,12 @@ def names_a_secret(name: str) -> bool:
 
 
 def secret_in(text: str) -> str | None:
-    """Return what kind of secret a text holds, by its issuer's form; None where none is seen."""
+    """Return the kind of secret in text, by its issuer's format; None where none is recognized."""
     return next((kind for kind, form in FORMS.items() if re.search(form, text)), None)
 
 
 def secret_in_command(command: str) -> str | None:
-    """Return what secret a command holds, also as `HF_TOKEN=…` or `--password …` with a literal; None for none."""
+    """Return the kind of secret in a command, also in `HF_TOKEN=…` or `--password …` with a literal; None for none."""
     if found := secret_in(command):
         return found
     for pattern in ASSIGNMENTS:

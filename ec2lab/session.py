@@ -1,4 +1,4 @@
-"""What a script works with: the lab's files, its registry, its plugins, and a recorded way to AWS."""
+"""The composition root of a script: the lab's files, registry, plugins, and recorded access to AWS."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ from ec2lab.resource import ResourceType, check_readable, resource_types
 
 T = TypeVar("T")
 NAMED = 3
-"""How many records that were set aside are named at the end of a command."""
+"""How many invalid records are named at the end of a command."""
 THREADS = 16
-"""How many reading calls may be on their way at once; EC2's own buckets refill at 20 a second and more
+"""Concurrent reading calls; EC2's own buckets refill at 20 a second and more
 (https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html)."""
 
 
@@ -47,21 +47,21 @@ class Session:
     lab: Lab
     script: str
     is_recording: bool = True
-    """Whether its calls are written down; without, only those can be made that change nothing."""
+    """Whether calls are recorded; otherwise only those that change nothing are allowed."""
     over: Event = field(default_factory=Event)
-    """Set when threads need not begin anything more."""
+    """Set when threads need not start anything more."""
     _opened: list[Registry] = field(default_factory=list)
     _made: dict[Callable[[Session], Any], Any] = field(default_factory=dict)
     _lock: RLock = field(default_factory=RLock)
 
     @cached_property
     def registry(self) -> Registry:
-        """The lab's registry; REGISTRY in the environment names another. Raises UserError where none can be."""
+        """The lab's registry, or the one in the variable REGISTRY. Raises UserError where there can be none."""
         named = os.environ.get("REGISTRY")
         return self.registry_at(named or self.lab.registry, "REGISTRY" if named else "lab.toml: registry")
 
     def registry_at(self, address: str, where: str) -> Registry:
-        """Return the registry at a path or an address; `where` is who named it, for the error. Raises UserError."""
+        """Return the registry at a path or address; `where` is who named it, for errors. Raises UserError."""
         scheme = address.partition("://")[0] if "://" in address else "file"
         backends = registry_backends(self.plugins)
         if scheme not in backends:
@@ -74,7 +74,7 @@ class Session:
         return registry
 
     def set_aside(self) -> list[SetAside]:
-        """Return what was met in the registries until now that is no record."""
+        """Return the invalid records found in the registries so far."""
         return [found for registry in self._opened for found in registry.set_aside.values()]
 
     @cached_property
@@ -84,12 +84,12 @@ class Session:
 
     @cached_property
     def resource_types(self) -> Mapping[str, ResourceType]:
-        """The kinds of resource that are known, in the order of their deletion."""
+        """The known resource types, in order of deletion."""
         return resource_types(self.plugins)
 
     @cached_property
     def recorder(self) -> Recorder:
-        """What writes every call down."""
+        """Records every call."""
         registry = self.registry if self.is_recording else NullRegistry(lambda: self.registry)
         not_found = frozenset(
             code for resource_type in self.resource_types.values() for code in resource_type.not_found_codes
@@ -99,12 +99,12 @@ class Session:
 
     @cached_property
     def clients(self) -> Clients:
-        """What makes clients of AWS: one for the whole process, so that an MFA code is asked for once."""
+        """Creates clients of AWS: one for the whole process, so that an MFA code is asked for once."""
         return Clients(self.lab, self.directory)
 
     @cached_property
     def cloud(self) -> Cloud:
-        """The way to AWS."""
+        """Access to AWS."""
         return Cloud(self.lab, self.directory, self.clients, self.recorder)
 
     def once(self, make: Callable[[Session], T]) -> T:
@@ -123,7 +123,7 @@ class Session:
 
     @cached_property
     def threads(self) -> ContextThreadPool:
-        """Threads for calls that need not wait for each other."""
+        """Threads for independent calls."""
         return ContextThreadPool(THREADS)
 
     @cached_property
@@ -134,18 +134,18 @@ class Session:
         )
 
     def compact(self) -> int:
-        """Put into the registry's archive what nothing is computed from any more; return how many records."""
+        """Archive the records that are no longer needed; return their number."""
         return self.registry.archive(lambda records: needed_records(records, self.resource_types))
 
     def pause(self, seconds: float) -> None:
-        """Wait. Raises UserError in a thread whose session is over meanwhile."""
+        """Wait. Raises UserError in a thread whose session ends meanwhile."""
         if clock.sleep_unless(self.over, seconds):
             raise UserError("interrupted")
 
     def close(self) -> None:
-        """Write what the recorder still counts, and let go of the threads."""
+        """Write the recorder's open counts, and shut down the threads."""
         self.over.set()
-        # What was interrupted has been taken back by now; what its threads still ask nobody wants to know.
+        # An interrupted command has been rolled back by now; nobody needs its threads' results.
         given_up = "queries" in self.__dict__ and self.queries.has_given_up  # a call may still be under way
         leaves = given_up or INTERRUPTS.interrupted
         if "threads" in self.__dict__:
@@ -177,7 +177,7 @@ def open_session(script: str, experiment: str | None = None) -> Iterator[Session
 
 
 def _name(found: Sequence[SetAside]) -> None:
-    """Name what was set aside: nobody else would, and what it told of may cost something."""
+    """Name the invalid records: nobody else would, and one may be of something that costs money."""
     for one in found[:NAMED]:
         warn(f"{one} (set aside; `make doctor` says more)")
     if len(found) > NAMED:
@@ -186,6 +186,6 @@ def _name(found: Sequence[SetAside]) -> None:
 
 @contextmanager
 def locked_session(experiment: str, script: str) -> Iterator[Session]:
-    """Open the lab in the current directory for a script that acts on an experiment, alone. Raises UserError."""
+    """Open the lab in the current directory with an experiment's lock. Raises UserError."""
     with open_session(script, experiment) as session, session.registry.lock_experiment(experiment, script):
         yield session

@@ -1,4 +1,4 @@
-"""Templates that quote: a value enters text only through a filter that says how it is quoted."""
+"""Templates that require quoting: a value enters text only through a filter that quotes it."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ NOT_ASCII = re.compile(r"[\x7f-\uffff]")
 
 
 class Quoted(str):
-    """Text that a filter has made safe for where it goes."""
+    """Text that a filter has made safe for its place."""
 
     __slots__ = ()
 
 
 class UnquotedValueError(Exception):
-    """A template prints a value without saying how it is to be quoted."""
+    """A template prints a value without a quoting filter."""
 
 
 def shell(value: Any) -> Quoted:
@@ -43,22 +43,22 @@ def shell(value: Any) -> Quoted:
 def as_json(value: Any) -> Quoted:
     """Write a value as JSON that is YAML too (https://yaml.org/spec/1.2.2/, "Relation to JSON").
 
-    YAML reads a few characters of Unicode as line breaks or not at all, so whatever is not plain ASCII is escaped;
-    beyond U+FFFF it is not, because JSON's escape there is a pair of surrogates, which YAML readers take apart.
+    YAML treats some Unicode characters as line breaks or rejects them, so everything but ASCII is escaped; beyond
+    U+FFFF it is not, because JSON's escape there is a surrogate pair, which YAML readers split.
     """
     text = json.dumps(value, ensure_ascii=False)
     return Quoted(NOT_ASCII.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
 
 
 def bare(value: Any) -> Quoted:
-    """Print a name as it is: letters, digits, - and _ need no quoting anywhere. Raises UserError on anything else."""
+    """Print a name as it is: letters, digits, - and _ need no quoting anywhere. Raises UserError for anything else."""
     if not re.fullmatch(r"[A-Za-z0-9_-]+", str(value)):
         raise UserError(f"{value!r} can't stand unquoted in a template")
     return Quoted(value)
 
 
 def require_quoted(value: Any) -> Quoted:
-    """Refuse to print what no filter has quoted: forgetting is an error and not a hole."""
+    """Refuse to print unquoted values: forgetting the filter is an error, not a vulnerability."""
     if isinstance(value, Quoted):
         return value
     message = f"{value!r} is printed without a filter: write {{{{ … | shell }}}} or {{{{ … | json }}}}"
@@ -67,7 +67,7 @@ def require_quoted(value: Any) -> Quoted:
 
 @cache
 def environment(directory: Path = TEMPLATES) -> Environment:
-    """Return the Jinja environment of the templates in a directory."""
+    """Return the Jinja environment for templates in a directory."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     made = Environment(
@@ -89,7 +89,7 @@ def render(template: str, **values: Any) -> str:
 
 
 def text_of(name: str) -> str:
-    """Return a file of templates/ that is used as it stands."""
+    """Return a file of templates/ unchanged."""
     return (TEMPLATES / name).read_text(encoding="utf-8")
 
 
@@ -99,11 +99,11 @@ def cloud_init(document: Mapping[str, Any]) -> str:
 
 
 def user_data(text: str) -> bytes:
-    """Return a cloud-init document as it is sent: as it is, or gzipped where only that fits. Raises UserError."""
+    """Return a cloud-init document as sent: plain, or gzipped where only that fits. Raises UserError."""
     plain = text.encode()
     if len(plain) <= USER_DATA_LIMIT:
         return plain
-    # A fixed time in gzip's header: the same document is the same bytes, so a repeated request is the same request.
+    # A fixed time in gzip's header: the same document is the same bytes, so that a repeated request is identical.
     packed = gzip.compress(plain, compresslevel=9, mtime=0)
     if len(packed) > USER_DATA_LIMIT:
         packed = _packed_tighter(plain)
@@ -117,7 +117,7 @@ def user_data(text: str) -> bytes:
 
 
 def _packed_tighter(plain: bytes) -> bytes:
-    """Return bytes as gzip reads them too, about 4 % fewer, for thirty times the work: a tenth of a second."""
+    """Return bytes as gzip reads them, about 4 % fewer, for thirty times the work: a tenth of a second."""
     from zopfli.gzip import compress
 
     packed: bytes = compress(plain, numiterations=5)

@@ -11,7 +11,7 @@ GIB = 1 << 30
 
 
 def format_bytes(size: float) -> str:
-    """Return a number of bytes for people, in the unit that fits: 512 MiB."""
+    """Format a number of bytes in the unit that fits: 512 MiB."""
     for unit in ("B", "KiB", "MiB", "GiB"):
         if size < 1024:  # noqa: PLR2004
             return f"{size:.0f} {unit}"
@@ -22,12 +22,12 @@ def format_bytes(size: float) -> str:
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 """Seconds."""
 LONGEST = 100_000 * UNITS["d"]
-"""Such a length and a moment of this century make a moment that can be written down."""
+"""Its sum with a time of this century is still a valid time."""
 MOST_DIGITS = 10
 
 
 def duration(text: object) -> timedelta:
-    """Return "90s", "30m", "6h" or "2d" as a timedelta. Raises ValueError."""
+    """Parse "90s", "30m", "6h" or "2d" into a timedelta. Raises ValueError."""
     if not isinstance(text, str) or not (found := re.fullmatch(r"(\d+)([smhd])", text)):
         message = f'{text!r} is not a duration (try "90s", "30m", "6h" or "2d")'
         raise ValueError(message)
@@ -39,7 +39,7 @@ def duration(text: object) -> timedelta:
 
 
 def duration_in(variable: str, text: str) -> timedelta:
-    """Return the duration in a variable of make's. Raises UserError."""
+    """Parse the duration in a make variable. Raises UserError."""
     try:
         return duration(text)
     except ValueError as problem:
@@ -47,19 +47,19 @@ def duration_in(variable: str, text: str) -> timedelta:
 
 
 def duration_text(length: timedelta) -> str:
-    """Return a timedelta of whole seconds as it is written in a file, in the largest unit that holds it whole."""
+    """Format a timedelta of whole seconds as in a file, in the largest unit that divides it."""
     seconds = int(length.total_seconds())
     unit = next(unit for unit in reversed(UNITS) if seconds % UNITS[unit] == 0)
     return f"{seconds // UNITS[unit]}{unit}"
 
 
 def dollars(amount: float | None, known: str = "{:,.2f}", unknown: str = "unknown") -> str:
-    """Return a price, which is not known where it is None."""
+    """Format a price; None is unknown."""
     return unknown if amount is None else known.format(amount)
 
 
 def amount(known: float, unknown: int) -> str:
-    """Return a sum for people, with what it leaves out."""
+    """Format a sum, with what it leaves out."""
     if unknown and not known:
         return "unknown"
     return f"{known:,.2f}{f' + {unknown} unknown' if unknown else ''}"

@@ -1,4 +1,4 @@
-"""What experiments, datasets and labs may be called."""
+"""Valid names of experiments, datasets, members and labs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NAME_HELP = "a name of lower-case letters, digits, - and _ (at most 63, a letter
 
 
 def experiment_name(name: str) -> str:
-    """Return `name` if an experiment may be called so. Raises UserError."""
+    """Return `name` if it is valid for an experiment. Raises UserError."""
     if not name:
         raise UserError(f"EXP: which experiment? ({_experiments_here()})")
     return _expect_name("EXP", name)
@@ -36,12 +36,12 @@ def _experiments_here() -> str:
 
 
 def is_pattern(name: str) -> bool:
-    """Say whether a name stands for all experiments that match it, as the shell has it: speech-*."""
+    """Say whether a name is a shell pattern for experiments: speech-*."""
     return bool(re.fullmatch(r"[a-z0-9_*?-]*[*?][a-z0-9_*?-]*", name))
 
 
 def experiment_or_glob(name: str) -> str:
-    """Return the name of an experiment, or a pattern of names. Raises UserError."""
+    """Return the name of an experiment, or a pattern. Raises UserError."""
     return name if is_pattern(name) else experiment_name(name)
 
 
@@ -51,22 +51,22 @@ def any_experiments(name: str) -> str:
 
 
 def optional_experiment(name: str) -> str:
-    """Return `name` if an experiment may be called so, or if there is none. Raises UserError."""
+    """Return `name` if it is valid for an experiment, or empty. Raises UserError."""
     return _expect_name("BASE", name)
 
 
 def new_experiment(name: str) -> str:
-    """Return `name` if an experiment may be called so, or if there is none. Raises UserError."""
+    """Return `name` if it is valid for an experiment, or empty. Raises UserError."""
     return _expect_name("NEW_EXP", name)
 
 
 def one_experiment(name: str) -> str:
-    """Return `name` if an experiment may be called so, or if there is none. Raises UserError."""
+    """Return `name` if it is valid for an experiment, or empty. Raises UserError."""
     return experiment_name(name) if name else name
 
 
 def dataset_name(name: str) -> str:
-    """Return `name` if a dataset may be called so, or if there is none. Raises UserError."""
+    """Return `name` if it is valid for a dataset, or empty. Raises UserError."""
     return _expect_name("DATASET", name)
 
 
@@ -78,7 +78,7 @@ def new_version(version: str) -> str:
 
 
 def member_name(name: str) -> str:
-    """Return `name` if a member may be called so. Raises UserError."""
+    """Return `name` if it is valid for a member. Raises UserError."""
     if not name:
         raise UserError("NAME: which member? (NAME=alice)")
     try:
@@ -88,12 +88,12 @@ def member_name(name: str) -> str:
 
 
 def leaving_member(name: str) -> str:
-    """Return `name` if a member may ever have been called so; nobody new may be, by the names that images have."""
+    """Return `name` if a member may ever have had it; the accounts of images are not allowed for new ones."""
     return name if re.fullmatch(LOGIN, name) else member_name(name)
 
 
 def volume_id(name: str) -> str:
-    """Return `name` if it is a volume's id, or if there is none. Raises UserError."""
+    """Return `name` if it is a volume's id, or empty. Raises UserError."""
     if name and not re.fullmatch(r"vol-[0-9a-z]+", name):
         raise UserError(f"VOLUME: {name!r} is not a volume's id (try vol-0123456789abcdef0)")
     return name

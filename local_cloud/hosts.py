@@ -1,8 +1,8 @@
 """What an instance shows: a unique address, and its console.
 
 The local cloud's instances do not run. Where this computer has an sshd, a stand-in answers ssh at the address
-(local_cloud/stand_in.py), with the host key that the console shows. A test may attach a real host to an instance: its
-address is then the host's, and its console the text that the test provides. No file is read on request.
+(local_cloud/ssh_stand_in.py), with the host key that the console shows. A test may attach a real host to an instance:
+its address is then the host's, and its console the text that the test provides. No file is read on request.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from local_cloud.lifecycle import ENDED, backend
 from local_cloud.request import ACCOUNT, Call
 from local_cloud.responses import Answer, Problem
 from local_cloud.scenario import Scenario
-from local_cloud.stand_in import sshd
+from local_cloud.ssh_stand_in import sshd
 
 CONSOLE_BYTES = 64 * 1024
 """EC2 keeps this much console output."""

@@ -83,7 +83,7 @@ class Pipeline:
         self.ec2.visibility.chance = Random(scenario.seed)  # noqa: S311
 
     def answer(self, call: Call) -> Answer:
-        """Answer one call. Raises Disconnected where no response is to arrive."""
+        """Answer one call. Raises ConnectionDropped where no response is to arrive."""
         entry, world = self._logged(call), self.ec2
         clock.sleep(self.scenario.latency_of(call.action, call.region))
         with self.lock:

@@ -140,7 +140,7 @@ class Scenario(BaseModel):
     initialization_seconds: Seconds = 0.0
     """Seconds until all blocks of a volume are loaded from its snapshot."""
     stand_ins: bool = False
-    """Whether stand-ins answer ssh, and their host keys are on consoles (local_cloud/stand_in.py)."""
+    """Whether stand-ins answer ssh, and their host keys are on consoles (local_cloud/ssh_stand_in.py)."""
     console_seconds: Seconds = 0.0
     """Seconds until an instance's console can be read."""
     clock_skew: float = 0.0

@@ -23,14 +23,14 @@ from local_cloud.access import browser_error, is_authorized
 from local_cloud.admin_api import controlled
 from local_cloud.dynamodb_patches import keep_pace
 from local_cloud.hosts import key_pair
-from local_cloud.lookups import look_up_once
+from local_cloud.moto_caches import look_up_once
 from local_cloud.moto_clock import keep_time
 from local_cloud.pipeline import Pipeline
 from local_cloud.request import Call, as_json
 from local_cloud.responses import Answer, ConnectionDropped, Problem, error
 from local_cloud.scenario import demo_scenario
 from local_cloud.signature import is_signed, signature_error, with_secret
-from local_cloud.stand_in import USER_KEY, client_config, sshd
+from local_cloud.ssh_stand_in import USER_KEY, client_config, sshd
 from local_cloud.symmetric_keys import without_private_keys
 
 NOT_AWS = ("moto_api", "instance_metadata")
@@ -164,7 +164,7 @@ class Application:
         self.secret = secret
 
     def answer(self, environ: dict[str, Any]) -> Answer:
-        """Answer one request as WSGI. Raises Disconnected where no response is to arrive."""
+        """Answer one request as WSGI. Raises ConnectionDropped where no response is to arrive."""
         if refused := browser_error(environ):
             return _refusal(403, refused)
         path = environ["PATH_INFO"]

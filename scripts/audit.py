@@ -46,7 +46,7 @@ def audit(
     from ec2lab.audit.report import show_findings
     from ec2lab.events import RegionsUnavailable
     from ec2lab.regions import region_names
-    from ec2lab.registry.elsewhere import other_accounts
+    from ec2lab.registry.other_accounts import other_accounts
     from ec2lab.session import open_session
 
     console = Console(as_json=as_json, wide=wide)

@@ -39,7 +39,7 @@ def dataset_prune(
     from ec2lab.datasets.prune import in_use, not_ours, surplus
     from ec2lab.events import RegionsUnavailable
     from ec2lab.regions import region_names
-    from ec2lab.resources.live_resources import known_regions
+    from ec2lab.resources.live_in_aws import known_regions
     from ec2lab.session import open_session
     from ec2lab.units import counted
 

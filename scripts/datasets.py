@@ -27,7 +27,7 @@ def datasets(dataset: DatasetName = "", regions: Regions = "", wide: Wide = Fals
     from ec2lab.datasets.dataset import list_snapshots_in, snapshots_in
     from ec2lab.events import RegionsUnavailable
     from ec2lab.regions import region_names
-    from ec2lab.resources.live_resources import known_regions
+    from ec2lab.resources.live_in_aws import known_regions
     from ec2lab.session import open_session
 
     console = Console(as_json=as_json, wide=wide)

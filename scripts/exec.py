@@ -26,7 +26,7 @@ def execute(
     """
     from ec2lab.events.runs import RemoteCommandExited
     from ec2lab.hosts.inventory import hosts_to_call, record_calls
-    from ec2lab.hosts.side_by_side import HostOutcome, on_each
+    from ec2lab.hosts.parallel import HostOutcome, on_each
     from ec2lab.runs.logs import NobodyReads
     from ec2lab.runs.remote_command import RemoteCommand, become_on_terminal
     from ec2lab.session import open_session

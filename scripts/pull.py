@@ -32,7 +32,7 @@ def pull(
     from ec2lab.events.runs import FilesCopied
     from ec2lab.hosts.copying import pull as copy
     from ec2lab.hosts.inventory import hosts_to_call, record_calls
-    from ec2lab.hosts.side_by_side import on_each
+    from ec2lab.hosts.parallel import on_each
     from ec2lab.hosts.ssh import Host
     from ec2lab.progress import progress_bars
     from ec2lab.session import open_session

@@ -33,7 +33,7 @@ def push(
     from ec2lab.hosts.copying import push as copy
     from ec2lab.hosts.file_stream import Tree
     from ec2lab.hosts.inventory import hosts_to_call, record_calls
-    from ec2lab.hosts.side_by_side import on_each
+    from ec2lab.hosts.parallel import on_each
     from ec2lab.hosts.ssh import Host
     from ec2lab.progress import progress_bars
     from ec2lab.session import open_session

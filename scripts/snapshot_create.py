@@ -28,9 +28,9 @@ def snapshot_create(
     from ec2lab.hosts.inventory import single_host
     from ec2lab.progress import progress_bars
     from ec2lab.session import open_session
+    from ec2lab.volumes.mount_source import identified
     from ec2lab.volumes.mounted import list_mounted, select_volume
     from ec2lab.volumes.snapshot import SnapshotBuilder
-    from ec2lab.volumes.sources import identified
 
     if not dataset:
         raise UserError("DATASET: what is it to be a version of? (DATASET=speech EXP=foo MOUNT=/data)")

@@ -22,7 +22,7 @@ def status(exp: AnyExperiments = "", wide: Wide = False, as_json: AsJson = False
     from ec2lab.events.costs import Total
     from ec2lab.hosts.inventory import by_host, host_names
     from ec2lab.instances.status import forgotten_by_aws, nothing_live, standing, status_event
-    from ec2lab.registry.elsewhere import other_accounts
+    from ec2lab.registry.other_accounts import other_accounts
     from ec2lab.session import open_session
     from ec2lab.volumes.retention import retained_events, retained_volumes
 

@@ -53,7 +53,7 @@ def sweep(
     from ec2lab.runs.code_archive import packed
     from ec2lab.runs.launcher_secrets import launcher_secrets
     from ec2lab.session import open_session
-    from ec2lab.sweeps.report import SweepConsole
+    from ec2lab.sweeps.console import SweepConsole
     from ec2lab.sweeps.sweep import Sweep, launched_before, pending_trials, require_confirmation
 
     fixed = parse_parameters(parameters)

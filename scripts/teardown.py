@@ -30,8 +30,8 @@ def one(exp: str, console: Console, yes: bool) -> None:
     """Tear down one experiment."""
     from ec2lab.events import RegionsUnavailable
     from ec2lab.events.teardown import RecordsDropped
-    from ec2lab.instances.taking_down import drop_records, take_down
-    from ec2lab.registry.elsewhere import other_accounts
+    from ec2lab.instances.teardown import drop_records, take_down
+    from ec2lab.registry.other_accounts import other_accounts
     from ec2lab.session import locked_session
 
     with locked_session(exp, "teardown") as session:
@@ -51,8 +51,8 @@ def several(pattern: str, console: Console, yes: bool) -> None:
     from ec2lab.events import RegionsUnavailable
     from ec2lab.events.teardown import NoMatch, WouldDelete
     from ec2lab.instances.status import standing
-    from ec2lab.instances.taking_down import live_experiments, teardown_many
-    from ec2lab.registry.elsewhere import other_accounts
+    from ec2lab.instances.teardown import live_experiments, teardown_many
+    from ec2lab.registry.other_accounts import other_accounts
     from ec2lab.session import open_session
     from ec2lab.units import counted
     from ec2lab.volumes.retention import retained_events, retained_volumes

@@ -36,7 +36,7 @@ def teardown_aws(
     from ec2lab.audit.inventory import survey
     from ec2lab.events import Info
     from ec2lab.events.teardown import TeardownComplete
-    from ec2lab.instances.teardown import delete_resources
+    from ec2lab.instances.deletion import delete_resources
     from ec2lab.regions import region_names
     from ec2lab.session import open_session
     from ec2lab.units import counted

@@ -30,7 +30,7 @@ def volume_mount(
     from ec2lab.events.datasets import VolumeMounted
     from ec2lab.hosts.inventory import locked_host_session
     from ec2lab.volumes.mount import VolumeMounter
-    from ec2lab.volumes.sources import resolve_instance, wanted
+    from ec2lab.volumes.mount_source import resolve_instance, wanted
 
     if len([source for source in (volume, snapshot, dataset) if source]) != 1:
         raise UserError("VOLUME, SNAPSHOT, DATASET: one of them says what is mounted (DATASET=speech)")

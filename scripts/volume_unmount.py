@@ -19,8 +19,8 @@ def volume_unmount(host: HostName = "", mount: MountPoint = "", volume: VolumeId
     from ec2lab.events.datasets import VolumeUnmounted
     from ec2lab.hosts.inventory import locked_host_session
     from ec2lab.volumes.mount import VolumeMounter
+    from ec2lab.volumes.mount_source import resolve_instance
     from ec2lab.volumes.mounted import attached_volume, list_mounted
-    from ec2lab.volumes.sources import resolve_instance
 
     console = Console(as_json=as_json)
     with locked_host_session(host, "volume-unmount") as session:

@@ -9,7 +9,7 @@ from ec2lab.options import AsJson, ExperimentName, script
 
 if TYPE_CHECKING:
     from ec2lab.session import Session
-    from ec2lab.watch.report import WatchConsole
+    from ec2lab.watch.console import WatchConsole
 
 app = script(__doc__)
 
@@ -26,8 +26,8 @@ def watch(exp: ExperimentName = "", as_json: AsJson = False) -> None:
     from ec2lab.errors import UserError
     from ec2lab.hosts.inventory import advice_on_absent
     from ec2lab.session import open_session
+    from ec2lab.watch.console import WatchConsole
     from ec2lab.watch.destinations import all_notifiers
-    from ec2lab.watch.report import WatchConsole
     from ec2lab.watch.watcher import Watching
 
     console = Console(as_json=as_json)

@@ -58,14 +58,15 @@ PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 SUDOERS = pathlib.Path("/etc/sudoers.d")
 SKELETON, DEFAULT_SHELL = "/etc/skel", "/bin/bash"
 SELINUX = pathlib.Path("/sys/fs/selinux/enforce")
-"""There where SELinux is on, whether it enforces or not."""
+"""Exists where SELinux is on, enforcing or not."""
 READABLE_LABEL = r":(ssh_home_t|user_home_t|nfs_t|cifs_t|fusefs_t|ecryptfs_t|autofs_t):"
-"""What sshd may read keys from by SELinux's policy, of network file systems where its booleans allow it."""
+"""Labels of files that sshd may read keys from by SELinux's policy; on network file systems where its booleans allow
+it."""
 LOCK = "/run/ec2-lab-accounts.lock"
 MARKS = pathlib.Path("/var/lib/ec2-lab/accounts.json")
 
 FIRST_UID, LAST_UID = 1000, 60000
-"""Of people; a member may name a greater one."""
+"""Of people; a member may have a higher one."""
 NOBODY = {65534, 65535, 2**32 - 1}
 
 KEY_IN_A_LINE = r"(?:^|\s)((?:ssh|ecdsa|sk)-[a-z0-9@.-]+)\s+(AAAA[A-Za-z0-9+/]+={0,2})"
@@ -86,11 +87,11 @@ LONGEST_MOUNT = 90
 
 
 class Refused(Exception):
-    """What the document says is not acceptable, and why."""
+    """The document is invalid, and why."""
 
 
 class Failed(Exception):
-    """A step could not be taken, and why."""
+    """A step failed, and why."""
 
 
 # The document
@@ -98,7 +99,7 @@ class Failed(Exception):
 
 @dataclass(frozen=True)
 class Member:
-    """What a member's account shall be."""
+    """The desired account of a member."""
 
     name: str
     keys: tuple[str, ...] = ()
@@ -110,7 +111,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Document:
-    """What the instance's accounts shall be; `refused` says of listed names why nothing is done for them."""
+    """The desired accounts of the instance; `refused` says why nothing is done for some names."""
 
     members: dict[str, Member]
     refused: dict[str, str]
@@ -120,7 +121,7 @@ class Document:
     passwords: dict[str, str] = field(repr=False)
     reserved: tuple[int, ...] = ()
     at_boot: bool = False
-    """Whether it came with the boot: homes may be mounted in a while, and no keys are looked at before they are set."""
+    """Whether it came with the boot: homes may be mounted soon, and no keys are read before they are set."""
 
     def named_uids(self) -> frozenset[int]:
         """Return the uids that members name, here or elsewhere."""
@@ -128,7 +129,7 @@ class Document:
 
 
 def read_document(text: str, *, secrets: bool) -> Document:
-    """Return the document in a JSON text; `secrets` says whether it may hold passwords. Raises Refused."""
+    """Parse the document; `secrets` says whether it may hold passwords. Raises Refused."""
     try:
         given = json.loads(text)
     except (ValueError, RecursionError) as problem:
@@ -166,7 +167,7 @@ def read_document(text: str, *, secrets: bool) -> Document:
 
 
 def document_as_sent(text: str) -> Document:
-    """Return a document that whoever sent it has checked: it can do no more than the program that came with it."""
+    """Parse a document that its sender has validated: it is as trusted as the program that it came with."""
     given = json.loads(text)
     members = {
         name: Member(name, **{key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()})
@@ -176,7 +177,7 @@ def document_as_sent(text: str) -> Document:
 
 
 def member(name: str, entry: object) -> Member:
-    """Return a member by the entry in the document. Raises Refused."""
+    """Parse a member's entry. Raises Refused."""
     refuse_as_said(valid_login, name)
     if not isinstance(entry, dict) or entry.keys() - {"keys", "groups", "shell", "uid", "sudo"}:
         raise Refused("a member is an object of keys, groups, shell, uid and sudo")
@@ -195,7 +196,7 @@ def member(name: str, entry: object) -> Member:
 
 
 def names(given: object, where: str) -> tuple[str, ...]:
-    """Return a list of the document if it holds names of users or groups, each once. Raises Refused."""
+    """Return a list of user or group names, each once. Raises Refused."""
     if not isinstance(given, list):
         raise Refused(f"`{where}` is a list")
     for name in given:
@@ -205,7 +206,7 @@ def names(given: object, where: str) -> tuple[str, ...]:
 
 
 def uids(reserved: object, members: Iterable[Member]) -> tuple[int, ...]:
-    """Return the reserved uids if they are numbers, and if no two members name one uid. Raises Refused."""
+    """Return the reserved uids if they are numbers, and if no two members have the same uid. Raises Refused."""
     if not isinstance(reserved, list) or any(type(uid) is not int for uid in reserved):
         raise Refused("`reserved` is a list of uids")
     for one, other in itertools.combinations(members, 2):
@@ -215,7 +216,7 @@ def uids(reserved: object, members: Iterable[Member]) -> tuple[int, ...]:
 
 
 def refuse_as_said(rule: Callable[[str], str], text: Any) -> str:
-    """Return a text of the document as a rule, which the lab's files are read by too, has it. Raises Refused."""
+    """Validate text by a rule that the lab's files share. Raises Refused."""
     if not isinstance(text, str):
         raise Refused(f"{shown(text)} is no text")
     try:
@@ -225,7 +226,7 @@ def refuse_as_said(rule: Callable[[str], str], text: Any) -> str:
 
 
 def is_password(text: object) -> bool:
-    """Say whether chpasswd can take a text for a password: one line of it."""
+    """Say whether chpasswd accepts text as a password: one line."""
     return isinstance(text, str) and 0 < len(text) <= LONGEST_PASSWORD and text.isprintable()
 
 
@@ -240,7 +241,7 @@ def fingerprint_in(line: str) -> str | None:
 
 
 def shown(value: object) -> str:
-    """Return a value of the document as an error may show it: short, and without control characters."""
+    """Return a value for an error message: short, and without control characters."""
     return json.dumps(value)[:60]
 
 
@@ -249,7 +250,7 @@ def shown(value: object) -> str:
 
 @dataclass(frozen=True)
 class KeyFiles:
-    """What opens an account: the lines of its authorized_keys files, and what is wrong with the files themselves."""
+    """What opens an account: the lines of its authorized_keys files, and the problems of these files."""
 
     lines: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
@@ -258,7 +259,7 @@ class KeyFiles:
 
 @dataclass(frozen=True)
 class Mark:
-    """What the lab knows of an account of its own: the uid that it has, whether it made it, which groups it gave it."""
+    """What the lab knows of an account of its own: its uid, whether it created it, and which groups it gave it."""
 
     uid: int
     made: bool
@@ -277,7 +278,7 @@ class Account:
     password: str = field(default="*", repr=False)
     expired: bool = False
     groups: frozenset[str] = frozenset()
-    """With the one that is its own, by number, which can't be taken away."""
+    """Including its primary group, by number, which cannot be removed."""
     key_files: KeyFiles = KeyFiles()
     mark: Mark | None = None
     """None where the account is not the lab's."""
@@ -289,33 +290,33 @@ class Account:
 
     @property
     def is_barred(self) -> bool:
-        """Whether its keys open it nowhere, or not where sshd asks no PAM, as a password of "!" alone has it."""
+        """Whether its keys open it nowhere, or only where sshd uses PAM, as with a password of "!" alone."""
         return self.expired or (self.password != "" and not self.password.strip("!"))
 
 
 @dataclass(frozen=True)
 class Instance:
-    """The facts that a plan is made from."""
+    """The facts for a plan."""
 
     accounts: dict[str, Account]
     groups: dict[str, int]
     rules: dict[str, str]
     """The lab's sudo rules by account."""
     marked: frozenset[str] = frozenset()
-    """Names with marks, also of accounts that are gone or are others by now."""
+    """Names with marks, also of accounts that are gone or belong to others by now."""
     shells: dict[str, str] = field(default_factory=dict)
-    """Why a shell asked for can't be had; nothing where it is installed."""
+    """Why a requested shell is not available; empty where it is installed."""
     elsewhere: frozenset[str] = frozenset()
-    """Of the names asked for, those that a directory service has."""
+    """Requested names that a directory service has."""
     uids: dict[int, str] = field(default_factory=dict)
-    """Of the uids asked for, those that somebody has, a directory service's too, and who."""
+    """Requested uids that are taken, also in a directory service, and by whom."""
     homes: dict[str, int] = field(default_factory=dict)
-    """What is in the directory of homes, and who owns it."""
+    """The content of the directory of homes, with owners."""
     blocked: dict[str, str] = field(default_factory=dict)
     """Why nothing can be written to a member's home."""
     mounts: tuple[str, ...] = ()
     processes: dict[int, int] = field(default_factory=dict)
-    """How many processes a uid has."""
+    """The number of a uid's processes."""
     no_sudo: str = ""
     """Why no sudo rule would count."""
     caller: str | None = None
@@ -327,7 +328,7 @@ class Instance:
         return account is not None and account.uid != 0 and account.mark is not None
 
     def is_protected(self, account: Account) -> bool:
-        """Say whether an account is the system's, not a person's."""
+        """Say whether an account is a system account."""
         system = account.uid < FIRST_UID or account.uid in NOBODY or account.name in IMAGE_USERS
         return account.uid == 0 or (system and not self.is_ours(account.name))
 
@@ -372,7 +373,7 @@ def look(document: Document) -> Instance:
 
 
 def is_past(expires: str) -> bool:
-    """Say whether the day of a field of /etc/shadow has come."""
+    """Say whether the day in a field of /etc/shadow has passed."""
     return expires.isdigit() and int(expires) * 86400 <= time.time()
 
 
@@ -393,7 +394,7 @@ def read_marks() -> dict[str, Mark]:
 
 
 def lines_of(path: str) -> list[str]:
-    """Return the lines of a file of the system's; none where there is no such file."""
+    """Return the lines of a system file; empty where it does not exist."""
     try:
         return pathlib.Path(path).read_text(encoding="utf-8", errors="surrogateescape").strip("\n").split("\n")
     except FileNotFoundError:
@@ -401,36 +402,39 @@ def lines_of(path: str) -> list[str]:
 
 
 def unescaped(path: str) -> str:
-    """Return a path of mountinfo as it is: blanks are written as octal numbers there (proc(5))."""
+    """Decode a path of mountinfo, which has octal numbers for spaces (proc(5))."""
     return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), path)
 
 
 def entries(path: str, fields: int) -> list[list[str]]:
-    """Return the entries of a table of the system's, without those that refer to a directory service."""
+    """Return the entries of a system table, without those that refer to a directory service."""
     found = (line.split(":") for line in lines_of(path) if not line.startswith(("+", "-")))
     return [entry for entry in found if len(entry) == fields]
 
 
 def rule_path(name: str) -> pathlib.Path:
-    """Return where a sudo rule lies: sudo reads no file with a dot in its name (sudoers(5)), and logins may have it."""
+    """Return the path of a sudo rule: sudo reads no file with a dot in its name, which logins may have.
+
+    See sudoers(5).
+    """
     file = name.replace(".", DOT)
     return SUDOERS / f"{LAB}-{file}"
 
 
 def rule_of(path: pathlib.Path) -> str:
-    """Return whose rule lies at a path."""
+    """Return whose rule is at a path."""
     return path.name[len(LAB) + 1 :].replace(DOT, ".")
 
 
 def rule_in(path: pathlib.Path) -> str:
-    """Return a sudo rule, or nothing where its owner or mode is not what sudo asks for."""
+    """Return a sudo rule; empty where its owner or mode is not what sudo requires."""
     info = path.lstat()
     right = stat.S_ISREG(info.st_mode) and stat.S_IMODE(info.st_mode) == SUDO_RULE and info.st_uid == 0
     return path.read_text(errors="replace") if right else ""
 
 
 def shell_fault(shell: str) -> str:
-    """Return why a shell can't be given to anybody; nothing where it can."""
+    """Return why a shell cannot be used; empty where it can."""
     if os.path.isfile(shell) and os.access(shell, os.X_OK):  # noqa: PTH113
         return ""
     name = shell.rpartition("/")[2]
@@ -439,7 +443,7 @@ def shell_fault(shell: str) -> str:
 
 
 def sudo_fault() -> str:
-    """Return why a rule in sudoers.d would not count; nothing where it would."""
+    """Return why a rule in sudoers.d would not count; empty where it would."""
     absent = [program for program in ("sudo", "visudo") if not shutil.which(program, path=PATH)]
     if absent:
         return f"{absent[0]} is not installed (package sudo)"
@@ -456,7 +460,7 @@ def included_by(path: str, depth: int = 0) -> Iterator[str]:
 
 
 def known(look_up: Callable[[Any], Any], key: str | int) -> Any:
-    """Return the user that the instance knows by a name or a number, from wherever; None where there is none."""
+    """Return the user with a name or number, from any source; None where there is none."""
     try:
         return look_up(key)
     except KeyError:
@@ -467,7 +471,7 @@ def known(look_up: Callable[[Any], Any], key: str | int) -> Any:
 
 
 def home_base() -> str:
-    """Return where useradd makes homes."""
+    """Return where useradd creates homes."""
     lines = lines_of("/etc/default/useradd")
     return next((line[5:].rstrip("/") for line in reversed(lines) if line.startswith("HOME=/")), "/home")
 
@@ -480,9 +484,9 @@ def owners_in(directory: str) -> dict[str, int]:
 
 
 def free_uid(name: str, named: frozenset[int]) -> int:
-    """Return a uid for a member who names none: that of the home that waits for them, else one above all others'.
+    """Return a uid for a member without one: that of an existing home, else one above all others.
 
-    Never one that another member names, or that owns anybody's home: its files would be the new one's.
+    Never one that another member names, or that owns anybody's home: its files would belong to the new account.
     """
     homes = owners_in(home_base())
     waiting = homes.pop(name, 0)
@@ -495,7 +499,7 @@ def free_uid(name: str, named: frozenset[int]) -> int:
 
 
 def mounted() -> dict[str, str]:
-    """Return the type of the uppermost file system at each mount point (proc(5))."""
+    """Return the type of the topmost file system at each mount point (proc(5))."""
     found = {}
     for line in lines_of("/proc/self/mountinfo"):
         of_mount, _, of_system = line.partition(" - ")
@@ -504,13 +508,13 @@ def mounted() -> dict[str, str]:
 
 
 def due() -> list[str]:
-    """Return where fstab wants something to be mounted."""
+    """Return the mount points in fstab."""
     lines = [line.split() for line in lines_of("/etc/fstab")]
     return [unescaped(words[1]) for words in lines if len(words) > 1 and not words[0].startswith("#")]
 
 
 def home_fault(home: str) -> str:
-    """Return why nothing can be written to a home, be it there yet or not; nothing where it can."""
+    """Return why nothing can be written to a home, existing or not; empty where it can."""
     try:
         return str(in_child(lambda: way_to(home), of=home))
     except Failed as problem:
@@ -518,7 +522,7 @@ def home_fault(home: str) -> str:
 
 
 def way_to(home: str) -> str:
-    """Return what is wrong on the way to a home; run in a child, as a network's file system may not answer."""
+    """Return what is wrong on the path to a home; run in a child, as a network file system may hang."""
     is_there = os.path.isdir(f"{home}/.")  # noqa: PTH112 - "/.": has an automounter mount it
     real, mounts = f"{os.path.realpath(home)}/", mounted()
     above = [point for point in {*mounts, *map(os.path.realpath, due())} if real.startswith(point.rstrip("/") + "/")]
@@ -529,7 +533,7 @@ def way_to(home: str) -> str:
 
 
 def place_fault(home: str) -> str:
-    """Return why no home can be made where none is; nothing where one can."""
+    """Return why no home can be created; empty where one can."""
     if os.path.islink(home):  # noqa: PTH114
         return f"{home} is a link to {os.path.realpath(home)}, which is no directory"
     parent = os.path.dirname(home)  # noqa: PTH120
@@ -537,7 +541,7 @@ def place_fault(home: str) -> str:
 
 
 def process_counts() -> dict[int, int]:
-    """Return how many processes each uid has."""
+    """Return the number of processes of each uid."""
     counts: dict[int, int] = {}
     for _, uid in processes():
         counts[uid] = counts.get(uid, 0) + 1
@@ -545,7 +549,7 @@ def process_counts() -> dict[int, int]:
 
 
 def processes() -> Iterator[tuple[int, int]]:
-    """Return (process id, uid) of everything that runs; what ended and was not waited for does not."""
+    """Return (process id, uid) of all running processes, without zombies."""
     for path in pathlib.Path("/proc").glob("[0-9]*/status"):
         with contextlib.suppress(OSError):  # it ended meanwhile
             status = path.read_text(errors="replace")
@@ -553,16 +557,16 @@ def processes() -> Iterator[tuple[int, int]]:
                 yield int(path.parent.name), int(status.split("\nUid:\t")[1].split()[0])
 
 
-# A user's own files are read and written as that user: whatever links are laid, they lead only where the user may go.
+# A user's own files are read and written as that user: links lead only where the user may go.
 
 
 def as_user(account: Account, work: Callable[[], Any]) -> Any:
-    """Return what `work` returns (JSON), done in a process of the user's own. Raises Failed."""
+    """Return the result of `work` (JSON), run in a process as the user. Raises Failed."""
     return in_child(work, of=account.home, user=account)
 
 
 def in_child(work: Callable[[], Any], *, of: str, user: Account | None = None) -> Any:
-    """Return what `work` returns (JSON), done in a process that is ended where `of` does not answer. Raises Failed."""
+    """Return the result of `work` (JSON), run in a process that is killed if `of` does not respond. Raises Failed."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -598,13 +602,13 @@ def in_child(work: Callable[[], Any], *, of: str, user: Account | None = None) -
 
 
 def in_words(problem: OSError) -> str:
-    """Return what went wrong with a file, and why where its owner is kept from what is theirs."""
+    """Describe an error of a file, and why its owner has no access."""
     name, hint = problem.filename or "", " (chattr -i?)" if problem.errno == errno.EPERM else ""
     return f"{name}: {problem.strerror}{hint}"
 
 
 def read_within(pipe: int, seconds: float) -> bytes:
-    """Return everything from a pipe until its other end is closed. Raises TimeoutError."""
+    """Read a pipe until its other end is closed. Raises TimeoutError."""
     deadline, found = time.monotonic() + seconds, b""
     while select.select([pipe], [], [], max(0, deadline - time.monotonic()))[0]:
         piece = os.read(pipe, 65536)
@@ -615,7 +619,7 @@ def read_within(pipe: int, seconds: float) -> bytes:
 
 
 def key_files(account: Account) -> KeyFiles:
-    """Return what is in a user's authorized_keys files."""
+    """Return the content of a user's authorized_keys files."""
     try:
         found = as_user(account, lambda: inspect(pathlib.Path(account.home)))
     except Failed as problem:
@@ -624,10 +628,10 @@ def key_files(account: Account) -> KeyFiles:
 
 
 def inspect(home: pathlib.Path) -> dict[str, list[str]]:
-    """Return the lines and faults of the authorized_keys files below a home; runs as its owner."""
+    """Return the lines and problems of the authorized_keys files in a home; runs as its owner."""
     lines, faults = [], []
     if home.stat().st_mode & 0o022:
-        faults.append("the home could be written to by others")  # sshd would take no key from it
+        faults.append("the home could be written to by others")  # sshd would accept no key from it
     directory = home / ".ssh"
     if directory.is_symlink():
         faults.append(".ssh was a symbolic link")
@@ -644,7 +648,7 @@ def inspect(home: pathlib.Path) -> dict[str, list[str]]:
 
 
 def read_plain(path: pathlib.Path) -> tuple[str, str]:
-    """Return (content, what is wrong) of a file that should be plain and its owner's alone."""
+    """Return (content, problem) of a file that should be regular and its owner's."""
     try:
         opened = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except FileNotFoundError:
@@ -661,7 +665,7 @@ def read_plain(path: pathlib.Path) -> tuple[str, str]:
 
 
 def replace(home: pathlib.Path, keys: Iterable[str]) -> None:
-    """Make the authorized_keys below a home hold these keys and nothing else; runs as its owner."""
+    """Write exactly these keys to authorized_keys in a home; runs as its owner."""
     if home.stat().st_mode & 0o022:
         home.chmod(stat.S_IMODE(home.stat().st_mode) & ~0o022)
     directory = home / ".ssh"
@@ -686,7 +690,7 @@ def replace(home: pathlib.Path, keys: Iterable[str]) -> None:
 
 
 def relabel(*paths: pathlib.Path) -> None:
-    """Give files the labels that SELinux's policy has for them, without which sshd may not read keys. Raises Failed."""
+    """Set the labels of SELinux's policy, without which sshd may not read keys. Raises Failed."""
     if SELINUX.exists():
         program = shutil.which("restorecon", path=PATH)
         if not program:
@@ -695,7 +699,7 @@ def relabel(*paths: pathlib.Path) -> None:
 
 
 def label_fault(file: pathlib.Path) -> str:
-    """Return why SELinux would keep sshd from a file of keys; nothing where it enforces nothing, or tells nothing."""
+    """Return why SELinux would keep sshd from reading a key file; empty where it does not, or does not say."""
     try:
         enforces = SELINUX.read_text().strip() == "1"
         label = os.getxattr(file, "security.selinux").decode().rstrip("\0") if enforces else ""
@@ -712,13 +716,13 @@ def label_fault(file: pathlib.Path) -> str:
 
 @dataclass(frozen=True)
 class Run:
-    """A command; what it reads from standard input may be secret."""
+    """A command; its standard input may be secret."""
 
     command: tuple[str, ...]
     text: str = field(default="", repr=False)
 
     def take(self) -> None:
-        """Run it. Raises Failed with what it said."""
+        """Run it. Raises Failed with its output."""
         done = subprocess.run(
             self.command,
             input=self.text,
@@ -736,7 +740,7 @@ class Run:
 
 @dataclass(frozen=True)
 class MakeAccount:
-    """An account, which is on record before it is there: what a run that was killed has made is known for the lab's."""
+    """An account, recorded before it is created, so that one created by a killed run is known to be the lab's."""
 
     name: str
     shell: str
@@ -745,10 +749,10 @@ class MakeAccount:
     """Uids of others."""
 
     def take(self) -> None:
-        """Make it. Raises Failed."""
+        """Create it. Raises Failed."""
         uid = free_uid(self.name, self.named) if self.uid is None else self.uid
-        # Password "*": no password opens it, and sshd takes its keys even without PAM, as it would not with "!". It
-        # does not get old, nor does the account, whatever the image has for new ones.
+        # Password "*": no password opens it, and sshd accepts its keys even without PAM, unlike with "!". Neither
+        # password nor account expires, whatever the image's defaults are.
         command = ("useradd", "--create-home", "--user-group", "--shell", self.shell, "--password", "*")
         command += ("--expiredate", "", "-K", "PASS_MAX_DAYS=-1", "--uid", str(uid), "--", self.name)
         remember(self.name, Mark(uid, made=True))
@@ -761,7 +765,7 @@ class MakeAccount:
 
 @dataclass(frozen=True)
 class SetKeys:
-    """These keys, and no other, open an account."""
+    """Exactly these keys open an account."""
 
     name: str
     keys: tuple[str, ...]
@@ -784,7 +788,7 @@ def local_account(name: str) -> Account:
 
 
 def give_back(directory: pathlib.Path, user: Account) -> None:
-    """Give a user the .ssh that root made. One that holds more than keys may be another, moved here."""
+    """Give a user the .ssh that root created. One that holds more than keys may be another, moved here."""
     with contextlib.suppress(OSError):  # absent, or a link
         opened = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         if os.fstat(opened).st_uid == 0 and set(os.listdir(opened)) <= KEY_FILES:  # noqa: PTH208
@@ -799,7 +803,7 @@ class MakeHome:
     name: str
 
     def take(self) -> None:
-        """Make the directory, and give it away as what was made, whatever is put in its place meanwhile."""
+        """Create the directory, and change the owner of the created one, whatever replaces it meanwhile."""
         user = local_account(self.name)
         os.makedirs(os.path.dirname(user.home), 0o755, exist_ok=True)  # noqa: PTH103, PTH120
         os.mkdir(user.home, DIRECTORY_OWNER_ALONE)  # noqa: PTH102
@@ -815,20 +819,20 @@ class MakeHome:
 
 @dataclass(frozen=True)
 class SetMark:
-    """What is known of an account of the lab's; nothing forgets it."""
+    """What is known of an account of the lab's; never lost."""
 
     name: str
     made: bool | None
     groups: tuple[str, ...] = ()
 
     def take(self) -> None:
-        """Write it down."""
+        """Write it."""
         known_now = self.made is not None and Mark(local_account(self.name).uid, self.made, self.groups)
         remember(self.name, known_now or None)
 
 
 def remember(name: str, mark: Mark | None) -> None:
-    """Write all marks as a whole, with that of one account; None removes it."""
+    """Write all marks atomically, with that of one account; None removes it."""
     marks = {**read_marks(), name: mark}
     MARKS.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     new = MARKS.with_suffix(".new")
@@ -842,7 +846,7 @@ def remember(name: str, mark: Mark | None) -> None:
 
 @dataclass(frozen=True)
 class SetRule:
-    """An account's sudo rule, checked before it counts; none removes it."""
+    """An account's sudo rule, checked before it counts; None removes it."""
 
     name: str
     rule: str | None
@@ -868,12 +872,12 @@ class SetRule:
 
 @dataclass(frozen=True)
 class EndProcesses:
-    """Nothing of a user runs any more."""
+    """No process of a user is left."""
 
     uid: int
 
     def take(self) -> None:
-        """End all of it. Raises Failed."""
+        """End them all. Raises Failed."""
         deadline = time.monotonic() + PATIENCE
         while running := [process for process, uid in processes() if uid == self.uid]:
             if time.monotonic() > deadline:
@@ -889,7 +893,7 @@ class EndProcesses:
 
 @dataclass(frozen=True)
 class Change:
-    """A line of what is told, and the steps behind it."""
+    """A line of output, and its steps."""
 
     member: str | None
     change: str
@@ -898,7 +902,7 @@ class Change:
 
 
 def quietly(step: SetMark | SetKeys) -> Change:
-    """Return a change that nobody is told of."""
+    """Return a change without output."""
     return Change(step.name, "", "", (step,))
 
 
@@ -915,7 +919,7 @@ def plan(document: Document, instance: Instance, *, purge: bool, adopt: bool = F
     for name in sorted(document.refused.keys()):
         if document.only is None or name in document.only:
             yield Change(name[:32], "problem", document.refused[name])
-    # Those who name a uid first: it is to be had yet then.
+    # Those with a uid first: it is still free then.
     for member in sorted(document.members.values(), key=lambda one: (one.uid is None, one.name)):
         if document.only is None or member.name in document.only:
             yield from settle(member, instance, groups, document, adopt=adopt)
@@ -925,7 +929,7 @@ def plan(document: Document, instance: Instance, *, purge: bool, adopt: bool = F
 def settle(
     wanted: Member, instance: Instance, groups: Iterable[str], document: Document, *, adopt: bool
 ) -> Iterator[Change]:
-    """Return the changes that bring one member's account to what is wanted."""
+    """Return the changes for one member's account."""
     account = instance.accounts.get(wanted.name)
     if obstacle := obstacle_to(wanted, account, instance, adopt=adopt):
         yield Change(wanted.name, "problem", obstacle)
@@ -952,7 +956,7 @@ def settle(
 
 
 def password_change(wanted: Member, account: Account, document: Document) -> Iterator[Change]:
-    """Return the change of a member's password, or what is to be said of there being none."""
+    """Return the change of a member's password, or why there is none."""
     if password := document.passwords.get(wanted.name):
         steps = Run(("chpasswd",), f"{wanted.name}:{password}\n"), Run(("chage", "-d", "0", "--", wanted.name))
         yield Change(wanted.name, "password set", "to be changed at the first login", steps)
@@ -989,7 +993,7 @@ def obstacle_to(wanted: Member, account: Account | None, instance: Instance, *, 
 
 
 def making(wanted: Member, instance: Instance, named: frozenset[int]) -> Generator[Change, None, Account]:
-    """Return the change that makes an account; gives the account as it will be."""
+    """Return the change that creates an account, and the account as it will be."""
     usable = wanted.shell and not instance.shells[wanted.shell]
     shell = wanted.shell if usable and wanted.shell else DEFAULT_SHELL
     told = shell if wanted.uid is None else f"{shell}, uid {wanted.uid}{remarks(wanted, instance)}"
@@ -1001,14 +1005,14 @@ def making(wanted: Member, instance: Instance, named: frozenset[int]) -> Generat
 
 
 def remarks(wanted: Member, instance: Instance) -> str:
-    """Return what is to be said of a uid that a member names."""
+    """Return remarks about a member's uid."""
     groups = [f", not gid {gid}, which is {group}'s" for group, gid in instance.groups.items() if gid == wanted.uid]
     homes = sorted(name for name, uid in instance.homes.items() if uid == wanted.uid and name != wanted.name)
     return "".join([*groups, *(f", which owns the home {name} too" for name in homes)])
 
 
 def unlocking(account: Account) -> tuple[Run, ...]:
-    """Return the commands that open a locked account again, with the password it had, if any."""
+    """Return the commands that unlock an account, with its previous password, if any."""
     steps = [Run(("usermod", "--expiredate", "", "--", account.name))]
     if account.password.startswith("!"):
         how = ("--unlock",) if account.password.strip("!") else ("--password", "*")
@@ -1017,7 +1021,7 @@ def unlocking(account: Account) -> tuple[Run, ...]:
 
 
 def joining(wanted: Member, account: Account, instance: Instance, groups: Iterable[str]) -> Iterator[Change]:
-    """Return the changes that add an account to the groups it lacks, and take those away that its member lost."""
+    """Return the changes that add an account to missing groups, and remove it from those that its member lost."""
     for group in wanted.groups:
         if group not in groups and (group != "sudo" or not wanted.sudo):  # RHEL's has another name; the rule needs none
             yield Change(wanted.name, "skipped", f"there is no group {group} yet; `make users` once there is")
@@ -1026,9 +1030,9 @@ def joining(wanted: Member, account: Account, instance: Instance, groups: Iterab
 
 
 def membership(account: Account, lasting: tuple[str, ...], instance: Instance) -> Iterator[Change]:
-    """Return the changes that leave an account in these of the groups that the lab ever gave it, or found it in.
+    """Return the changes after which an account is only in these of the groups that the lab gave it, or found it in.
 
-    They are on record before they are given, and until they are taken.
+    They are recorded before they are given, and until they are removed.
     """
     mark = account.mark or Mark(account.uid, made=False)
     given = tuple(dict.fromkeys((*mark.groups, *lasting)))
@@ -1047,23 +1051,23 @@ def membership(account: Account, lasting: tuple[str, ...], instance: Instance) -
 
 
 def still_running(account: Account, instance: Instance) -> str:
-    """Return what is to be said of an account's processes, which keep what they had."""
+    """Return remarks about an account's running processes, which keep their groups."""
     running = instance.processes.get(account.uid, 0)
     return f"; {running} of their processes still run (loginctl terminate-user {account.name})" if running else ""
 
 
 def key_changes(account: Account, keys: tuple[str, ...], instance: Instance) -> Iterator[Change]:
-    """Return the changes that make these keys, and no others, open an account."""
+    """Return the changes after which exactly these keys open an account."""
     if account.key_files.home or keys:
         if not account.key_files.home:
             yield Change(account.name, "home made", account.home, (MakeHome(account.name),))
         step = SetKeys(account.name, keys)
-        # At boot nobody has changed them since the image was made, and they are set without a look.
+        # At boot nobody has changed them since the image was built, and they are set unread.
         yield from [Change(account.name, "keys set", "", (step,))] if instance.at_boot else told_keys(account, step)
 
 
 def told_keys(account: Account, step: SetKeys) -> Iterator[Change]:
-    """Return the changes that a step makes to an account's keys, one for each key. The first holds the step for all."""
+    """Return the changes of an account's keys, one for each key. The first one holds the step for all."""
     files = account.key_files
     before = dict.fromkeys(filter(None, map(fingerprint_in, files.lines)))
     after = dict.fromkeys(map(fingerprint, step.keys))
@@ -1086,7 +1090,7 @@ def sudo_change(wanted: Member, instance: Instance) -> Iterator[Change]:
 
 
 def departures(document: Document, instance: Instance, *, purge: bool) -> Iterator[Change]:
-    """Return the changes that take the instance from whoever is no member any more."""
+    """Return the changes for accounts that are no longer members'."""
     listed = document.members.keys() | document.refused.keys()  # a mistyped key locks nobody out
     leaving = set(document.removed)
     if document.only is None:
@@ -1106,14 +1110,14 @@ def departures(document: Document, instance: Instance, *, purge: bool) -> Iterat
 
 
 def forgetting(name: str, instance: Instance) -> list[Change]:
-    """Return the change that removes a sudo rule: it would be the next one's who gets the name."""
+    """Return the change that removes a sudo rule: the next account with that name would get it."""
     return [Change(name, "sudo", "taken away", (SetRule(name, None),))] if name in instance.rules else []
 
 
 def locking(account: Account, instance: Instance) -> Iterator[Change]:
-    """Return the changes that close an account and keep its home."""
+    """Return the changes that lock an account and keep its home."""
     if account.has_password or not account.expired:
-        # Expired, or sshd would still take a key: a locked password alone keeps only passwords out.
+        # Expired, or sshd would still accept a key: locking the password alone does not prevent that.
         command = ("usermod", "--lock", "--expiredate", "1", "--", account.name)
         told = f"{account.home} is kept{still_running(account, instance)}"
         yield Change(account.name, "locked", told, (Run(command),))
@@ -1123,7 +1127,7 @@ def locking(account: Account, instance: Instance) -> Iterator[Change]:
 
 
 def purging(account: Account, instance: Instance) -> Iterator[Change]:
-    """Return the changes that delete an account and its home, or close it where that would delete more."""
+    """Return the changes that delete an account and its home, or lock it where that would delete more."""
     if account.mark and not account.mark.made:
         yield from locking(account, instance)
         yield Change(account.name, "skipped", "not purged: ec2-lab did not make this account")
@@ -1149,7 +1153,10 @@ def purging(account: Account, instance: Instance) -> Iterator[Change]:
 
 
 def carry_out(changes: Iterable[Change], *, check: bool) -> Iterator[Change]:
-    """Take the steps of each change and return what came of it; what needs an account that was not made is left."""
+    """Execute the steps of each change and return the results.
+
+    Changes of an account that could not be created are skipped.
+    """
     missing = set()
     for change in changes:
         if change.member in missing:
@@ -1173,7 +1180,7 @@ def people_line(change: Change) -> str:
 
 
 def apply(document: Document, *, check: bool, purge: bool, adopt: bool) -> Iterator[Change]:
-    """Bring the instance to the document and return the changes. Raises Refused where it can't be done at all."""
+    """Apply the document and return the changes. Raises Refused where nothing can be done."""
     tools = ("useradd", "usermod", "userdel", "groupadd", "gpasswd")
     if absent := ", ".join(tool for tool in tools if not shutil.which(tool, path=PATH)):
         raise Refused(f"{absent}: not installed; accounts need the shadow tools (Alpine: apk add shadow)")
@@ -1188,7 +1195,7 @@ def apply(document: Document, *, check: bool, purge: bool, adopt: bool) -> Itera
 
 
 def tell(changes: Iterable[Change], line: Callable[[Change], str]) -> dict[str, int]:
-    """Print changes as they are made, and return how many there were, and how many problems."""
+    """Print changes as they are made, and return their number and that of problems."""
     counts = {"changed": 0, "problems": 0}
     try:
         for change in changes:
@@ -1203,13 +1210,13 @@ def tell(changes: Iterable[Change], line: Callable[[Change], str]) -> dict[str, 
 
 
 def summary(counts: dict[str, int], check: bool = False) -> str:
-    """Return what came of it as a line of a console log."""
+    """Return the result as a line of a console log."""
     would = "would be " if check else ""
     return "ec2-lab: accounts: {changed} {}changed, {problems} problems".format(would, **counts)
 
 
 def at_boot(path: str) -> int:
-    """Apply the document that came with the boot, and tell the console; 1 if there was a problem."""
+    """Apply the document that came with the boot, and report on the console; 1 if there was a problem."""
     document = document_as_sent(pathlib.Path(path).read_text(encoding="utf-8"))
     counts = tell(apply(document, check=False, purge=False, adopt=False), people_line)
     print(summary(counts), flush=True)
@@ -1217,7 +1224,7 @@ def at_boot(path: str) -> int:
 
 
 def main(arguments: list[str]) -> int:
-    """Apply a document and tell what changed; 1 if there was a problem."""
+    """Apply a document and report changes; 1 if there was a problem."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for option in ("--check", "--purge", "--adopt", "--console"):
         parser.add_argument(option, action="store_true")
@@ -1229,7 +1236,7 @@ def main(arguments: list[str]) -> int:
 
 
 def read_and_apply(given: argparse.Namespace) -> Iterator[Change]:
-    """Read a document and bring the instance to it."""
+    """Read a document and apply it."""
     over_stdin = given.document == "-"
     content = sys.stdin.buffer.read() if over_stdin else pathlib.Path(given.document).read_bytes()
     document = read_document(content.decode(), secrets=over_stdin)
@@ -1239,7 +1246,7 @@ def read_and_apply(given: argparse.Namespace) -> Iterator[Change]:
 
 
 def strangers(document: Document) -> Iterator[Change]:
-    """Name each account that is neither a member's nor the lab's and that a key opens, as an image may bring it."""
+    """Name each account that a key opens and that is neither a member's nor the lab's, as an image may have."""
     ours = document.members.keys() | document.refused.keys() | read_marks().keys()
     expiry = {entry[0]: entry[7] for entry in entries("/etc/shadow", 9)}
     for name, _, uid, _, _, home, shell in entries("/etc/passwd", 7):

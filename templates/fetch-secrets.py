@@ -30,7 +30,7 @@ RUNTIME = pathlib.Path("/run/ec2-lab")
 DELIVERED, RESULT, WHY = RUNTIME / "secrets.json", RUNTIME / "secrets.env", RUNTIME / "never-began"
 METADATA = os.environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://169.254.169.254").rstrip("/")
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-"""No proxy leads to the metadata service, whatever the environment says."""
+"""The metadata service is never behind a proxy, whatever the environment says."""
 PATIENCE = 10
 """Seconds for each answer."""
 PAUSES = (1, 2, 4, 8, 15, 30, 60)

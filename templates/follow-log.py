@@ -20,15 +20,15 @@ STATE = pathlib.Path("/var/lib/ec2-lab/instance")
 LOG = STATE / "log"
 ENDED = STATE / "ended.json"
 OUTPUT = pathlib.Path("/run/ec2-lab/output")
-"""There since the command began, until the instance is started again."""
+"""Exists since the command began, until the instance is restarted."""
 PIECE = 1 << 18
 POLL = 0.25
 SIGN_OF_LIFE = 20
-"""Polls after which a piece is sent that has nothing."""
+"""Polls after which an empty piece is sent."""
 
 
 def pieces(place: int, length: int) -> collections.abc.Iterator[tuple[int, bytes]]:
-    """Yield the log from a place on: each piece, of at most so many bytes, and its place. There may be gaps."""
+    """Yield the log from an offset on: each piece, of limited size, and its offset. There may be gaps."""
     if not LOG.exists():
         return
     with LOG.open("rb", buffering=0) as log:
@@ -37,7 +37,7 @@ def pieces(place: int, length: int) -> collections.abc.Iterator[tuple[int, bytes
                 place = os.lseek(log.fileno(), place, os.SEEK_DATA)
                 data = os.pread(log.fileno(), length, place)
                 if place != os.lseek(log.fileno(), place, os.SEEK_DATA):
-                    continue  # it was given back meanwhile
+                    continue  # it was discarded meanwhile
             except OSError:  # nothing is there any more
                 return
             if not data:
@@ -47,7 +47,7 @@ def pieces(place: int, length: int) -> collections.abc.Iterator[tuple[int, bytes
 
 
 def last_words() -> bytes | None:
-    """Return what to say in the end, if there is something; None while the command runs."""
+    """Return the final message, if any; None while the command runs."""
     if ENDED.exists():
         missing = json.loads(ENDED.read_text()).get("log_missing")
         return f"\nec2-lab: missing here: {missing}\n".encode() if missing else b""
@@ -62,7 +62,7 @@ def send(place: int, data: bytes, state: bytes) -> None:
 
 
 def main(place: int) -> int:
-    """Follow; nobody who listens any more is an end too."""
+    """Follow the log; a closed pipe ends it too."""
     listener = select.poll()
     listener.register(sys.stdout.fileno(), 0)
     quiet = 0

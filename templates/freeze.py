@@ -23,21 +23,21 @@ import sys
 FREEZE, THAW = 0xC0045877, 0xC0045878
 """FIFREEZE and FITHAW, _IOWR('X', 119, int) and 120, linux/fs.h: no command has to be loaded while it is frozen."""
 SYSTEM = ("/", "/etc", "/usr", "/var", "/var/log", "/tmp")
-"""What writes there is what the host needs to be reached: logins, sudo, the journal. All of that would stand still."""
+"""The host needs to write here to stay reachable: logins, sudo, the journal. All of that would hang."""
 ROOT_CGROUP = pathlib.Path("/sys/fs/cgroup/cgroup.procs")
 REASONS = {errno.EBUSY: "it is frozen already", errno.EOPNOTSUPP: "a file system of its type can't be frozen"}
 ENDINGS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGPIPE)
 
 
 def main(mount: str, seconds: float) -> int:
-    """Freeze, wait, thaw; 1 where it can't be frozen, or did not stay so."""
+    """Freeze, wait, thaw; 1 where it cannot be frozen, or did not stay so."""
     for ending in ENDINGS:
         signal.signal(ending, signal.SIG_IGN)
     if refusal := why_not(mount):
         print(refusal, flush=True)
         return 1
     directory = os.open(mount, os.O_RDONLY | os.O_DIRECTORY)
-    subprocess.run(["sync", "--file-system", mount], check=True)  # what is written now is not while it is frozen
+    subprocess.run(["sync", "--file-system", mount], check=True)  # what is written now need not be written while frozen
     told, guards = socket.socketpair()
     if not os.fork():
         told.close()
@@ -56,7 +56,7 @@ def why_not(mount: str) -> str:
 
 
 def same_filesystem(one: str, other: str) -> bool:
-    """Say whether two paths lie in one file system; each subvolume of a btrfs has a device number of its own."""
+    """Say whether two paths are on one file system; each subvolume of a btrfs has a device number of its own."""
     devices = {findmnt("SOURCE", "--nofsroot", "--target", path) for path in (one, other)}
     return pathlib.Path(one).stat().st_dev == pathlib.Path(other).stat().st_dev or (
         len(devices) == 1 and devices.pop().startswith("/dev/")
@@ -64,16 +64,16 @@ def same_filesystem(one: str, other: str) -> bool:
 
 
 def findmnt(column: str, *which: str) -> str:
-    """Return what the mount table (findmnt, util-linux) has of a mount; nothing where there is none."""
+    """Return findmnt's values for a mount; empty where there is none."""
     command = ["findmnt", "--noheadings", "--output", column, *which]
     return subprocess.run(command, stdout=subprocess.PIPE, check=False).stdout.decode(errors="replace").strip()
 
 
 def guard(directory: int, told: socket.socket, seconds: float) -> int:
-    """Freeze, say so, and thaw when the other process says so, has ended, or takes too long."""
+    """Freeze, report it, and thaw when the other process says so, has ended, or takes too long."""
     os.setsid()
     nowhere = os.open(os.devnull, os.O_RDWR)
-    for file in range(3):  # or whoever reads what the other printed would wait for this one
+    for file in range(3):  # or a reader of the other's output would wait for this one
         os.dup2(nowhere, file)
     with contextlib.suppress(OSError):  # or it ends with its login, where logind has KillUserProcesses
         ROOT_CGROUP.write_text(str(os.getpid()))
@@ -92,16 +92,16 @@ def guard(directory: int, told: socket.socket, seconds: float) -> int:
 
 
 def watch(directory: int, told: socket.socket, mount: str, seconds: float) -> int:
-    """Say that it is frozen, and let the guard thaw it when standard input ends; thaw it where the guard has died."""
+    """Report that it is frozen, and let the guard thaw it when standard input ends; thaw it if the guard has died."""
     how = told.recv(1024).decode()
     if how != "frozen":
         print(how or "the guard that would thaw it has died", flush=True)
         if not how:
-            with contextlib.suppress(OSError):  # it had not frozen it yet
+            with contextlib.suppress(OSError):  # it was not frozen yet
                 fcntl.ioctl(directory, THAW, 0)
         return 1
     asked = False
-    with contextlib.suppress(OSError):  # nobody listens any more
+    with contextlib.suppress(OSError):  # nobody reads any more
         print("frozen", flush=True)
         asked = told not in select.select([0, told], [], [])[0]
     told.shutdown(socket.SHUT_WR)

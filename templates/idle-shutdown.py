@@ -24,49 +24,50 @@ import sys
 import time
 
 GPU = 5
-"""Percent of the busiest GPU, as nvidia-smi has it, above which it works."""
+"""Percent of the busiest GPU, by nvidia-smi, above which it is in use."""
 CORES = 0.25
-"""Processor cores that work, or wait for a disk, on the average since the last look."""
+"""Cores that work, or wait for a disk, on average since the last check."""
 NETWORK = 10000
-"""Bytes a second, in and out, but for loopback, likewise. An idle instance has some hundred."""
+"""Bytes a second, in and out, without loopback. An idle instance has some hundred."""
 PATIENCE = 20
-"""Seconds until a command that says nothing counts as hung."""
+"""Seconds until a silent command counts as hung."""
 FOUND = pathlib.Path("/run/ec2-lab-idle")
 SET_UP = "/run/cloud-init/result.json"
 """cloud-init writes it at the end of each boot (https://docs.cloud-init.io/en/latest/explanation/return_codes.html)."""
 LOGINS = r"sshd(-session)?: [^[]+|(.*/)?(login|ssm-session-worker)"
-"""What the processes of somebody who is logged in call themselves. sshd has brackets in the titles of all others,
-such as `sshd: root [net]` of somebody who tries passwords; `sshd: alice@notty` is rsync, scp or an editor."""
+"""Process titles of logged-in users. sshd has brackets in all other titles, such as `sshd: root [net]` of somebody who
+tries passwords; `sshd: alice@notty` is rsync, scp or an editor."""
 PROC, DEVICES = pathlib.Path("/proc"), pathlib.Path("/sys/bus/pci/devices")
 
 asked = []
-"""The command that was asked last. One that hangs is not asked again until it ends, which may be never."""
+"""The last command. One that hangs is not run again until it ends, which may be never."""
 
 
 def idle_since(since: float | None, last: float, now: float, busy: bool, gap: float) -> float:
-    """Return since when all looks found nothing, by what was known at the last one and what this one finds.
+    """Return since when all checks found nothing, given the last result and this one.
 
-    Where more than `gap` seconds lie between the two, nobody knows what was done in them.
+    If more than `gap` seconds lie between them, the time in between is unknown.
     """
     return now if busy or since is None or now - last > gap else since
 
 
 def processors() -> float:
-    """Return the seconds that cores have worked or waited for disks since the boot: all but the fourth, `idle`
-    (proc(5), /proc/stat).
-    """  # noqa: D205
+    """Return the seconds that cores worked or waited for disks since boot.
+
+    All but the fourth field, `idle` (proc(5), /proc/stat).
+    """
     ticks = [int(word) for word in (PROC / "stat").read_text().split()[1:8]]
     return (sum(ticks) - ticks[3]) / os.sysconf("SC_CLK_TCK")
 
 
 def network() -> float:
-    """Return the bytes that came and went since the boot, by all interfaces but loopback."""
+    """Return the bytes in and out since boot, on all interfaces but loopback."""
     found = re.findall(r"(\S+): *(\d+)(?: +\d+){7} +(\d+)", (PROC / "net/dev").read_text())
     return sum(int(came) + int(went) for name, came, went in found if name != "lo")
 
 
 def rate(total):
-    """Return what reads the growth of a total in a second since it was last read. A network that is gone is change."""
+    """Return a function that reads the growth of a total per second. A network that disappears counts as change."""
     last = []
 
     def read() -> float:
@@ -78,7 +79,7 @@ def rate(total):
 
 
 def told(*command: str) -> str:
-    """Return what a command says."""
+    """Return a command's output."""
     if asked and asked[0].poll() is None:
         raise OSError("hangs")
     asked[:] = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True)]
@@ -86,7 +87,7 @@ def told(*command: str) -> str:
 
 
 def gpus() -> int:
-    """Return the percent of the busiest GPU; 0 where there is none, or no driver by which it could be used."""
+    """Return the percent of the busiest GPU; 0 without a GPU or driver."""
     there = any("0x10de" in path.read_text() for path in DEVICES.glob("*/vendor"))
     if not there or not shutil.which("nvidia-smi"):
         return 0
@@ -102,16 +103,16 @@ def command() -> int:
 
 
 def logins() -> int:
-    """Return how many are logged in."""
+    """Return the number of logins."""
     found = 0
     for process in PROC.glob("[0-9]*/cmdline"):
-        with contextlib.suppress(OSError, ValueError):  # it has ended meanwhile, or is called what is no text
+        with contextlib.suppress(OSError, ValueError):  # it has ended meanwhile, or its title is not text
             found += bool(re.fullmatch(LOGINS, process.read_text().split("\0")[0]))
     return found
 
 
 def look(readings: list) -> tuple:
-    """Return what is being done, and what can't be read and so counts as work."""
+    """Return what is being done, and what cannot be read and so counts as work."""
     found, problems = [], []
     for name, read, most in readings:
         try:
@@ -123,7 +124,7 @@ def look(readings: list) -> tuple:
 
 
 def watch(limit: float, every: float, *files: str) -> None:
-    """Look until the instance ends."""
+    """Check until the instance ends."""
     readings = [
         ("set-up", lambda: not all(map(os.path.exists, (SET_UP, *files))), 0),
         ("command", command, 0),
@@ -149,7 +150,7 @@ def watch(limit: float, every: float, *files: str) -> None:
 
 
 def say(*lines: str) -> None:
-    """Say lines to whoever reads the console."""
+    """Write lines to the console."""
     for line in lines:
         print(f"ec2-lab: {line}", flush=True)
 

@@ -34,12 +34,12 @@ def begun() -> bool:
 
 
 def as_account(*command: str, given: bytes = b"") -> None:
-    """Run a command as the experiment's account: whatever links lie in its home, they lead where it may go itself."""
+    """Run a command as the experiment's account: links in its home lead only where it may go itself."""
     subprocess.run(["runuser", "-u", ACCOUNT, "--", *command], input=given, check=True, cwd="/")
 
 
 def unpack(tar: bytes) -> None:
-    """Put the code at ~experiment/code."""
+    """Unpack the code at ~experiment/code."""
     home = pathlib.Path(f"~{ACCOUNT}").expanduser()
     new, code = str(home / "code.new"), str(home / "code")
     as_account("rm", "-rf", "--", new)
@@ -50,7 +50,7 @@ def unpack(tar: bytes) -> None:
 
 
 def write(path: pathlib.Path, mode: int, text: str) -> None:
-    """Write a file of root's as a whole; nobody whom its mode keeps out can read it at any time."""
+    """Write a file of root's atomically, never readable by anybody whom its mode excludes."""
     draft = path.with_name(f".{path.name}.new")
     draft.parent.mkdir(parents=True, exist_ok=True)
     draft.unlink(missing_ok=True)
@@ -61,7 +61,7 @@ def write(path: pathlib.Path, mode: int, text: str) -> None:
 
 
 def interface_of(address: str) -> str:
-    """Return the network interface that has an address; nothing where none has."""
+    """Return the network interface with an address; empty where none has it."""
     listed = subprocess.run(["ip", "-json", "address"], check=True, stdout=subprocess.PIPE)
     return next(
         (one["ifname"] for one in json.loads(listed.stdout) for own in one["addr_info"] if own["local"] == address), ""
@@ -69,9 +69,9 @@ def interface_of(address: str) -> str:
 
 
 def sockets_of(address: str) -> str:
-    """Return by which interface this node is to talk to the others, in the words of Gloo, NCCL and TensorPipe.
+    """Return the interface for talking to other nodes, as variables of Gloo, NCCL and TensorPipe.
 
-    By themselves they take what the host's own name leads to, or the first interface: 127.0.1.1, or a bridge of docker.
+    By default they use the host name's address, or the first interface: 127.0.1.1, or a docker bridge.
     """
     interface = interface_of(address)
     names = {"GLOO_SOCKET_IFNAME": interface, "TP_SOCKET_IFNAME": interface, "NCCL_SOCKET_IFNAME": f"={interface}"}
@@ -81,7 +81,7 @@ def sockets_of(address: str) -> str:
 
 
 def expect_reached(first: str, address: str) -> None:
-    """Raise OSError, within a while, where the first node is not reached from this one."""
+    """Raise OSError after a while if the first node is not reachable from this one."""
     for left in range(TRIES - 1, -1, -1):
         try:
             socket.create_connection((first, SSH_PORT), PATIENCE, (address, 0)).close()

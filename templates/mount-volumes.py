@@ -47,7 +47,7 @@ DEVICE_NAME = slice(3072, 3104)
 EBS, INSTANCE_STORE = "Amazon Elastic Block Store", "Amazon EC2 NVMe Instance Storage"
 ARRAY = pathlib.Path("/dev/md/ec2-lab")
 LABEL_LENGTH = 12
-"""Characters of a file system's label that XFS holds; ext4 holds 16."""
+"""Characters of a label on XFS; ext4 allows 16."""
 FILESYSTEMS = ("ext4", "xfs", "ext3", "btrfs")
 NOTHING_FOUND = 2
 """blkid's exit code."""
@@ -55,29 +55,29 @@ NO_SUCH_DEVICE = 32
 """lsblk's."""
 MIB, GIB = 1 << 20, 1 << 30
 SECTOR = 512
-"""Bytes, in which the kernel tells sizes, whatever the disk's own sectors are."""
+"""The unit of sizes in the kernel, whatever the disk's own sectors are."""
 MBR_LIMIT = SECTOR << 32
-"""What an MBR partition table can address: 2 TiB."""
+"""The size that an MBR partition table can address: 2 TiB."""
 EDGE = 4 * MIB
-"""At either end of a disk: where what names a disk's content lies, and what alignment may leave unused."""
+"""At either end of a disk: signatures, and space that alignment may leave unused."""
 NEARLY_ALL = 0.95
-"""The part of its disk that a logical volume which fills it has; the rest are LVM's own tables."""
+"""The share of its disk of a logical volume that fills it; the rest is LVM metadata."""
 PACKAGES = {
     "btrfs": "btrfs-progs", "mkfs.xfs": "xfsprogs", "pvs": "lvm2", "xfs_growfs": "xfsprogs",
 }  # fmt: skip
-"""Packages that are not named as their command."""
+"""Packages whose name differs from the command's."""
 
 
 class NotMounted(Exception):
-    """A volume can't be mounted, and why."""
+    """A volume cannot be mounted, and why."""
 
 
 class NotInstalled(NotMounted):
-    """A command is not there, and the package that has it."""
+    """A command is missing; names its package."""
 
 
 class CommandFailed(NotMounted):
-    """A command failed, and what it said."""
+    """A command failed, with its output."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,7 +96,7 @@ class Volume:
 
     @classmethod
     def read(cls, entry: dict) -> Volume:
-        """Read an entry; what is null or unknown counts as not there."""
+        """Parse an entry; null and unknown members are ignored."""
         known = {field.name for field in dataclasses.fields(cls)}
         return cls(**{key: value for key, value in entry.items() if key in known and value is not None})
 
@@ -108,7 +108,7 @@ Disk = collections.namedtuple("Disk", "path model")  # noqa: PYI024 - user data 
 
 
 def name_of(disk: Disk) -> str:
-    """Return the name that a disk was asked for with, "sdf": told by EBS, or the kernel's own on older types."""
+    """Return the name that a disk was requested with, "sdf": from EBS, or the kernel's own on older types."""
     if disk.model == EBS:
         return requested_name(identify(disk.path))
     return pathlib.Path(disk.path).name
@@ -130,11 +130,11 @@ def identify(disk: str) -> bytes:
 
 
 def lsblk(*columns: str, disk: str = "") -> list:
-    """Return what lsblk tells of all block devices, or of a disk and what lies on it, as one flat list."""
+    """Return lsblk's values for all block devices, or for a disk and its descendants, as a flat list."""
     command = ["lsblk", "--json", "--list", "--output", ",".join(columns), *([disk] if disk else [])]
     told = subprocess.run(command, stdout=subprocess.PIPE, check=False)
     if disk and told.returncode == NO_SUCH_DEVICE:
-        return []  # it was detached since all were listed
+        return []  # it was detached meanwhile
     told.check_returncode()
     return json.loads(told.stdout.decode())["blockdevices"]
 
@@ -146,9 +146,9 @@ def disks() -> list:
 
 
 def find(volume: Volume, taken: set) -> str:
-    """Return the disk of a volume; nothing where it has not appeared (yet).
+    """Return the disk of a volume; empty where it has not appeared (yet).
 
-    By its name first: two volumes of one dataset have the same UUID. Raises NotMounted where several fit.
+    By name first: two volumes of one dataset have the same UUID. Raises NotMounted where several match.
     """
     wanted, candidates = volume.device[len("/dev/") :], disks()
     names = (wanted, "xvd" + wanted[2:]) if wanted else ()
@@ -163,7 +163,7 @@ def find(volume: Volume, taken: set) -> str:
 
 
 def wait_for(find: collections.abc.Callable, what: str) -> str:
-    """Return the disk that is found in time, or raise NotMounted."""
+    """Return the disk once it appears, or raise NotMounted."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         if disk := find():
@@ -173,7 +173,7 @@ def wait_for(find: collections.abc.Callable, what: str) -> str:
 
 
 def kernels_own(device: str) -> pathlib.Path:
-    """Return the directory in which the kernel tells of a block device."""
+    """Return the kernel's directory of a block device."""
     return (BLOCK_DEVICES / pathlib.Path(device).resolve().name).resolve()
 
 
@@ -184,7 +184,7 @@ def size(device: str) -> int:
 
 
 def instance_store() -> str:
-    """Return the instance's own disk, or the array over them if there are several; made again after every stop."""
+    """Return the instance store disk, or the array over several; assembled again after every stop."""
     own = sorted(disk.path for disk in disks() if disk.model == INSTANCE_STORE)
     if not own:
         raise NotMounted("the instance has no disks of its own")
@@ -193,7 +193,7 @@ def instance_store() -> str:
     if len(own) == 1:
         return own[0]
     if not ARRAY.exists():
-        with contextlib.suppress(CommandFailed):  # none was made yet
+        with contextlib.suppress(CommandFailed):  # none was created yet
             run("mdadm", "--assemble", str(ARRAY), *own)
     if not ARRAY.exists():
         for disk in own:
@@ -204,9 +204,9 @@ def instance_store() -> str:
 
 
 def made_by_the_image(own: list) -> str:
-    """Return the one logical volume that lies on all of these disks; nothing where there is none.
+    """Return the one logical volume on all of these disks; empty where there is none.
 
-    AWS's Deep Learning images make one at boot (dlami-nvme.service), with a file system, mounted on /opt/dlami/nvme.
+    AWS's Deep Learning images create one at boot (dlami-nvme.service), with a file system, mounted on /opt/dlami/nvme.
     """
     below = [{d["path"] for d in lsblk("PATH", "TYPE", disk=disk) if d["type"] == "lvm"} for disk in own]
     common = set.intersection(*below)
@@ -217,7 +217,7 @@ def made_by_the_image(own: list) -> str:
 
 
 def run(*command: str) -> str:
-    """Run a command and return what it printed. Raises NotInstalled, and CommandFailed with the command's own words."""
+    """Run a command and return its output. Raises NotInstalled, and CommandFailed with the command's own output."""
     try:
         done = subprocess.run(command, capture_output=True, check=False, text=True, errors="replace")
     except FileNotFoundError as missing:
@@ -232,7 +232,7 @@ def run(*command: str) -> str:
 
 
 def probe(path: str) -> dict:
-    """Return what a device itself carries (TYPE, UUID, LABEL, PTTYPE; blkid(8)), not what udev remembers of it."""
+    """Return what a device itself carries (TYPE, UUID, LABEL, PTTYPE; blkid(8)), not udev's cache of it."""
     told = subprocess.run(["blkid", "-p", "-o", "export", path], stdout=subprocess.PIPE, check=False)
     if told.returncode not in (0, NOTHING_FOUND):
         return {"TYPE": f"more than one thing, or what can't be read (`wipefs {path}` shows it)"}
@@ -240,7 +240,7 @@ def probe(path: str) -> dict:
 
 
 def parts(path: str) -> list:
-    """Return a disk and what lies on it, each with what it carries."""
+    """Return a disk and its descendants, each with what it carries."""
     return [(device["path"], probe(device["path"])) for device in lsblk("PATH", disk=path)]
 
 
@@ -280,9 +280,9 @@ def filesystem(path: str) -> FileSystem | None:
 def activate(path: str) -> str:
     """Activate the volume group on a disk or on its partition, if there is one.
 
-    Raises NotMounted, in LVM's own words, where it lacks one of its disks, or another has its name.
+    Raises NotMounted, with LVM's output, where one of its disks is missing, or another group has its name.
     """
-    # Or LVM sees only what /etc/lvm/devices lists (RHEL 9), which is no disk that was made from a snapshot.
+    # Otherwise LVM sees only what /etc/lvm/devices lists (RHEL 9), which no disk created from a snapshot is in.
     seeing_all = ["--config", "devices/use_devicesfile=0"]
     members = [part for part, told in parts(path) if told.get("TYPE") == "LVM2_member"]
     groups = {run("pvs", *seeing_all, "--noheadings", "--options", "vg_name", part).strip() for part in members}
@@ -292,7 +292,7 @@ def activate(path: str) -> str:
 
 
 def make_filesystem(path: str, kind: str, mount: str) -> None:
-    """Make a file system on a disk that carries nothing at all."""
+    """Create a file system on a disk that carries nothing."""
     refuse_unless_empty(path)
     label = mount.strip("/").replace("/", "-")[:LABEL_LENGTH]
     options = ["-q", "-K"] if kind == "xfs" else ["-q", "-E", "nodiscard"]
@@ -300,9 +300,9 @@ def make_filesystem(path: str, kind: str, mount: str) -> None:
 
 
 def grow(found: FileSystem, disk: str, mount: str) -> str:
-    """Let a file system, and the partition that it is in, fill the disk, and say so where it has become larger.
+    """Grow a file system, and its partition, to fill the disk, and report it.
 
-    Raises NotMounted where there is room that it can't be given.
+    Raises NotMounted where there is space that it cannot use.
     """
     before = os.statvfs(mount)
     grow_partition(found.device, disk)
@@ -320,14 +320,14 @@ def grow(found: FileSystem, disk: str, mount: str) -> str:
 
 
 def xfs_size(device: str) -> int:
-    """Return the size of an XFS, its log included, which statvfs(2) leaves out: by its superblock, big-endian."""
+    """Return the size of an XFS with its log, which statvfs(2) leaves out: from its superblock, big-endian."""
     with pathlib.Path(device).open("rb") as disk:
         _, length, blocks = struct.unpack(">4sIQ", disk.read(16))
     return length * blocks
 
 
 def grow_partition(device: str, disk: str) -> str:
-    """Let a partition fill its disk, or what is free behind it. Raises NotMounted where it can't be given that."""
+    """Grow a partition into the free space behind it. Raises NotMounted where that fails."""
     own = kernels_own(device)
     if (own / "dm").exists() and size(device) < size(disk) * NEARLY_ALL:
         raise NotMounted("not grown: it is a logical volume (`pvresize`, `lvextend -r`)")
@@ -343,7 +343,7 @@ def grow_partition(device: str, disk: str) -> str:
 
 
 def give(volume: Volume) -> str:
-    """Set the mount point's owner and mode, and say so."""
+    """Set the mount point's owner and mode, and report it."""
     user, _, group = volume.owner.partition(":")
     try:
         uid, gid = (pwd.getpwnam(user).pw_uid if user else -1), (grp.getgrnam(group).gr_gid if group else -1)
@@ -357,22 +357,22 @@ def give(volume: Volume) -> str:
 
 
 def mounted_at(point: str) -> str:
-    """Return the device that the kernel has mounted on a directory; nothing where there is none."""
+    """Return the device mounted on a directory; empty where there is none."""
     command = ["findmnt", "-nvo", "SOURCE", "-M", point]
     told = subprocess.run(command, stdout=subprocess.PIPE, check=False).stdout.decode(errors="replace")
-    return told.split("\n")[-2:][0]  # the last is the one on top
+    return told.split("\n")[-2:][0]  # the last one is on top
 
 
 def options(volume: Volume, kind: str) -> list:
-    """Return the options that a volume is mounted with: what is on it may come from anywhere."""
+    """Return the mount options: the content may come from anywhere."""
     safe = [f"no{option}" for option in ("suid", "dev") if option not in volume.options]
     chosen = [option for option in volume.options if option not in ("suid", "dev")]
-    # XFS refuses a second volume of one snapshot without nouuid.
+    # Without nouuid, XFS refuses a second volume from one snapshot.
     return safe + chosen + (["ro"] if volume.read_only else []) + (["nouuid"] if kind == "xfs" else [])
 
 
 def same_device(one: str, other: str) -> bool:
-    """Say whether two paths are of one device."""
+    """Say whether two paths are the same device."""
     return os.path.realpath(one) == os.path.realpath(other)
 
 
@@ -380,7 +380,7 @@ def same_device(one: str, other: str) -> bool:
 
 
 def make_mount_point(path: str) -> None:
-    """Make a directory where it is absent, through directories that root alone can write, following no link.
+    """Create a missing directory, through directories that only root can write to, following no link.
 
     Raises NotMounted.
     """
@@ -407,14 +407,14 @@ def make_mount_point(path: str) -> None:
 
 
 def refuse_in_what_is_not_mounted(path: str) -> None:
-    """Raise NotMounted where a mount point lies in another volume's, and that is not mounted: it would be hidden."""
+    """Raise NotMounted where a mount point is within another volume's that is not mounted: it would be hidden."""
     for mount in (entry["mount"] for entry in entries()):
         if path.startswith(f"{mount}/") and not mounted_at(mount):
             raise NotMounted(f"{mount}, which it lies in, is not mounted")
 
 
 def carried_by(disk: str, volume: Volume) -> FileSystem | None:
-    """Return the file system that a volume has; None where it is to be made. Raises NotMounted."""
+    """Return a volume's file system; None where it is to be created. Raises NotMounted."""
     found = filesystem(disk)
     if not found:
         activate(disk)
@@ -427,7 +427,7 @@ def carried_by(disk: str, volume: Volume) -> FileSystem | None:
 
 
 def mount(volume: Volume, disk: str) -> tuple:
-    """Mount a disk. Return its file system, and what else is not as it was asked for."""
+    """Mount a disk. Return its file system, and what else is not as requested."""
     refuse_in_what_is_not_mounted(volume.mount)
     found = carried_by(disk, volume)
     make_mount_point(volume.mount)
@@ -454,7 +454,7 @@ def mount(volume: Volume, disk: str) -> tuple:
 
 
 def finish(volume: Volume, found: FileSystem, disk: str, problems: list) -> str:
-    """Grow what is mounted and give it away; say what was done, and add to the problems what was not."""
+    """Grow a mounted file system and set its owner; report it, and add failures to the problems."""
     said = ""
     for done in (lambda: grow(found, disk, volume.mount), lambda: give(volume)):
         try:
@@ -465,14 +465,14 @@ def finish(volume: Volume, found: FileSystem, disk: str, problems: list) -> str:
 
 
 def disk_of(volume: Volume, taken: set) -> str:
-    """Return the disk of a volume that a launch asked for, or raise NotMounted."""
+    """Return the disk of a volume of the launch, or raise NotMounted."""
     if volume.source == "instance-store":
         return instance_store()
     return wait_for(lambda: find(volume, taken), volume.device or volume.uuid)
 
 
 def mount_all(volumes: list) -> int:
-    """Mount every volume, and say which could not be; 1 if any, or if one is not as it was asked for."""
+    """Mount every volume, and report failures; 1 if there are any, or a volume is not as requested."""
     failed, taken = 0, set()
     for volume in volumes:
         try:
@@ -486,12 +486,12 @@ def mount_all(volumes: list) -> int:
 
 
 def entries() -> list:
-    """Return what volumes.json lists."""
+    """Return the entries of volumes.json."""
     return json.loads(VOLUMES.read_text()) if VOLUMES.exists() else []
 
 
 def say(line: str) -> None:
-    """Say what was done, to whoever reads the console."""
+    """Report on the console."""
     print(f"ec2-lab: {line}", flush=True)
 
 

@@ -18,11 +18,11 @@ import sys
 import tempfile
 
 SKIPPED = 2
-"""The AWS CLI's exit code when it passed something over, as it does lost+found; what is missing is seen below."""
+"""The AWS CLI's exit code when it skipped something, such as lost+found; what is missing is found below."""
 
 
 def fetch(source: str, target: pathlib.Path) -> None:
-    """Fetch what is not there yet."""
+    """Download what is missing."""
     if shutil.which("s5cmd"):
         command = ["s5cmd", "sync", "--size-only", source.rstrip("/") + "/*", str(target) + "/"]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
@@ -38,7 +38,7 @@ def fetch(source: str, target: pathlib.Path) -> None:
 
 
 def region(source: str) -> list:
-    """Return the option that says in which region a bucket is, where that is told.
+    """Return the option with a bucket's region, where known.
 
     The CRT client follows no redirection to another region than this instance's (aws help s3-config).
     """
@@ -49,7 +49,7 @@ def region(source: str) -> list:
 
 
 def objects(source: str) -> collections.abc.Iterator[tuple[str, int]]:
-    """Yield name (below the prefix) and size of every object; names that end with / stand for directories only."""
+    """Yield name (below the prefix) and size of every object; names that end with / only stand for directories."""
     bucket, _, prefix = source[len("s3://") :].partition("/")
     prefix = prefix.rstrip("/") + "/" if prefix else ""
     query = ["--query", "Contents[].[Size, Key]", "--output", "text"]
@@ -64,7 +64,7 @@ def objects(source: str) -> collections.abc.Iterator[tuple[str, int]]:
 
 
 def why(target: pathlib.Path, name: str) -> str:
-    """Return what is the matter with an object's file. S3 can have a and a/b, and no file system can."""
+    """Return what is wrong with an object's file. S3 can have a and a/b; a file system cannot."""
     if (target / name).is_dir():
         return "is an object, and others lie below its name: no file system holds both"
     if above := next((one for one in pathlib.PurePosixPath(name).parents if (target / one).is_file()), None):
@@ -73,13 +73,13 @@ def why(target: pathlib.Path, name: str) -> str:
 
 
 def main(source: str, directory: str) -> int:
-    """Fetch and compare; 1 if anything is missing, of another size, or more than there should be."""
+    """Download and compare; 1 if anything is missing, of another size, or surplus."""
     for name in ("AWS_METADATA_SERVICE_TIMEOUT", "AWS_METADATA_SERVICE_NUM_ATTEMPTS"):
-        os.environ.setdefault(name, "5")  # where credentials come from; the AWS CLI tries it once, for a second
+        os.environ.setdefault(name, "5")  # for the credentials; the AWS CLI tries once, for a second
     target, failed = pathlib.Path(directory), ""
     try:
         fetch(source, target)
-    except subprocess.CalledProcessError as problem:  # what is missing, and why, is seen below
+    except subprocess.CalledProcessError as problem:  # what is missing, and why, is found below
         failed = f"{problem.cmd[0]} ended with {problem.returncode}"
     count, total, wrong = 0, 0, []
     for name, size in objects(source):

@@ -15,18 +15,18 @@ import signal
 import sys
 
 MOST = 3968
-"""Bytes of a frame's content: with its header less than what a pipe takes in one piece (pipe(7), PIPE_BUF)."""
+"""Bytes of a frame's content: with its header less than a pipe takes in one piece (pipe(7), PIPE_BUF)."""
 BEAT = 15000
-"""Milliseconds of silence after which a sign of life is given."""
+"""Milliseconds of silence after which a heartbeat is sent."""
 LEFT_OVER = 512
-"""Frames that are read after the program's end: a process that it left may print for ever."""
+"""Frames read after the program's end: a background process may print forever."""
 
 
 class Relay:
-    """What stands between a program and whoever asked for it."""
+    """Passes a program's output on in frames."""
 
     def __init__(self, marker: str, program: int, names: dict[int, str], woken: int) -> None:
-        """Listen to a program's output, and for its end."""
+        """Watch a program's output and its end."""
         self.marker, self.program, self.names, self.woken = marker, program, names, woken
         self.status: int | None = None
         self.left_over = LEFT_OVER
@@ -36,7 +36,7 @@ class Relay:
             self.waiting.register(file, select.POLLIN)
 
     def pass_on(self) -> None:
-        """Frame what comes until the program has ended, or nobody listens any more."""
+        """Send frames until the program has ended, or nobody reads any more."""
         while self.left_over:
             found = self.waiting.poll(BEAT if self.status is None else 0)
             if not found and self.status is not None:
@@ -51,7 +51,7 @@ class Relay:
         self.frame("end", os.WEXITSTATUS(how) if os.WIFEXITED(how) else 128 + os.WTERMSIG(how))
 
     def take(self, file: int) -> None:
-        """Take what is there to be read, or the program's end."""
+        """Read what is available, or the program's end."""
         if file == self.woken:
             os.read(file, 64)
             ended, how = os.waitpid(self.program, os.WNOHANG) if self.status is None else (0, 0)
@@ -72,7 +72,7 @@ class Relay:
 
 
 def keep(path: pathlib.Path, text: str) -> None:
-    """Leave a program at a path."""
+    """Store a program at a path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f"{path.name}.new")
     new.write_text(text, encoding="utf-8")
@@ -81,7 +81,7 @@ def keep(path: pathlib.Path, text: str) -> None:
 
 
 def relay(marker: str, left_at: str, arguments: list[str], text: str) -> None:
-    """Run a program, kept at a path if one is named, and end once all that it printed is on its way."""
+    """Run a program, stored at a path if one is given, and end once all of its output is sent."""
     if left_at:
         keep(pathlib.Path(left_at), text)
     out, err, woken = os.pipe(), os.pipe(), os.pipe()

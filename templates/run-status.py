@@ -20,9 +20,9 @@ CONTAINER = pathlib.Path("/var/lib/ec2-lab/instance/container")
 DEADLINE = pathlib.Path("/etc/systemd/system/ec2-lab-time-to-live.timer.d/deadline.conf")
 METADATA = "http://169.254.169.254/latest"
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-"""No proxy leads to the metadata service, whatever the environment says."""
+"""The metadata service is never behind a proxy, whatever the environment says."""
 PATIENCE = 2
-"""Seconds for each answer of it."""
+"""Seconds for each of its responses."""
 NOTICES = {"interruption": "meta-data/spot/instance-action", "rebalance": "meta-data/events/recommendations/rebalance"}
 """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html,
 https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/rebalance-recommendations.html"""
@@ -30,7 +30,7 @@ NOTHING_ANNOUNCED = 404
 
 
 def last_line() -> str:
-    """Return the last line of the command's log; nothing where there is none yet, or it may not be read."""
+    """Return the last line of the command's log; empty where there is none yet, or it may not be read."""
     command = ["sudo", "-n", "tail", "--bytes=4096", LOG]
     done = subprocess.run(command, check=False, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     text = done.stdout.decode(errors="replace")
@@ -38,14 +38,14 @@ def last_line() -> str:
 
 
 def metadata(path: str, method: str = "GET", **headers: str) -> bytes:
-    """Return what the metadata service answers. Raises OSError, http.client.HTTPException."""
+    """Return the metadata service's response. Raises OSError, http.client.HTTPException."""
     named = {f"X-aws-ec2-metadata-{name.replace('_', '-')}": value for name, value in headers.items()}
     asking = urllib.request.Request(f"{METADATA}/{path}", method=method, headers=named)
     return DIRECT.open(asking, timeout=PATIENCE).read(1 << 16)
 
 
 def notices() -> dict[str, object]:
-    """Return what AWS announces to a spot instance, nothing mostly; `unseen` is why that can't be known."""
+    """Return AWS's notices to a spot instance, usually none; `unseen` is why they are unknown."""
     found: dict[str, object] = {}
     try:
         token = metadata("api/token", "PUT", token_ttl_seconds="60").decode()
@@ -67,7 +67,7 @@ def deadline() -> int | None:
 
 
 def main() -> int:
-    """Tell all of it once."""
+    """Print everything once."""
     ended = json.loads(ENDED.read_text()) if ENDED.exists() else None
     container = CONTAINER.read_text() if CONTAINER.exists() else ""
     print(json.dumps({"container": container, "line": last_line(), "ended": ended, "ends_at": deadline(), **notices()}))

@@ -21,7 +21,7 @@ TOLERANCE = 2
 
 
 def write(path: pathlib.Path, text: str) -> None:
-    """Write a file as a whole. A script is executable."""
+    """Write a file atomically. A script is executable."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.new")
     draft.write_text(text)
@@ -30,7 +30,7 @@ def write(path: pathlib.Path, text: str) -> None:
 
 
 def next_elapse(timer: str) -> float:
-    """Return when systemd will let a timer elapse, by its own word; 0 where it will not."""
+    """Return when systemd will trigger a timer; 0 where it will not."""
     told = subprocess.run(
         ["systemctl", "show", "--property=NextElapseUSecRealtime", timer],
         env={**os.environ, "TZ": "UTC", "LC_ALL": "C"}, stdout=subprocess.PIPE, text=True, check=True,
@@ -42,7 +42,7 @@ def next_elapse(timer: str) -> float:
 
 
 def main(given: dict) -> int:
-    """Set the end, and tell of it."""
+    """Set the expiry, and print it."""
     ends = given.get("moment") or int(time.time()) + given["seconds"]
     for path, text in given["files"].items():
         write(pathlib.Path(path), text)

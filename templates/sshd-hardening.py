@@ -43,25 +43,25 @@ from dataclasses import dataclass
 from typing import Any, Optional
 
 DROP_IN = pathlib.Path("/etc/ssh/sshd_config.d/00-ec2-lab.conf")
-"""Sorted before the image's own, as sshd takes the first value that it reads (sshd_config(5))."""
+"""Sorted before the image's own, as sshd uses the first value that it reads (sshd_config(5))."""
 MAIN = pathlib.Path("/etc/ssh/sshd_config")
 INCLUDE = f"Include {DROP_IN}\n"
-"""The line at the top of sshd_config, where that reads no drop-ins before anything else."""
+"""The line at the top of sshd_config, if that reads no drop-ins first."""
 MARKS = pathlib.Path("/var/lib/ec2-lab/accounts.json")
-"""Which accounts are the lab's; the program `accounts` writes it."""
+"""The lab's accounts; written by the program `accounts`."""
 STATE = pathlib.Path("/var/lib/ec2-lab/sshd")
 BEFORE = STATE / "before.json"
 UNFINISHED = STATE / "unfinished"
 WAITING = STATE / "waiting"
 SWITCH = "ec2-lab-sshd-rollback"
 AT_BOOT = pathlib.Path("/etc/tmpfiles.d/ec2-lab-sshd.conf")
-"""What systemd-tmpfiles removes at boot, before sshd starts: an instance rebooted unconfirmed lets in as before."""
+"""What systemd-tmpfiles removes at boot, before sshd starts: an instance rebooted without confirmation is as before."""
 LONGEST_KEYS = 1 << 20
-"""Characters of a user's file that are looked at: it may be as long as its owner likes."""
+"""Characters read of a user's file, which may have any length."""
 LONGEST_RELOAD = 10.0
-"""Seconds until sshd that does not listen again is looked after."""
+"""Seconds for sshd to listen again."""
 LONGEST_PAM = 30.0
-"""Seconds for PAM to say of everybody whether they may enter: a directory service may not answer."""
+"""Seconds for PAM to answer about all accounts: a directory service may not respond."""
 MOST_INCLUDES = 16
 """How deep sshd follows Include (servconf.c)."""
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
@@ -83,7 +83,7 @@ CONTENT = "# Made by ec2-lab (sshd-hardening rollback takes it back)\n" + "".joi
 
 
 class Failed(Exception):
-    """It can't be done, or had to be taken back, and why."""
+    """It failed or had to be reverted, and why."""
 
 
 Line = tuple[Optional[str], str, str]
@@ -95,7 +95,7 @@ Line = tuple[Optional[str], str, str]
 
 @dataclass(frozen=True)
 class Directive:
-    """A line of a configuration of sshd's."""
+    """A line of sshd's configuration."""
 
     file: str
     number: int
@@ -103,11 +103,11 @@ class Directive:
     """In lower case."""
     value: str
     in_match: bool
-    """Whether it counts for some alone."""
+    """Whether it is in a Match block."""
 
 
 def directives(file: str = "", depth: int = 0, *, in_match: bool = False) -> Iterator[Directive]:
-    """Return the lines of a configuration in the order in which sshd takes them, those of included files in between."""
+    """Return a configuration's lines in the order of reading, with included files in place."""
     file = file or str(MAIN)
     for number, line in enumerate((content(pathlib.Path(file)) or "").splitlines(), start=1):
         found = re.match(r"\s*\"?([A-Za-z0-9]+)\"?(?:\s*=\s*|\s+)(.*?)\s*$", line)
@@ -124,7 +124,7 @@ def directives(file: str = "", depth: int = 0, *, in_match: bool = False) -> Ite
 
 
 def files_of(patterns: str) -> Iterator[str]:
-    """Return the files that an Include names: below /etc/ssh where it is relative."""
+    """Return the files that an Include names, relative to /etc/ssh."""
     for pattern in words_of(patterns):
         yield from sorted(glob.glob(str(MAIN.parent / pattern)))  # noqa: PTH207
 
@@ -138,14 +138,14 @@ def words_of(value: str) -> list[str]:
 
 
 def is_read_first(found: Iterable[Directive]) -> bool:
-    """Say whether our drop-in is read, for everybody, before anything else that sets what it sets."""
+    """Say whether our drop-in is read, for everybody, before anything else that sets the same keywords."""
     ours = {keyword.lower() for keyword in SETTINGS}
     first = next((one for one in found if one.keyword in ours or one.file == str(DROP_IN)), None)
     return first is not None and first.file == str(DROP_IN) and not first.in_match
 
 
 def places_of(*keywords: str) -> str:
-    """Return where these keywords stand, to be looked at, but for our own drop-in."""
+    """Return where these keywords are set, except in our own drop-in."""
     wanted = [keyword.lower() for keyword in keywords]
     found = [f"{one.file}:{one.number}" for one in directives() if one.keyword in wanted and one.file != str(DROP_IN)]
     return ", ".join(found) or "sshd's own default or its command line"
@@ -156,7 +156,7 @@ def places_of(*keywords: str) -> str:
 
 @dataclass(frozen=True)
 class Place:
-    """From where, and to where, somebody logs in."""
+    """Where a login comes from, and goes to."""
 
     addr: str = "127.0.0.1"
     host: str = "localhost"
@@ -165,7 +165,7 @@ class Place:
 
 
 def here() -> Place:
-    """Return from where whoever runs this has logged in, as the environment of a process above this one has it."""
+    """Return where whoever runs this logged in from, by the environment of an ancestor process."""
     process = os.getpid()
     while process > 1:
         with contextlib.suppress(OSError):
@@ -178,12 +178,12 @@ def here() -> Place:
 
 
 def read_bytes(path: str) -> bytes:
-    """Return what is in a file."""
+    """Return a file's content."""
     return pathlib.Path(path).read_bytes()
 
 
 def places() -> list[Place]:
-    """Return from where logins are looked into: from here, and from wherever a Match block makes a difference."""
+    """Return the origins of logins to check: the current one, and those that a Match block distinguishes."""
     found = [here()]
     criteria = {"address": "addr", "host": "host", "localaddress": "laddr", "localport": "lport"}
     for one in directives():
@@ -196,12 +196,12 @@ def places() -> list[Place]:
 
 
 def example_of(pattern: str) -> str:
-    """Return an address or a name that a pattern of a Match block is about."""
+    """Return an address or a name that matches a pattern of a Match block."""
     return pattern.lstrip("!").partition("/")[0].replace("*", "1").replace("?", "1")
 
 
 def settings_in(listed: str) -> dict[str, list[str]]:
-    """Return what `sshd -T` lists, by keyword in lower case: the words of all its lines."""
+    """Parse `sshd -T`, by keyword in lower case: the words of all its lines."""
     found: dict[str, list[str]] = {}
     for line in listed.splitlines():
         keyword, _, value = line.partition(" ")
@@ -211,13 +211,13 @@ def settings_in(listed: str) -> dict[str, list[str]]:
 
 @functools.cache
 def effective(account: str, place: Place) -> dict[str, list[str]]:
-    """Return the settings that sshd would follow for somebody who comes from a place. Raises Failed."""
+    """Return sshd's effective settings for a login from a place. Raises Failed."""
     where = ",".join(f"{key}={value}" for key, value in dataclasses.asdict(place).items())
     return settings_in(sshd("-T", "-C", f"user={account},{where}", *options_of_running()))
 
 
 def options_of_running() -> list[str]:
-    """Return the options of the sshd that runs which count before any file: it shows them as its title."""
+    """Return the running sshd's command line options, which override files: its title shows them."""
     for path in ("/run/sshd.pid", "/var/run/sshd.pid"):
         with contextlib.suppress(OSError, ValueError):
             title = read_bytes(f"/proc/{int(read_bytes(path))}/cmdline").replace(b"\0", b" ").decode(errors="replace")
@@ -227,9 +227,9 @@ def options_of_running() -> list[str]:
 
 
 def disobeyed(found: dict[str, list[str]]) -> list[str]:
-    """Return the settings, of those that sshd lists, by which not a key alone opens an account.
+    """Return the listed settings that allow more than keys to open an account.
 
-    It knows no older names. AuthenticationMethods may ask for a key and for something that is off now.
+    `sshd -T` does not use older names. AuthenticationMethods may require a key and something that is off now.
     """
     wanted = {keyword.lower(): value for keyword, value in SETTINGS.items()}
     wrong = [f"{one} {' '.join(found[one])}" for one in wanted if found.get(one, [wanted[one]]) != [wanted[one]]]
@@ -242,19 +242,19 @@ def disobeyed(found: dict[str, list[str]]) -> list[str]:
 
 @dataclass(frozen=True)
 class Shadow:
-    """What /etc/shadow says of an account."""
+    """An account in /etc/shadow."""
 
     password: str = ""
     expires: str = ""
 
     @property
     def is_expired(self) -> bool:
-        """Whether the account's day has passed."""
+        """Whether the account has expired."""
         return self.expires.isdigit() and int(self.expires) * 86400 <= time.time()
 
 
 def shadow_of(name: str) -> Shadow:
-    """Return what /etc/shadow says of an account."""
+    """Return an account's entry in /etc/shadow."""
     for line in pathlib.Path("/etc/shadow").read_text(errors="surrogateescape").splitlines():
         fields = line.split(":")
         if fields[0] == name:
@@ -263,15 +263,15 @@ def shadow_of(name: str) -> Shadow:
 
 
 def marked() -> dict[str, int]:
-    """Return the uids of the accounts that are the lab's by their names."""
+    """Return the uids of the lab's accounts by name."""
     try:
         return {name: mark["uid"] for name, mark in json.loads(content(MARKS) or "{}").items()}
     except (ValueError, TypeError, AttributeError, LookupError):
-        return {}  # `accounts` says that it is damaged, and changes nothing
+        return {}  # `accounts` reports the damage, and changes nothing
 
 
 def members() -> list[pwd.struct_passwd]:
-    """Return the accounts of the lab's that are not locked."""
+    """Return the lab's accounts that are not locked."""
     marks = marked()
     return [
         user for user in pwd.getpwall()
@@ -280,7 +280,7 @@ def members() -> list[pwd.struct_passwd]:
 
 
 def others() -> list[pwd.struct_passwd]:
-    """Return the accounts that are not the lab's, and for which a key is on file."""
+    """Return accounts with a key on file that are not the lab's."""
     marks = marked()
     return [
         user for user in pwd.getpwall()
@@ -289,7 +289,7 @@ def others() -> list[pwd.struct_passwd]:
 
 
 def own_files(user: pwd.struct_passwd) -> list[str]:
-    """Return where the lab, and nearly everybody, has an account's keys."""
+    """Return the usual key files of an account."""
     return [f"{user.pw_dir}/.ssh/{name}" for name in ("authorized_keys", "authorized_keys2")]
 
 
@@ -314,7 +314,7 @@ def has_key(paths: Iterable[str]) -> bool:
 
 
 def kept_out(user: pwd.struct_passwd, found: dict[str, list[str]], place: Place) -> str:
-    """Return why sshd lets an account in by none of its keys, and what to do; nothing where it does."""
+    """Return why sshd accepts none of an account's keys, and what to do; empty where it does."""
     name, shell, shadow = user.pw_name, user.pw_shell or "/bin/sh", shadow_of(user.pw_name)
     if pathlib.PurePath(shell).name in ("nologin", "false", "sync") or not os.access(shell, os.X_OK):
         return f"the shell {shell} lets nobody in (usermod --shell /bin/bash {name})"
@@ -332,7 +332,7 @@ def kept_out(user: pwd.struct_passwd, found: dict[str, list[str]], place: Place)
 
 
 def barred_by_name(user: pwd.struct_passwd, found: dict[str, list[str]], place: Place) -> str:
-    """Return which list of users or groups keeps an account out; nothing where none does (allowed_user in auth.c)."""
+    """Return the list of users or groups that excludes an account; empty where none does (allowed_user in auth.c)."""
     groups = groups_of(user)
     tests: list[tuple[str, Callable[[str], bool], bool]] = [
         ("DenyUsers", lambda pattern: user_matches(pattern, user.pw_name, place), False),
@@ -361,25 +361,25 @@ def groups_of(user: pwd.struct_passwd) -> list[str]:
 
 
 def user_matches(pattern: str, name: str, place: Place) -> bool:
-    """Say whether a pattern of AllowUsers, USER or USER@HOST, is about an account that comes from a place."""
+    """Say whether a pattern of AllowUsers, USER or USER@HOST, matches an account from a place."""
     of_user, at, of_host = pattern.partition("@")
     return like(of_user, name) and (not at or any(host_matches(one, place) for one in of_host.split(",")))
 
 
 def host_matches(pattern: str, place: Place) -> bool:
-    """Say whether a pattern is about the host or the address that somebody comes from."""
+    """Say whether a pattern matches a login's host or address."""
     with contextlib.suppress(ValueError):
         return ipaddress.ip_address(place.addr) in ipaddress.ip_network(pattern, strict=False)
     return like(pattern, place.addr) or like(pattern.lower(), place.host.lower())
 
 
 def like(pattern: str, text: str) -> bool:
-    """Say whether a pattern of * and ? fits (ssh_config(5), PATTERNS)."""
+    """Match a pattern of * and ? (ssh_config(5), PATTERNS)."""
     return re.fullmatch(re.escape(pattern).replace(r"\*", ".*").replace(r"\?", "."), text) is not None
 
 
 def besides(user: pwd.struct_passwd, found: dict[str, list[str]]) -> list[str]:
-    """Return what else than the keys in the account's own home opens it."""
+    """Return what opens an account besides the keys in its home."""
     authority, command = (found.get(one, ["none"]) for one in ("trustedusercakeys", "authorizedkeyscommand"))
     elsewhere = [path for path in key_files(user, found) if path not in own_files(user) and has_key([path])]
     told = [f"keys in {path} (AuthorizedKeysFile, {places_of('AuthorizedKeysFile')})" for path in elsewhere]
@@ -394,7 +394,7 @@ def besides(user: pwd.struct_passwd, found: dict[str, list[str]]) -> list[str]:
 
 
 class Message(ctypes.Structure):
-    """What a module of PAM's says (struct pam_message)."""
+    """A message of a PAM module (struct pam_message)."""
 
     _fields_ = (("style", ctypes.c_int), ("text", ctypes.c_char_p))
 
@@ -412,18 +412,18 @@ PAM_TTY, PAM_RHOST, PAM_SUCCESS, PAM_NEW_AUTHTOK_REQD = 3, 4, 0, 12
 
 
 class Conversation(ctypes.Structure):
-    """Who is told what PAM's modules say (struct pam_conv)."""
+    """The receiver of PAM's messages (struct pam_conv)."""
 
     _fields_ = (("converse", CONVERSE), ("data", ctypes.c_void_p))
 
 
 def pam(given: argparse.Namespace) -> list[Line]:
-    """Return for each account what PAM has against it."""
+    """Return for each account why PAM refuses it."""
     return [(name, "pam", refused_by_pam(given.service, given.address, name)) for name in given.names]
 
 
 def refused_by_pam(service: str, address: str, name: str) -> str:
-    """Return why PAM would not let an account in, as it says itself; nothing where it would."""
+    """Return PAM's reason to refuse an account; empty where it accepts it."""
     library, libc, heard = ctypes.CDLL("libpam.so.0"), ctypes.CDLL(None), []
     library.pam_strerror.restype, libc.calloc.restype = ctypes.c_char_p, ctypes.c_void_p
 
@@ -447,7 +447,7 @@ def refused_by_pam(service: str, address: str, name: str) -> str:
 
 @functools.cache
 def asked_of_pam(names: tuple[str, ...], service: str, place: Place) -> dict[str, str]:
-    """Return what PAM has against accounts; a process of its own asks, as PAM may not answer. Raises Failed."""
+    """Return PAM's reasons to refuse accounts; a process of its own asks, as PAM may hang. Raises Failed."""
     command = [sys.executable, "-I", os.path.abspath(__file__), "pam", service, place.addr, *names]  # noqa: PTH100
     try:
         done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, timeout=LONGEST_PAM, check=False)
@@ -462,7 +462,7 @@ def asked_of_pam(names: tuple[str, ...], service: str, place: Place) -> dict[str
 
 
 def modules_of(service: str, depth: int = 0) -> list[str]:
-    """Return the modules that a service's accounts have to get past."""
+    """Return the account modules of a service."""
     names: list[str] = []
     for line in (content(pathlib.Path("/etc/pam.d", service)) or "").splitlines() if depth < MOST_INCLUDES else ():
         facility, *rest = re.sub(r"\[.*?\]", "required", line.partition("#")[0]).split() or [""]
@@ -485,7 +485,7 @@ class Logins:
 
 
 def logins() -> Logins:
-    """Return how sshd and PAM would treat the lab's accounts, and others that have keys, from here. Raises Failed."""
+    """Return how sshd and PAM would treat the lab's accounts, and others with keys, from here. Raises Failed."""
     place, people = here(), [*members(), *others()]
     found = {user.pw_name: effective(user.pw_name, place) for user in people}
     barred = {user.pw_name: kept_out(user, found[user.pw_name], place) for user in people}
@@ -505,7 +505,7 @@ def expect_nobody_lost(before: Logins, now: Logins) -> None:
 
 
 def expect_a_way_in(found: Logins, account: str | None) -> None:
-    """Raise Failed where nobody can log in with a key, or not the account that must."""
+    """Raise Failed where nobody can log in with a key, or not the required account."""
     if account and account not in found.able:
         why = found.barred.get(account, "no such account, shell or key, or it is locked")
         raise Failed(f"{account} can't log in with a key ({why})")
@@ -518,7 +518,7 @@ def expect_a_way_in(found: Logins, account: str | None) -> None:
 
 
 def run(*command: str) -> str:
-    """Return what a command prints. Raises Failed with what it said."""
+    """Return a command's output. Raises Failed with it."""
     done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, errors="replace", check=False)
     if done.returncode:
         raise Failed(f"{' '.join(command[:2])}: {' '.join((done.stderr or done.stdout).split())}")
@@ -526,7 +526,7 @@ def run(*command: str) -> str:
 
 
 def sshd(*arguments: str) -> str:
-    """Return what sshd prints. Raises Failed; makes the directory that it wants where it never started before."""
+    """Return sshd's output. Raises Failed; creates the directory that it needs if it never started before."""
     program = shutil.which("sshd", path=ENVIRONMENT["PATH"])
     if not program:
         raise Failed("sshd is not installed")
@@ -559,28 +559,28 @@ def reload_sshd() -> str:
 
 
 def is_active(unit: str) -> bool:
-    """Say whether systemd has a service running."""
+    """Say whether systemd runs a service."""
     return subprocess.run(["systemctl", "is-active", "--quiet", unit], env=ENVIRONMENT, check=False).returncode == 0
 
 
 def reloaded(pid_file: pathlib.Path, ask: Callable[[], object]) -> bool:
-    """Ask sshd to begin again, and say whether it has."""
+    """Restart sshd, and say whether it restarted."""
     before = written(pid_file)
     ask()
     return wait_for(lambda: written(pid_file) not in (0, before))
 
 
 def written(pid_file: pathlib.Path) -> int:
-    """Return when sshd last wrote its process id: once it listens; 0 while it begins again.
+    """Return when sshd last wrote its pid file: once it listens; 0 while it restarts.
 
     On SIGHUP it removes the file, starts itself again, and ignores another SIGHUP until then (sighup_restart in
-    sshd.c), which would be a setting that it never reads.
+    sshd.c), so that a setting would never be read.
     """
     return pid_file.stat().st_mtime_ns if pid_file.exists() else 0
 
 
 def wait_for(condition: Callable[[], bool]) -> bool:
-    """Say whether something came to hold in time."""
+    """Say whether a condition becomes true in time."""
     deadline = time.monotonic() + LONGEST_RELOAD
     while not condition():
         if time.monotonic() > deadline:
@@ -590,7 +590,7 @@ def wait_for(condition: Callable[[], bool]) -> bool:
 
 
 def expect_obedience(accounts: Iterable[str]) -> None:
-    """Check that sshd would follow the settings, for everyone (a Match block can say otherwise). Raises Failed."""
+    """Check that sshd would follow the settings, for everyone (a Match block can differ). Raises Failed."""
     for account in ["root", *accounts]:
         for place in places():
             if wrong := disobeyed(effective(account, place)):
@@ -602,7 +602,7 @@ def expect_obedience(accounts: Iterable[str]) -> None:
 
 
 def write(path: pathlib.Path, text: str, mode: int = 0o644) -> None:
-    """Replace a file at once, or not at all."""
+    """Replace a file atomically."""
     path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     new = path.with_name(f".{path.name}.new")
     with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w") as opened:  # noqa: PTH123
@@ -614,12 +614,12 @@ def write(path: pathlib.Path, text: str, mode: int = 0o644) -> None:
 
 
 def content(path: pathlib.Path) -> str | None:
-    """Return what is in a file; None where there is none."""
+    """Return a file's content; None where there is none."""
     return path.read_text(errors="surrogateescape") if path.exists() else None
 
 
 def write_main(text: str) -> None:
-    """Replace sshd_config, with the mode that it has."""
+    """Replace sshd_config, keeping its mode."""
     write(MAIN, text, MAIN.stat().st_mode & 0o777)
 
 
@@ -637,7 +637,7 @@ def put() -> None:
 
 
 def remember() -> dict[str, Any]:
-    """Return what the files are before anything is changed, also if an earlier `apply` was killed half way."""
+    """Save the original files before anything is changed, also if an earlier `apply` was killed halfway."""
     if not UNFINISHED.exists():
         before = {"drop_in": content(DROP_IN), "included": (content(MAIN) or "").startswith(INCLUDE)}
         write(BEFORE, json.dumps(before), 0o600)
@@ -647,7 +647,7 @@ def remember() -> dict[str, Any]:
 
 
 def take_back(before: dict[str, Any]) -> None:
-    """Bring the files back to what they were; of sshd_config only our line, as others may have edited it since."""
+    """Restore the files; of sshd_config only our line, as others may have edited it since."""
     if before["drop_in"] is None:
         DROP_IN.unlink(missing_ok=True)
     else:
@@ -661,7 +661,7 @@ def take_back(before: dict[str, Any]) -> None:
 
 
 def arm(seconds: int) -> None:
-    """Have everything taken back in some seconds unless someone confirms."""
+    """Schedule a rollback unless somebody confirms."""
     token = secrets.token_hex(8)
     write(WAITING, token, 0o600)
     write(AT_BOOT, "".join(f"r! {path}\n" for path in (DROP_IN, WAITING, AT_BOOT)))
@@ -682,7 +682,7 @@ def arm(seconds: int) -> None:
 
 
 def disarm() -> None:
-    """Let nothing be taken back any more."""
+    """Cancel the rollback."""
     for path in (WAITING, AT_BOOT):
         path.unlink(missing_ok=True)
     if os.path.isdir("/run/systemd/system"):  # noqa: PTH112
@@ -693,7 +693,7 @@ def disarm() -> None:
 
 
 def apply(given: argparse.Namespace) -> list[Line]:
-    """Put the drop-in in place, and see that sshd obeys it."""
+    """Put the drop-in in place, and check that sshd follows it."""
     before = logins()
     expect_a_way_in(before, given.account)
     if in_place() and not UNFINISHED.exists():
@@ -723,7 +723,7 @@ def apply(given: argparse.Namespace) -> list[Line]:
 
 
 def told_of(found: Logins) -> list[Line]:
-    """Return what is to be said of members who are kept out, and of what opens accounts besides their keys."""
+    """Return remarks about members who are kept out, and about what opens accounts besides keys."""
     ours = {user.pw_name for user in members()}
     lines: list[Line] = [(name, "problem", why) for name, why in found.barred.items() if name in ours]
     for what in dict.fromkeys(what for told in found.besides.values() for what in told):
@@ -733,7 +733,7 @@ def told_of(found: Logins) -> list[Line]:
 
 
 def renewed(confirm_within: int) -> Line:
-    """Return how things stand where nothing is to be done; who has not confirmed yet gets the whole time once more."""
+    """Return the state if nothing is to be done; an unconfirmed change gets its full time again."""
     if not WAITING.exists():
         return None, "unchanged", ""
     if confirm_within:
@@ -752,7 +752,7 @@ def confirm(_: argparse.Namespace) -> list[Line]:
 
 
 def rollback(given: argparse.Namespace) -> list[Line]:
-    """Bring back what was before `apply`; as the switch, only if that very `apply` still waits."""
+    """Restore the state before `apply`; as the scheduled rollback, only if that very `apply` still waits."""
     if given.if_waiting and content(WAITING) != given.if_waiting:
         return [(None, "unchanged", "it was confirmed")]
     if not BEFORE.exists():
@@ -766,7 +766,7 @@ def rollback(given: argparse.Namespace) -> list[Line]:
 
 
 def status(_: argparse.Namespace) -> list[Line]:
-    """Tell how things are."""
+    """Report the state."""
     if not in_place():
         return [(None, "unchanged", "not in place")]
     expect_obedience([])
@@ -774,7 +774,7 @@ def status(_: argparse.Namespace) -> list[Line]:
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the parser of the program's arguments."""
+    """Return the parser of the arguments."""
     whole = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     whole.add_argument("--console", action="store_true", help="print lines for people")
     commands = whole.add_subparsers(required=True, metavar="{apply,confirm,rollback,status}")
@@ -784,7 +784,7 @@ def parser() -> argparse.ArgumentParser:
     asking.add_argument("names", nargs="+")
     asking.set_defaults(command=pam, after=0)
     named = {"apply": apply, "confirm": confirm, "rollback": rollback, "status": status}
-    for name, command in named.items():  # not by __name__, which is another where the program is sent in short
+    for name, command in named.items():  # not by __name__, which minifying changes
         one = commands.add_parser(name, help=command.__doc__)
         one.add_argument("--console", action="store_true", default=argparse.SUPPRESS)
         one.set_defaults(command=command, after=0)
@@ -798,7 +798,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str]) -> int:
-    """Run a command and tell what it did; 1 if there was a problem."""
+    """Run a command and report what it did; 1 if there was a problem."""
     given = parser().parse_args(arguments)
     if given.command is pam:
         return tell(pam(given), console=False)
@@ -815,7 +815,7 @@ def main(arguments: list[str]) -> int:
 
 
 def tell(lines: list[Line], *, console: bool) -> int:
-    """Print lines and how many there were, and return the exit status."""
+    """Print lines and their number, and return the exit status."""
     changes = [change for _, change, _ in lines]
     problems = changes.count("problem")
     counts = {"changed": sum(one not in ("unchanged", "problem", "warning") for one in changes), "problems": problems}

@@ -21,31 +21,31 @@ import time
 
 SETTINGS = pathlib.Path("/opt/ec2-lab/run.json")
 STATE = pathlib.Path("/var/lib/ec2-lab/instance")
-"""Of this instance; a link to a directory that is named after it (templates/new-instance.py)."""
+"""This instance's; a link to a directory named after it (templates/new-instance.py)."""
 RUNTIME = pathlib.Path("/run/ec2-lab")
 PUT = STATE / "put.json"
-"""How far the log is in the bucket."""
+"""How much of the log is uploaded."""
 LOG = STATE / "log"
 ROOT = {"HOME": "/root"}
-"""systemd gives what it runs as root after a command the HOME of the command's account, whose AWS configuration could
-name a program to be run (https://www.freedesktop.org/software/systemd/man/latest/systemd.exec.html#%24USER)."""
+"""systemd runs root's programs after a command with the HOME of the command's account, whose AWS configuration could
+name a program to run (https://www.freedesktop.org/software/systemd/man/latest/systemd.exec.html#%24USER)."""
 METADATA = "169.254.169.254,fd00:ec2::254,[fd00:ec2::254]"
-"""Whom the AWS CLI has its credentials from, with and without the brackets that some programs compare."""
+"""Where the AWS CLI gets its credentials, with and without the brackets that some programs compare."""
 METADATA_TRIES = {"AWS_METADATA_SERVICE_TIMEOUT": "5", "AWS_METADATA_SERVICE_NUM_ATTEMPTS": "5"}
-"""The CLI's own is one try of a second (https://docs.aws.amazon.com/cli/latest/topic/config-vars.html)."""
+"""The CLI's default is one try of a second (https://docs.aws.amazon.com/cli/latest/topic/config-vars.html)."""
 PART = 32 << 20
-"""Bytes of log that a part has at most."""
+"""Maximum bytes of a part of the log."""
 
 
 def environment() -> dict[str, str]:
-    """Return what the AWS CLI runs with: the proxy that is set, but for the metadata service."""
+    """Return the AWS CLI's environment: the configured proxy, but not for the metadata service."""
     given = os.environ.get("no_proxy", os.environ.get("NO_PROXY", ""))
     past = given if given == "*" else ",".join(filter(None, (METADATA, given)))
     return {**METADATA_TRIES, **os.environ, **ROOT, "no_proxy": past, "NO_PROXY": past}
 
 
 def put(content: bytes, address: str) -> None:
-    """Put an object; what fails is tried again for two minutes."""
+    """Upload an object, retrying for two minutes."""
     command = ["aws", "s3", "cp", "--only-show-errors", "-", address]
     for pause in (2, 5, 10, 20, 40, 40, 0):
         done = subprocess.run(command, input=content, check=False, env=environment(), cwd="/")
@@ -56,11 +56,11 @@ def put(content: bytes, address: str) -> None:
 
 
 def piece_from(place: int) -> tuple[int, bytes]:
-    """Return what the log has from a place on, to the end of a line if that is much; and its place: there are gaps."""
+    """Return the log from an offset on, to the end of a line if that is much; and its offset: there are gaps."""
     try:
         with LOG.open("rb", buffering=0) as log:
             begins = os.lseek(log.fileno(), place, os.SEEK_DATA)
-            os.fsync(log.fileno())  # or what is put could be more than what the power leaves
+            os.fsync(log.fileno())  # or more could be uploaded than a power cut leaves
             data = os.pread(log.fileno(), PART, begins)
             given_back = begins != os.lseek(log.fileno(), begins, os.SEEK_DATA)
     except OSError:  # nothing is there, or nothing any more
@@ -71,19 +71,19 @@ def piece_from(place: int) -> tuple[int, bytes]:
 
 
 def put_log(address: str) -> None:
-    """Put what the log has gained; only when that has arrived it counts as put."""
+    """Upload new log; it counts only once it has arrived."""
     place, data = piece_from(json.loads(PUT.read_text())["place"] if PUT.exists() else 0)
     while data:
         put(data, f"{address}/log/{place:020}")
         draft = PUT.with_suffix(".new")
-        with contextlib.suppress(OSError):  # the disk is full: it is put again
+        with contextlib.suppress(OSError):  # the disk is full: it is uploaded again
             draft.write_text(json.dumps({"place": place + len(data)}))
             draft.replace(PUT)
         place, data = piece_from(place + len(data))
 
 
 def main(has_ended: bool) -> int:
-    """Tell, one at a time."""
+    """Upload, one process at a time."""
     settings = json.loads(SETTINGS.read_text())
     address = "/".join((settings["artifact_uri"].rstrip("/"), settings["experiment"], str(STATE.readlink())))
     with (RUNTIME / "bucket-lock").open("w") as lock:

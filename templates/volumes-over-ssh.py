@@ -48,22 +48,22 @@ from mount_volumes import (
 
 FSTAB = pathlib.Path("/etc/fstab")
 OURS = (b"x-ec2-lab", b"comment=cloudconfig")
-"""Either option marks an entry of /etc/fstab that may be replaced: ours, or cloud-init's for a disk of older types."""
+"""Options that mark an entry of /etc/fstab as replaceable: ours, or cloud-init's for a disk of older types."""
 PROC = pathlib.Path("/proc")
 SWAPS = PROC / "swaps"
 EXPORTS = pathlib.Path("/var/lib/nfs/etab")
 RELEASE = 2.0
-"""Seconds in which the kernel lets go of a disk whose file system is unmounted."""
+"""Seconds for the kernel to release an unmounted disk."""
 MOST_NAMED = 6
 
 
 class InUse(Exception):
-    """A volume can't be unmounted, and why."""
+    """A volume cannot be unmounted, and why."""
 
 
 @dataclasses.dataclass(frozen=True)
 class EbsVolume(Volume):
-    """A volume that AWS knows by an id."""
+    """A volume with an id in AWS."""
 
     volume: str = ""
 
@@ -72,28 +72,28 @@ class EbsVolume(Volume):
 
 
 def volume_id(serial: str) -> str:
-    """Return vol-0123… for an EBS disk's serial number vol0123…, which lacks the dash; nothing for any other."""
+    """Return vol-0123… for an EBS disk's serial number vol0123…, which lacks the dash; empty for any other."""
     return f"vol-{serial[3:].lstrip('-')}" if serial.startswith("vol") else ""
 
 
 def volume_ids() -> dict:
-    """Return which volume each disk is, where it tells that."""
+    """Return the volume id of each disk that has one."""
     return {one["path"]: volume_id((one["serial"] or "").strip()) for one in lsblk("PATH", "SERIAL")}
 
 
 def identified_disk(volume: EbsVolume) -> str:
-    """Return the disk that tells a volume's id; nothing where none does."""
+    """Return the disk with a volume's id; empty where none has it."""
     return next((path for path, identity in volume_ids().items() if identity and identity == volume.volume), "")
 
 
 def found_disk(volume: EbsVolume) -> str:
-    """Return a volume's disk by its id, or by its name on types whose disks tell none; never by what is on it."""
+    """Return a volume's disk by id, or by name on types whose disks have none; never by its content."""
     named = Volume(volume.mount, device=volume.device)
     return identified_disk(volume) or (find(named, set()) if volume.device else "")
 
 
 def wanted_disk(volume: EbsVolume) -> str:
-    """Return a volume's disk when it has appeared, by id, name or its file system's UUID. Raises NotMounted."""
+    """Return a volume's disk once it appears, by id, name or its file system's UUID. Raises NotMounted."""
     taken = disks_in_use(volume.mount)
     return wait_for(lambda: identified_disk(volume) or find(volume, taken), volume.volume or volume.device)
 
@@ -102,9 +102,9 @@ def wanted_disk(volume: EbsVolume) -> str:
 
 
 def add(entry: dict) -> int:
-    """Mount a volume and list it; where that fails, nothing of it stays. One that is mounted there already stays so.
+    """Mount a volume and list it; undone on failure. One that is mounted there already stays.
 
-    What is printed last says whether its disk is in use, so that who attached it knows whether it may be detached.
+    The last output says whether its disk is in use, so that the caller knows whether it may be detached.
     """
     volume = EbsVolume.read(entry)
     was_there = mounted_at(volume.mount)
@@ -131,7 +131,7 @@ def add(entry: dict) -> int:
 
 
 def refuse_another(volume: EbsVolume, there: Mount | None) -> None:
-    """Raise NotMounted where another is mounted on a volume's mount point, or the volume somewhere else."""
+    """Raise NotMounted where another volume is mounted there, or this one elsewhere."""
     if there and not is_of(volume, there):
         raise NotMounted(f"something is mounted there already ({there.source})")
     found = found_disk(volume)
@@ -141,14 +141,14 @@ def refuse_another(volume: EbsVolume, there: Mount | None) -> None:
 
 
 def is_of(volume: EbsVolume, there: Mount) -> bool:
-    """Say whether it is this very volume that is mounted."""
+    """Say whether this very volume is mounted."""
     on = disks_under(there.device) if there.device else set()
     told = [identity for path, identity in volume_ids().items() if path in on and identity]
     return told == [volume.volume] if told else probe(there.device).get("UUID") == volume.uuid
 
 
 def disks_in_use(besides: str) -> set:
-    """Return the disks of which anything is mounted, but for what is mounted on one directory."""
+    """Return the disks with mounts, except for the one on a directory."""
     return {d for other in mounts() if other.device and other.point != besides for d in disks_under(other.device)}
 
 
@@ -156,7 +156,7 @@ def disks_in_use(besides: str) -> set:
 
 
 def unmount(entry: dict) -> int:
-    """Unmount a volume, list it no more, and prove that its disk is free; 1 where anything is still at work there."""
+    """Unmount a volume, remove its entry, and prove that its disk is free; 1 where anything still uses it."""
     volume = EbsVolume.read(entry)
     point = os.path.realpath(volume.mount) if volume.mount else ""
     try:
@@ -177,7 +177,7 @@ def unmount(entry: dict) -> int:
 
 
 def the_disk(volume: EbsVolume, there: Mount | None) -> str:
-    """Return the disk of a volume, which is the one that is mounted, if anything is. Raises InUse."""
+    """Return a volume's disk, which is the mounted one, if any. Raises InUse."""
     known = found_disk(volume)
     if not there:
         if known:
@@ -204,7 +204,7 @@ def take_down(there: Mount) -> None:
 
 
 def free(disk: str, before: Mount | None) -> None:
-    """Let go of a disk's logical volumes, and prove that nothing uses it. Raises InUse, and mounts it again."""
+    """Deactivate a disk's logical volumes, and prove that nothing uses it. Raises InUse, and mounts it again."""
     refusal = ""
     for path in {d["path"] for d in lsblk("PATH", "TYPE", disk=disk) if d["type"] == "lvm"}:
         try:
@@ -234,7 +234,7 @@ def is_free(path: str) -> bool:
 
 
 def mount_again(before: Mount) -> str:
-    """Mount what was just unmounted, as /etc/fstab or its last options have it, and say so."""
+    """Mount again what was just unmounted, by /etc/fstab or its last options, and report it."""
     by_hand = ["-t", before.kind, "-o", before.how, before.device]
     for how in ([], by_hand):
         try:
@@ -247,7 +247,7 @@ def mount_again(before: Mount) -> str:
 
 
 def forget(point: str) -> None:
-    """List a mount point no more."""
+    """Remove a mount point's entry."""
     rewrite(FSTAB, point)
     if any(entry["mount"] == point for entry in entries()):
         write(VOLUMES, json.dumps([entry for entry in entries() if entry["mount"] != point], indent=1).encode())
@@ -257,10 +257,10 @@ def forget(point: str) -> None:
 
 
 def list_in_fstab(volume: Volume, found: FileSystem) -> list:
-    """Let /etc/fstab mount a volume at every boot; return what keeps it from that, if anything.
+    """Make /etc/fstab mount a volume at every boot; return what prevents that, if anything.
 
-    An entry that mounts this very file system there stays as it is, edited by hand or not. Raises NotMounted where
-    another's entry mounts something else there.
+    An entry that mounts this file system there stays, edited by hand or not. Raises NotMounted where another entry
+    mounts something else there.
     """
     what = source(found)
     for line in lines_of(FSTAB):
@@ -280,7 +280,7 @@ def list_in_fstab(volume: Volume, found: FileSystem) -> list:
 
 
 def source(found: FileSystem) -> str:
-    """Return what /etc/fstab names a file system by: its UUID, or where two have the same, its volume's id."""
+    """Return the source in /etc/fstab: its UUID, or its volume's id where two have the same."""
     same = [disk for disk in disks() if found.uuid in uuids(disk.path)]
     if len(same) == 1:
         return f"UUID={found.uuid}"
@@ -289,7 +289,7 @@ def source(found: FileSystem) -> str:
 
 
 def fstab_line(volume: Volume, kind: str, what: str) -> str:
-    """Return the line of /etc/fstab: `nofail`, or a missing volume would keep the instance from booting.
+    """Return the line of /etc/fstab: `nofail`, or a missing volume would prevent booting.
 
     Not checked at boot: both file systems have a journal, and a check of terabytes takes an hour.
     """
@@ -298,7 +298,7 @@ def fstab_line(volume: Volume, kind: str, what: str) -> str:
 
 
 def lines_of(fstab: pathlib.Path) -> list:
-    """Return the lines of /etc/fstab as bytes, which need be no text at all; the last may lack its end."""
+    """Return the lines of /etc/fstab as bytes, which may not be text; the last may lack its end."""
     lines = fstab.read_bytes().split(b"\n") if fstab.exists() else []
     return lines[:-1] if lines[-1:] == [b""] else lines
 
@@ -312,19 +312,19 @@ def mounts_at(line: bytes, point: str) -> bool:
 
 
 def unescaped(field: str) -> str:
-    """Return a field of mountinfo or of /etc/fstab: white space and backslashes are octal numbers there."""
+    """Decode a field of mountinfo or /etc/fstab: white space and backslashes are octal numbers there."""
     return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), field)
 
 
 def escaped(field: str) -> str:
-    """Return a field for /etc/fstab."""
+    """Encode a field for /etc/fstab."""
     return re.sub(r"[\s\\#]", lambda found: f"\\{ord(found[0]):03o}", field)
 
 
 def rewrite(fstab: pathlib.Path, point: str, *line: str) -> None:
-    """Put a line, or none, in the place of those that mount something on a directory; what else is there stays.
+    """Replace the lines that mount something on a directory by one, or none; the others stay.
 
-    Raises OSError, and NotMounted where findmnt finds more wrong with it than before.
+    Raises OSError, and NotMounted where findmnt finds more errors than before.
     """
     before = lines_of(fstab)
     places = [number for number, old in enumerate(before) if mounts_at(old, point)]
@@ -335,18 +335,18 @@ def rewrite(fstab: pathlib.Path, point: str, *line: str) -> None:
         return
     write(fstab, b"".join(one + b"\n" for one in after), errors_in)
     if pathlib.Path("/run/systemd/system").exists():
-        run("systemctl", "daemon-reload")  # it unmounts at once what is mounted by an entry that it does not know yet
+        run("systemctl", "daemon-reload")  # systemd unmounts at once what an unknown entry mounts
 
 
 def errors_in(fstab: pathlib.Path) -> int:
-    """Return how many errors findmnt finds in a file like /etc/fstab; warnings do not count."""
+    """Return the number of findmnt's errors in an fstab; warnings do not count."""
     command = ["findmnt", "--verify", "--tab-file", str(fstab)]
     told = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False).stdout
     return told.count(b"[E]") + told.count(b"parse error at")
 
 
 def write(path: pathlib.Path, content: bytes, errors_in=lambda _: 0) -> None:
-    """Write a file as a whole, where it really lies, with the owner, mode and SELinux context that it had.
+    """Replace a file where it really is, with its owner, mode and SELinux context.
 
     Raises OSError, and NotMounted where it would have more errors than before.
     """
@@ -359,7 +359,7 @@ def write(path: pathlib.Path, content: bytes, errors_in=lambda _: 0) -> None:
             os.fsync(file.fileno())
         draft.chmod(0o644)
         if path.exists():
-            shutil.copystat(path, draft)  # with extended attributes, of which SELinux's context is one
+            shutil.copystat(path, draft)  # with extended attributes, such as SELinux's context
             os.chown(draft, path.stat().st_uid, path.stat().st_gid)
             os.utime(draft)
         if errors_in(draft) > errors_in(path):
@@ -400,7 +400,7 @@ class Mount:
 
 
 def mounts(process: str = "self") -> list:
-    """Return what a process sees mounted; of two on one directory the later hides the earlier."""
+    """Return a process's mounts; of two on one directory the later hides the earlier."""
     found = []
     for line in pathlib.Path(f"/proc/{process}/mountinfo").read_bytes().split(b"\n")[:-1]:
         here, _, there = os.fsdecode(line).partition(" - ")
@@ -411,12 +411,12 @@ def mounts(process: str = "self") -> list:
 
 
 def mounted_at(point: str) -> Mount | None:
-    """Return what is mounted on a directory; None where nothing is."""
+    """Return the mount on a directory; None where there is none."""
     return next((mount for mount in reversed(mounts()) if mount.point == point), None)
 
 
 def disks_under(device: str) -> set:
-    """Return the disks on which a block device lies: of a partition, a logical volume, an array, or the disk itself."""
+    """Return the disks under a block device: a partition, a logical volume, an array, or the disk itself."""
     here = kernels_own(device)
     below = [path.name for path in here.glob("slaves/*")]
     if (here / "partition").exists():
@@ -428,24 +428,24 @@ def disks_under(device: str) -> set:
 
 
 def devices_on(disk: str) -> list:
-    """Return the paths of a disk and of what lies on it."""
+    """Return the paths of a disk and its descendants."""
     return [device["path"] for device in lsblk("PATH", disk=disk)]
 
 
 def several(names: list) -> str:
-    """Return names as a text: the first of them, and how many more."""
+    """Join names: the first ones, and how many more."""
     more = len(names) - MOST_NAMED
     return ", ".join(names[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def users(there: Mount) -> list:
-    """Name whatever uses a file system beside its mount: processes, other mounts, and what has no process."""
+    """Name what uses a file system besides its mount: processes, other mounts, and the kernel."""
     spaces = namespaces()
     return [*processes(there), *other_mounts(there, spaces), *overlays(there, spaces), *without_process(there)]
 
 
 def namespaces() -> dict:
-    """Return the mounts of every mount namespace that a process is in, by the first of its processes."""
+    """Return the mounts of every mount namespace that a process is in, by its first process."""
     first: dict = {}
     for process in all_processes():
         try:
@@ -469,7 +469,7 @@ def all_processes() -> list:
 
 
 def described(process: pathlib.Path) -> str:
-    """Name a process: "python3 (pid 1234, user alice)"."""
+    """Describe a process: "python3 (pid 1234, user alice)"."""
     name = (process / "comm").read_text(errors="replace").strip()
     number = process.stat().st_uid
     try:
@@ -480,7 +480,7 @@ def described(process: pathlib.Path) -> str:
 
 
 def processes(there: Mount) -> list:
-    """Name the processes that have a file or directory of a file system, or its device itself."""
+    """Name the processes that use a file or directory of a file system, or its device."""
     number = device_number(there.point)
     mapped = f"{os.major(number):02x}:{os.minor(number):02x}"
     devices = {pathlib.Path(part).stat().st_rdev for disk in disks_under(there.device) for part in devices_on(disk)}
@@ -497,12 +497,12 @@ def processes(there: Mount) -> list:
 
 
 def device_number(path: str) -> int:
-    """Return the number of the file system that a path lies in."""
+    """Return the device number of a path's file system."""
     return pathlib.Path(path).stat().st_dev
 
 
 def uses(link: pathlib.Path, number: int, devices: set) -> bool:
-    """Say whether what a process holds is in a file system, or one of the devices under it."""
+    """Say whether something that a process holds is in a file system, or one of the devices under it."""
     try:
         held = link.stat()
     except OSError:  # closed meanwhile, or a kernel thread's
@@ -511,7 +511,7 @@ def uses(link: pathlib.Path, number: int, devices: set) -> bool:
 
 
 def other_mounts(there: Mount, spaces: dict) -> list:
-    """Name other mounts of a file system in all namespaces, and what is mounted within it."""
+    """Name other mounts of a file system in all namespaces, and mounts within it."""
     passed_on = receivers(there, spaces)
     found = []
     for process, seen in spaces.items():
@@ -527,7 +527,7 @@ def other_mounts(there: Mount, spaces: dict) -> list:
 
 
 def receivers(there: Mount, spaces: dict) -> set:
-    """Return the peer groups to which unmounting is passed on: that of the mount it lies on, and their slaves'."""
+    """Return the peer groups that unmounting propagates to: that of the parent mount, and their slaves'."""
     below = {mount.id: mount for mount in spaces["self"]}.get(there.parent)
     groups = {group.partition(":")[2] for group in below.groups if group.startswith("shared:")} if below else set()
     while True:
@@ -557,7 +557,7 @@ def goes_along(other: Mount, parents: dict, there: Mount, spaces: dict, groups: 
 
 
 def overlays(there: Mount, spaces: dict) -> list:
-    """Name the overlays that have a layer in a file system: that is no mount of it that any table shows."""
+    """Name the overlays with a layer in a file system, which no mount table shows."""
     found = []
     for process, seen in spaces.items():
         for other in (one for one in seen if one.kind == "overlay"):
@@ -568,7 +568,7 @@ def overlays(there: Mount, spaces: dict) -> list:
 
 
 def is_in(there: Mount, path: str, process: str = "self") -> bool:
-    """Say whether a path, as a process sees it, lies in a file system."""
+    """Say whether a path, as a process sees it, is in a file system."""
     try:
         return (PROC / process / "root" / path.lstrip("/")).stat().st_dev == device_number(there.point)
     except OSError:
@@ -576,7 +576,7 @@ def is_in(there: Mount, path: str, process: str = "self") -> bool:
 
 
 def without_process(there: Mount) -> list:
-    """Name what the kernel itself uses of a file system: swap files, loop devices' files, what NFS exports."""
+    """Name what the kernel uses of a file system: swap files, loop devices, NFS exports."""
     swaps = [unescaped(line.split()[0]) for line in SWAPS.read_text().splitlines()[1:]]
     found = [f"the swap file {file} (`swapoff {file}`)" for file in swaps if is_in(there, file)]
     told = run("losetup", "--list", "--json", "--output", "NAME,BACK-FILE,BACK-MAJ:MIN")
@@ -592,7 +592,7 @@ def without_process(there: Mount) -> list:
 
 
 def keepers(disk: str) -> list:
-    """Name what has claimed a disk that has no mount here: other mounts, arrays, logical volumes, swap."""
+    """Name what has claimed a disk without a mount here: other mounts, arrays, logical volumes, swap."""
     numbers = {f"{os.major(n)}:{os.minor(n)}" for path in devices_on(disk) for n in [pathlib.Path(path).stat().st_rdev]}
     found = [holder.name for path in devices_on(disk) for holder in kernels_own(path).glob("holders/*")]
     for process, seen in namespaces().items():
@@ -606,7 +606,7 @@ def keepers(disk: str) -> list:
 
 
 def describe() -> int:
-    """Tell of what is mounted from disks."""
+    """Print what is mounted from disks."""
     serials = volume_ids()
     for point, there in {one.point: one for one in mounts()}.items():
         if not there.device or (there.root != "/" and there.kind != "btrfs"):  # a bind mount of a part of it
@@ -631,8 +631,8 @@ def describe() -> int:
 
 
 def main(arguments: list) -> int:
-    """Do what is asked; 1 where that failed."""
-    os.chdir("/")  # the home of whoever logs in may be on the volume
+    """Run the command; 1 where it failed."""
+    os.chdir("/")  # the user's home may be on the volume
     if arguments == ["describe"]:
         return describe()
     return {"add": add, "unmount": unmount}[arguments[0]](json.load(sys.stdin))

@@ -23,11 +23,11 @@ import time
 
 ENDED = pathlib.Path("/var/lib/ec2-lab/instance/ended.json")
 DRAFT = ENDED.with_suffix(".new")
-"""There from when the command begins until it has ended, and has the room for that."""
+"""Exists from the command's begin to its end, and has the space for the exit status."""
 RUNTIME = pathlib.Path("/run/ec2-lab")
 MISSING = RUNTIME / "log-missing"
 BEGUN = RUNTIME / "experiment/begun"
-"""What the command's script makes first; what a login does comes before it."""
+"""Created first by the command's script, after everything that a login does."""
 WHY = RUNTIME / "never-began"
 """Why, where something that comes before it knows that."""
 ROOM = 4096
@@ -37,14 +37,14 @@ LOOK, LOOKS = 0.1, 2400
 
 
 def exit_code(ended: str, status: str) -> int:
-    """Return the exit code of the command, as a shell has it: 128 and the signal's number where it was killed."""
+    """Return the exit code of the command as in a shell: 128 plus the signal's number where it was killed."""
     if ended == "exited":
         return int(status)
     return 128 + getattr(signal, f"SIG{status}", -127)
 
 
 def unread() -> int:
-    """Return how many bytes are in the pipe; none where standard output is something else."""
+    """Return the number of bytes in the pipe; 0 where standard output is something else."""
     try:
         return int.from_bytes(fcntl.ioctl(1, termios.FIONREAD, bytes(4)), "little")
     except OSError:
@@ -57,19 +57,19 @@ def content(path: pathlib.Path) -> str:
 
 
 def left() -> set:
-    """Return the processes of the command that still run: all of the unit's but this one."""
+    """Return the command's remaining processes: all of the unit's but this one."""
     return {*map(int, content(PROCESSES).split())} - {os.getpid()}
 
 
 def wait_for_end() -> None:
-    """Wait until no process is left, and all that was printed is in the log.
+    """Wait until no process is left, and all output is in the log.
 
-    systemd waits for the first process alone, and others may be saving their state. Who sees the end may stop to read
-    the log, or the instance ends.
+    systemd waits only for the first process, and others may be saving their state. After the exit status, readers of
+    the log stop, or the instance ends.
     """
     with (RUNTIME / "log-lock").open("w") as lock:
         for _ in range(LOOKS):
-            fcntl.flock(lock, fcntl.LOCK_EX)  # write-log has it from when it takes something until that is written
+            fcntl.flock(lock, fcntl.LOCK_EX)  # write-log holds it from reading something until it is written
             if not unread() and not left():
                 return
             fcntl.flock(lock, fcntl.LOCK_UN)
@@ -80,14 +80,14 @@ def wait_for_end() -> None:
 
 
 def sync(path: pathlib.Path) -> None:
-    """Have what a file or a directory holds survive the power."""
+    """Flush a file or a directory to disk."""
     file = os.open(path, os.O_RDONLY)
     os.fsync(file)
     os.close(file)
 
 
 def begin() -> int:
-    """Take the room for the end; where that is impossible, the command runs all the same."""
+    """Reserve space for the exit status; the command runs even if that fails."""
     if DRAFT.exists():
         return 1
     try:
@@ -100,7 +100,7 @@ def begin() -> int:
 
 
 def ending() -> tuple[int, str]:
-    """Return the exit code, and why it is not the command's own, if it is not."""
+    """Return the exit code, and why it is not the command's own, if so."""
     if os.environ.get("SERVICE_RESULT") == "exec-condition":
         return 128 + signal.SIGKILL, "the instance was started again while the command ran, which does not begin again"
     code = exit_code(os.environ.get("EXIT_CODE", ""), os.environ.get("EXIT_STATUS", ""))
@@ -111,7 +111,7 @@ def ending() -> tuple[int, str]:
 
 
 def main() -> int:
-    """Write it as a whole, for everybody to read."""
+    """Write it atomically, readable by everybody."""
     code, why = ending()
     wait_for_end()
     print("ec2-lab:", why or f"the command ended with {code}", flush=True)
@@ -120,7 +120,7 @@ def main() -> int:
     # The digest of its container's image is pull-container's.
     known = {"why": why, "container": content(ENDED.with_name("container")), "log_missing": content(MISSING)}
     told |= {name: text for name, text in known.items() if text}
-    with os.fdopen(os.open(DRAFT, os.O_WRONLY | os.O_CREAT, 0o644), "w") as draft:  # in the room that it has
+    with os.fdopen(os.open(DRAFT, os.O_WRONLY | os.O_CREAT, 0o644), "w") as draft:  # in its reserved space
         draft.write(json.dumps(told) + "\n")
         draft.truncate()
     sync(DRAFT)

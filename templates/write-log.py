@@ -22,21 +22,21 @@ import time
 LOG = pathlib.Path("/var/lib/ec2-lab/instance/log")
 RUNTIME = pathlib.Path("/run/ec2-lab")
 MISSING = RUNTIME / "log-missing"
-"""What the log lacks at its end, in words; on no disk that could be full."""
+"""What is missing at the end of the log, in words; in memory, which cannot be full."""
 LARGEST = 4 << 30
-"""Bytes of log that are kept at most, and no more than a tenth of the file system: what journald takes for itself."""
+"""Bytes of log that are kept, at most a tenth of the file system, like journald's."""
 RESERVED = 16 << 20
-"""Bytes that are reserved ahead: when the disk is full, what the command says of it has room still."""
+"""Bytes that are reserved ahead: when the disk is full, the command's message about it still fits."""
 PIECE = 1 << 20
 SYNC = 1.0
-"""Seconds after which what was written survives the power."""
+"""Seconds after which written data survives a power cut."""
 IDLE = 60
 KEEP_SIZE, PUNCH_HOLE = 1, 2
 """fallocate(2)"""
 
 
 def allocate(file: int, mode: int, place: int, length: int) -> None:
-    """Do what fallocate(2) does, where the file system can. Raises OSError."""
+    """Call fallocate(2), where the file system supports it. Raises OSError."""
     library = ctypes.CDLL(None, use_errno=True)
     if library.fallocate(file, mode, ctypes.c_long(place), ctypes.c_long(length)):
         number = ctypes.get_errno()
@@ -49,18 +49,18 @@ class Log:
 
     file = -1
     size = begins = reserved = missing = lines = 0
-    """How large it is, where it begins, how far its blocks go; and how many bytes and lines are missing at its end."""
+    """Its size, its beginning, the end of its blocks; and the bytes and lines missing at its end."""
 
     def open(self) -> None:
-        """Open it, at its end. Raises OSError."""
+        """Open it at its end. Raises OSError."""
         LOG.parent.mkdir(parents=True, exist_ok=True)
         self.file = os.open(LOG, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         self.size = os.fstat(self.file).st_size
-        with contextlib.suppress(OSError):  # there is nothing in it
+        with contextlib.suppress(OSError):  # it is empty
             self.begins = os.lseek(self.file, 0, os.SEEK_DATA)
 
     def take(self, data: bytes) -> None:
-        """Write a piece at the end, or count what could not be written of it."""
+        """Write a piece at the end, or count what could not be written."""
         try:
             if self.file < 0:
                 self.open()
@@ -80,19 +80,19 @@ class Log:
             self.reserve()
 
     def write(self, data: bytes) -> int:
-        """Write as much as there is room for, and return how much that was. Raises OSError."""
+        """Write as much as fits, and return how much that was. Raises OSError."""
         written = os.write(self.file, data)
         self.size += written
         return written
 
     def reserve(self) -> None:
-        """Reserve what comes next. Raises OSError."""
+        """Reserve space for what comes next. Raises OSError."""
         if self.reserved < self.size + RESERVED // 2:
             allocate(self.file, KEEP_SIZE, self.size, RESERVED)
             self.reserved = self.size + RESERVED
 
     def give_back(self) -> None:
-        """Give the oldest quarter back where it is too much. Raises OSError."""
+        """Discard the oldest quarter of a log that is too large. Raises OSError."""
         room = os.fstatvfs(self.file)
         largest = min(LARGEST, room.f_blocks * room.f_frsize // 10)
         if self.size - self.begins > largest:
@@ -109,7 +109,7 @@ def main() -> int:
         while True:
             ready = select.select([0], [], [], SYNC if since else IDLE)[0]
             if ready:
-                # Whoever has the lock, and finds nothing in the pipe, knows that all of it is in the log.
+                # Whoever holds the lock and finds the pipe empty knows that everything is in the log.
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 log.take(os.read(0, PIECE))
                 fcntl.flock(lock, fcntl.LOCK_UN)

@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from ec2lab.launch.request import answering_for_all
+from ec2lab.launch.run_instances_request import answering_for_all
 
 
 def run(*commands):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ec2lab.aws.region_queries import NoResponse
 from ec2lab.errors import UserError
 from ec2lab.events.teardown import Deleting, DeletionPending
-from ec2lab.instances.teardown import delete_experiment, delete_resources
+from ec2lab.instances.deletion import delete_experiment, delete_resources
 from ec2lab.registry.state import DELETED
 from tests.full import examples
 from tests.small_aws import REGION, SETTLING, SHUTTING_DOWN, refused, small_lab

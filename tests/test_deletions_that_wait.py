@@ -9,8 +9,8 @@ from ec2lab.config.lab_files import load_lab
 from ec2lab.context import working_on
 from ec2lab.errors import UserError
 from ec2lab.events.teardown import DeletionPending
-from ec2lab.instances import teardown as removal
-from ec2lab.instances.teardown import delete_experiment
+from ec2lab.instances import deletion as removal
+from ec2lab.instances.deletion import delete_experiment
 from ec2lab.session import Session
 from tests.live_resources import living_in
 from tests.waiting import in_quick_motion

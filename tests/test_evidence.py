@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from ec2lab.capacity_pools import Market, Pool
 from ec2lab.launch.part import LaunchFragment
-from ec2lab.launch.request import build_request, pool_of
+from ec2lab.launch.run_instances_request import build_request, pool_of
 from ec2lab.plugins import Plugins
 from ec2lab.registry.evidence import Outcome, is_shown, outcome_of, stand_alone
 from ec2lab.registry.record import Event, Record

@@ -59,7 +59,7 @@ from ec2lab.validators import (
     optional_experiment,
     volume_id,
 )
-from ec2lab.volumes.deletion_policy import marks
+from ec2lab.volumes.apply_deletion_policy import marks
 from ec2lab.volumes.mounted import mounted_in
 from ec2lab.volumes.retention import Retention
 from ec2lab.watch.watcher import to_event

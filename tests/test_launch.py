@@ -6,7 +6,7 @@ import signal
 import pytest
 import yaml
 
-from local_cloud.stand_in import sshd
+from local_cloud.ssh_stand_in import sshd
 from tests.live_resources import living_in
 from tests.waiting import wait_until
 

@@ -12,7 +12,7 @@ from ec2lab.errors import UserError
 from ec2lab.launch.part import LaunchFragment, Prerequisite, total
 from ec2lab.launch.parts.network import difference
 from ec2lab.launch.parts.volumes import mapping, on_instance
-from ec2lab.launch.request import build_request, check_block_devices
+from ec2lab.launch.run_instances_request import build_request, check_block_devices
 
 POOL = Pool("us-east-1", "g5.xlarge", ON_DEMAND)
 

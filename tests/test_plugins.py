@@ -12,8 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from ec2lab.errors import PluginFailed
-from ec2lab.hooks import Hooks
 from ec2lab.launch.part import launch_parts
+from ec2lab.plugin_interfaces import Hooks
 from ec2lab.plugins import Plugins, PluginScript
 from tests.lab_directory import REPOSITORY
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from ec2lab.errors import UserError
 from ec2lab.registry.record import Event, Record
-from ec2lab.resources.live_resources import find_live_resources, seen_alive, within_consistency_window
+from ec2lab.resources.live_in_aws import find_live_resources, seen_alive, within_consistency_window
 from ec2lab.resources.reconcile import note_shown, reconcile, without_experiment
 from tests.full import examples
 from tests.small_aws import ACCOUNT, REGION, SETTLING, attachment, small_lab

@@ -10,7 +10,6 @@ import pytest
 from ec2lab.aws.errors import RegionUnavailable
 from ec2lab.capacity_pools import ON_DEMAND, SPOT, Pool
 from ec2lab.launch.part import LaunchFragment
-from ec2lab.launch.request import build_request
 from ec2lab.launch.resume import (
     AlreadyRunning,
     instances_of_interrupted_launch,
@@ -18,6 +17,7 @@ from ec2lab.launch.resume import (
     requests_of,
     same_request,
 )
+from ec2lab.launch.run_instances_request import build_request
 from ec2lab.launch.search import PlacementPreferences
 from ec2lab.registry.history import History
 from ec2lab.registry.record import Event, Record, origin

@@ -9,7 +9,7 @@ import pytest
 
 from ec2lab.errors import UserError
 from ec2lab.interrupts import Interrupts
-from ec2lab.outlet import PATIENCE, Outlet
+from ec2lab.standard_streams import PATIENCE, Outlet
 
 NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 ALL = (*NUMBERS, signal.SIGALRM)
@@ -117,7 +117,7 @@ def test_what_another_thread_takes_back_holds_no_signal_up(interrupts):
 
 
 def test_one_who_has_stopped_reading_is_waited_for_once_while_something_is_undone(interrupts, monkeypatch):
-    monkeypatch.setattr("ec2lab.outlet.INTERRUPTS", interrupts)
+    monkeypatch.setattr("ec2lab.standard_streams.INTERRUPTS", interrupts)
     reading, writing = os.pipe()
     outlet = Outlet(writing)
     began = time.monotonic()

@@ -6,7 +6,7 @@ import yaml
 from ec2lab.capacity_pools import ON_DEMAND, Market, Pool
 from ec2lab.errors import UserError
 from ec2lab.launch.part import LaunchFragment
-from ec2lab.launch.request import build_request, check_block_devices, pool_of, verify_root_device
+from ec2lab.launch.run_instances_request import build_request, check_block_devices, pool_of, verify_root_device
 
 POOL = Pool("us-east-1", "g5.xlarge", ON_DEMAND)
 LIMITS = [
@@ -130,7 +130,7 @@ def test_reserved_capacity_is_taken_where_it_was_reserved(market):
 
 
 @pytest.mark.parametrize("market", ["on-demand", "spot"])
-def test_elsewhere_a_placement_group_stays(market):
+def test_other_accounts_a_placement_group_stays(market):
     grouped, pool = (
         LaunchFragment(request={"Placement": {"GroupName": "near"}}),
         Pool("us-east-1", "p5.48xlarge", Market.parse(market)),

@@ -11,7 +11,7 @@ from ec2lab.config.models import Experiment
 from ec2lab.context import working_on
 from ec2lab.errors import UserError
 from ec2lab.events.launch import CapacityExhausted
-from ec2lab.instances.teardown import delete_experiment
+from ec2lab.instances.deletion import delete_experiment
 from ec2lab.launch import search_loop
 from ec2lab.launch.launcher import start_instances
 from ec2lab.session import Session

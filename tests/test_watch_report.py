@@ -8,7 +8,7 @@ from ec2lab.registry.record import Event, Record
 from ec2lab.rendering import text_of
 from ec2lab.resource import Resource
 from ec2lab.runs.progress import Progress, ProgressPoller
-from ec2lab.watch.report import counted, least, time_left
+from ec2lab.watch.console import counted, least, time_left
 from ec2lab.watch.watcher import Watching, to_event
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)

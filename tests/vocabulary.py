@@ -18,7 +18,7 @@ DROPPED = {
     r"overgrown": "needs compaction",
     r"data_sets": "datasets",
     r"unsettled|settling_seconds": "unresolved, consistency_seconds",
-    r"gone_codes|not_yet_codes|looked_up|lab_kinds": "the interface of ec2lab/resource.py and ec2lab/hooks.py",
+    r"gone_codes|not_yet_codes|looked_up|lab_kinds": "the interfaces in ec2lab/resource.py and plugin_interfaces.py",
     r"kept_(?:bytes|volumes?)": "live_bytes, retained_volume",
     r"what_it_says|told_by|quotas_told|untold": "outcome_of, snapshots_in, read_quotas, unknown",
     r"str(?:ikes?|uck) (?:it |them )?out": "remove from the registry",

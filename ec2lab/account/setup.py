@@ -76,7 +76,7 @@ class AccountSetup:
         return [f"{region.region}: {what}" for region in self.regions for what in region.missing]
 
     def make(self, emit: Emit) -> None:
-        """Create what is missing. Raises NotAllowed, ClientError."""
+        """Create what is missing. Raises IamPermissionDenied, ClientError."""
         delivery = self.delivery
         for region, step in self.lacking:
             if region == GLOBAL and delivery:
@@ -131,7 +131,7 @@ class AccountSetup:
 
 @contextmanager
 def iam_errors() -> Iterator[None]:
-    """Do something in IAM. Raises NotAllowed where that needs somebody else."""
+    """Do something in IAM. Raises IamPermissionDenied where that needs somebody else."""
     try:
         yield
     except ClientError as error:

@@ -17,7 +17,7 @@ from ec2lab.registry.evidence import token_of
 from ec2lab.registry.ownership import PREFIX, Marks, Ownership
 from ec2lab.registry.state import ResourceState
 from ec2lab.resource import Resource
-from ec2lab.resources.live_resources import within_consistency_window
+from ec2lab.resources.live_in_aws import within_consistency_window
 from ec2lab.session import Session
 from ec2lab.volumes.retention import Retention
 

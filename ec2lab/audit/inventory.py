@@ -16,7 +16,7 @@ from ec2lab.errors import UserError
 from ec2lab.events import Unavailable
 from ec2lab.progress import working
 from ec2lab.resource import GLOBAL, Resource, ResourceType
-from ec2lab.resources.live_resources import known_regions
+from ec2lab.resources.live_in_aws import known_regions
 from ec2lab.session import Session
 
 OTHERS = "other regions"

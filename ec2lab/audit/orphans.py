@@ -12,7 +12,7 @@ from ec2lab.context import working_on
 from ec2lab.errors import UserError
 from ec2lab.events import Emit
 from ec2lab.instance_state import UP, InstanceState
-from ec2lab.instances.teardown import delete_resources
+from ec2lab.instances.deletion import delete_resources
 from ec2lab.registry.ownership import INVALID_TAG_CHARS
 from ec2lab.registry.record import person
 from ec2lab.registry.recorder import Recorder

@@ -46,7 +46,7 @@ def operations_allowed(policies: Iterable[Mapping[str, Any]]) -> dict[str, set[s
 
 
 def cut(directory: Path, operations: Mapping[str, set[str]]) -> None:
-    """Write to `directory` what is needed to call these operations of each service."""
+    """Write to `directory` what these operations of each service need."""
     loader = Loader(include_default_extras=False)
     services = {type_name: loader.list_available_services(type_name) for type_name in TYPES}
     write(directory / f"{SERVICES}.json", services)

@@ -114,7 +114,7 @@ class Cloud:
 
     @property
     def iam(self) -> Any:
-        """The client of IAM, which is the same in all regions of a partition (aws, aws-us-gov, aws-cn)."""
+        """The IAM client, the same in all regions of a partition (aws, aws-us-gov, aws-cn)."""
         return self.client("iam", self.home)
 
     @property
@@ -123,7 +123,7 @@ class Cloud:
         return str(self._session.get_partition_for_region(self.home))
 
     def client(self, service: str, region: str, *, attempts: int = 5) -> Any:
-        """Return the client of a service in a region that sends each request up to `attempts` times."""
+        """Return a service's client in a region that sends each request up to `attempts` times."""
         with self._lock:
             key = (service, region, attempts)
             if key not in self._made:

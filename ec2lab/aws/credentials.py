@@ -115,7 +115,7 @@ def expect_credentials(session: boto3.Session) -> None:
 
 
 def explained(problem: AwsError, session: botocore.session.Session) -> CredentialsProblem:
-    """Return what is wrong with a session's credentials, with the command that fixes it."""
+    """Return what is wrong with a session's credentials, and the command that fixes it."""
     profile = session.profile
     what = f"profile {profile}: {_first_line(problem)}" if profile else _first_line(problem)
     return CredentialsProblem(what, _remedy(problem, session))

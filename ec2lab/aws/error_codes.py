@@ -46,7 +46,7 @@ class ErrorCategory(Enum):
     SUBSCRIPTION_REQUIRED = "the image needs a subscription"
     """Stop, and show AWS's link."""
     PARAMETER_MISMATCH = "a client token was used for two requests"
-    """Stop: a bug of ours."""
+    """Stop: a bug of the lab."""
     CLIENT_TOKEN_REUSED = "that attempt's instance is dead"  # noqa: S105
     """Make the same call with a new token."""
     DRY_RUN_SUCCEEDED = "the dry run would have worked"
@@ -68,7 +68,7 @@ STOPS = frozenset(
     {ErrorCategory.SUBSCRIPTION_REQUIRED, ErrorCategory.PARAMETER_MISMATCH, ErrorCategory.CLIENT_TOKEN_REUSED,
      ErrorCategory.DRY_RUN_SUCCEEDED, ErrorCategory.FATAL}
 )  # fmt: skip
-"""Says that no region will do."""
+"""No region will do."""
 
 NEVER_SENT = frozenset(
     {"NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "UnauthorizedSSOTokenError",
@@ -111,7 +111,7 @@ PREFIXES = {
     "InvalidAMIID.": _C.REGION_UNUSABLE,
     "InvalidKMSKey": _C.REGION_UNUSABLE,
 }
-"""Families of codes."""
+"""Code families."""
 ACCESS_DENIED_CODES = tuple(TABLE[_C.ACCESS_DENIED].split())
 """AWS's codes for a denied call."""
 CREDENTIAL_CODES = ("AuthFailure", "InvalidClientTokenId", "UnrecognizedClientException")

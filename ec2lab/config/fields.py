@@ -185,7 +185,7 @@ def gpu_request(text: str) -> str:
 
 
 def market(text: Any) -> capacity_pools.Market:
-    """Return the market that a text names."""
+    """Parse the name of a market."""
     return text if isinstance(text, capacity_pools.Market) else capacity_pools.Market.parse(str(text))
 
 

@@ -165,7 +165,7 @@ class Code(StrictModel):
 
 
 class Lab(StrictModel):
-    """lab.toml: the team."""
+    """lab.toml: the team's settings."""
 
     name: Name = "lab"
     cloud: Literal["local", "aws"] = "local"

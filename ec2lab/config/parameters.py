@@ -35,7 +35,7 @@ class Variation:
 
 
 def parse_parameters(words: str) -> dict[str, str]:
-    """Return `lr=0.1 note='a b'` as {"lr": "0.1", "note": "a b"}. Raises UserError."""
+    """Parse `lr=0.1 note='a b'` into {"lr": "0.1", "note": "a b"}. Raises UserError."""
     try:
         pairs = [word.partition("=") for word in shlex.split(words)]
     except ValueError as problem:

@@ -1,1 +1,1 @@
-"""What things cost: prices, charges from the records, sums and budgets."""
+"""Costs: prices, charges computed from records, sums and budgets."""

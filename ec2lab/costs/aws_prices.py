@@ -1,4 +1,4 @@
-"""What AWS says that things cost: its price list, and its spot market's history."""
+"""Prices from AWS: the price list, and the history of the spot market."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from ec2lab.costs.price_book import VOLUME_USAGE, Priced, Unit, volume_usage
 from ec2lab.regions import partition_of
 
 PRICING_REGIONS = {"aws": "us-east-1", "aws-cn": "cn-northwest-1"}
-"""Partition -> where its Pricing API answers for all of its regions
+"""Partition -> region whose Pricing API covers it
 (https://docs.aws.amazon.com/awsaccountbilling/latest/aboutv2/using-price-list-query-api.html,
-https://docs.amazonaws.cn/en_us/awsaccountbilling/latest/aboutv2/using-price-list-query-api.html). Others have none, and
-credentials of one are of no use in another (https://docs.aws.amazon.com/whitepapers/latest/aws-fault-isolation-boundaries/partitions.html)."""
+https://docs.amazonaws.cn/en_us/awsaccountbilling/latest/aboutv2/using-price-list-query-api.html). Other partitions have
+none, and credentials of one do not work in another
+(https://docs.aws.amazon.com/whitepapers/latest/aws-fault-isolation-boundaries/partitions.html)."""
 
 DOLLARS = "USD"
 LINUX = {"operatingSystem": "Linux", "tenancy": "Shared", "preInstalledSw": "NA", "capacitystatus": "Used"}
@@ -29,16 +30,16 @@ OTHERS: Mapping[Unit, tuple[str, Mapping[str, str], str]] = {
     Unit.ADDRESS: ("AmazonVPC", ADDRESSES, "PublicIPv4:InUseAddress"),
     Unit.IDLE_ADDRESS: ("AmazonVPC", ADDRESSES, "PublicIPv4:IdleAddress"),
 }
-"""The archive's snapshots, and others', have usage types that end otherwise."""
+"""Snapshots of the archive tier, and others, have usage types with other suffixes."""
 SPOT_PRODUCTS = ["Linux/UNIX", "Linux/UNIX (Amazon VPC)"]
 
 
 class PriceUnavailable(Exception):
-    """AWS did not tell: not allowed, or out of reach; its text says why."""
+    """AWS gave no price: not allowed, or unreachable; the text says why."""
 
 
 def pricing_region(region: str) -> str | None:
-    """Return the region in which AWS tells prices to those who work in a region; None where it tells them none."""
+    """Return the region of the Pricing API for callers in a region; None where there is none."""
     return PRICING_REGIONS.get(partition_of(region))
 
 
@@ -59,7 +60,7 @@ def family_prices(cloud: Cloud, region: str, family: str) -> Mapping[str, Dollar
 
 
 def _query(wanted: Priced) -> tuple[str, Mapping[str, str], str]:
-    """Return the service, the attributes, and how the usage type ends; no attributes where AWS is not asked."""
+    """Return the service, the attributes, and the suffix of the usage type; no attributes without a list price."""
     if wanted.unit is Unit.INSTANCE:
         return "AmazonEC2", {"instanceType": wanted.name, **LINUX}, ""
     if wanted.unit in VOLUME_USAGE:
@@ -68,7 +69,10 @@ def _query(wanted: Priced) -> tuple[str, Mapping[str, str], str]:
 
 
 def _list_price(cloud: Cloud, service: str, wanted: Mapping[str, str], usage: str) -> Dollars:
-    """Return the list price of what has these attributes, and a usage type that ends so (a region is in front)."""
+    """Return the list price of the product with these attributes and this suffix of its usage type.
+
+    A region is the prefix of the usage type.
+    """
     products = _products(cloud, service, wanted["regionCode"], _matching(wanted))
     return _dollars(p for p in products if not usage or p["product"]["attributes"]["usagetype"].endswith(usage))
 
@@ -100,7 +104,7 @@ def _dollars(products: Iterable[Mapping[str, Any]]) -> Dollars:
 
 
 def _prices(product: Mapping[str, Any]) -> Iterable[Mapping[str, str]]:
-    """Yield what a product costs, by currency: in China that is CNY."""
+    """Yield a product's prices by currency, which in China is CNY."""
     for term in product["terms"].get("OnDemand", {}).values():
         for dimension in term["priceDimensions"].values():
             yield dimension["pricePerUnit"]
@@ -109,9 +113,9 @@ def _prices(product: Mapping[str, Any]) -> Iterable[Mapping[str, str]]:
 def spot_changes(
     cloud: Cloud, region: str, types: Iterable[str], since: datetime
 ) -> Mapping[str, Mapping[str, Sequence[tuple[datetime, float]]]]:
-    """Return the spot prices of types since a time, by type and zone: from when on each held, oldest first.
+    """Return the changes of spot prices since a time, by type and zone, oldest first.
 
-    The first of a zone is the one that held at `since`, and so is from before it
+    The first one of a zone was in effect at `since`, and so is older
     (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSpotPriceHistory.html). Raises PriceUnavailable.
     """
     found: dict[str, dict[str, set[tuple[datetime, float]]]] = {}
@@ -129,7 +133,7 @@ def spot_changes(
 
 
 def shown(pool: Pool, price: Dollars) -> str:
-    """Return a price for people."""
+    """Format a price for people."""
     if pool.market.reservation:
         return "reserved"
     return in_dollars(price)

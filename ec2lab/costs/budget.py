@@ -1,9 +1,9 @@
-"""Budgets: what may be spent, what was, what is promised, and what a launch would add. Pure.
+"""Budgets: the limit, what was spent, what is committed, and what a launch would add. Pure.
 
-The lab's is for a calendar month of UTC, an experiment's for all that was ever launched from its file. Spent is what
-the ledger says; promised is what that which lives goes on to cost until it ends by itself; a launch adds what it costs
-over its ttl, all of it to the month that it begins in. Whatever has no ttl is reckoned with for a day. A launch whose
-response is lost counts as if it ran. Prices that are not known hold nobody up: they are counted, and said.
+The lab's budget is per calendar month in UTC; an experiment's covers everything launched from its file. Spent comes
+from the charges; committed is what live resources will cost until they expire; a launch adds its cost over its ttl, all
+in the month in which it begins. Without a ttl, a day is assumed. A launch whose response was lost counts as running.
+Unknown prices block nothing: they are counted and reported.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ HOUR = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """What a launch would cost."""
+    """The cost of a launch."""
 
     dollars: float
-    """At the most, of what has a known price."""
+    """The maximum, of what has a known price."""
     unknown: int
-    """How many prices are not known."""
+    """The number of unknown prices."""
     hours: float
-    """Over how long."""
+    """The period."""
     is_assumed: bool
-    """Whether that is only assumed, as there is no ttl."""
+    """Whether the period is only assumed, for want of a ttl."""
 
     @property
     def hourly_text(self) -> str:
-        """What it costs an hour, in words."""
+        """Its cost per hour, in words."""
         return up_to(self.dollars / self.hours, self.unknown, "an hour")
 
     def __str__(self) -> str:
@@ -49,21 +49,21 @@ class Forecast:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """One budget, and how far it is used."""
+    """One budget and its use."""
 
     where: str
     """The file and key that set it."""
     limit: float
     of: str
-    """What it is for, in words."""
+    """What it covers, in words."""
     spent: float
     promised: float
-    """By what lives, until it ends."""
+    """Committed by live resources until they expire."""
     unknown: int
-    """How many charges have no known price."""
+    """The number of charges without a known price."""
 
     def over(self, forecast: Forecast) -> float:
-        """Return by how much a launch would pass it; nothing or less where it would not."""
+        """Return by how much a launch would exceed it; zero or less where it would not."""
         return self.spent + self.promised + forecast.dollars - self.limit
 
     def over_budget_message(self, name: str, forecast: Forecast) -> str:
@@ -74,7 +74,7 @@ class Budget:
         )
 
     def usage(self, forecast: Forecast | None = None) -> BudgetUsage:
-        """Return it as an event, with what a launch would make of it."""
+        """Return its use as an event, including a launch."""
         return BudgetUsage(
             where=self.where, limit=self.limit, period=self.of, spent=round(self.spent, 2),
             promised=round(self.promised, 2), unknown_prices=self.unknown,
@@ -83,12 +83,12 @@ class Budget:
 
     @property
     def used(self) -> str:
-        """What of it is used, in words."""
+        """Its use, in words."""
         return used_text(self.spent, self.unknown, self.promised)
 
 
 def forecast(book: PriceBook, lab: Lab, experiment: Experiment, count: int) -> Forecast:
-    """Return what `count` instances cost over their ttl, in the dearest pool that they may come from."""
+    """Return the cost of `count` instances over their ttl, in the most expensive possible pool."""
     hours = (experiment.ttl or DAY) / HOUR
     hourly, unknown = 0.0, 0
     for region in experiment.regions or lab.regions:
@@ -100,7 +100,7 @@ def forecast(book: PriceBook, lab: Lab, experiment: Experiment, count: int) -> F
 
 
 def _instances(book: PriceBook, experiment: Experiment, region: str) -> Iterator[Dollars]:
-    """Return what each type costs an hour; what is reserved is paid for already, whoever did."""
+    """Return the hourly cost of each type; reserved capacity is already paid for."""
     spot: Mapping[str, float] = book.spot_now(region, experiment.instance_types) if SPOT in experiment.markets else {}
     for instance_type in experiment.instance_types:
         if ON_DEMAND in experiment.markets:
@@ -112,7 +112,7 @@ def _instances(book: PriceBook, experiment: Experiment, region: str) -> Iterator
 
 
 def _volumes(book: PriceBook, lab: Lab, experiment: Experiment, region: str) -> Iterator[Dollars]:
-    """Return what each volume costs an hour; one whose size only its snapshot or image tells is not known."""
+    """Return the hourly cost of each volume; unknown where only its snapshot or image has the size."""
     root = experiment.root_volume or lab.root_volume
     volumes: list[Volume] = [*experiment.data, *experiment.scratch]
     asked: list[tuple[int | None, str, int | None, int | None]] = [(root.size_gib, "gp3", None, None)]
@@ -123,7 +123,7 @@ def _volumes(book: PriceBook, lab: Lab, experiment: Experiment, region: str) -> 
 
 
 def promised(charges: Iterable[Charge], now: datetime) -> tuple[float, int]:
-    """Return what that which lives goes on to cost until it ends by itself, or for a day from its beginning."""
+    """Return what live resources will cost until they expire, or for a day from their creation."""
     costs = []
     for charge in charges:
         ends = charge.due or charge.began + DAY

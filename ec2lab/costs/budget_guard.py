@@ -1,4 +1,4 @@
-"""A launch is held to the budgets before anything is asked of AWS, also where many begin at the same time."""
+"""Checks launches against budgets before anything is requested, also when many launch at once."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from ec2lab.session import Session
 
 @dataclass(frozen=True, slots=True)
 class Spending:
-    """All that was spent, as the registry had it at a moment."""
+    """The spending in the registry at one moment."""
 
     spans: list[CostPeriod]
     history: History
@@ -36,27 +36,27 @@ class Spending:
 
     @classmethod
     def of(cls, session: Session) -> Spending:
-        """Reckon it from the registry and its archive. Raises UserError."""
+        """Compute it from the registry and its archive. Raises UserError."""
         records = paid_for(session, session.registry.history())
         return cls.from_records(records, pricing(session), clock.now())
 
     @classmethod
     def from_records(cls, records: list[Record], pricing: Pricing, now: datetime) -> Spending:
-        """Reckon it from records. A launch whose response is lost counts as if it ran, until it is known."""
+        """Compute it from records. A launch whose response was lost counts as running until that is resolved."""
         history = History([*records, *as_if_answered(records, pricing.resource_types)])
         return cls(pricing.spans(history, now), history, now)
 
     def without_unanswered(self, experiments: Collection[str]) -> Spending:
-        """Return the same without the lost requests of experiments that are launched now: that resolves them."""
+        """Return a copy without lost requests of experiments being launched: the launch resolves them."""
         left = [one for one in self.spans if not (one.experiment in experiments and is_of_unanswered(one))]
         return replace(self, spans=left)
 
     def month_to_date(self) -> list[Charge]:
-        """Return what falls into the present month of UTC."""
+        """Return the spending of the current month in UTC."""
         return self._charges(month_of(self.now)[0], self.spans)
 
     def for_base(self, base: str) -> list[Charge]:
-        """Return what falls to all that was ever launched from an experiment's file."""
+        """Return the spending of everything launched from an experiment's file."""
         own = [span for span in self.spans if self.history.base(span.experiment or "") == base]
         return self._charges(EPOCH, own)
 
@@ -70,38 +70,38 @@ class BudgetGuard:
 
     session: Session
     _begun: dict[str, tuple[str, Forecast]] = field(default_factory=dict)
-    """What was admitted since the spending was reckoned: by experiment, its file and what it costs."""
+    """What was admitted since the spending was computed: by experiment, its file and its cost."""
     _under_way: set[str] = field(default_factory=set)
     _spending: Spending | None = None
     _lock: Lock = field(default_factory=Lock)
 
     @contextmanager
     def admitted(self, name: str, base: str, experiment: Experiment, count: int) -> Iterator[list[Budget]]:
-        """Hold room for a launch while it is on its way, and give the budgets that it keeps. Raises UserError.
+        """Reserve room for a launch in progress, and yield its budgets. Raises UserError.
 
-        What a launch that was cut off has made is not counted again.
+        Instances of an interrupted launch are not counted twice.
         """
         live = self._live(name)
         if live >= count:
-            yield []  # there is nothing to launch
+            yield []  # nothing to launch
             return
         ahead = forecast(pricing(self.session).book, self.session.lab, experiment, count - live)
         found = self._admit(name, base, experiment, ahead)
         try:
             yield found
         except BaseException:
-            self._begun.pop(name, None)  # what failed is taken down again
+            self._begun.pop(name, None)  # a failed launch is rolled back
             raise
         finally:
             self._under_way.discard(name)
 
     def _live(self, name: str) -> int:
-        """Return how many instances of an experiment live: by AWS's word, for one may have ended since it was recorded.
+        """Return the number of an experiment's live instances, asking AWS, as one may have ended since it was recorded.
 
-        Where none is on record AWS is not asked.
+        AWS is not asked where none is on record.
         """
         if self._on_record(name):
-            reconcile(self.session, name)  # which notes what is gone
+            reconcile(self.session, name)  # records what is gone
         return self._on_record(name)
 
     def _on_record(self, name: str) -> int:
@@ -110,7 +110,7 @@ class BudgetGuard:
     def _admit(self, name: str, base: str, experiment: Experiment, ahead: Forecast) -> list[Budget]:
         with self._lock:
             if not self._under_way:
-                self._spending = Spending.of(self.session)  # all that was admitted before is on record by now
+                self._spending = Spending.of(self.session)  # everything admitted before is recorded by now
                 self._begun.clear()
             found = list(self._budgets(name, base, experiment))
             for budget in found:
@@ -132,7 +132,7 @@ def budgets(
     experiment: Experiment,
     begun: Iterable[tuple[str, Forecast]] = (),
 ) -> Iterator[Budget]:
-    """Yield the lab's budget and the experiment's, as far as there are any; `begun` is on no record yet."""
+    """Yield the lab's budget and the experiment's, where set; `begun` is not recorded yet."""
     coming = list(begun)
     if of_lab is not None:
         ahead = [forecast for _, forecast in coming]
@@ -151,7 +151,7 @@ def _budget(where: str, limit: float, of: str, charges: list[Charge], begun: lis
 
 
 def planned(session: Session, base: str, experiment: Experiment, count: int) -> tuple[Forecast, list[Budget]]:
-    """Return what a launch would cost, and the budgets that it would be held to."""
+    """Return a launch's cost, and its budgets."""
     ahead = forecast(pricing(session).book, session.lab, experiment, count)
     if session.lab.budget is None and experiment.budget is None:
         return ahead, []
@@ -160,11 +160,11 @@ def planned(session: Session, base: str, experiment: Experiment, count: int) -> 
 
 
 def as_if_answered(records: Iterable[Record], resource_types: Mapping[str, ResourceType]) -> list[Record]:
-    """Return the responses that would be on record had every request of unknown outcome been carried out in full.
+    """Return the responses to be expected if every request with an unknown outcome was executed in full.
 
-    Tries with one ClientToken are one request. On spot an instance costs no more than on demand, unless a higher price
-    was offered (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-requests.html), and the zone is not known that
-    its price depends on.
+    Retries with one ClientToken are one request. Spot instances cost no more than on demand unless a higher price was
+    offered (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-requests.html), and the zone, which their price
+    depends on, is unknown.
     """
     open_intents = [one for one in holdings(records, resource_types).unresolved if one.operation == "RunInstances"]
     first = {token_of(intent): intent for intent in reversed(open_intents)}
@@ -178,5 +178,5 @@ def _answer(intent: Record) -> Record:
 
 
 def is_of_unanswered(span: CostPeriod) -> bool:
-    """Say whether a span is of what was perhaps made."""
+    """Say whether a period is of what may have been created."""
     return (span.parent_id or span.id).startswith(UNKNOWN_ID)

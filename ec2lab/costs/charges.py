@@ -20,38 +20,38 @@ EPOCH = datetime.min.replace(tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Charge:
-    """What one thing cost for one time."""
+    """The cost of one resource over one period."""
 
     resource_type: str
     id: str
     region: str
     experiment: str | None
     by: str
-    """Who asked for it: user@host; empty where that is not known."""
+    """Who created it: user@host; empty where that is not known."""
     what: str
-    """What it is, for people: g5.xlarge, 500 GiB gp3, public IPv4 address."""
+    """Its description for people: g5.xlarge, 500 GiB gp3, public IPv4 address."""
     market: str
     """on-demand or spot for an instance, else empty."""
     began: datetime
     ended: datetime | None
-    """None: it lives, and costs on."""
+    """None while it is live."""
     dollars: Dollars
-    """Unknown where it is None."""
+    """None where it is not known."""
     hourly: Dollars = 0.0
-    """What it costs an hour now; nothing where it has ended."""
+    """Its cost per hour now; 0 where it has ended."""
     parent_id: str = ""
-    """The instance that it came with, where it is a part of one."""
+    """The instance that it belongs to, if it is a part of one."""
     vague: bool = False
-    """Whether its price is unknown because the records do not tell all of what it is, which AWS could be asked."""
+    """Whether its price is unknown because the records lack a property that AWS could return."""
     why: str = ""
-    """Why `dollars` or `hourly` is unknown, where one is."""
+    """Why `dollars` or `hourly` is unknown, if one is."""
     due: datetime | None = None
-    """When it ends by itself, where that is known."""
+    """When it expires, where that is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CostPeriod:
-    """One thing for one time in which it cost the same way, whole."""
+    """One resource over one period at one rate, uncut."""
 
     resource_type: str
     id: str
@@ -65,15 +65,15 @@ class CostPeriod:
     market: str = ""
     parent_id: str = ""
     least: timedelta = MINUTE
-    """Shorter times cost as much as this one: 60 seconds for instances and volumes
+    """The minimum charge is for this period: 60 seconds for instances and volumes
     (https://aws.amazon.com/ec2/pricing/on-demand/, https://aws.amazon.com/ebs/pricing/)."""
     vague: bool = False
     due: datetime | None = None
     once: Dollars = 0.0
-    """What is paid when it begins, whatever its length."""
+    """Paid once at its beginning."""
 
     def charge(self, since: datetime, until: datetime, now: datetime) -> Charge | None:
-        """Return what falls into the time from `since` to `until`; None where nothing does."""
+        """Return the charge between `since` and `until`; None where there is none."""
         lives = self.ended is None and until >= now
         paid_until = paid_end(self.began, self.ended, self.least) or now
         began, ended = max(self.began, since), min(paid_until, until)
@@ -93,5 +93,5 @@ class CostPeriod:
 
 
 def paid_end(began: datetime, ended: datetime | None, least: timedelta = MINUTE) -> datetime | None:
-    """Return until when a time is paid for that may be shorter than the least that is; None while it goes on."""
+    """Return the end of the paid period, at least the minimum; None while it continues."""
     return max(ended, began + least) if ended else None

@@ -1,4 +1,4 @@
-"""What that which lives costs, an hour and so far, by the records at hand: the archive is not opened for it."""
+"""Hourly and accumulated cost of live resources, from the current registry without its archive."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NOT_KNOWN = (("no response shows whether it was created", "possibly created reso
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """What resources cost, by id, what all else does that goes on to cost, and why some of it is not known."""
+    """Costs of resources by id, the rest that is still billed, and why some of it is unknown."""
 
     spent: Mapping[str, CostSummary]
     rest: CostSummary
@@ -30,15 +30,15 @@ class Costs:
 
 
 def history_at_hand(session: Session) -> History:
-    """Read what the registry tells of the past without its archive."""
+    """Fold the registry's records, without its archive."""
     return History(paid_for(session, session.registry.records()))
 
 
 def costs_of(session: Session, resources: Sequence[Resource], history: History | None = None) -> Costs:
-    """Return what resources cost, with what came with them: an instance's volumes and its address.
+    """Return the cost of resources with what came with them: an instance's volumes and its address.
 
-    What the records tell too little of is asked of AWS, once: the answer is on record. Where AWS does not tell it, or
-    a price, that is unknown. The registry is read unless `history` is its word already.
+    What the records lack is asked of AWS once, and then recorded. What AWS does not tell is unknown. The registry is
+    read unless `history` is given.
     """
     found, unknown = _charges(session, history), []
     if vague := _vague(found):
@@ -48,13 +48,13 @@ def costs_of(session: Session, resources: Sequence[Resource], history: History |
 
 
 def beside(found: Iterable[Charge], resources: Sequence[Resource]) -> CostSummary:
-    """Return what goes on to cost beside resources and what came with them."""
+    """Return what is billed besides these resources and what came with them."""
     owners = {resource.id for resource in resources}
     return spent("", (one for one in found if one.ended is None and not {one.id, one.parent_id} & owners))
 
 
 def rest_text(rest: CostSummary) -> str:
-    """Return, for people, what goes on to cost beside the live experiments: what they retained, and the lab's own."""
+    """Describe, for people, what is billed besides live experiments: retained volumes, and the lab's own."""
     monthly = round(rest.hourly * HOURS, 2)
     if not monthly and not rest.hourly_unknown:
         return ""
@@ -63,11 +63,11 @@ def rest_text(rest: CostSummary) -> str:
 
 
 def shared_out(found: Iterable[Charge], resources: Sequence[Resource]) -> Mapping[str, CostSummary]:
-    """Return by id what charges say of resources, with what came with them; of what was perhaps made it is unknown."""
+    """Return the charges by resource id, with what came with each; unknown for what may have been created."""
     owners = dict.fromkeys(resource.id for resource in resources)
     parts: dict[str, list[Charge]] = {}
     for charge in found:
-        # A volume that is a row of its own is not its instance's as well.
+        # A volume with a row of its own is not added to its instance.
         parts.setdefault(charge.id if charge.id in owners else charge.parent_id, []).append(charge)
     costs = {identity: spent(identity, parts.get(identity, ())) for identity in owners}
     if possible := sum(resource.id == UNKNOWN_ID for resource in resources):
@@ -76,13 +76,13 @@ def shared_out(found: Iterable[Charge], resources: Sequence[Resource]) -> Mappin
 
 
 def hourly_cost_text(session: Session, experiment: str) -> str:
-    """Return, for people, what an experiment costs an hour now."""
+    """Describe, for people, an experiment's present hourly cost."""
     now = spent(experiment, (one for one in _charges(session) if one.experiment == experiment))
     return amount(now.hourly, now.hourly_unknown)
 
 
 def total_of(costs: Iterable[CostSummary]) -> CostSummary:
-    """Return what several cost together."""
+    """Return the total cost of several resources."""
     found = list(costs)
     return CostSummary(
         "", sum(c.dollars for c in found), sum(c.unknown for c in found),
@@ -96,7 +96,7 @@ def _charges(session: Session, history: History | None = None) -> list[Charge]:
 
 
 def _vague(found: Iterable[Charge]) -> dict[Key, set[str]]:
-    """Return, by region and kind, the ids of what lives and is not wholly on record."""
+    """Return, by region and type, the ids of live resources with incomplete records."""
     vague: dict[Key, set[str]] = {}
     for one in found:
         if one.vague and one.ended is None:
@@ -105,7 +105,7 @@ def _vague(found: Iterable[Charge]) -> dict[Key, set[str]]:
 
 
 def _describe(session: Session, vague: Mapping[Key, set[str]]) -> list[Unavailable]:
-    """Have AWS describe things; return of which regions it does not."""
+    """Describe resources; return the regions that did not respond."""
     known = pricing(session)
     responses = session.queries.run({
         (region, resource_type): partial(known.pricers[resource_type].describe, known.resource_types[resource_type],

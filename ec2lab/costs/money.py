@@ -1,4 +1,4 @@
-"""Amounts of money of which some are not known: unknown is None, never zero."""
+"""Amounts of money that may be unknown: None, never zero."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ Dollars = float | None
 
 
 def times(price: Dollars, amount: float) -> Dollars:
-    """Return a price so many times; unknown stays unknown."""
+    """Multiply a price; unknown stays unknown."""
     return None if price is None else price * amount
 
 
@@ -19,11 +19,11 @@ def total(parts: Iterable[Dollars]) -> Dollars:
 
 
 def sum_known(parts: Iterable[Dollars]) -> tuple[float, int]:
-    """Return the sum of what is known, and how many parts are not."""
+    """Return the sum of the known amounts, and the number of unknown ones."""
     found = list(parts)
     return sum(part or 0.0 for part in found), found.count(None)
 
 
 def in_dollars(amount: Dollars) -> str:
-    """Return an amount for people, to the cent."""
+    """Format an amount for people, to the cent."""
     return "unknown" if amount is None else f"{amount:,.2f}"

@@ -1,7 +1,7 @@
-"""Prices on disk, each with its date, so that no command waits for a price that is known.
+"""Prices on disk, each with its date, so that no command waits for a known price.
 
-One file, replaced whole and under a lock: several processes lose nothing of each other's. What can't be read is made
-again; what can't be written is asked for again next time.
+One file, replaced atomically under a lock, so that processes lose nothing of each other's. An unreadable file is
+created again; what cannot be written is looked up again next time.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from ec2lab.files import private_directory, read_bytes, temp_file_beside
 
 FORMAT = 1
 LARGEST = 256 << 20
-"""Bytes: a year of many regions' spot prices has some."""
+"""Bytes: a year of many regions' spot prices takes a few MiB."""
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 Change = tuple[datetime, float]
-"""From when on a spot price holds, and the price."""
+"""When a spot price took effect, and the price."""
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A price, and when it was asked for; None where AWS was asked and told none."""
+    """A price and when it was looked up; None where AWS lists none."""
 
     dollars: Dollars
     at: datetime
@@ -37,7 +37,7 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class SpotHistory:
-    """All that is known of a type's spot prices in a region's zones from one time to another."""
+    """The known spot prices of a type in a region's zones over a period."""
 
     since: datetime
     until: datetime
@@ -48,11 +48,11 @@ class SpotHistory:
         return self.since <= other.until and other.since <= self.until
 
     def is_spent(self, now: datetime) -> bool:
-        """Say whether it told no more than a price of the present, which is past by now."""
+        """Say whether it held only a current price, which has passed by now."""
         return self.until - self.since < HOUR and now - self.until > DAY
 
     def joined(self, other: SpotHistory) -> SpotHistory:
-        """Return what two that touch say together."""
+        """Merge two histories that touch."""
         zones = {
             zone: tuple(sorted({*self.zones.get(zone, ()), *other.zones.get(zone, ())}))
             for zone in {*self.zones, *other.zones}
@@ -84,11 +84,11 @@ class PriceCache:
         return self._content.listed.get(key)
 
     def spot(self, key: str) -> Sequence[SpotHistory]:
-        """Return what is known of the spot prices of a type in a region."""
+        """Return the known spot prices of a type in a region."""
         return self._content.spot.get(key, ())
 
     def store(self, listed: Mapping[str, Known] | None = None, spot: Mapping[str, SpotHistory] | None = None) -> None:
-        """Add prices to the file, beside what other processes added meanwhile."""
+        """Add prices to the file, keeping those that other processes added meanwhile."""
         with self._alone():
             self._content = self._read()
             self._content.listed |= listed or {}
@@ -102,7 +102,7 @@ class PriceCache:
             private_directory(self.path.parent)
             lock = os.open(self.path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
         except OSError:
-            yield  # a directory that can't be written to has no second writer either
+            yield  # a directory that cannot be written has no second writer either
             return
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -114,10 +114,10 @@ class PriceCache:
         try:
             return _content(json.loads(read_bytes(self.path, LARGEST)))
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            return _Content()  # not there, or damaged: prices can be asked for again
+            return _Content()  # missing or damaged: prices can be looked up again
 
     def _write(self) -> None:
-        with suppress(OSError):  # a full disk: the prices are known to this process all the same
+        with suppress(OSError):  # a full disk: this process knows the prices all the same
             content = json.dumps(_as_json(self._content)).encode()
             with temp_file_beside(self.path, content, mode=0o600) as draft:
                 draft.replace(self.path)

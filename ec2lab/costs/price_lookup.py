@@ -1,4 +1,4 @@
-"""Where a price comes from: the cache while it is fresh, then AWS, then what is older, and at last nobody."""
+"""Price lookup: the cache while fresh, then AWS, then older or bundled prices."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ LIST_TTL = timedelta(days=7)
 SPOT_TTL = timedelta(hours=1)
 """Spot prices change several times a day."""
 NEGATIVE_TTL = timedelta(days=1)
-"""After which AWS is asked again for what it did not list."""
+"""After which AWS is asked again for a price that it did not list."""
 PATIENCE = timedelta(hours=1)
-"""After which AWS is asked again that could not be asked."""
+"""After which AWS is asked again if it could not be reached."""
 SPOT_HISTORY_LIMIT = timedelta(days=90)
 """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSpotPriceHistory.html"""
 FAILURE = "not told: {}"
-"""The cache's entry for that, with its time: of list prices, or of a region's spot prices."""
+"""The cache's entry for a failed lookup, with its time: of list prices, or of a region's spot prices."""
 LIST = "list prices"
 AGAIN_LATER = "AWS did not tell them within the last hour, and is asked again after it"
 LISTED, SHIPPED = "AWS's price list", "the file that comes with the lab"
@@ -40,23 +40,23 @@ LISTED, SHIPPED = "AWS's price list", "the file that comes with the lab"
 
 @dataclass
 class PriceLookup:
-    """The prices that a lab can know. `cloud` is made only where AWS is asked."""
+    """The prices available to a lab. `cloud` is created only when AWS is asked."""
 
     cloud: Callable[[], Cloud]
     cache: PriceCache
     timeout: float = 10.0
-    """Seconds in which AWS must tell."""
+    """Seconds for AWS to respond."""
     list_region: str = "us-east-1"
-    """Where AWS is asked for list prices, for who is told that it was in vain."""
+    """The region asked for list prices, to name it in errors."""
     asks_aws: bool = True
-    """Whether AWS is asked for what is not at hand."""
+    """Whether AWS is asked at all."""
     _unknown: dict[str, str] = field(default_factory=dict)
-    """Of what prices are not known, and why."""
+    """The prices that are not known, with reasons."""
     _list_failed: str = ""
     _used: dict[Priced, Origin] = field(default_factory=dict)
 
     def listed(self, wanted: Priced) -> Dollars:
-        """Return a list price, or None where nobody knows it."""
+        """Return a list price, or None."""
         known = self.cache.listed(str(wanted))
         if not self._is_fresh(known):
             known = self._asked(wanted) or known
@@ -87,7 +87,7 @@ class PriceLookup:
             )
 
     def unknown(self) -> Iterable[Unavailable]:
-        """Return which prices AWS did not tell, and why."""
+        """Return the prices that AWS did not return, with reasons."""
         return [
             Unavailable(what=LIST, region=self.list_region, reason=why)
             if what == LIST
@@ -96,7 +96,7 @@ class PriceLookup:
         ]
 
     def origins(self) -> Iterable[Origin]:
-        """Return where each list price is from that was given, to the day."""
+        """Return the origin of each list price returned so far, to the day."""
         return self._used.values()
 
     @staticmethod
@@ -116,7 +116,7 @@ class PriceLookup:
         return known
 
     def spot_now(self, region: str, types: Sequence[str]) -> Mapping[str, float]:
-        """Return the lowest present spot price of each type over a region's zones, dollars an hour."""
+        """Return the lowest current spot price of each type over a region's zones, dollars an hour."""
         lacking = [kind for kind in types if not self._covering(region, kind, _now(), _now())]
         if lacking:
             self._fetch(region, lacking, _now())
@@ -127,7 +127,7 @@ class PriceLookup:
         return min((changes[-1][1] for changes in history.zones.values()), default=None) if history else None
 
     def spot(self, region: str, zone: str, instance_type: str, began: datetime, ended: datetime) -> SpotRate:
-        """Return a zone's spot prices over a time, as far as they are known."""
+        """Return a zone's spot prices over a period, as far as they are known."""
         if not self._covering(region, instance_type, began, ended):
             self._fetch(region, [instance_type], began)
         if history := self._covering(region, instance_type, began, ended):
@@ -135,7 +135,7 @@ class PriceLookup:
         return SpotRate((), ended)
 
     def _covering(self, region: str, instance_type: str, began: datetime, ended: datetime) -> SpotHistory | None:
-        """Return what is known of a time; a price of the last hour is taken to hold yet."""
+        """Return what is known of a period; a price of the last hour counts as current."""
         for history in self.cache.spot(f"{region} {instance_type}"):
             if history.since <= began and ended <= history.until + SPOT_TTL:
                 return history
@@ -159,7 +159,7 @@ class PriceLookup:
         self.cache.store(spot={f"{region} {t}": SpotHistory(since, asked_at, found.get(t, {})) for t in types})
 
     def _ready_cloud(self) -> Cloud:
-        """Return the way to AWS, with credentials: who has to type a code for them has the time for that."""
+        """Return access to AWS with credentials; somebody who types an MFA code gets the time for it."""
         cloud = self.cloud()
         cloud.expect_credentials()
         return cloud
@@ -193,7 +193,7 @@ VOLUME_UNITS = (Unit.SIZE, Unit.IOPS, Unit.THROUGHPUT)
 
 
 def bundled_price(wanted: Priced) -> Dollars:
-    """Return a list price, or None where the file has none."""
+    """Return a bundled list price, or None."""
     region = _loaded().get(wanted.region, {})
     if wanted.unit is Unit.INSTANCE:
         found = region.get("instances", {}).get(wanted.name)
@@ -210,13 +210,13 @@ def bundled_instances(region: str) -> list[str]:
 
 
 def bundled_date() -> datetime:
-    """Return the day of the prices."""
+    """Return the date of the bundled prices."""
     day: date = _loaded()["date"]
     return datetime.combine(day, time(), UTC)
 
 
 def regions() -> list[str]:
-    """Return the regions that the file knows prices of."""
+    """Return the regions with bundled prices."""
     return [name for name, prices in _loaded().items() if isinstance(prices, dict)]
 
 

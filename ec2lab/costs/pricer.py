@@ -63,7 +63,7 @@ def pricers(plugins: Plugins) -> dict[str, Pricer]:
 
 @dataclass(slots=True)
 class Life:
-    """One thing from its making to its end."""
+    """A resource from creation to end."""
 
     id: str
     region: str
@@ -75,7 +75,7 @@ class Life:
     ended: datetime | None = None
 
     def end(self, moment: datetime) -> None:
-        """Note its end; the first that is heard of is the true one."""
+        """Note its end; the first one recorded holds."""
         self.ended = self.ended or max(moment, self.began)
 
 
@@ -110,7 +110,7 @@ class Lives:
 
 
 def _life(resource_type: ResourceType, record: Record, found: Mapping[str, Any]) -> Life:
-    """Return the beginning of what an answer says was made."""
+    """Return the life of a resource that a response created."""
     experiment = tags_in_request(record.request or {}, resource_type.tag_type).get(EXPERIMENT)
     began = parse_time(resource_type.since_in(found) or record.time)
     return Life(resource_type.id_in(found), record.region or "", experiment, record.by, began, found)

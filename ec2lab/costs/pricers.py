@@ -21,16 +21,17 @@ from ec2lab.units import GIB
 
 
 class InstancePricer(Pricer):
-    """Instances cost while they run, by the second and 60 seconds at the least; stopped ones cost nothing
-    (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-instance-lifecycle.html).
+    """Instances are billed while they run, by the second, at least 60 seconds; not while stopped.
 
-    An instance in a capacity block is paid for beforehand, by whoever bought the block: what it costs is unknown here.
-    """  # noqa: D205
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-instance-lifecycle.html
+
+    A capacity block is paid for in advance by its buyer: the cost of its instances is unknown here.
+    """
 
     name = "instance"
 
     def monthly(self, found: Mapping[str, Any], region: str, book: PriceBook) -> Dollars:
-        """Return what it costs while it runs, with its address; its volumes cost by themselves."""
+        """Return its cost while it runs, with its address; volumes are priced on their own."""
         if found["State"]["Name"] not in UP:
             return 0.0
         zone = found.get("Placement", {}).get("AvailabilityZone", "")
@@ -40,7 +41,7 @@ class InstancePricer(Pricer):
     def spans(
         self, resource_type: ResourceType, history: History, book: PriceBook, now: datetime
     ) -> Iterator[CostPeriod]:
-        """Yield a span for each run of each instance, and one for its address beside it."""
+        """Yield a period for each run of each instance, and one for its address."""
         del resource_type
         for instance in (known.as_of(now) for known in history.instances.values()):
             for run in instance.runs:
@@ -77,18 +78,18 @@ class AddressPricer(Pricer):
 
 
 class VolumePricer(Pricer):
-    """Volumes cost by the second and 60 seconds at the least, attached or not (https://aws.amazon.com/ebs/pricing/)."""
+    """Volumes are billed by the second, at least 60 seconds, attached or not (https://aws.amazon.com/ebs/pricing/)."""
 
     name = "volume"
 
     def monthly(self, found: Mapping[str, Any], region: str, book: PriceBook) -> Dollars:
-        """Return what its size, iops and throughput cost, attached or not."""
+        """Return the cost of its size, iops and throughput, attached or not."""
         return book.volume(region, found) if found.get("Size") and found.get("VolumeType") else None
 
     def spans(
         self, resource_type: ResourceType, history: History, book: PriceBook, now: datetime
     ) -> Iterator[CostPeriod]:
-        """Yield a span for each volume, and what was paid for its initialization."""
+        """Yield a period for each volume, and the charge for its initialization."""
         del resource_type
         for one in history.volumes(now):
             yield CostPeriod(
@@ -108,7 +109,7 @@ class VolumePricer(Pricer):
                 )  # fmt: skip
 
     def describe(self, resource_type: ResourceType, cloud: Cloud, region: str, ids: Collection[str]) -> None:
-        """Describe volumes: what an image's root volume has is told by no request."""
+        """Describe volumes: no request has the properties of an image's root volume."""
         super().describe(resource_type, cloud, region, [identity for identity in ids if identity.startswith("vol-")])
 
 
@@ -134,24 +135,25 @@ def _in_words(made_of: Mapping[str, Any]) -> str:
 
 
 class SnapshotPricer(Pricer):
-    """Snapshots cost by what they store, of which AWS tells no more than how much all their blocks are: blocks that
-    two snapshots share are paid once, and counted here with each (https://aws.amazon.com/ebs/pricing/).
+    """Snapshots are billed by their stored blocks, of which AWS tells only the total.
 
-    Fast restore costs for each snapshot and zone while it is enabled, an hour at the least
+    Shared blocks are billed once, and counted here with each snapshot (https://aws.amazon.com/ebs/pricing/).
+
+    Fast restore is billed per snapshot and zone while enabled, at least an hour
     (https://docs.aws.amazon.com/ebs/latest/userguide/ebs-fast-snapshot-restore.html#fsr-pricing).
-    """  # noqa: D205
+    """
 
     name = SNAPSHOT
 
     def monthly(self, found: Mapping[str, Any], region: str, book: PriceBook) -> Dollars:
-        """Return the most that it can cost: what it shares with others is not told."""
+        """Return its maximum cost: how much it shares with others is not known."""
         stored = stored_bytes(found)
         return None if stored is None else book.stored(region, stored / GIB)
 
     def spans(
         self, resource_type: ResourceType, history: History, book: PriceBook, now: datetime
     ) -> Iterator[CostPeriod]:
-        """Yield a span for each snapshot, and one for each time of fast restore."""
+        """Yield a period for each snapshot, and one for each time of fast restore."""
         del resource_type, now
         for one in history.snapshots.values():
             if one.began:

@@ -57,7 +57,7 @@ class Pricing:
         )
 
     def spans(self, history: History, now: datetime) -> list[CostPeriod]:
-        """Return, whole, every time in which something cost."""
+        """Return every billed period, uncut."""
         return [
             span
             for resource_type in self.resource_types
@@ -66,7 +66,7 @@ class Pricing:
         ]
 
     def _of(self, resource_type: str, history: History, now: datetime) -> list[CostPeriod]:
-        """Return what one resource type cost. A plugin's that fails hides no other's."""
+        """Return the periods of one resource type. An error in a plugin's meter hides no other type."""
         try:
             return list(self.pricers[resource_type].spans(self.resource_types[resource_type], history, self.book, now))
         except PluginFailed as failed:
@@ -93,7 +93,7 @@ def price_book(session: Session, *, asks_aws: bool = True) -> PriceBook:
 
 
 def paid_for(session: Session, records: Iterable[Record]) -> list[Record]:
-    """Return the records of what costs where the lab works: in AWS, in whichever account; or in local clouds."""
+    """Return the records of what is billed where the lab works: in AWS, in any account; or in local clouds."""
     local = session.lab.cloud == "local"
     return [record for record in records if record.whose is None or record.whose.is_local == local]
 
@@ -101,7 +101,7 @@ def paid_for(session: Session, records: Iterable[Record]) -> list[Record]:
 def charges_by_account(
     session: Session, since: datetime | None = None, until: datetime | None = None
 ) -> dict[Account | None, list[Charge]]:
-    """Return what a lab cost by its registry and its archive, in each account by itself. Raises UserError."""
+    """Return a lab's charges by account, from its registry and archive. Raises UserError."""
     found = by_account(paid_for(session, session.registry.history()))
     priced = {account: pricing(session).charges(records, since, until) for account, records in found.items()}
     return {account: some for account, some in priced.items() if some}

@@ -1,6 +1,6 @@
-"""What something costs while it is there: prices by the hour, by the month, and by a spot market. Pure.
+"""Rates: by the hour, by the month, and of a spot market. Pure.
 
-A rate adds up: what it costs from A to B and from B to C is what it costs from A to C.
+A rate is additive: the cost from A to B plus that from B to C is that from A to C.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ UNPRICED = "no price of it is known"
 
 
 class Rate(ABC):
-    """Dollars for time."""
+    """Dollars over time."""
 
     why: str = UNPRICED
-    """Why they are not known, where they are not."""
+    """Why they are unknown, if they are."""
 
     @abstractmethod
     def dollars(self, began: datetime, ended: datetime) -> Dollars:
-        """Return what the time from `began` to `ended` costs; None where that is not known."""
+        """Return the cost from `began` to `ended`; None where it is unknown."""
 
     @abstractmethod
     def hourly(self, moment: datetime) -> Dollars:
-        """Return what an hour costs at a moment."""
+        """Return the hourly cost at a moment."""
 
 
 @dataclass(frozen=True, slots=True)
 class HourlyRate(Rate):
-    """A price by the hour, paid by the second."""
+    """An hourly price, billed by the second."""
 
     price: Dollars
     why: str = field(default=UNPRICED, compare=False)
@@ -51,17 +51,17 @@ class HourlyRate(Rate):
 
 @dataclass(frozen=True, slots=True)
 class Monthly(Rate):
-    """A price by the month, paid by the second: a second costs more in a month of 30 days than in one of 31.
+    """A monthly price, billed by the second, so that a second costs more in a month of 30 days than in one of 31.
 
     `price x seconds / (86,400 x the month's days)`, as in the examples of https://aws.amazon.com/ebs/pricing/; months
-    are UTC's.
+    are in UTC.
     """
 
     price: Dollars
     why: str = field(default=UNPRICED, compare=False)
 
     def dollars(self, began: datetime, ended: datetime) -> Dollars:
-        """Return each month's share of the price."""
+        """Return the sum of each month's share."""
         if self.price is None:
             return None
         return sum(self.price * ((there - here) / length) for here, there, length in _by_month(began, ended))
@@ -74,16 +74,16 @@ class Monthly(Rate):
 
 @dataclass(frozen=True, slots=True)
 class SpotRate(Rate):
-    """A price by the hour that changes, as a spot market's does: each price holds until the next."""
+    """An hourly price that changes, as on the spot market."""
 
     prices: Sequence[tuple[datetime, float]]
-    """From when on, and the price; oldest first. Before the first one nothing is known."""
+    """Changes, oldest first. Before the first one the price is unknown."""
     until: datetime
-    """How far they are known; the last one is not taken to hold longer."""
+    """The end of what is known; the last price is not assumed to hold longer."""
     why: str = field(default="no spot price of all of that time is known", compare=False)
 
     def dollars(self, began: datetime, ended: datetime) -> Dollars:
-        """Return the sum over the prices that held; unknown where one is not known."""
+        """Return the sum over the prices in effect; unknown where one is."""
         if ended <= began:
             return 0.0
         if ended > self.until or not self.prices or began < self.prices[0][0]:
@@ -91,7 +91,7 @@ class SpotRate(Rate):
         return total(price * ((there - here) / HOUR) for here, there, price in self._pieces(began, ended))
 
     def hourly(self, moment: datetime) -> Dollars:
-        """Return the price that holds at a moment; the last known one where it is later."""
+        """Return the price at a moment; the last known one for later moments."""
         index = bisect_right([since for since, _ in self.prices], moment) - 1
         return self.prices[index][1] if index >= 0 else None
 
@@ -104,18 +104,18 @@ class SpotRate(Rate):
 
 
 def unlisted(what: str, region: str) -> str:
-    """Return why what has no list price costs nobody knows what."""
+    """Return why a price is unknown."""
     return f"no list price of {what} in {region} is known"
 
 
 def month_of(moment: datetime) -> tuple[datetime, datetime]:
-    """Return when the calendar month of a moment begins and when the next one does, in UTC."""
+    """Return the beginning of a moment's calendar month and of the next one, in UTC."""
     begins = moment.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     return begins, (begins + timedelta(days=32)).replace(day=1)
 
 
 def _by_month(began: datetime, ended: datetime) -> Iterator[tuple[datetime, datetime, timedelta]]:
-    """Cut a time into months; yield each part with its month's length."""
+    """Split a period into months; yield each part with its month's length."""
     while began < ended:
         begins, next_begins = month_of(began)
         until = min(next_begins, ended)

@@ -33,23 +33,23 @@ GROUPS: Mapping[str, Callable[[Charge], str]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class CostSummary:
-    """What charges come to together."""
+    """The sum of charges."""
 
     name: str
     dollars: float
-    """Of those whose price is known."""
+    """Of those with a known price."""
     unknown: int
-    """How many there are beside them."""
+    """The number of the others."""
     hourly: float
-    """What those that live cost an hour now, as far as it is known."""
+    """The present hourly cost of live resources, as far as it is known."""
     hourly_unknown: int
     things: int
-    """How many things they are of."""
+    """The number of resources."""
     unpriced: tuple[tuple[str, str], ...] = ()
-    """What the unknown is: why no price of it is known, and what it is, for people."""
+    """The unknown items: the reason, and a description for people."""
 
     def rates(self) -> dict[str, Any]:
-        """Return the sums as the fields of an event."""
+        """Return the sums as fields of an event."""
         return {
             "dollars": round(self.dollars, 6), "unknown_prices": self.unknown,
             "dollars_per_hour": round(self.hourly, 6), "unknown_per_hour": self.hourly_unknown,
@@ -67,7 +67,7 @@ def spent(name: str, charges: Iterable[Charge]) -> CostSummary:
 
 
 def grouped(charges: Iterable[Charge], by: str) -> list[CostSummary]:
-    """Add charges up by one of GROUPS, the dearest first."""
+    """Add charges up by one of GROUPS, most expensive first."""
     groups: dict[str, list[Charge]] = {}
     for charge in charges:
         groups.setdefault(GROUPS[by](charge), []).append(charge)
@@ -76,14 +76,14 @@ def grouped(charges: Iterable[Charge], by: str) -> list[CostSummary]:
 
 
 def parse_group_by(by: str) -> str:
-    """Return what is to be summed by. Raises UserError."""
+    """Parse GROUP_BY. Raises UserError."""
     if by not in GROUPS:
         raise UserError(f"GROUP_BY: {by!r} is none of {', '.join(GROUPS)}{did_you_mean(by, GROUPS)}")
     return by
 
 
 def moment(text: str, variable: str) -> datetime | None:
-    """Return the time that a variable names, None where it is empty: a day in UTC, or RFC 3339. Raises UserError."""
+    """Parse a variable with a time: a day in UTC, or RFC 3339; None where it is empty. Raises UserError."""
     if not text:
         return None
     try:
@@ -99,7 +99,7 @@ OLD = timedelta(days=7)
 def show_costs(
     console: Console, charges: Sequence[Charge], by: str, since: datetime | None, until: datetime | None
 ) -> None:
-    """Print the total, then each group's, the dearest first."""
+    """Print the total, then each group's, most expensive first."""
     everything = spent("", charges)
     console.emit(CostTotal(since=since, until=until, resources=everything.things, **everything.rates()))
     groups = grouped(charges, by)
@@ -118,7 +118,7 @@ def _detail(charge: Charge) -> ChargeDetail:
 
 
 def unpriced(found: CostSummary) -> list[Unpriced]:
-    """Return what has no known price, and why: those of one reason together."""
+    """Return the items without a known price, grouped by reason."""
     by_reason: dict[str, dict[str, None]] = {}
     for why, resource in found.unpriced:
         by_reason.setdefault(why, {})[resource] = None
@@ -126,14 +126,14 @@ def unpriced(found: CostSummary) -> list[Unpriced]:
 
 
 def cost_by_account(found: Mapping[Account | None, Sequence[Charge]]) -> str:
-    """Return what falls to which account, a line each; nothing where there is one."""
+    """Return the total of each account, a line each; empty where there is only one."""
     shares = [(account or "an account that is not on record", spent("", some)) for account, some in found.items()]
     lines = [f"  in {account}: {amount(share.dollars, share.unknown)} dollars" for account, share in shares]
     return "\n".join(lines) if len(lines) > 1 else ""
 
 
 def stale_prices(book: PriceBook) -> list[StalePrices]:
-    """Return how many prices are older than a week, by their time and source."""
+    """Return how many prices are older than a week, by date and source."""
     found = _old(book.source.origins(), clock.now())
     return [StalePrices(count=count, as_of=one.at, source=one.source) for one, count in found.items()]
 

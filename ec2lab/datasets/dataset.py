@@ -131,7 +131,7 @@ class DataSnapshot:
 
 
 def data_registries(session: Session) -> Collection[str]:
-    """Return the ids of the registries whose datasets the lab uses: its own, and those that lab.toml names."""
+    """Return the ids of the registries whose datasets the lab uses: its own, and those in lab.toml."""
     return {*session.records.registry_ids(), *session.lab.data_of}
 
 

@@ -15,7 +15,7 @@ from ec2lab.polling import attempts, wait_until
 from ec2lab.registry.base import LockHeld
 from ec2lab.registry.record import Record
 from ec2lab.resources.idempotency import requested_tag_sets, unresolved_intents
-from ec2lab.resources.live_resources import known_regions
+from ec2lab.resources.live_in_aws import known_regions
 from ec2lab.session import Session
 
 CREATE_OPERATIONS = ("CreateSnapshot", "StartSnapshot")

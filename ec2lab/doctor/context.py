@@ -115,7 +115,7 @@ class DoctorContext:
 
     @property
     def opened(self) -> Session:
-        """The session. Raises NotLooked where lab.toml is invalid."""
+        """The session. Raises CheckSkipped where lab.toml is invalid."""
         if self.session is None:
             raise CheckSkipped("lab.toml has mistakes")
         return self.session
@@ -198,7 +198,7 @@ class DoctorContext:
         return self.begin(_introduced).result()
 
     def require_aws(self) -> None:
-        """Raise NotLooked where AWS does not know the caller."""
+        """Raise CheckSkipped where AWS does not know the caller."""
         if self.caller().problem:
             raise CheckSkipped("AWS does not take this computer's credentials, or is not reached")
 

@@ -52,7 +52,7 @@ def _described_by(lab: DoctorContext, region: str) -> Mapping[str, str]:
 
 
 def require_enabled(lab: DoctorContext, region: str) -> None:
-    """Raise RegionShut where the account may not use a region, NotLooked where AWS accepts no call at all.
+    """Raise RegionDisabled where the account may not use a region, CheckSkipped where AWS accepts no call at all.
 
     Where AWS does not list its regions, each call will tell.
     """

@@ -1,1 +1,1 @@
-"""Instances as hosts: reached by ssh, with the members' accounts on them."""
+"""Instances as hosts: ssh, host keys, and members' accounts."""

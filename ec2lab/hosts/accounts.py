@@ -1,4 +1,4 @@
-"""Bringing a running host to the members' accounts, and its sshd to keys alone, without locking anybody out."""
+"""Updates a running host's accounts to the members', and its sshd to keys only, without locking anybody out."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ POLL = 0.5, 5.0
 LONGEST_CHANGE = 3600.0
 """Seconds that a purge of large homes may take."""
 ROLLBACK_AFTER = 60
-"""Seconds after which the host takes its sshd settings back by itself, unless a fresh login has confirmed them."""
+"""Seconds after which the host reverts its sshd settings, unless a new login confirms them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One thing that was changed, or would be."""
+    """A change that was made, or would be."""
 
     host: str
     member: str
@@ -35,7 +35,7 @@ class Change:
 
     @property
     def is_problem(self) -> bool:
-        """Whether it is something that could not be done."""
+        """Whether it could not be made."""
         return self.change == "problem"
 
 
@@ -46,7 +46,7 @@ Heard = Callable[[Change], None]
 
 
 def change_printer(console: Console) -> Heard:
-    """Return what tells a person, or a program, of each change."""
+    """Return what reports each change."""
     from ec2lab.events.lab import AccountChange  # launches need none of these
 
     def heard(change: Change) -> None:
@@ -58,20 +58,20 @@ def change_printer(console: Console) -> Heard:
 
 @dataclass(frozen=True, slots=True)
 class TrialResult:
-    """What came of a program that ran to its end."""
+    """The result of a program that ran to its end."""
 
     changed: int
     problems: Sequence[Change]
 
     def expect_no_problem(self, host: str) -> None:
-        """Raise UserError with all problems, where there are any."""
+        """Raise UserError with all problems, if there are any."""
         if self.problems:
             raise UserError(f"{host}: {'; '.join(f'{one.member}: {one.detail}' for one in self.problems)}")
 
 
 @dataclass(frozen=True)
 class HostAccounts:
-    """The accounts of one host. `heard` is told of each change as it is made."""
+    """The accounts of one host. `heard` is called for each change as it is made."""
 
     host: Host
     heard: Heard
@@ -79,7 +79,7 @@ class HostAccounts:
     def apply(
         self, document: AccountsDocument, *, check: bool = False, purge: bool = False, adopt: bool = False
     ) -> int:
-        """Bring the host to a document and return how many things changed, or would. Raises UserError on problems."""
+        """Apply a document to the host; return the number of changes made, or needed. Raises UserError on problems."""
         asked = {"--check": check, "--purge": purge, "--adopt": adopt}
         options = [option for option, is_asked in asked.items() if is_asked]
         return self._run("accounts", *options, "-", given=document.as_json().encode())
@@ -87,9 +87,9 @@ class HostAccounts:
     def bring_to(
         self, document: AccountsDocument, *, check: bool, purge: bool, adopt: bool
     ) -> tuple[int, Sequence[str]]:
-        """Bring the host to a document and its sshd to keys alone; return how many things changed, and the problems.
+        """Apply a document to the host and restrict sshd to keys; return the number of changes, and the problems.
 
-        One member's account keeps sshd from nothing.
+        A problem with one member's account does not stop sshd from being restricted.
         """
         changed, problems = 0, []
         try:
@@ -105,10 +105,10 @@ class HostAccounts:
         return changed, problems
 
     def harden(self, account: str | None = None) -> int:
-        """Let sshd take keys alone: applied, tried with a fresh login, confirmed; else the host takes it back.
+        """Restrict sshd to keys: applied, tested by a new login, confirmed; otherwise the host reverts it.
 
-        Refused by the host where `account`, or else nobody, could log in then. Raises UserError also where it is done,
-        and a member is kept out by other settings, or by PAM.
+        The host refuses if `account`, or by default nobody, could log in afterwards. Raises UserError too if it is done
+        but other settings, or PAM, keep a member out.
         """
         named = ["--account", account] if account else []
         outcome = self._outcome("sshd-hardening", "apply", "--confirm-within", str(ROLLBACK_AFTER), *named)
@@ -119,7 +119,7 @@ class HostAccounts:
         return outcome.changed
 
     def _log_in_again(self) -> None:
-        """Log in over a fresh connection; sshd takes none for a moment while it reloads. Raises UserError."""
+        """Log in over a new connection; sshd accepts none for a moment while it reloads. Raises UserError."""
         for last in attempts(clock.sleep, POLL, ROLLBACK_AFTER / 3):
             try:
                 self.host.run("true")
@@ -132,25 +132,25 @@ class HostAccounts:
                 return
 
     def is_hardened(self) -> bool:
-        """Say whether sshd takes keys alone already, changing nothing."""
+        """Say whether sshd accepts keys only already; changes nothing."""
         changes: list[Change] = []
         replace(self, heard=changes.append).status()
         return any(change.detail.startswith("in place") for change in changes)
 
     def status(self) -> None:
-        """Have told how sshd's settings are."""
+        """Report sshd's settings."""
         self._run("sshd-hardening", "status")
 
     def _run(self, program: str, *arguments: str, given: bytes = b"") -> int:
-        """Run a program of ours on the host and return how many things changed. Raises UserError on problems."""
+        """Run one of our programs on the host; return the number of changes. Raises UserError on problems."""
         outcome = self._outcome(program, *arguments, given=given)
         outcome.expect_no_problem(self.host.name)
         return outcome.changed
 
     def _outcome(self, program: str, *arguments: str, given: bytes = b"") -> TrialResult:
-        """Run a program of ours on the host; each of its lines is a change, the last one the sum.
+        """Run one of our programs on the host; each line of its output is a change, the last one the total.
 
-        Raises UserError where it did not come to its end.
+        Raises UserError where it did not finish.
         """
         problems: list[Change] = []
         unreadable: list[str] = []
@@ -173,7 +173,7 @@ class HostAccounts:
 
         try:
             text, path = program_text(f"{program}.py"), f"/opt/ec2-lab/{program}"
-            # It stays there: sshd's settings are taken back by the host itself.
+            # The program stays on the host, which reverts sshd's settings itself.
             self.host.run_as_root(text, *arguments, given=given, heard=line, left_at=path, within=LONGEST_CHANGE)
         except Failed:
             if changed is None or not problems:

@@ -25,11 +25,11 @@ OVER_SSH = (
     "place_fault", "remarks", "shell_change", "password_change", "told_keys", "fingerprint_in", "fingerprint",
     "KEY_IN_A_LINE", "still_running",
 )  # fmt: skip
-"""What the program needs only when it is sent over ssh, as a whole: the copy that comes with the boot is without."""
+"""What the program needs only when sent over ssh; the copy in user data omits it."""
 
 MOST_AT_BOOT, MOST_BESIDE_OTHERS = 12, 2
-"""Each account takes about 80 bytes of the 16 KiB that user data has, even when compressed; the program that sees
-whether an instance is idle takes 1.3 KiB, and those that put a log in a bucket 0.9 KiB."""
+"""Each account takes about 80 bytes of user data's 16 KiB, even compressed; the idle program takes 1.3 KiB, and those
+that upload a log 0.9 KiB."""
 
 Sudo = Literal["nopasswd", "password"]
 
@@ -47,18 +47,18 @@ class Account:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountsDocument:
-    """What an instance is to be brought to."""
+    """The desired accounts of an instance."""
 
     members: Mapping[str, Account]
     make_groups: Sequence[str] = ()
     only: Sequence[str] | None = None
-    """These accounts alone; when left out, all, and members no longer listed are locked."""
+    """Only these accounts; None means all, and members no longer listed are locked."""
     removed: Sequence[str] = ()
-    """Accounts that are locked by name."""
+    """Accounts to lock by name."""
     reserved: Sequence[int] = ()
-    """Uids of members who are not in `members`: given to nobody else."""
+    """Uids of members outside `members`: given to nobody else."""
     passwords: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """To be changed at the first login. Only ever sent over ssh's standard input."""
+    """To be changed at the first login. Sent only over ssh's standard input."""
 
     def as_json(self) -> str:
         """Return it as the instance reads it."""
@@ -66,10 +66,10 @@ class AccountsDocument:
 
 
 def boot_members(members: Mapping[str, Member], first: str | None, experiment: Experiment) -> Mapping[str, Member]:
-    """Return the members whose accounts are made at the first boot: all, where there is room for them.
+    """Return the members whose accounts are created at the first boot: all, if they fit.
 
-    Else `first`, who then logs in and makes the others', and as many more as there is room for. Where nobody is to log
-    in, there is nobody to do it later.
+    Otherwise `first`, who then logs in to create the others, and as many more as fit. Where nobody is to log in, nobody
+    could create the others later.
     """
     tells = experiment.artifact_uri is not None and not experiment.needs_code_upload
     most = MOST_AT_BOOT if experiment.idle_timeout is None and not tells else MOST_BESIDE_OTHERS
@@ -80,9 +80,9 @@ def boot_members(members: Mapping[str, Member], first: str | None, experiment: E
 
 
 def document(members: Mapping[str, Member], policy: Accounts, only: Collection[str] | None = None) -> AccountsDocument:
-    """Return the accounts of all members, or of `only` these, under the lab's policy.
+    """Return the accounts of all members, or `only` of these, under the lab's policy.
 
-    Raises UserError where two members name one uid.
+    Raises UserError where two members have the same uid.
     """
     _expect_different_uids(members)
     chosen = members if only is None else only
@@ -103,7 +103,7 @@ def _expect_different_uids(members: Mapping[str, Member]) -> None:
 def _account(name: str, member: Member, policy: Accounts) -> Account:
     sudo: Sudo | None = None
     if "sudo" in member.groups:
-        # Nobody has a password at first, so somebody must be able to do without one.
+        # Nobody has a password at first, so somebody must have sudo without one.
         sudo = "nopasswd" if name in policy.administrators else policy.sudo
     return Account(member.keys, member.groups, member.shell, member.uid, sudo)
 
@@ -114,7 +114,7 @@ SHORTEST = 12
 
 
 def with_initial_password(document: AccountsDocument, name: str, password: str) -> AccountsDocument:
-    """Return a document for one member alone, where one is named, and with a password, where one is to be asked for.
+    """Return a document for one member only, if named, and with a password, if one is to be asked for.
 
     Raises UserError.
     """

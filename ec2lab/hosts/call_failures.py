@@ -1,4 +1,4 @@
-"""What to say where a call to a host failed: what ssh or the program printed, put into words that help."""
+"""Error messages of failed calls to a host: what ssh or the program printed, in words that help."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from ec2lab.printable import printable
 CONNECTION_FAILED = 255
 """ssh's own exit code (ssh(1), EXIT STATUS)."""
 MOST_SHOWN = 300
-"""Characters of what others printed, where nothing of ours came."""
+"""Characters of others' output that are shown where our program printed nothing."""
 
 
 class Unreachable(UserError):
-    """Ssh could not log in, or the connection broke off."""
+    """ssh could not log in, or the connection was lost."""
 
 
 class NotOurShell(Unreachable):
-    """Somebody logged in, and the login shell ran something else than what it was told."""
+    """Login worked, but the login shell did not run the given command."""
 
 
 class Failed(UserError):
-    """The command ran on the host, and failed there."""
+    """The command ran on the host, and failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +35,15 @@ class CallFailures:
 
     host: str
     program: str
-    """What the program is called in messages."""
+    """What messages call the program."""
 
     def ended_with(self, status: int, errors: bytes) -> Failed:
-        """Return what to say where the program failed, having printed `errors`."""
+        """Return the message where the program failed after printing `errors`."""
         last = _last_line(errors)
         return Failed(f"{self.host}: {self.program} ended with {status}{f': {last}' if last else ''}")
 
     def never_began(self, status: int, opening: Opening, stderr: bytes) -> Failed:
-        """Return what to say where Python or sudo ended before the program began."""
+        """Return the message where Python or sudo ended before the program began."""
         _, _, after = stderr.rpartition(f"{opening.marker} ready".encode())
         last = _last_line(after.partition(b"\n")[2])
         if status == MISSING and not opening.as_root:
@@ -51,11 +51,11 @@ class CallFailures:
         return Failed(f"{self.host}: {self.program} never began (exit status {status}){f': {last}' if last else ''}")
 
     def broken_off(self, ssh: SshCall) -> Unreachable:
-        """Return what to say where ssh ended before the program did."""
+        """Return the message where ssh ended before the program did."""
         return _with_details(Unreachable(f"{self.host}: the connection broke off while {self.program} ran there"), ssh)
 
     def not_let_in(self, ssh: SshCall) -> Unreachable:
-        """Return what to say where ssh ended before the program began."""
+        """Return the message where ssh ended before the program began."""
         if ssh.status == CONNECTION_FAILED:
             printed = ssh.stderr_tail.decode(errors="replace")
             return _with_details(Unreachable(f"{self.host}: {explain(self.host, printed)}"), ssh)
@@ -65,7 +65,7 @@ class CallFailures:
         )
 
     def late(self, what: str, timeout: float, within: float | None, ssh: SshCall) -> UserError:
-        """Return what to say where something did not come in time, as LateError names it."""
+        """Return the message for a timeout, as LateError names it."""
         if what == "end":
             return UserError(f"{self.host}: {self.program} has not ended there within {within:g} s; it was left alone")
         if what == "life":
@@ -84,7 +84,7 @@ def _with_details(problem: Unreachable, ssh: SshCall) -> Unreachable:
 
 
 def _printed(ssh: SshCall) -> str:
-    """Return what others printed, as something that a person may make sense of."""
+    """Return what others printed, readable for a person."""
     text = " ".join((ssh.noise + b"\n" + ssh.stderr_tail).decode(errors="replace").split())
     shown = printable(text)
     return f"; it printed: {shown[:MOST_SHOWN]}{'…' if len(shown) > MOST_SHOWN else ''}" if shown else ""

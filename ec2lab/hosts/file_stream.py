@@ -204,7 +204,7 @@ class Receiver:
         self.queue: list[tuple[Entry, int]] = []
 
     def __enter__(self) -> Receiver:
-        """Use it."""
+        """Enter the call."""
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -22,7 +22,7 @@ from ec2lab.events import Emit
 from ec2lab.events.runs import ConnectionLost, PortForwarded, PortRefused
 from ec2lab.files import exists
 from ec2lab.hosts.inventory import HostToCall
-from ec2lab.hosts.side_by_side import HostsFailed, on_each
+from ec2lab.hosts.parallel import HostsFailed, on_each
 from ec2lab.hosts.ssh import Host
 from ec2lab.hosts.ssh_config import master_command
 from ec2lab.interrupts import INTERRUPTS

@@ -1,4 +1,4 @@
-"""An instance's ssh host keys, from its console: a channel that AWS authenticates, so no first login goes unchecked."""
+"""An instance's ssh host keys, from its console: a channel that AWS authenticates, so the first login is verified."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from types_boto3_ec2 import EC2Client
 
 BLOCK = re.compile(r"-----BEGIN SSH HOST KEY KEYS-----(.*?)-----END SSH HOST KEY KEYS-----", re.DOTALL)
-"""Between these lines cloud-init prints the keys
+"""cloud-init prints the keys between these lines
 (https://docs.cloud-init.io/en/latest/reference/modules.html#keys-to-console)."""
 KEY = re.compile(r"((?:ssh-|ecdsa-sha2-)[a-z0-9-]+) ([A-Za-z0-9+/=]+)")
 
 
 def console_output(ec2: EC2Client, instance: str) -> str:
-    """Return what an instance has printed on its console so far; without Nitro, only now and then."""
+    """Return an instance's console output so far; without Nitro it is updated only now and then."""
     try:
         output = ec2.get_console_output(InstanceId=instance, Latest=True).get("Output", "")
     except ClientError as error:
@@ -36,9 +36,9 @@ def console_output(ec2: EC2Client, instance: str) -> str:
 
 
 def parse_host_keys(console: str) -> list[str]:
-    """Return the host keys in a console's text, "ssh-ed25519 AAAA…" each: those of the last boot that is whole in it.
+    """Return the host keys in console output, "ssh-ed25519 AAAA…" each: those of the last complete boot.
 
-    Other lines may come between them on a console, and what is no key is passed over.
+    Other lines may be interleaved; what is not a key is skipped.
     """
     blocks = BLOCK.findall(console)
     found = [f"{kind} {body}" for kind, body in KEY.findall(blocks[-1])] if blocks else []
@@ -55,7 +55,7 @@ def _is_key(text: str) -> bool:
 
 POLL = 1.0, 10.0
 TRUSTED = "trusted-on-first-use"
-"""The note by which the lab says which host key it took without having seen it on the console."""
+"""The annotation with a host key that was trusted without having been seen on the console."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Pinning:
         if not self.keys:
             if seconds:
                 self.say(f"{self.reach.name}: its host key is looked for on its console")
-            # Without any, the file is there all the same, for ssh to write the first one into.
+            # Without keys the file is created all the same, for ssh to write the first one into.
             self.files.pin(self.experiment, self.reach.instance, self._on_console(seconds))
         trusting = not self.keys
         if trusting:
@@ -94,7 +94,7 @@ class Pinning:
         )
 
     def record_tofu_key(self, host: Host) -> Host:
-        """Tell and record which key was trusted, if one was; return the host, which from now on must show the same."""
+        """Report and record a key that was trusted on first use; return the host, which must show it from now on."""
         if host.trust_on_first_use:
             prints = [fingerprint(key) for key in self.keys]
             self.say(f"{self.reach.name}: trusted on first use: {', '.join(prints)}")
@@ -103,7 +103,7 @@ class Pinning:
 
     @property
     def _end(self) -> str:
-        """What the console ends with, if it has anything."""
+        """Return the last console output, if any."""
         lines = [line.strip() for line in self._console().splitlines() if line.strip()]
         return f" (which ends: {lines[-1][-100:]})" if lines else ""
 

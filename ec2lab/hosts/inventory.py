@@ -1,4 +1,4 @@
-"""Which hosts a person means: an experiment's instances, or whatever his own ssh configuration knows."""
+"""Resolves what the user names to hosts: an experiment's instances, or hosts of their own ssh configuration."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from ec2lab.regions import region_of_zone
 from ec2lab.registry.record import local_user
 from ec2lab.registry.recorder import Recorder
 from ec2lab.resource import Resource
-from ec2lab.resources.live_resources import find_live_resources
+from ec2lab.resources.live_in_aws import find_live_resources
 from ec2lab.session import Session, locked_session, open_session
 from ec2lab.validators import did_you_mean, experiment_name
 
@@ -44,9 +44,9 @@ DESTINATION = r"(?:[A-Za-z0-9_.-]+@)?[A-Za-z0-9_][A-Za-z0-9_.:-]*"
 
 
 def login_name(directory: Path) -> str | None:
-    """Return who logs in: MEMBER, or the member named as the local user; None where ssh's configuration is to say.
+    """Return the login name: MEMBER, or the member named as the local user; None leaves it to ssh's configuration.
 
-    Raises UserError where MEMBER is none.
+    Raises UserError where MEMBER is not a member.
     """
     members = load_members(directory)
     if named := os.environ.get("MEMBER"):
@@ -58,13 +58,13 @@ def login_name(directory: Path) -> str | None:
 
 
 def running_instances(session: Session, experiment: str, without: Collection[str] = ()) -> list[Mapping[str, Any]]:
-    """Describe the running instances of an experiment, the oldest first, but for those in some regions."""
+    """Describe the running instances of an experiment, oldest first, without those in some regions."""
     there = instances_of(session, experiment, without)
     return [instance for instance in there if state_of(instance) is InstanceState.RUNNING]
 
 
 def region_of(instance: Mapping[str, Any]) -> str:
-    """Return the region of a described instance. Raises UserError where its zone does not tell."""
+    """Return the region of a described instance. Raises UserError where its zone does not say."""
     zone = instance["Placement"]["AvailabilityZone"]
     if region := region_of_zone(zone):
         return region
@@ -72,14 +72,14 @@ def region_of(instance: Mapping[str, Any]) -> str:
 
 
 def instances_of(session: Session, experiment: str, without: Collection[str] = ()) -> list[Mapping[str, Any]]:
-    """Describe the instances of an experiment that are not gone, the oldest first, but for those in some regions."""
+    """Describe the live instances of an experiment, oldest first, without those in some regions."""
     found = find_live_resources(
         session, experiment, session.records.state(experiment).without(without), only="instance"
     )
     if not found:
         session.records.expect_here(experiment)
     ids, mine = {resource.id for resource in found}, [{"Name": f"tag:{EXPERIMENT}", "Values": [experiment]}]
-    # By their tag: a filter takes 200 values, and there may be 1,000 instances.
+    # By tag: a filter takes 200 values, and there may be 1,000 instances.
     described = [
         instance
         for region in sorted({resource.region for resource in found})
@@ -91,12 +91,12 @@ def instances_of(session: Session, experiment: str, without: Collection[str] = (
 
 
 def by_launch_order(instances: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Return described instances, the oldest first, and those of one request as it made them."""
+    """Sort described instances, oldest first; those of one request in its order."""
     return sorted(instances, key=lambda m: (str(m["LaunchTime"]), m.get("AmiLaunchIndex", 0), m["InstanceId"]))
 
 
 def write_ssh_files(session: Session, experiment: str, instances: Sequence[Mapping[str, Any]]) -> list[SshTarget]:
-    """Write how the instances of an experiment are reached, and return it."""
+    """Write the ssh configuration of an experiment's instances, and return it."""
     files = SshConfig(session.directory)
     reaches = reaches_of(experiment, instances, files.names(experiment))
     user, members = login_name(session.directory), load_members(session.directory)
@@ -106,10 +106,10 @@ def write_ssh_files(session: Session, experiment: str, instances: Sequence[Mappi
 
 
 def identities(files: SshConfig, keys: Sequence[str]) -> list[Path]:
-    """Return what ssh is to offer for a member's keys: the private ones that are here, and of others the public half.
+    """Return the identity files of a member: private keys that are here, and the public halves of others.
 
-    The private half of those may be in an agent, a token's or a password manager's for one. Without a public half
-    beside a private key that has a passphrase, not every ssh knows that the agent has it.
+    The private half may be in an agent, such as a token's or a password manager's. Without a public half next to a
+    private key with a passphrase, not every ssh notices that the agent has it.
     """
     here = {one.fingerprint: one.path for one in own_key_files() if can_name(one.path)}
     private = {key: here[fingerprint(key)] for key in keys if fingerprint(key) in here}
@@ -120,9 +120,9 @@ def identities(files: SshConfig, keys: Sequence[str]) -> list[Path]:
 
 
 def reaches_of(experiment: str, instances: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> list[SshTarget]:
-    """Give each instance a name: the experiment's own where it is alone, else with a number.
+    """Name each instance: the experiment's name if it is the only one, else with a number.
 
-    An instance that has a name, by its id in `names`, keeps it, so that foo-2 is foo-2 when foo-1 is gone.
+    An instance with a name, by its id in `names`, keeps it, so that foo-2 stays foo-2 when foo-1 is gone.
     """
     free = (f"{experiment}-{number}" for number in range(1, len(instances) + len(names) + 1))
     unused = (name for name in free if name not in names.values())
@@ -155,9 +155,9 @@ def by_host(resources: Iterable[Resource], hosts: Mapping[str, str]) -> list[Res
 
 
 def parse_hosts(session: Session, words: str) -> list[Host]:
-    """Return the hosts that HOST names: experiments (all their instances), instances of theirs, addresses.
+    """Return the hosts that HOST names: experiments (all their instances), single instances, addresses.
 
-    Raises UserError where one is no name, or is an experiment that does not run.
+    Raises UserError where one is not a name, or is an experiment that is not running.
     """
     if not words.split():
         raise UserError("HOST: which host? (an experiment, or an address; several with spaces between)")
@@ -165,7 +165,7 @@ def parse_hosts(session: Session, words: str) -> list[Host]:
 
 
 def host_for_experiment(session: Session, experiment: str) -> Host:
-    """Return the one instance of an experiment. Raises UserError where it has none, or several."""
+    """Return the only instance of an experiment. Raises UserError where there is none, or several."""
     hosts = running_hosts(session, experiment)
     if len(hosts) > 1:
         raise UserError(f"{experiment}: has {len(hosts)} instances; say HOST={hosts[0].name}, for one")
@@ -173,7 +173,7 @@ def host_for_experiment(session: Session, experiment: str) -> Host:
 
 
 def single_host(session: Session, experiment: str, words: str) -> Host:
-    """Return the one host that EXP or HOST names. Raises UserError where they name none, or several."""
+    """Return the single host that EXP or HOST names. Raises UserError where they name none, or several."""
     if not words:
         return host_for_experiment(session, experiment_name(experiment))
     hosts = parse_hosts(session, words)
@@ -206,7 +206,7 @@ class HostToCall:
 
 
 def running_hosts(session: Session, experiment: str) -> list[Host]:
-    """Return the running instances of an experiment. Raises UserError where it has none."""
+    """Return the running instances of an experiment. Raises UserError where there are none."""
     return [one.connected() for one in _running_to_call(session, experiment)]
 
 
@@ -295,7 +295,7 @@ def _hosts_to_call(session: Session, word: str) -> list[HostToCall]:
 
 
 def experiment_of(session: Session, word: str) -> str | None:
-    """Return the experiment that HOST means or whose instance it means, by what the lab knows without asking AWS."""
+    """Return the experiment that HOST names or whose instance it is, without asking AWS."""
     known = {resource.experiment for resource in session.records.state().live}
     if word in known or exists(session.directory / "experiments" / f"{word}.toml"):
         return word
@@ -304,7 +304,7 @@ def experiment_of(session: Session, word: str) -> str | None:
 
 @contextmanager
 def locked_host_session(host: str, script: str) -> Iterator[Session]:
-    """Open the lab for a script that changes a host's resources: alone on its experiment, where it belongs to one."""
+    """Open the lab for a script that changes a host's resources, with the lock of its experiment, if it has one."""
     with open_session(script) as looking:
         experiment = experiment_of(looking, host)
     with locked_session(experiment, script) if experiment else open_session(script) as session:

@@ -1,4 +1,4 @@
-"""Whether ssh has a key here that opens a member's account: told before anybody waits for a login."""
+"""Whether ssh has a key here that opens a member's account; checked before anybody waits for a login."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from ec2lab.hosts.ssh_config import SshConfig
 from ec2lab.session import Session
 
 UNSEEN = ("pkcs11provider", "proxycommand")
-"""What may have keys, or have some let in (EC2 Instance Connect), of which ssh does not tell."""
+"""Settings that may provide keys, or access (EC2 Instance Connect), which ssh does not list."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeysHere:
-    """What ssh has to log in with: fingerprints in the agent, and files."""
+    """What ssh can log in with: fingerprints in the agent, and key files."""
 
     in_agent: frozenset[str]
     files: Sequence[KeyFile]
     has_passphrases: bool = False
-    """Whether somebody, or macOS's keychain, can tell them."""
+    """Whether somebody, or macOS's keychain, can provide passphrases."""
 
     def fault(self, member: str, wanted: set[str]) -> str:
-        """Return why none of a member's keys, by their fingerprints, can be used; nothing where one can."""
+        """Return why none of a member's keys, given by fingerprint, can be used; empty where one can."""
         if wanted & self.in_agent:
             return ""
         files = [one for one in self.files if one.fingerprint in wanted]
@@ -41,7 +41,7 @@ class KeysHere:
 
 
 def lacks_key(session: Session, host: str, *, asks: bool = False) -> str:
-    """Return why nobody can log in from here as whom the lab would; nothing where somebody can, or may.
+    """Return why nobody can log in from here as the lab's login name; empty where somebody can, or may.
 
     `asks` says whether ssh may ask for a passphrase.
     """
@@ -56,7 +56,7 @@ def lacks_key(session: Session, host: str, *, asks: bool = False) -> str:
 
 
 def not_a_member(session: Session) -> str:
-    """Return that the local user is no member, and who he may be, by the key that is here."""
+    """Return that the local user is not a member, and who they may be, by the keys here."""
     here = keys_here(SshConfig(session.directory).config, "localhost")
     who = _whose_is_here(session.directory, here) if here else ""
     says = f"the key here is {who}'s: MEMBER={who} says that you are" if who else "MEMBER=name says who is"
@@ -64,13 +64,13 @@ def not_a_member(session: Session) -> str:
 
 
 def _whose_is_here(directory: Path, here: KeysHere) -> str:
-    """Return the first member whose key is here; empty where that is nobody's."""
+    """Return the first member whose key is here, or an empty string."""
     wanted = {name: set(map(fingerprint, one.keys)) for name, one in load_members(directory).items()}
     return next((name for name in wanted if not here.fault(name, wanted[name])), "")
 
 
 def keys_here(config: Path, host: str) -> KeysHere | None:
-    """Return what ssh has for a host by a configuration; None where it has more than can be seen from outside."""
+    """Return ssh's keys for a host; None where it may have others that are not visible."""
     settings = ssh_settings(config, host)
     agent = _agent(settings)
     if not settings or agent is None or any(settings.get(unseen, ["none"]) != ["none"] for unseen in UNSEEN):
@@ -83,7 +83,7 @@ def keys_here(config: Path, host: str) -> KeysHere | None:
 
 
 def _agent(settings: Settings) -> str | None:
-    """Return the socket of ssh's agent, nothing for the usual one's, or "none"; None where it can't be told."""
+    """Return the socket of ssh's agent: empty for the default one, "none", or None where it cannot be determined."""
     named = settings.get("identityagent", ["SSH_AUTH_SOCK"])[0]
     if named in ("SSH_AUTH_SOCK", "none"):
         return named.replace("SSH_AUTH_SOCK", "")

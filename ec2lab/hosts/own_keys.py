@@ -1,6 +1,6 @@
-"""The private keys that this computer can log in with: files, as ssh reads them, and what an agent holds.
+"""The private keys that this computer can log in with: files, as ssh reads them, and the agent's.
 
-Of a private key its public half alone is read, which an OpenSSH key tells without its passphrase.
+Only the public half of a private key is read, which an OpenSSH key gives without its passphrase.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from ec2lab.config.public_key import fingerprint, public_key
 from ec2lab.files import exists, read_bytes
 
 LARGEST = 64 * 1024
-"""Bytes: a key has less."""
+"""Bytes: no key is larger."""
 SECONDS = 5
 PRIVATE = re.compile(rb"-----BEGIN (?:([A-Z]+) )?PRIVATE KEY-----")
 MAGIC, PLAIN = b"openssh-key-v1\0", b"none"
-"""How an OpenSSH key begins, and the cipher of one without a passphrase (OpenSSH, PROTOCOL.key)."""
+"""The start of an OpenSSH key, and the cipher of one without a passphrase (OpenSSH, PROTOCOL.key)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +36,11 @@ class KeyFile:
     is_locked: bool = False
     """Whether it has a passphrase."""
     is_open: bool = False
-    """Whether others may read it, and so ssh does not."""
+    """Whether others may read it, so that ssh refuses it."""
 
     @property
     def fault(self) -> str:
-        """Why ssh, which may ask nothing, can't use it; empty where it can."""
+        """Why a non-interactive ssh cannot use it; empty where it can."""
         quoted = shlex.quote(str(self.path))
         if self.is_open:
             return f"may be read by others, and so ssh refuses it: `chmod 600 {quoted}`"
@@ -53,18 +53,18 @@ def own_key_files() -> list[KeyFile]:
 
 
 def key_files(paths: Iterable[Path]) -> list[KeyFile]:
-    """Return those of the files that are private keys whose public half is known."""
+    """Return the files that are private keys with a known public half."""
     return [found for path in paths if (found := _key_file(path))]
 
 
 def agent_fingerprints(socket: str | None = None) -> list[str]:
-    """Return the fingerprints of the keys that an agent holds, the usual one's by default; none where there is none."""
+    """Return the fingerprints of an agent's keys, by default the usual agent's; empty without one."""
     environment = {**os.environ, **({"SSH_AUTH_SOCK": socket} if socket else {})}
     return re.findall(r"SHA256:\S+", output_of("ssh-add", "-l", "-E", "sha256", environment=environment))
 
 
 def output_of(*command: str, environment: dict[str, str] | None = None) -> str:
-    """Return what a command prints; nothing where it is not there or does not end."""
+    """Return a command's output; empty where it is missing or does not end."""
     try:
         ended = subprocess.run(
             command, capture_output=True, timeout=SECONDS, check=False, stdin=subprocess.DEVNULL, env=environment,
@@ -94,14 +94,14 @@ def _opened(content: bytes) -> tuple[str, bool]:
     except binascii.Error:
         return "", False
     cipher, rest = _string(blob.removeprefix(MAGIC))
-    _, rest = _string(rest)  # how the passphrase becomes a key, and with what
+    _, rest = _string(rest)  # the key derivation function and its options
     _, rest = _string(rest)
-    public, _ = _string(rest[4:])  # behind the number of keys, which is one
+    public, _ = _string(rest[4:])  # after the number of keys, which is one
     return (_fingerprint(public) if public else ""), cipher != PLAIN
 
 
 def _string(blob: bytes) -> tuple[bytes, bytes]:
-    """Return what a length stands before, and the rest."""
+    """Return a length-prefixed string, and the rest."""
     end = 4 + int.from_bytes(blob[:4])
     return blob[4:end], blob[end:]
 
@@ -111,7 +111,7 @@ def _fingerprint(public: bytes) -> str:
 
 
 def _of_pem(path: Path, content: bytes) -> tuple[str, bool]:
-    """Return the same of a key in another form, whose public half lies beside it or is to be computed."""
+    """Return the same for a key in another format, whose public half is in a file next to it or computed."""
     is_locked = b"ENCRYPTED" in content
     beside = path.with_name(f"{path.name}.pub")
     try:

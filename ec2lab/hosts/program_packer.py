@@ -1,4 +1,4 @@
-"""Programs of templates/ as they are sent to an instance: without what only their readers need."""
+"""Prepares the programs of templates/ for instances: without what only readers need."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ OF_THE_LAB = re.compile(r"^from (ec2lab\.[\w.]+) import .*\n", re.MULTILINE)
 
 
 def whole(source: str) -> str:
-    """Return a program with the modules that it has from the lab in place of their imports: it goes as one file."""
+    """Return a program with the lab's modules inlined: it is sent as one file."""
     return OF_THE_LAB.sub(lambda found: _module(found[1]), source)
 
 
 def _module(name: str) -> str:
-    """Return a module's text. What is of the future stands at the beginning of a file alone; the program's own does."""
+    """Return a module's text without its future imports, which may stand only at the beginning of a file."""
     return FUTURE.sub("", REPOSITORY.joinpath(*name.split(".")).with_suffix(".py").read_text(encoding="utf-8"))
 
 
@@ -38,25 +38,25 @@ def program(name: str) -> str:
 
 @cache
 def sent(name: str, *without: str) -> str:
-    """Return a program of templates/ as user data carries it, without what nobody needs there and by short names.
+    """Return a program of templates/ for user data: minified, without what is not needed there.
 
-    It takes up to 0.7 s to make one, so each is kept until it, or what makes it, is another.
+    Minifying takes up to 0.7 s, so the result is cached until the program or its minifier changes.
     """
     source = program(name)
     made_from = _digest(source, *_makers())
-    path = PROGRAMS / f"{name}-{_digest(*without)}"  # the names themselves may be too many for a file's name
+    path = PROGRAMS / f"{name}-{_digest(*without)}"  # a file name has no room for the names themselves
     kept = read(path)
     if kept and kept["made_from"] == made_from:
         return str(kept["text"])
     text = compact(left(source, *without))
-    with suppress(OSError):  # a directory that cannot be written costs the time, no more
+    with suppress(OSError):  # a directory that cannot be written costs only time
         write(path, {"made_from": made_from, "text": text})
     return text
 
 
 @cache
 def _makers() -> tuple[str, ...]:
-    """Return what else makes a program what it is."""
+    """Return what else the result depends on."""
     return version("python-minifier"), sys.version, Path(__file__).read_text(encoding="utf-8")
 
 
@@ -65,14 +65,14 @@ def _digest(*texts: str) -> str:
 
 
 def compact(source: str) -> str:
-    """Return a program without comments, docstrings and types, and by short names: EC2 takes 16 KiB of user data.
+    """Return a program without comments, docstrings and types, with short names: EC2 takes 16 KiB of user data.
 
-    From Python 3.12 on, it would have one kind of quotes within f-strings, which the 3.9 of Amazon Linux 2023 can't
-    read; so those of the programs that are sent have no text in their braces.
+    Python 3.12 and later would use one kind of quotes inside f-strings, which Amazon Linux 2023's Python 3.9 cannot
+    parse, so programs that are sent have no string literals in their braces.
     """
     from python_minifier import minify  # 50 ms
 
-    # What stands in it several times, texts and the names of builtins, compresses better than short names for it.
+    # Repeated literals and names of builtins compress better than short names for them.
     short = minify(
         source, remove_literal_statements=True, rename_globals=True, hoist_literals=False, prefer_single_line=True,
         preserve_globals=dir(builtins),
@@ -90,13 +90,13 @@ exec(compile({program!r}, "ec2-lab", "exec"))
 
 
 def with_modules(name: str, *modules: str) -> str:
-    """Return a program of templates/ that imports others, in one text: `volumes-over-ssh.py` has mount_volumes."""
+    """Return a program of templates/ with its imports inlined: `volumes-over-ssh.py` imports mount_volumes."""
     texts = {Path(module).stem.replace("-", "_"): program(module) for module in modules}
     return MODULES.format(modules=texts, program=program(name))
 
 
 def left(source: str, *names: str) -> str:
-    """Return a program without these functions, classes and constants; a text that is still asked for is empty then."""
+    """Return a program without these functions, classes and constants; a string constant still in use becomes empty."""
     lines, body = source.splitlines(), ast.parse(source).body
     rest = [node for node in body if not _defined(node) & set(names)]
     asked = {name.id for node in rest for name in ast.walk(node) if isinstance(name, ast.Name)}
@@ -110,7 +110,7 @@ def left(source: str, *names: str) -> str:
 
 
 def _defined(node: ast.stmt) -> set[str]:
-    """Return what a statement gives a name to."""
+    """Return the names that a statement defines."""
     if isinstance(node, ast.FunctionDef | ast.ClassDef):
         return {node.name}
     targets = node.targets if isinstance(node, ast.Assign) else ()
@@ -123,14 +123,14 @@ def _defined(node: ast.stmt) -> set[str]:
 
 
 def unit(text: str) -> str:
-    """Return a systemd unit, or a shell script, as user data carries it: without comments, empty lines, indentation."""
+    """Return a systemd unit or shell script for user data: without comments, empty lines and indentation."""
     lines = (line.lstrip(" ") for line in text.splitlines(keepends=True))
     return "".join(line for line in lines if not line.startswith(("#", "\n")))
 
 
 @cache
 def sshd_drop_in() -> tuple[str, str]:
-    """Return the path and the text of sshd's drop-in, as the program that hardens a running host has them."""
+    """Return the path and text of sshd's drop-in, shared with the program that hardens a running host."""
     values: dict[str, object] = {"__name__": "sshd_hardening"}
     nodes = ast.parse(text_of("sshd-hardening.py")).body
     constants: list[ast.stmt] = [node for node in nodes if isinstance(node, ast.Import | ast.Assign)]

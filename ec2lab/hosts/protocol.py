@@ -26,10 +26,10 @@ from ec2lab.registry.record_model import held_to
 
 SHELL = "/bin/sh"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-"""Before whatever the start-up files put first: a python3 of conda's may be anything."""
+"""Before whatever the start-up files put first: conda's python3 may be anything."""
 FREE, STAND_IN, MISSING = 0, 99, 127
 """What is said of `sudo -n true`: that it wants no password, or that there is no sudo (a shell's own exit status). On a
-stand-in on the user's own computer (local_cloud/stand_in.py), that nothing may run as root."""
+stand-in on the user's own computer (local_cloud/ssh_stand_in.py), that nothing may run as root."""
 BEGIN = "import sys;exec(sys.stdin.buffer.read(int(sys.argv.pop(1))))"
 LINE = (
     "{{ set +e +u; m={first}; m=${{m}}{second}; c=0; PATH={path}:$PATH; export PATH; "
@@ -44,31 +44,31 @@ LINE = (
     '"$@" python3 -I -c {begin} {size}; '
     "printf '%s left %s\\n' $m $?; exit; }}\n"
 )
-"""What sh reads first. It is one line, so that what reads it in sh's place loses it as a whole; the marker stands in it
-in two halves, so that what only repeats it says nothing."""
+"""The first line for sh. One line, so that whatever reads it instead of sh consumes it whole; the marker is split in
+two, so that an echo of the line does not count."""
 COMMAND = "import os,sys\nos.execvp(sys.argv[1],sys.argv[1:])\n"
-"""The program that runs a command in its place."""
+"""A program that executes a command."""
 
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """The beginning of one call: nothing in it is on a command line, here or there, but for its length."""
+    """The start of a call: nothing in it appears on a command line, here or there, except its length."""
 
     program: str
     arguments: Sequence[str] = ()
     as_root: bool = False
     left_at: str = ""
-    """Where the program is left on the host, if anywhere."""
+    """The program's path on the host, if it is to stay there."""
     halves: tuple[str, str] = field(default_factory=lambda: (f"ec2-lab-{secrets.token_hex(8)}", secrets.token_hex(8)))
 
     @property
     def marker(self) -> str:
-        """What every frame of the call begins with."""
+        """The prefix of every frame of the call."""
         return "".join(self.halves)
 
     @property
     def line(self) -> bytes:
-        """What sh is told first, as often as it takes."""
+        """The first line for sh, sent until it answers."""
         first, second = self.halves
         root = "yes" if self.as_root else "no"
         size, begin = len(self.text), shlex.quote(BEGIN)
@@ -76,23 +76,23 @@ class Opening:
 
     @property
     def text(self) -> bytes:
-        """What Python is told next: the relay, and the program that it runs."""
+        """The text for Python: the relay, and the program that it runs."""
         arguments = (self.marker, self.left_at, list(self.arguments), self.program)
         return f"{program('relay.py')}\nrelay{arguments!a}\n".encode()
 
 
 HEADER = re.compile(rb" ([a-z]{1,8}) ([0-9]{1,4})\n")
-"""Longer contents than relay.py writes are noise: a host can't have us wait for a gigabyte."""
+"""Frames longer than relay.py writes are noise: a host cannot make us wait for a gigabyte."""
 LONGEST_HEADER = 20
 WITH_CONTENT = ("out", "err")
-"""Kinds whose number is how many bytes follow."""
+"""Types of frames whose number is a length in bytes."""
 MOST_NOISE = 4096
-"""Bytes of what is not ours that are remembered, the last ones: to be shown where nothing of ours came."""
+"""The last bytes of noise that are kept, to be shown where our program printed nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """Something that was said to us."""
+    """One message of our program."""
 
     kind: str
     number: int
@@ -100,7 +100,7 @@ class Frame:
 
 
 class Frames:
-    """Takes a stream apart: into frames, and what stands around them."""
+    """Splits a stream into frames and noise."""
 
     def __init__(self, marker: str) -> None:
         self._noise = b""
@@ -109,11 +109,11 @@ class Frames:
 
     @property
     def noise(self) -> bytes:
-        """The end of what was not ours so far; what may yet become a frame counts too."""
+        """The end of the noise so far, including what may still become a frame."""
         return (self._noise + self._rest)[-MOST_NOISE:]
 
     def feed(self, piece: bytes) -> Iterator[Frame]:
-        """Yield the frames that are whole by now; those of other markers are noise."""
+        """Yield the complete frames; those with other markers are noise."""
         text, at = self._rest + piece, 0
         while (found := text.find(self._marker, at)) >= 0:
             begin = found + len(self._marker)
@@ -131,7 +131,7 @@ class Frames:
             self._ignore(text[at:found])
             at = end
             yield Frame(kind, number, text[header.end() : end])
-        # The marker may have begun at the end of what is there.
+        # The marker may have begun at the end of the buffer.
         kept = max(at, len(text) - len(self._marker) + 1)
         self._ignore(text[at:kept])
         self._rest = text[kept:]
@@ -141,13 +141,13 @@ class Frames:
 
 
 MOST = 1024 * 1024
-"""Characters of a document: those of our own programs have some hundred."""
+"""Characters of a document: those of our own programs have a few hundred."""
 LAST_MOMENT = 7_258_118_400
 """Seconds from 1970 to 2200."""
 
 
 def parse_json(text: str, schema: CoreSchema, who: str) -> Any:
-    """Return the JSON that a text is, as the schema has it. Raises UserError, which names whose text it is."""
+    """Parse text as JSON by a schema. Raises UserError, which names the source."""
     if len(text) > MOST:
         raise UserError(f"{who}: says {len(text):,} characters, where some hundred are to be said")
     try:
@@ -157,7 +157,7 @@ def parse_json(text: str, schema: CoreSchema, who: str) -> Any:
 
 
 def parse_number(text: str, least: int, most: int, who: str) -> int:
-    """Return the whole number that a text is. Raises UserError, which names whose text it is."""
+    """Parse text as an integer. Raises UserError, which names the source."""
     stripped = text.strip()
     if not (stripped.isascii() and stripped.lstrip("-").isdigit() and len(stripped) <= len(str(most))):
         raise UserError(f"{who}: says no number: {stripped[:60]!r}")

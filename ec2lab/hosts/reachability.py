@@ -56,7 +56,7 @@ def explain(host: str, printed: str) -> str:
 
 
 def ssh_settings(config: Path, host: str) -> dict[str, list[str]]:
-    """Return ssh's settings for a host; none where it does not say."""
+    """Return ssh's settings for a host; empty where it gives none."""
     found: dict[str, list[str]] = {}
     output = output_of("ssh", "-F", str(config), "-G", "--", host)
     for keyword, value in re.findall(r"^([a-z0-9]+) (.*)$", output, re.MULTILINE):

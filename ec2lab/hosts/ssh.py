@@ -23,15 +23,15 @@ from ec2lab.hosts.ssh_config import overriding
 from ec2lab.progress import LINE, working
 
 MOST_PRINTED = 64 * 1024 * 1024
-"""Bytes: none of our commands prints a thousandth of it."""
+"""Bytes: no command of ours prints a thousandth of it."""
 MOST_REMEMBERED = 16 * 1024
-"""Bytes of a program's standard error, the last ones."""
+"""The last bytes of a program's standard error that are kept."""
 LONGEST_LINE = 1024 * 1024
-"""Bytes after which a line that has no end is told in pieces."""
+"""Bytes after which an unfinished line is passed on in pieces."""
 LOGIN = 60.0
-"""Seconds until our program answers: a host that is far off, and start-up files that take their time."""
+"""Seconds until our program answers: for distant hosts and slow start-up files."""
 LONGEST_RUN = 600.0
-"""Seconds that a call may take that says nothing else."""
+"""The default limit of a call in seconds."""
 
 OF_THE_PROGRAM = ("out", "err", "end")
 """Kinds of frames."""
@@ -41,29 +41,29 @@ Heard = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A host, by the name that ssh knows it by."""
+    """A host, by its name in ssh's configuration."""
 
     name: str
     config: Path
-    """What `ssh -F` is given."""
+    """The file for `ssh -F`."""
     trust_on_first_use: bool = False
-    """Whether a host key that is not on file yet is accepted, and then put on file."""
+    """Whether an unknown host key is accepted and then pinned."""
     timeout: float = LOGIN
-    """Seconds until a program of ours has begun there."""
+    """Seconds until our program has started there."""
 
     def run(
         self, *command: str, given: bytes = b"", heard: Heard | None = None, within: float | None = LONGEST_RUN
     ) -> str:
-        """Run a command as whoever logs in, and return what it printed, or have `heard` told each line as it comes.
+        """Run a command as the login user; return its output, or call `heard` for each line as it comes.
 
-        `within` so many seconds, or else UserError is raised. Raises Unreachable and Failed.
+        Raises UserError after `within` seconds, Unreachable and Failed.
         """
         return self._run(Opening(COMMAND, command), command[0], given, heard, within)
 
     def run_program(self, program: str, *arguments: str, within: float | None = LONGEST_RUN) -> str:
-        """Run a Python program on the host as whoever logs in, and return what it printed.
+        """Run a Python program on the host as the login user, and return its output.
 
-        Raises Unreachable, Failed, and UserError where it takes too long.
+        Raises Unreachable, Failed, and UserError on timeout.
         """
         return self._run(Opening(program, arguments), "python3", within=within)
 
@@ -78,15 +78,14 @@ class Host:
     ) -> str:
         """Run a Python program on the host as root, with `given` as its standard input.
 
-        Nothing is left there, unless `left_at` names a path for the program. Where sudo wants a password it is asked
-        for on the terminal, and goes through standard input alone. Raises Unreachable, Failed, and UserError where it
-        takes too long.
+        Nothing is left there, unless `left_at` names a path for the program. If sudo wants a password, it is asked for
+        on the terminal and sent only through standard input. Raises Unreachable, Failed, and UserError on timeout.
         """
         opening = Opening(program, arguments, as_root=True, left_at=left_at)
         return self._run(opening, "python3", given, heard, within)
 
     def stream_as_root(self, program: str, *arguments: str) -> Iterator[bytes]:
-        """Run a Python program on the host as root, and yield what it prints as it comes, for as long as it runs.
+        """Run a Python program on the host as root, and yield its output as it comes, for as long as it runs.
 
         Raises Unreachable and Failed.
         """
@@ -118,9 +117,9 @@ class Host:
 
     @contextmanager
     def holding(self, program: str, *arguments: str) -> Iterator[str]:
-        """Run a Python program on the host as root for as long as the block lasts, and give its first line of output.
+        """Run a Python program on the host as root for the duration of the block, and yield its first line of output.
 
-        The program is to end when its standard input does: at the end of the block, and also if this process dies.
+        The program must end when its standard input does: at the end of the block, and also if this process dies.
         Raises Unreachable, Failed.
         """
         with self._call(Opening(program, arguments, as_root=True), "python3", LONGEST_RUN, asking=False) as call:
@@ -128,7 +127,7 @@ class Host:
             try:
                 yield next(lines, "")
             except BaseException:
-                with suppress(UserError):  # what went wrong first is the thing to say
+                with suppress(UserError):  # report the first error
                     call.end(lines)
                 raise
             call.end(lines)
@@ -157,19 +156,19 @@ class Host:
 
     @property
     def _command(self) -> list[str]:
-        """What runs here; SHELL is all that the login shell over there gets to see."""
+        """Return the local command; the remote login shell sees only SHELL."""
         options = overriding("accept-new" if self.trust_on_first_use else "yes")
         return ["ssh", "-F", str(self.config), *options, "--", self.name, SHELL]
 
 
 @dataclass
 class _Call:
-    """One call, from the login to the end of the program."""
+    """One call, from login to the end of the program."""
 
     host: Host
     opening: Opening
     name: str
-    """What the program is called in messages."""
+    """What messages call the program."""
     within: float | None
     ssh: SshCall
     asking: bool
@@ -191,17 +190,17 @@ class _Call:
             self._given += content
 
     def give(self, given: bytes) -> None:
-        """Have the program read this, and then the end of its standard input."""
+        """Send the program's standard input, and its end."""
         self._given, self._ends_input = given, True
 
     def end(self, lines: Iterator[str]) -> None:
-        """End the program's standard input, and see it end. Raises Unreachable, Failed, UserError."""
+        """Close the program's standard input, and wait for its end. Raises Unreachable, Failed, UserError."""
         self.ssh.close_input()
         for _ in lines:
             pass
 
     def output(self) -> Iterator[bytes]:
-        """Yield what the program prints until it has ended. Raises Unreachable, Failed, UserError."""
+        """Yield the program's output until it ends. Raises Unreachable, Failed, UserError."""
         for frame in self.frames():
             if frame.kind == "out":
                 yield frame.content
@@ -239,7 +238,7 @@ class _Call:
             raise self._failures.never_began(frame.number, self.opening, self.ssh.stderr_tail)
 
     def _password(self, sudo: int) -> bytes:
-        """Return what sudo reads first, where it wants something. Raises UserError."""
+        """Return the input for sudo, if it wants a password. Raises UserError."""
         name = self.host.name
         if sudo == FREE:
             return b""
@@ -289,7 +288,7 @@ class Conversation:
 
 
 def _lines(pieces: Iterator[bytes]) -> Iterator[str]:
-    """Yield lines as they come, the last one also without an end."""
+    """Yield lines as they come, including an unfinished last one."""
     rest = b""
     for piece in pieces:
         *lines, rest = (rest + piece).split(b"\n")
@@ -313,7 +312,7 @@ def _whole(output: Iterable[bytes], host: str) -> str:
 
 @cache
 def _password_of(host: str) -> str:
-    """Ask for the password once for each host, without an echo."""
+    """Ask for the password, without echo, once per host."""
     if not sys.stdin.isatty():
         raise UserError(f"{host}: sudo wants a password there, and there is no terminal to ask on")
     with LINE.paused():

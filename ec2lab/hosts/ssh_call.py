@@ -1,4 +1,4 @@
-"""One ssh process: frames come out of it, bytes go into it, and it ends whatever the host does."""
+"""One ssh process: frames come out, bytes go in, and it ends whatever the host does."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from ec2lab.hosts.protocol import Frame, Frames
 from ec2lab.interrupts import INTERRUPTS
 
 TICK = 0.25
-"""Seconds after which a thread sees that the command was interrupted."""
+"""Seconds after which a thread notices that the command was interrupted."""
 PIECE = 64 * 1024
 MOST_SAID = 16 * 1024
-"""Bytes of standard error that are remembered, the last ones."""
+"""The last bytes of standard error that are kept."""
 FIRST_REPEAT = 1.0
-"""Seconds after which the opening is sent once more, at first: a start-up file may have read it."""
+"""Seconds until the opening is first repeated: a start-up file may have read it."""
 SILENCE = 60.0
-"""Seconds without a sign of life, once our program has begun: it gives one every 15."""
+"""Seconds without a heartbeat of our program, which sends one every 15."""
 GOODBYE = 1.0
-"""Seconds that ssh has to end, when all is said: a job that a start-up file left behind keeps it open."""
+"""Seconds for ssh to exit at the end: a background job of a start-up file keeps it open."""
 
 
 class LateError(Exception):
-    """Something did not come in time: `what` of "login", "life", "end"."""
+    """A timeout: `what` is "login", "life" or "end"."""
 
     def __init__(self, what: str) -> None:
         super().__init__(what)
@@ -36,14 +36,14 @@ class LateError(Exception):
 
 
 class InterruptedCallError(Exception):
-    """The command was interrupted while this went on in a thread."""
+    """The command was interrupted during a call in a thread."""
 
 
 class SshCall:
-    """An ssh process that is told an opening until it answers."""
+    """An ssh process that is sent an opening until it answers."""
 
     def __init__(self, command: Sequence[str], opening: bytes, marker: str, timeout: float) -> None:
-        """Start it; it has `timeout` seconds until our program answers."""
+        """Start ssh; our program has `timeout` seconds to answer."""
         self.stderr_tail = b""
         """The end of its standard error."""
         self._frames = Frames(marker)
@@ -68,17 +68,17 @@ class SshCall:
         self._selector.register(self._stdin, selectors.EVENT_WRITE)
 
     def __enter__(self) -> Self:
-        """Use it."""
+        """Enter the call."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Let it end, or end it."""
+        """Wait for its end, or terminate it."""
         self._close_input()
         try:
             if kind is not None or not self._ends():
-                self._process.terminate()  # which ends its ProxyCommand too
+                self._process.terminate()  # ends its ProxyCommand as well
             if not self._ends():
                 self._process.kill()
         finally:
@@ -88,7 +88,7 @@ class SshCall:
             self._stderr.close()
 
     def _ends(self) -> bool:
-        """Say whether ssh ends in time."""
+        """Say whether ssh exits in time."""
         try:
             self._process.wait(GOODBYE)
         except subprocess.TimeoutExpired:
@@ -97,16 +97,16 @@ class SshCall:
 
     @property
     def noise(self) -> bytes:
-        """What was printed that is not ours, the end of it."""
+        """The end of the noise."""
         return self._frames.noise
 
     @property
     def status(self) -> int:
-        """Ssh's exit status, once it has ended."""
+        """Ssh's exit code, once it has exited."""
         return self._process.wait()
 
     def send(self, content: bytes) -> None:
-        """Have something sent, in its turn."""
+        """Queue bytes to send."""
         self._pending.append(memoryview(content))
         self._heard = clock.monotonic()
         if not self._stdin.closed and self._stdin not in self._selector.get_map():
@@ -118,13 +118,13 @@ class SshCall:
         self.send(b"")
 
     def close_input(self) -> None:
-        """End the program's standard input, once all has been sent."""
+        """Close the program's standard input after everything queued."""
         self._is_closing = True
         if not self._pending:
             self._close_input()
 
     def answered(self, within: float | None) -> None:
-        """Take note that our program answers; it has so many seconds to end, or none are counted."""
+        """Note that our program answered; it has that many seconds to end, or no limit."""
         now = clock.monotonic()
         self._has_answered, self._heard = True, now
         self._deadline = None if within is None else now + within
@@ -144,7 +144,7 @@ class SshCall:
             self._expect_life()
 
     def hear_out(self) -> None:
-        """Take what ssh still has to say of its end, for as long as that may take."""
+        """Read the rest of ssh's standard error, within its time."""
         self.close_input()
         until = clock.monotonic() + GOODBYE
         while {self._stdout, self._stderr} & {key.fileobj for key in self._selector.get_map().values()}:
@@ -163,7 +163,7 @@ class SshCall:
         return piece
 
     def _write(self) -> None:
-        """Send what is pending, as far as it goes."""
+        """Send what is pending, as far as possible."""
         try:
             while self._pending or self._refill():
                 written = os.write(self._stdin.fileno(), self._pending[0][:PIECE])
@@ -172,7 +172,7 @@ class SshCall:
                     del self._pending[0]
         except BlockingIOError:
             return
-        except BrokenPipeError:  # ssh says why on its standard error
+        except BrokenPipeError:  # ssh gives the reason on its standard error
             self._close_input()
             return
         self._selector.unregister(self._stdin)
@@ -198,15 +198,15 @@ class SshCall:
             self._stdin.close()
 
     def _expect_calm(self) -> None:
-        """Signals interrupt the main thread alone: others see for themselves. Raises InterruptedCallError.
+        """Signals interrupt only the main thread; others check here. Raises InterruptedCallError.
 
-        What is taken back because of a signal is taken back by the main thread, or without ssh.
+        Cleanup after a signal is done by the main thread, or without ssh.
         """
         if INTERRUPTS.interrupted and threading.current_thread() is not threading.main_thread():
             raise InterruptedCallError
 
     def _expect_life(self) -> None:
-        """Raise LateError where something is overdue; say the opening again while nothing answers."""
+        """Raise LateError on a timeout; repeat the opening while nothing answers."""
         now = clock.monotonic()
         if self._deadline is not None and now > self._deadline:
             raise LateError("end" if self._has_answered else "login")

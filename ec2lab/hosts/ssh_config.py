@@ -1,6 +1,6 @@
-"""The project's own ssh configuration: a file for each experiment, with its instances and their pinned host keys.
+"""The lab's own ssh configuration: a file per experiment, with its instances and their pinned host keys.
 
-It lies in .ssh/ beside lab.toml, is written by launches and removed by teardowns, and turns no check off.
+It is in .ssh/ next to lab.toml, written by launches and removed by teardowns, and weakens no check.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from ec2lab.printable import printable
 
 OVERRIDDEN = {
     "BatchMode": "yes",
-    # A program of ours runs, without a terminal, with our bytes on its standard input.
+    # Our program runs without a terminal, with our bytes on its standard input.
     "RemoteCommand": "none",
     "RequestTTY": "no",
     "EscapeChar": "none",
     "PermitLocalCommand": "no",
-    # Debugging is no error message, and QUIET hides the error.
+    # Debug output is not an error message, and QUIET hides errors.
     "LogLevel": "INFO",
     "VisualHostKey": "no",
-    # A connection of its own: one that is shared may hang, be to another instance of the same address, or have had its
-    # host key checked by other rules; and a background master keeps our standard error open.
+    # A connection of our own: a shared one may hang, lead to another instance with the same address, or have been
+    # checked by other rules; and a background master keeps our standard error open.
     "ControlMaster": "no",
     "ControlPath": "none",
-    # Nothing of the user's is to be reached from there, and a port that is taken here ends no call.
+    # Nothing of the user's is exposed to the host, and an occupied port ends no call.
     "ForwardAgent": "no",
     "ForwardX11": "no",
     "Tunnel": "no",
@@ -46,7 +46,7 @@ SESSION_TYPE = (8, 7)
 
 
 def overriding(strictness: str) -> list[str]:
-    """Return the arguments that win over every configuration; host keys are checked as `strictness` says."""
+    """Return the arguments that override every configuration; host keys are checked as `strictness` says."""
     return _options({**OVERRIDDEN, "StrictHostKeyChecking": strictness})
 
 
@@ -76,7 +76,7 @@ def _options(values: Mapping[str, str]) -> list[str]:
 
 @cache
 def client_version() -> tuple[int, int]:
-    """Return the version of the ssh that is installed here; (0, 0) where it does not say, or there is none."""
+    """Return the installed ssh's version; (0, 0) where it is missing or does not say."""
     try:
         done = subprocess.run(["ssh", "-V"], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
     except OSError:
@@ -85,14 +85,14 @@ def client_version() -> tuple[int, int]:
 
 
 def version_in(output: str) -> tuple[int, int]:
-    """Return the version in what `ssh -V` says; (0, 0) where there is none."""
+    """Return the version in the output of `ssh -V`; (0, 0) where there is none."""
     found = re.search(r"OpenSSH\D*(\d+)\.(\d+)", output)
     return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
 DIRECTORY, HOSTS, KNOWN_HOSTS, KEYS = ".ssh", "hosts", "known_hosts", "keys"
 LARGEST = 16 << 20
-"""Bytes: a thousand instances come to less than one."""
+"""Bytes: a thousand instances take less than one MiB."""
 HOST_BLOCK = """\
 Host {name}
     HostName {address}
@@ -115,20 +115,20 @@ Match all
     ConnectTimeout 15
     ServerAliveInterval 30
 """
-"""Where nothing else says: a host that does not respond ends a login."""
+"""Unless configured elsewhere: a host that does not respond ends a login."""
 SYSTEM = Path("/etc/ssh/ssh_config")
 BLOCK = re.compile(r"^Host (\S+)\n.*\n    HostKeyAlias (\S+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class SshTarget:
-    """How one instance is reached."""
+    """How to reach one instance."""
 
     name: str
-    """What ssh is told: the experiment's name, with a number where it has several instances."""
+    """Its name for ssh: the experiment's name, with a number if there are several instances."""
     address: str
     instance: str
-    """Its id, which its host key is filed under: an address may be another instance's tomorrow."""
+    """Its id, which its host key is filed under: the address may be another instance's tomorrow."""
     region: str
 
 
@@ -140,14 +140,14 @@ class SshConfig:
 
     @property
     def directory(self) -> Path:
-        """Where they lie. Raises UserError as `expect_own` does."""
+        """Their directory. Raises UserError as `expect_own` does."""
         self.expect_own()
         return self.lab / DIRECTORY
 
     def expect_own(self) -> None:
-        """Raise UserError where that is a link, as git may bring one, or the user's own: files there are not the lab's.
+        """Raise UserError where it is a link, as git may create one, or the user's own: files there are not the lab's.
 
-        A launch asks for it before it makes anything.
+        A launch checks this before it creates anything.
         """
         own = self.lab / DIRECTORY
         for path in (own, own / HOSTS, own / KNOWN_HOSTS, own / KEYS):
@@ -159,9 +159,9 @@ class SshConfig:
 
     @property
     def config(self) -> Path:
-        """What `ssh -F` is given: the lab's instances first, then the user's own configuration, then the system's.
+        """The file for `ssh -F`: the lab's instances first, then the user's own configuration, then the system's.
 
-        With -F ssh reads no other by itself. The first value that it finds of an option counts.
+        With -F ssh reads no other file on its own. The first value of an option counts.
         """
         path = self.directory / "config"
         own = Path("~/.ssh/config").expanduser()
@@ -172,24 +172,24 @@ class SshConfig:
 
     @property
     def hosts_pattern(self) -> Path:
-        """The files of all experiments."""
+        """The glob of all experiments' files."""
         return self.directory / HOSTS / "*"
 
     @property
     def include_line(self) -> str:
-        """What the user may add to ~/.ssh/config, to reach the lab's instances by name."""
+        """The line for ~/.ssh/config with which plain ssh knows the lab's instances by name."""
         return f"Include {_quoted(self.hosts_pattern)}"
 
     def known_hosts(self, experiment: str) -> Path:
-        """Return where the host keys of an experiment's instances are pinned."""
+        """Return the file with the pinned host keys of an experiment's instances."""
         return self.directory / KNOWN_HOSTS / experiment
 
     def names(self, experiment: str) -> dict[str, str]:
-        """Return the names that an experiment's instances have, by their ids."""
+        """Return the names of an experiment's instances, by id."""
         return {alias: name for name, alias in BLOCK.findall(_text(self.directory / HOSTS / experiment))}
 
     def experiment_of(self, name: str) -> str | None:
-        """Return the experiment that has an instance of that name on file."""
+        """Return the experiment with an instance of that name on file."""
         files = [path.name for path in self.hosts_pattern.parent.glob("*") if not path.name.startswith(".")]
         return next((experiment for experiment in files if name in self.names(experiment).values()), None)
 
@@ -206,15 +206,13 @@ class SshConfig:
         identities: Sequence[Path] = (),
         include: Path | None = None,
     ) -> None:
-        """Write an experiment's instances, in place of those that were there, and the keys that open them for
-        `user`.
-        """  # noqa: D205
+        """Write an experiment's instances, replacing the previous ones, with the identity files for `user`."""
         known_hosts = _quoted(self.known_hosts(experiment))
         first = f"    Include {_quoted(include)}\n" if include else ""
         more = [f"User {user}"] if user else []
-        # These and those of the user's own configuration, no others: sshd hangs up after six that it does not know.
+        # Only these and those of the user's own configuration: sshd disconnects after six unknown keys.
         more += ["IdentitiesOnly yes", *(f"IdentityFile {_quoted(path)}" for path in identities)] if identities else []
-        more += ["KnownHostsCommand none"] if client_version() >= (8, 5) else []  # which older ones do not know
+        more += ["KnownHostsCommand none"] if client_version() >= (8, 5) else []  # unknown to older versions
         blocks = [
             HOST_BLOCK.format(name=m.name, address=m.address, alias=m.instance, known_hosts=known_hosts, include=first)
             + "".join(f"    {line}\n" for line in more)
@@ -223,25 +221,25 @@ class SshConfig:
         _write(self.directory / HOSTS / experiment, "\n".join(blocks))
 
     def public_half(self, key: str) -> Path:
-        """Return a file with a public key: where ssh has that alone, it asks the agent for the private one."""
+        """Return a file with a public key: given only that, ssh asks the agent for the private one."""
         name = hashlib.sha256(key.split()[1].encode()).hexdigest()[:16]
         path = self.directory / KEYS / f"{name}.pub"
         _write(path, f"{key}\n")
         return path
 
     def pin(self, experiment: str, instance: str, keys: Sequence[str]) -> None:
-        """File an instance's host keys, each "ssh-ed25519 AAAA…", in place of those that it had."""
+        """Pin an instance's host keys, each "ssh-ed25519 AAAA…", replacing the previous ones."""
         path = self.known_hosts(experiment)
         others = [line for line in _lines(path) if line.split(" ", 1)[0] != instance]
         _write(path, "".join(f"{line}\n" for line in [*others, *(f"{instance} {key}" for key in keys)]))
 
     def pinned(self, experiment: str, instance: str) -> list[str]:
-        """Return the host keys that are on file for an instance."""
+        """Return an instance's pinned host keys."""
         named = (line.split(" ", 1) for line in _lines(self.known_hosts(experiment)))
         return [key for name, key in named if name == instance]
 
     def remove(self, experiment: str) -> None:
-        """Forget an experiment's instances."""
+        """Remove an experiment's instances."""
         for path in (self.directory / HOSTS / experiment, self.known_hosts(experiment)):
             path.unlink(missing_ok=True)
 
@@ -251,7 +249,7 @@ def _lines(path: Path) -> list[str]:
 
 
 def _text(path: Path) -> str:
-    """Return what is in a file; nothing where there is none. Raises UserError."""
+    """Return the content of a file; empty where it does not exist. Raises UserError."""
     if not exists(path):
         return ""
     try:
@@ -262,8 +260,8 @@ def _text(path: Path) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    """Write a file as a whole, for nobody else's eyes."""
-    if exists(path) and _text(path) == text:  # ssh makes no directory for the first host key, so an empty file counts
+    """Replace a file, readable only by its owner."""
+    if exists(path) and _text(path) == text:  # ssh creates no directory for the first host key, so an empty file counts
         return
     try:
         private_directory(path.parent, top=next(p for p in path.parents if p.name == DIRECTORY))
@@ -276,12 +274,12 @@ def _write(path: Path, text: str) -> None:
 
 
 def can_name(path: Path) -> bool:
-    """Say whether ssh's configuration has a way to write a path."""
+    """Say whether a path can be written in ssh's configuration."""
     return not re.search(r'[\x00-\x1f\x7f"\\\ud800-\udfff]|\$\{', str(path))
 
 
 def _quoted(path: Path) -> str:
-    """Return a path as ssh's configuration takes it (ssh_config(5): TOKENS, ENVIRONMENT VARIABLES)."""
+    """Quote a path for ssh's configuration (ssh_config(5): TOKENS, ENVIRONMENT VARIABLES)."""
     if not can_name(path):
         without = "quotes, backslashes, control characters or ${"
         shown = printable(str(path))

@@ -1,1 +1,1 @@
-"""Instances that exist: what lives, until when, stopped, started, taken down."""
+"""Existing instances: status, expiry, stop, start and teardown."""

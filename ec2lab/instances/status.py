@@ -1,4 +1,4 @@
-"""What lives now: the registry's word on what there is, AWS's word on how it is."""
+"""Live resources: the registry says which exist, AWS their state."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ec2lab.registry.record import Record
 from ec2lab.registry.state import ResourceState
 from ec2lab.resource import UNKNOWN_ID, Resource, ResourceType
 from ec2lab.resources.expiry import is_overdue, left
-from ec2lab.resources.live_resources import is_new, seen_by_id
+from ec2lab.resources.live_in_aws import is_new, seen_by_id
 from ec2lab.session import Session
 from ec2lab.validators import did_you_mean
 
@@ -31,24 +31,24 @@ UNKNOWN_TYPE = "of a type that no plugin here knows"
 UNLIKE_ITS_TAGS = "there, and by its tags no experiment's"
 NOT_VISIBLE_YET = "not shown by AWS yet"
 NOT_SEEN = "not seen"
-"""Its region could not be."""
+"""Its region could not be described."""
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What lives."""
+    """Live resources."""
 
     resources: list[Resource]
     unseen: Mapping[str, str] = field(default_factory=dict)
-    """By region, why it could not be seen: what the registry says lives there is among the resources."""
+    """Regions that could not be described, with reasons; resources recorded there are included."""
     unknown: Sequence[Unavailable] = ()
 
 
 def standing(session: Session, holdings: ResourceState | None = None) -> Standing:
-    """Return what the registry says lives, each with what AWS says of it, by experiment; and what was perhaps made.
+    """Return live resources by experiment with AWS's state, and what may have been created.
 
-    One description for each kind and region, all at the same time; nothing is asked where nothing lives. The registry
-    is read unless `holdings` are its word already.
+    One description per type and region, in parallel; none where nothing is live. The registry is read unless `holdings`
+    is given.
     """
     known = holdings or session.records.state()
     owned = [resource for resource in known.live if resource.experiment]
@@ -86,7 +86,7 @@ def _with_known(described: Resource, recorded: Resource, more: Mapping[str, str]
 
 
 def possible_resource(resource_types: Mapping[str, ResourceType], intent: Record) -> Resource:
-    """Return a row for what an intent without an answer may have made."""
+    """Return a row for what an intent without a response may have created."""
     return Resource(
         resource_type=next(
             resource_type.name
@@ -103,7 +103,7 @@ def possible_resource(resource_types: Mapping[str, ResourceType], intent: Record
 
 
 def _state(session: Session, resource: Resource, others: Collection[str], failed: Collection[Key]) -> str:
-    """Return what can be said of a resource that AWS did not show."""
+    """Return the state of a resource that AWS did not show."""
     if (resource.region, resource.resource_type) in failed:
         return NOT_SEEN
     if is_new(session, resource):
@@ -119,14 +119,14 @@ def _described(session: Session, kind_name: str, region: str) -> list[Resource]:
 
 @dataclass(frozen=True, slots=True)
 class _More:
-    """What is told of resources beside their description, by id."""
+    """Additional details of resources, by id."""
 
     details: Mapping[str, Mapping[str, str]]
     unknown: list[Unavailable]
 
 
 def _looked_up(session: Session, described: Responses[list[Resource]]) -> _More:
-    """Ask for the details that descriptions lack. What can't be told of them is unknown, and ends nothing."""
+    """Query details that descriptions lack. Those that fail are unknown, and end nothing."""
     responses = session.queries.run({
         (region, resource_type): partial(session.resource_types[resource_type].extra_details, session.cloud, region,
             found)
@@ -163,7 +163,7 @@ def running_event(
     instance: Mapping[str, Any],
     seconds: float | None = None,
 ) -> InstanceRunning:
-    """Return the description of a running instance as an event; `seconds` is what its launch took."""
+    """Return a described running instance as an event; `seconds` is the duration of its launch."""
     return seen_running(experiment, resource_types["instance"].resource(instance, region_of(instance), {}), seconds)
 
 
@@ -178,7 +178,7 @@ def seen_running(experiment: str, instance: Resource, seconds: float | None = No
 
 
 def status_event(resource: Resource, cost: CostSummary, host: str = "") -> ResourceStatus:
-    """Return a live resource, and what it costs, as an event."""
+    """Return a live resource and its cost as an event."""
     from ec2lab.events.costs import ResourceStatus  # launches need none of these
 
     details, state, now = resource.details, resource.state, clock.now()
@@ -192,5 +192,5 @@ def status_event(resource: Resource, cost: CostSummary, host: str = "") -> Resou
 
 
 def _texts(details: Mapping[str, Any]) -> dict[str, str]:
-    """Return a type's own details, which a plugin may bring, as an event has them."""
+    """Return a type's own details, possibly a plugin's, as in an event."""
     return {name: str(value) for name, value in details.items()}

@@ -25,20 +25,20 @@ from ec2lab.session import Session
 AT_REST = (InstanceState.STOPPED, InstanceState.TERMINATED)
 STOP_POLL = 0.5, 10.0
 STOP_TIMEOUT = 20 * 60
-"""Seconds until an instance that does not stop is reported. Large ones take minutes."""
+"""Seconds after which an instance that does not stop is reported. Large ones take minutes."""
 
 
 @dataclass(frozen=True)
 class Stopping:
-    """The stopping of one experiment's instances."""
+    """Stops one experiment's instances."""
 
     session: Session
     experiment: str
 
     def instances(self) -> list[Instance]:
-        """Return those that run. Raises UserError where none does, or where AWS can't stop one.
+        """Return the running ones. Raises UserError where there are none, or AWS cannot stop one.
 
-        A one-time spot instance can't be stopped, only ended
+        A one-time spot instance cannot be stopped, only terminated
         (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/stop-spot-instances.html).
         """
         instances = instances_of(self.session, self.experiment)
@@ -53,9 +53,10 @@ class Stopping:
         return [instance for instance in instances if state_of(instance) in UP]
 
     def losses(self, instances: Sequence[Instance]) -> list[str]:
-        """Return what stopping would lose, a line for each type with disks of its own: their content goes with it
-        (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instance-store-lifetime.html).
-        """  # noqa: D205
+        """Return what stopping would lose, a line for each type with instance store, whose content is lost.
+
+        https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instance-store-lifetime.html
+        """
         types = {(region_of(instance), instance["InstanceType"]) for instance in instances}
         found = []
         for region, instance_type in sorted(types):
@@ -66,14 +67,14 @@ class Stopping:
         return found
 
     def run(self, instances: Sequence[Instance], waiting: Callable[[Instance], None]) -> None:
-        """Stop instances and wait until AWS says that they are; run again, it goes on waiting. Raises UserError."""
+        """Stop instances and wait until AWS reports them stopped; resumable. Raises UserError."""
         for region in sorted({region_of(instance) for instance in instances}):
             ids = [instance["InstanceId"] for instance in instances if region_of(instance) == region]
             self.session.cloud.ec2(region).stop_instances(InstanceIds=ids)
         self.wait(waiting)
 
     def wait(self, waiting: Callable[[Instance], None]) -> None:
-        """Wait until no instance of the experiment is on its way down. Raises UserError where one stays so."""
+        """Wait until no instance of the experiment is stopping. Raises UserError where one does not finish."""
         for last in attempts(self.session.pause, STOP_POLL, STOP_TIMEOUT):
             moving = [m for m in instances_of(self.session, self.experiment) if state_of(m) not in AT_REST]
             if not moving:
@@ -85,14 +86,14 @@ class Stopping:
 
 START_POLL = 0.2, 5.0
 START_TIMEOUT = 15 * 60
-"""Seconds until an instance that neither runs nor is refused is reported."""
+"""Seconds after which an instance that neither runs nor is rejected is reported."""
 AGAIN = {ErrorCategory.INSUFFICIENT_CAPACITY, ErrorCategory.ZONE_UNAVAILABLE, *TRANSIENT}
-"""What another try may change. Starting what is started already does no harm, so the outcome need not be known."""
+"""Errors that another try may not have. Starting a running instance is harmless, so the outcome need not be known."""
 
 
 @dataclass
 class InstanceStarter:
-    """The start of one experiment's stopped instances. `capacity_timeout` is how long capacity is asked for."""
+    """Starts one experiment's stopped instances. `capacity_timeout` limits the search for capacity."""
 
     session: Session
     experiment: str
@@ -101,7 +102,7 @@ class InstanceStarter:
     _last: dict[str, ApiError] = field(default_factory=dict)
 
     def run(self) -> list[Instance]:
-        """Return the running instances' descriptions. Raises UserError where one can't be had; it stays stopped."""
+        """Return the running instances' descriptions. Raises UserError where one cannot start; it stays stopped."""
         if not instances_of(self.session, self.experiment):
             raise UserError(f"{self.experiment}: no instance is left; `make launch EXP={self.experiment}` makes it")
         began, seconds = clock.monotonic(), self.capacity_timeout.total_seconds()
@@ -122,7 +123,7 @@ class InstanceStarter:
         return [m for m in instances_of(self.session, self.experiment) if state_of(m) is InstanceState.STOPPED]
 
     def _round(self) -> None:
-        """Ask for each stopped instance once; one's refusal stops no other."""
+        """Try each stopped instance once; an error of one does not stop the others."""
         asked = [instance for instance in self._stopped() if self._ask(instance)]
         self._wait_for_transitions(frozenset(instance["InstanceId"] for instance in asked))
 
@@ -150,7 +151,7 @@ class InstanceStarter:
         )  # fmt: skip
 
     def _wait_for_transitions(self, asked: frozenset[str] = frozenset()) -> None:
-        """Wait until no instance is on its way; one of `asked` that is stopped yet may have been seen too early."""
+        """Wait until no instance is in transition; one of `asked` may still look stopped at first."""
         began = clock.monotonic()
         for last in attempts(self.session.pause, START_POLL, START_TIMEOUT):
             waited = clock.monotonic() - began

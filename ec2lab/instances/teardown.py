@@ -1,308 +1,106 @@
-"""Deleting everything an experiment owns, until AWS itself says that nothing is left."""
+"""Teardown of an experiment, or of all that match a pattern: volumes are saved first, then everything is deleted."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
 
-from botocore.exceptions import ClientError
-
-from ec2lab import clock
-from ec2lab.aws.errors import AWS_ERRORS, reason
-from ec2lab.aws.region_queries import Key, Responses
+from ec2lab.aws.errors import in_words
+from ec2lab.context import ContextThreadPool, working_on
 from ec2lab.errors import UserError
-from ec2lab.events import Emit
-from ec2lab.events.teardown import Deleting, DeletionPending
-from ec2lab.polling import attempts
-from ec2lab.progress import working
-from ec2lab.registry.call import Call
-from ec2lab.registry.evidence import unresolved
-from ec2lab.registry.record import Record
-from ec2lab.registry.state import DELETED, DISCOVERED, RESOLVED, ResourceState, as_annotation
-from ec2lab.resource import Resource
-from ec2lab.resources.live_resources import is_new, left_alone, seen_alive, seen_by_id, within_consistency_window
-from ec2lab.resources.reconcile import without_experiment
+from ec2lab.events import Emit, RegionsUnavailable
+from ec2lab.events.teardown import TeardownComplete, TeardownFailed
+from ec2lab.hosts.ssh_config import SshConfig
+from ec2lab.instances.deletion import Deletion, delete_experiment
+from ec2lab.interrupts import INTERRUPTS
+from ec2lab.registry.account_records import AccountRecords
+from ec2lab.registry.history import History
+from ec2lab.registry.state import DELETED, RESOLVED
 from ec2lab.session import Session
+from ec2lab.validators import did_you_mean
+from ec2lab.volumes.apply_deletion_policy import apply_deletion_policies
+from ec2lab.volumes.retention import retained_events, retained_volumes
 
-PATIENCE = 20 * 60
-"""Seconds until what is still there is reported as left. Large instances take minutes to shut down."""
-POLL = 0.2, 5.0
-SILENCE = 10.0
-"""Seconds after which is said what is awaited, and why."""
-
-
-@dataclass
-class Deletion:
-    """The removal of what somebody owns."""
-
-    session: Session
-    name: str
-    emit: Emit
-    known: ResourceState
-    """What the registry says of it."""
-    find_remaining: Callable[[], Responses[list[Resource]]]
-    """Asks AWS what of it is alive."""
-    deleted: dict[str, Resource] = field(default_factory=dict)
-    """By id, what AWS has agreed to delete."""
-    shown: set[str] = field(default_factory=set)
-    """The ids of all that AWS has shown."""
-    asked_for: set[str] = field(default_factory=set)
-    """Those of what it was asked for by id, as it did not show it by its tags."""
-    others: list[Resource] = field(default_factory=list)
-    """What was there by its id, and is left alone."""
-    went_along: dict[str, Resource] = field(default_factory=dict)
-    """By id, what went with something else, as an instance's volumes do."""
-    failures: dict[str, Exception] = field(default_factory=dict)
-    """By id, why AWS will not delete it."""
-    rejected: dict[str, ClientError] = field(default_factory=dict)
-    """By id, AWS's last word that something else must be gone first."""
-    awaited: dict[str, float] = field(default_factory=dict)
-    """By id, since when something is waited for, or was last looked into."""
-    reported: dict[str, str] = field(default_factory=dict)
-    """By id, what was said of that."""
-    seen: dict[str, Resource] = field(default_factory=dict)
-    """By id, all that is on record or that AWS has shown."""
-    stays: dict[str, Resource] = field(default_factory=dict)
-    """By id, what open intents turn out to have made and is the lab's own: its security group, say."""
-    failed: dict[Key, Exception] = field(default_factory=dict)
-    """What of which region could not be looked at the last time, and what must not be deleted before that."""
-
-    def run(self) -> None:
-        """Delete what AWS shows as this owner's, until it shows nothing.
-
-        What the registry names is looked at before it is deleted: it must carry the owner's tags. Raises the refusal
-        when all that is left is what AWS will not delete, UserError when patience ends, where something that the
-        registry names is there and is left alone, or in a region that can't be looked at.
-        """
-        if not self.known.seen:
-            return
-        self.seen = {resource.id: resource for resource in self.known.live}
-        for last in attempts(clock.sleep, POLL, PATIENCE):
-            if not (left := self._check_remaining()) and not self._may_be_incomplete():
-                break
-            self._delete(left)
-            if self._other_things() and all(self._is_going(resource) for resource in left):
-                break  # what is left may hang on what is left alone
-            stuck = [resource for resource in left if not self._is_going(resource)]
-            if stuck and all(resource.id in self.failures for resource in stuck):
-                raise self._failed(stuck)
-            if last:
-                raise UserError("; ".join([self._in_vain(left), *self._not_seen()]))
-            self._tell_what_is_awaited(left)
-        others = self._other_things()
-        self._note({resource.id for resource in [*others, *left]})
-        if others:
-            raise left_alone(self.name, others, self.session.registry.id())
-        if unseen := self._not_seen():
-            raise UserError(f"{self.name}: {'; '.join(unseen)}; run the command again")
-
-    @property
-    def deleted_types(self) -> dict[str, int]:
-        """The number of deleted resources, by resource type."""
-        return dict(Counter(one.resource_type for one in [*self.deleted.values(), *self.went_along.values()]))
-
-    @property
-    def unseen(self) -> dict[str, str]:
-        """By region, why it could not be looked at."""
-        return Responses[Any](failures=self.failed).unseen
-
-    def _check_remaining(self) -> list[Resource]:
-        responses = self.find_remaining()
-        self.failed = dict(responses.failures)
-        for name, resource_type in self.session.resource_types.items():
-            for (region, before), problem in list(self.failed.items()):
-                if before in resource_type.deleted_after:
-                    self.failed.setdefault((region, name), problem)
-        left = [one for some in responses.found.values() for one in some if self._can_be_seen(one)]
-        self.shown |= {resource.id for resource in left}
-        self.seen |= {resource.id: resource for resource in left}
-        return left
-
-    def _can_be_seen(self, resource: Resource) -> bool:
-        return (resource.region, resource.resource_type) not in self.failed
-
-    def _not_seen(self) -> list[str]:
-        """Return of which regions it is not known whether what the registry says lives there is gone, and why."""
-        unseen = self.unseen
-        possible = {str(intent.region): ["possibly created resources"] for intent in self.known.unresolved}
-        for resource in self.known.live:
-            if not self._can_be_seen(resource):
-                possible.setdefault(resource.region, []).append(f"{resource.resource_type} {resource.id}")
-        return [
-            f"{region}: not seen: {unseen[region]}; may be there yet: {', '.join(there)}"
-            for region, there in possible.items()
-            if region in unseen
-        ]
-
-    def _failed(self, stuck: Sequence[Resource]) -> Exception:
-        """Return what to raise where AWS deletes nothing of what is left."""
-        unseen = self._not_seen()
-        if len(stuck) == 1 and not unseen:
-            return self.failures[stuck[0].id]
-        failures = [f"{resource} is not deleted: {reason(self.failures[resource.id])}" for resource in stuck]
-        return UserError(f"{self.name}: {'; '.join([*failures, *unseen])}")
-
-    def _tell_what_is_awaited(self, left: Sequence[Resource]) -> None:
-        """Say what is not gone after some seconds, and what is in its way: again where that is another thing."""
-        now, ids = clock.monotonic(), {resource.id for resource in left}
-        for resource in left:
-            parent = self._parent(resource)
-            if resource.id in self.failures or (parent and parent.id in ids):
-                continue
-            if now - self.awaited.setdefault(resource.id, now) < SILENCE:
-                continue
-            why = self._why(resource)
-            self.awaited[resource.id] = now
-            if self.reported.get(resource.id) != why:
-                self.reported[resource.id] = why
-                self.emit(DeletionPending.of(resource, reason=why))
-
-    def _why(self, resource: Resource) -> str:
-        """Return why something is there yet: AWS's own word, and what holds it."""
-        error = self.failures.get(resource.id) or self.rejected.get(resource.id)
-        lock_owners = self._holders(resource)
-        held = f"held by {', '.join(lock_owners)}" if lock_owners else ""
-        said = reason(error) if error else f"it is {resource.shown_state}" if resource.state else "AWS shows it yet"
-        return "; ".join(filter(None, (said, held)))
-
-    def _holders(self, resource: Resource) -> list[str]:
-        """Return what is in the way of a deletion, as far as AWS tells it."""
-        resource_type = self.session.resource_types[resource.resource_type]
-        try:
-            return self.session.queries.run_one(lambda: list(resource_type.held_by(self.session.cloud, resource)))
-        except (*AWS_ERRORS, UserError):
-            return []  # what AWS said of the deletion itself is worth having without it
-
-    def _is_going(self, resource: Resource) -> bool:
-        return self.session.resource_types[resource.resource_type].is_deleting(resource)
-
-    def _parent(self, resource: Resource) -> Resource | None:
-        """Return what a resource came with and goes with, as an instance's volumes do: one request made both."""
-        before = self.session.resource_types[resource.resource_type].deleted_after
-        same = (one for one in self.seen.values() if one.record == resource.record and one.record)
-        return next((one for one in same if one.resource_type in before), None)
-
-    def _missing(self) -> list[Resource]:
-        """Return what the registry says lives, and AWS has not shown so far."""
-        live = self.known.live
-        return [resource for resource in live if resource.id not in self.shown and self._can_be_seen(resource)]
-
-    def _other_things(self) -> list[Resource]:
-        """Return what is there by the ids that the registry names, and is not the owner's by its tags."""
-        missing = [r for r in self._missing() if r.id not in self.asked_for and not is_new(self.session, r)]
-        responses = seen_by_id(self.session, missing)
-        self.failed |= responses.failures
-        self.asked_for |= {resource.id for resource in missing if self._can_be_seen(resource)}
-        self.others += [resource for some in responses.found.values() for resource in some]
-        return self.others
-
-    def _may_be_incomplete(self) -> bool:
-        """Say whether AWS may still have something that it does not show yet."""
-        intents = self._intents()
-        young = [intent for intent in intents if within_consistency_window(self.session, intent.time)]
-        if young:
-            self.stays |= {resource.id: resource for resource in without_experiment(self.session, young)}
-            young = unresolved(young, [*self.seen.values(), *self.stays.values()], self.session.resource_types)
-        return bool(young) or any(is_new(self.session, one) for one in self._missing() if not self._parent(one))
-
-    def _intents(self) -> list[Record]:
-        """Return those open intents of which regions tell what they made."""
-        unseen = {region for region, _ in self.failed}
-        return [intent for intent in self.known.unresolved if intent.region not in unseen]
-
-    def _delete(self, resources: Iterable[Resource]) -> None:
-        """Ask for each resource's deletion, in the order of the kinds; what fails keeps nothing else alive."""
-        order = list(self.session.resource_types)
-        every = sorted(resources, key=lambda resource: order.index(resource.resource_type))
-        ids = {resource.id for resource in every}
-        for resource in every:
-            parent = self._parent(resource)
-            if self._is_going(resource) or (parent and parent.id in ids):
-                if resource.id not in self.deleted:
-                    self.went_along[resource.id] = resource
-                continue
-            self.failures.pop(resource.id, None)
-            try:
-                agreed = self._asked(resource)
-            except (*AWS_ERRORS, UserError) as failure:
-                # It counts only if AWS goes on showing the resource: of an instance long gone, AWS may say
-                # `not authorized`, because a condition on its tags can't be met any more.
-                self.failures[resource.id] = failure
-                continue
-            if agreed and resource.id not in self.deleted:
-                self.deleted[resource.id] = resource
-                self.went_along.pop(resource.id, None)
-                self.emit(Deleting.of(resource))
-
-    def _asked(self, resource: Resource) -> bool:
-        """Ask AWS to delete; False where it says `not yet`, or does not know yet what it made a moment ago."""
-        resource_type = self.session.resource_types[resource.resource_type]
-        try:
-            resource_type.delete(self.session.cloud, resource)
-        except ClientError as error:
-            code = error.response["Error"]["Code"]
-            if code in resource_type.dependency_codes:
-                self.rejected[resource.id] = error
-                return False
-            if code not in resource_type.not_found_codes:
-                raise
-            return not is_new(self.session, resource)
-        return True
-
-    def _note(self, others: Collection[str]) -> None:
-        known = [resource for resource in self.known.live if self._can_be_seen(resource)]
-        gone = {*self.deleted, *self.went_along, *(resource.id for resource in known)} - set(others)
-        resolved = [intent.id for intent in self._intents()]
-        found = [as_annotation(resource) for resource in self.stays.values()]
-        # Also where nothing was left: what is at hand of it can be put away once AWS was asked.
-        if gone or resolved or self.session.records.state(self.name).seen:
-            self.session.recorder.annotate(
-                **{DELETED: sorted(gone), RESOLVED: resolved, **({DISCOVERED: found} if found else {})}
-            )
-
-    def _in_vain(self, left: list[Resource]) -> str:
-        named = "; ".join(f"{resource}: {self.reported.get(resource.id) or self._why(resource)}" for resource in left)
-        return f"{self.name}: still there after {PATIENCE // 60} minutes: {named}; run the command again"
+AT_ONCE = 32
+"""Concurrent teardowns."""
 
 
-def delete_experiment(
-    session: Session, experiment: str, emit: Emit, known: ResourceState | None = None,
-    unseen: Mapping[str, Exception] | None = None,
-) -> Deletion:  # fmt: skip
-    """Delete what an experiment owns, and return what that was. Raises when anything is left, saying why.
+def take_down(session: Session, experiment: str, emit: Emit) -> Deletion:
+    """Tear down one experiment, whose lock the caller holds.
 
-    In the regions that are `unseen`, for the reasons given, nothing is deleted, whether they can be seen by now or not.
+    Raises UserError where it was never launched, and where something is left that no plugin here can delete.
     """
-    held, shut = known or session.records.state(experiment), unseen or {}
-
-    def find_remaining() -> Responses[list[Resource]]:
-        responses = seen_alive(session, experiment, held)
-        hidden = {key: shut[key[0]] for key in [*responses.found, *responses.failures] if key[0] in shut}
-        seen = {key: some for key, some in responses.found.items() if key not in hidden}
-        return Responses(seen, {**responses.failures, **hidden})
-
-    removal = Deletion(session, experiment, emit, held, find_remaining)
-    with working(f"{experiment}: waiting until AWS shows nothing left"):
-        removal.run()
+    session.records.expect_here(experiment)
+    # Even if the registry says that all of it is gone, AWS is asked.
+    ever = None if session.records.state(experiment).names else session.records.state_with_history(experiment)
+    if ever and not ever.seen:
+        names = live_experiments(session.records)
+        lives = f" (live: {', '.join(names)})" if names else " (nothing is live)"
+        raise UserError(
+            f"{experiment}: was never launched from this registry{did_you_mean(experiment, names) or lives}"
+        )
+    unseen = apply_deletion_policies(session, experiment, emit)
+    removal = delete_experiment(session, experiment, emit, ever, unseen)
+    SshConfig(session.directory).remove(experiment)
+    if left := session.records.state(experiment).unknown:
+        raise UserError(
+            f"{experiment}: left alone, as no plugin here knows its resource type: {', '.join(map(str, left))}; "
+            "tear it down where that plugin is, in plugins/"
+        )
+    emit(
+        TeardownComplete(
+            experiment=experiment,
+            deleted=list(removal.deleted),
+            deleted_with_parent=list(removal.went_along),
+            deleted_types=removal.deleted_types,
+        )
+    )
+    retained = retained_volumes(session, History(session.records.current(experiment)), experiment)
+    emit(*retained_events(retained), *RegionsUnavailable.by_reason(retained.unseen))
     return removal
 
 
-def delete_resources(session: Session, name: str, going: Sequence[Resource], emit: Emit) -> Deletion:
-    """Delete things that were looked at before, until AWS shows none of them any more. Raises as a teardown does.
+def drop_records(session: Session, experiment: str) -> list[str]:
+    """Mark resources of a local cloud that no longer exists as deleted; return their ids.
 
-    What carries another call's tag by now is left alone.
+    Accounts of AWS are never treated so: their resources are deleted there.
     """
-    records = {resource.id: resource.record for resource in going}
-    known = ResourceState(live=list(going), calls={str(record): Call(str(record)) for record in records.values()})
+    dropped: list[str] = []
+    for one in session.records.elsewhere(experiment):
+        if one.may_be_over:
+            ids = sorted(resource.id for resource in one.known.live)
+            resolved = [intent.id for intent in one.known.unresolved]
+            session.recorder.note_of(one.account, **{DELETED: ids, RESOLVED: resolved})
+            dropped += ids or ["possibly created resources"]
+    return dropped
 
-    def find_remaining() -> Responses[list[Resource]]:
-        responses = seen_by_id(session, going)
-        same = {key: [one for one in some if one.record == records[one.id]] for key, some in responses.found.items()}
-        return Responses(same, responses.failures)
 
-    removal = Deletion(session, name, emit, known, find_remaining)
-    with working("waiting until AWS shows nothing left"):
-        removal.run()
-    return removal
+def live_experiments(records: AccountRecords, pattern: str = "*") -> list[str]:
+    """Return the names of live experiments, or possibly live ones, that match a shell pattern."""
+    return sorted(name for name in records.state().names if fnmatchcase(name, pattern))
+
+
+def teardown_many(session: Session, experiments: Iterable[str], emit: Emit) -> tuple[int, dict[str, str]]:
+    """Tear down experiments in parallel; return the number of failures, and the regions without a response.
+
+    Nothing is known of the experiments there. After Ctrl-C, teardowns in progress finish.
+    """
+
+    def one(experiment: str) -> Deletion | None:
+        try:
+            with in_words(), working_on(experiment), session.registry.lock_experiment(experiment, "teardown"):
+                return take_down(session, experiment, emit)
+        except UserError as problem:
+            emit(TeardownFailed(experiment=experiment, reason=str(problem)))
+            return None
+
+    with ContextThreadPool(AT_ONCE) as threads:
+        ends = [threads.submit(one, experiment) for experiment in experiments]
+        with INTERRUPTS.undone_on_failure(
+            lambda _: threads.shutdown(wait=True, cancel_futures=True),
+            "run the same command again to continue",
+            "waiting for the teardowns that are on their way",
+        ):
+            removals = [end.result() for end in ends]
+    unseen = {region: why for removal in removals if removal for region, why in removal.unseen.items()}
+    return removals.count(None), unseen

@@ -1,6 +1,4 @@
-"""Setting again when an experiment's instances end: on each instance, read back there, then in its tags and on
-record.
-"""  # noqa: D205
+"""Changes when an experiment's instances expire: on each instance, read back, then in its tags and the registry."""
 
 from __future__ import annotations
 
@@ -32,12 +30,12 @@ from ec2lab.templates import text_of
 from ec2lab.units import duration_in, duration_text
 
 EXTENDED = "extended"
-"""The note by which the lab says that an instance's end was set again: `instance`, `ends`, `before`."""
+"""The annotation that an instance's expiry was changed: `instance`, `ends`, `before`."""
 SHORTEST, LONGEST = timedelta(minutes=1), timedelta(days=3650)
 
 
 def parse_ttl(text: str) -> timedelta | None:
-    """Read TTL: a length from now, or "never" (None). Raises UserError."""
+    """Parse TTL: a duration from now, or "never" (None). Raises UserError."""
     if not text:
         raise UserError("TTL: how long from now? (TTL=4h; TTL=never removes the expiry)")
     if text in (NO_END, "none"):
@@ -51,9 +49,9 @@ def parse_ttl(text: str) -> timedelta | None:
 
 
 def tag_new_expiry(session: Session, experiment: str, instances: Sequence[Mapping[str, Any]], emit: Emit) -> None:
-    """Tag instances whose time began again at a start with the end that they have now.
+    """Tag instances whose time began again at a start with their new expiry.
 
-    Where AWS refuses, the instance ends all the same: that is only said.
+    If AWS refuses, the instance expires all the same, so it is only reported.
     """
     found = [(instance, as_text(end)) for instance in instances if (end := restarted_expiry(instance))]
     for instance, ends in found:
@@ -73,7 +71,7 @@ def _tag(cloud: Cloud, instance: Mapping[str, Any], tags: Mapping[str, str]) -> 
 
 @dataclass(frozen=True)
 class TtlChange:
-    """The new end of one experiment's instances: `length` from now, or none."""
+    """The new expiry of one experiment's instances: `length` from now, or none."""
 
     session: Session
     experiment: str
@@ -81,7 +79,7 @@ class TtlChange:
     emit: Emit
 
     def run(self) -> None:
-        """Set it on every instance; one that can't be reached keeps no other from it. Raises UserError, naming it."""
+        """Set it on every instance; an unreachable one does not stop the others. Raises UserError, naming it."""
         instances = instances_of(self.session, self.experiment)
         if not instances:
             raise UserError(f"{self.experiment}: no live instance{advice_on_absent(self.session, self.experiment)}")
@@ -96,7 +94,7 @@ class TtlChange:
             raise UserError(f"{'; '.join(problems)}; the new end is not known to hold there, extend it again")
 
     def _on_the_instances(self, running: list[Mapping[str, Any]]) -> list[tuple[str, int | UserError]]:
-        """Return each instance's name and its new end, in seconds since 1970, or why it has none."""
+        """Return each instance's name and its new expiry, in seconds since 1970, or the error."""
         if not self.session.cloud.instances_boot:
             return [(instance["InstanceId"], self._from_now()) for instance in running]
         files = SshConfig(self.session.directory)
@@ -115,19 +113,19 @@ class TtlChange:
             return host.name, problem
 
     def _settings(self) -> dict[str, Any]:
-        """Return what the program on an instance is told: all that the timer is made of, for it may have none."""
+        """Return the input of the program on an instance: everything that the timer needs, as it may have none."""
         files = {f"{DIRECTORY}/{unit}": text_of(unit) for unit in UNITS}
         settings: dict[str, Any] = {"timer": UNITS[0], "deadline": DEADLINE, "files": files}
         if self.length is None:
             return {**settings, "moment": NEVER}
         seconds = int(self.length.total_seconds())
-        # An instance that was launched without a ttl has nothing else that sets a deadline again after a stop.
+        # An instance launched without a ttl has nothing else that sets a deadline again after a stop.
         files[f"{DIRECTORY}/{AT_BOOT}"] = text_of(AT_BOOT)
         files[SET_AT_BOOT] = f"#!/bin/sh\nexec {shlex.join(at_boot(seconds))}\n"
         return {**settings, "seconds": seconds, "at_boot": [AT_BOOT]}
 
     def _write_down(self, instance: Mapping[str, Any], name: str, ends: int) -> None:
-        """Tag the instance, so that everybody knows, and note it."""
+        """Tag the instance, so that everybody knows, and record it."""
         identity, before = instance["InstanceId"], expires_at(instance)
         moment = as_text(datetime.fromtimestamp(ends, UTC)) if self.length else NO_END
         tags = {EXPIRES_AT: moment, **({TTL: duration_text(self.length)} if self.length else {})}
@@ -148,7 +146,7 @@ class TtlChange:
 
 DIRECTORY = "/etc/systemd/system"
 POWER_OFF = "ec2-lab-power-off@.service"
-"""What every instance has that powers itself off, whatever for: its instances are named ttl, idle, completion."""
+"""On every instance that powers itself off, for any reason: its unit instances are ttl, idle and completion."""
 UNITS = ("ec2-lab-time-to-live.timer", POWER_OFF)
 """The timer, and what it starts."""
 DEADLINE = f"{DIRECTORY}/{UNITS[0]}.d/deadline.conf"
@@ -165,15 +163,15 @@ printf '[Timer]\\nOnCalendar=@%s\\n# %s\\n' "$((now + length))" "$length" > "$0"
 systemctl daemon-reload
 systemctl --no-block restart "$1"
 """
-"""The deadline is a moment, so that a reboot does not put it off. An instance that was stopped, and started when it had
-passed, would never meet it: its time begins again, as long as was last said (`make ttl-set` says another length). Run
-at each boot, the first before there is a timer."""
+"""The deadline is absolute, so that a reboot does not postpone it. An instance that was stopped, and started after its
+deadline, would never meet it: its time begins again, with the last duration set (`make ttl-set` sets another). Run at
+each boot, at the first one before there is a timer."""
 NEVER = 4102444800
-"""2100-01-01, for an instance that is not to end: as it is to come, nothing begins again at a boot."""
+"""2100-01-01, for an instance without expiry: as it is in the future, nothing is reset at a boot."""
 AT_BOOT, SET_AT_BOOT = "ec2-lab-restart-ttl.service", "/opt/ec2-lab/restart-ttl"
-"""A unit, and what it runs at each boot. No script of cloud-init's: `cloud-init clean` deletes those."""
+"""A unit, and what it runs at each boot. Not one of cloud-init's scripts: `cloud-init clean` deletes those."""
 
 
 def at_boot(seconds: int) -> list[str]:
-    """Return the command that sets the deadline at a boot, where there is none to come."""
+    """Return the command that sets the deadline at a boot, where there is none in the future."""
     return ["sh", "-c", SET, DEADLINE, UNITS[0], str(seconds)]

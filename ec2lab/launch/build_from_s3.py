@@ -16,7 +16,7 @@ from ec2lab.hosts.call_failures import Unreachable
 from ec2lab.hosts.inventory import host_for_experiment, region_of, running_instances
 from ec2lab.hosts.program_packer import sent
 from ec2lab.hosts.ssh import Host
-from ec2lab.instances.teardown import delete_experiment
+from ec2lab.instances.deletion import delete_experiment
 from ec2lab.launch.launcher import launch_experiment
 from ec2lab.launch.resume import AlreadyRunning
 from ec2lab.polling import wait_until
@@ -24,7 +24,7 @@ from ec2lab.registry.history import History
 from ec2lab.registry.record import PULLS
 from ec2lab.runs.exit_status import LOG, Ending, read_exit_status
 from ec2lab.session import Session
-from ec2lab.volumes.deletion_policy import apply_deletion_policies
+from ec2lab.volumes.apply_deletion_policy import apply_deletion_policies
 from ec2lab.volumes.spec import DEVICES
 
 MOUNT = "/build"

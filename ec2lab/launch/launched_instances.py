@@ -14,9 +14,9 @@ from ec2lab.events import Emit, Progress
 from ec2lab.events.teardown import Deleting
 from ec2lab.hosts.inventory import by_launch_order, region_of
 from ec2lab.instance_state import Instance
-from ec2lab.launch.request import verify_root_device
 from ec2lab.launch.run_instances import PendingInstances, wait_until_gone, wait_until_running
-from ec2lab.launch.shared import SharedByLaunches
+from ec2lab.launch.run_instances_request import verify_root_device
+from ec2lab.launch.shared_by_launches import SharedByLaunches
 from ec2lab.registry.record import LAUNCHED, PROVENANCE, origin
 from ec2lab.session import Session
 

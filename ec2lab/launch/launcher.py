@@ -33,7 +33,7 @@ from ec2lab.runs.launcher_secrets import launcher_secrets
 from ec2lab.runs.upload import Delivery, check_ssh_access, upload_code
 from ec2lab.session import Session
 from ec2lab.units import duration_text
-from ec2lab.volumes.deletion_policy import tag_deletion_policies
+from ec2lab.volumes.apply_deletion_policy import tag_deletion_policies
 
 if TYPE_CHECKING:
     from ec2lab.costs.budget import Budget

@@ -20,11 +20,11 @@ from ec2lab.errors import UserError
 from ec2lab.launch.part import LaunchFragment
 from ec2lab.launch.quotas import quota_of, quotas, virtual_cpus
 from ec2lab.launch.region_specs import RegionSpecs, Zones, known, zones_of
-from ec2lab.launch.request import build_request
 from ec2lab.launch.reservations import read_reservations
 from ec2lab.launch.run_instances import RequestRejected, ask
+from ec2lab.launch.run_instances_request import build_request
 from ec2lab.launch.search import Exclusion, Search, placement_preferences
-from ec2lab.launch.shared import SharedByLaunches
+from ec2lab.launch.shared_by_launches import SharedByLaunches
 from ec2lab.registry.record import new_id
 from ec2lab.session import Session
 

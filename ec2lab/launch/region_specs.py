@@ -16,7 +16,7 @@ from ec2lab.config.models import Experiment
 from ec2lab.console import warn
 from ec2lab.errors import UserError
 from ec2lab.launch.part import LaunchContext, LaunchFragment, launch_parts, total
-from ec2lab.launch.shared import SharedByLaunches
+from ec2lab.launch.shared_by_launches import SharedByLaunches
 from ec2lab.session import Session
 from ec2lab.templates import environment
 

@@ -10,7 +10,7 @@ from ec2lab.aws.errors import RegionUnavailable
 from ec2lab.errors import UserError
 from ec2lab.instance_state import DOWN
 from ec2lab.launch.region_specs import RegionSpecs
-from ec2lab.launch.request import build_request, pool_of
+from ec2lab.launch.run_instances_request import build_request, pool_of
 from ec2lab.launch.search import PlacementPreferences
 from ec2lab.registry.account_records import AccountRecords
 from ec2lab.registry.evidence import token_of

@@ -10,7 +10,7 @@ from ec2lab.aws.errors import AWS_ERRORS, reason
 from ec2lab.errors import UserError
 from ec2lab.events import Emit
 from ec2lab.events.launch import RolledBack, RollingBack
-from ec2lab.instances.teardown import delete_experiment
+from ec2lab.instances.deletion import delete_experiment
 from ec2lab.interrupts import INTERRUPTS
 from ec2lab.launch.resume import AlreadyRunning
 from ec2lab.launch.run_instances import RequestRejected

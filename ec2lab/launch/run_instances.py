@@ -55,7 +55,7 @@ def ask(
     """Send a RunInstances request until its result is certain. The client token makes retries safe.
 
     `ec2` must not retry by itself. `bucket` limits the request rate. `renew` returns a new token if the instance of the
-    first has terminated. Raises Refused; Unclear if the result stays ambiguous.
+    first has terminated. Raises RequestRejected; Unclear if the result stays ambiguous.
     """
     error, unclear = None, False
     for pause in [0.0, *islice(jittered(FIRST_PAUSE, LONGEST_PAUSE), TRIES - 1)]:

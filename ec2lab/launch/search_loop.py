@@ -20,13 +20,13 @@ from ec2lab.events import Emit, Info
 from ec2lab.events.launch import InstancePending, LaunchRejected, RegionSkipped, Resumed, RetryScheduled
 from ec2lab.launch.launched_instances import LaunchedInstances
 from ec2lab.launch.region_specs import RegionSpecs, Zones, zones_in_time
-from ec2lab.launch.request import build_request, pool_of
 from ec2lab.launch.reservations import read_reservations
 from ec2lab.launch.resume import is_wanted, requests_of, same_request
 from ec2lab.launch.rollback import Rollback
 from ec2lab.launch.run_instances import RequestRejected, Unclear, ask
+from ec2lab.launch.run_instances_request import build_request, pool_of
 from ec2lab.launch.search import PlacementPreferences, Search, exhausted_event, placement_preferences
-from ec2lab.launch.shared import SharedByLaunches
+from ec2lab.launch.shared_by_launches import SharedByLaunches
 from ec2lab.polling import pauses
 from ec2lab.registry.evidence import token_of
 from ec2lab.registry.record import Record, new_id

@@ -24,7 +24,7 @@ from ec2lab.hosts.protocol import parse_json
 from ec2lab.hosts.ssh import Host
 from ec2lab.hosts.ssh_config import SshTarget
 from ec2lab.instance_state import Instance
-from ec2lab.instances.teardown import delete_experiment
+from ec2lab.instances.deletion import delete_experiment
 from ec2lab.interrupts import INTERRUPTS
 from ec2lab.polling import attempts
 from ec2lab.registry.shapes import TEXT, members, optional, several

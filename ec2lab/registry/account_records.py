@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ec2lab.aws.account import Account
 from ec2lab.errors import UserError
 from ec2lab.registry.base import Registry
-from ec2lab.registry.elsewhere import Elsewhere
+from ec2lab.registry.other_accounts import Elsewhere
 from ec2lab.registry.ownership import Ownership
 from ec2lab.registry.record import Record, by_account
 from ec2lab.registry.state import ResourceState, holdings

@@ -49,7 +49,7 @@ class SetAside:
     where: str
     """The line of a file, or the item of a table."""
     problem: str
-    """What is wrong with it."""
+    """Why it is not valid."""
 
     def __str__(self) -> str:
         return f"{self.where}: {self.problem}"
@@ -212,7 +212,7 @@ class NullRegistry(Registry):
 
     @property
     def name(self) -> str:
-        """What it is called."""
+        """See Registry."""
         return "nowhere"
 
     def append(self, record: Record) -> None:
@@ -221,7 +221,7 @@ class NullRegistry(Registry):
             raise UserError(f"{record.operation} would change something, and nothing is recorded here")
 
     def ids(self) -> Sequence[str]:
-        """Return nothing."""
+        """See Registry."""
         return ()
 
     def id(self) -> str:
@@ -233,17 +233,17 @@ class NullRegistry(Registry):
         return new_id()
 
     def records(self, experiment: str | None = None) -> Iterator[Record]:
-        """Return nothing."""
+        """See Registry."""
         del experiment
         return iter(())
 
     def history(self, experiment: str | None = None) -> list[Record]:
-        """Return nothing."""
+        """See Registry."""
         del experiment
         return []
 
     def histories(self, experiments: Collection[str]) -> list[Record]:
-        """Return nothing."""
+        """See Registry."""
         del experiments
         return []
 
@@ -253,7 +253,7 @@ class NullRegistry(Registry):
         return 0
 
     def needs_compaction(self) -> bool:
-        """Say no."""
+        """See Registry."""
         return False
 
     def lock_experiment(self, experiment: str, script: str) -> AbstractContextManager[None]:

@@ -79,7 +79,7 @@ class DynamoDbRegistry(Registry):
         return self.table.address.partition("?")[0]
 
     def append(self, record: Record) -> None:
-        """Write the record; an intent or a decision only while its experiment is still held. Raises UserError."""
+        """Write the record; an intent or annotation only while its experiment's lease is held. Raises UserError."""
         item = packed(record, self._next())
         self._has_ended_something |= DELETED in (record.annotation or {})
         if record.event in (Event.INTENT, Event.ANNOTATION) and record.experiment in self._leases.held:

@@ -79,7 +79,7 @@ class Table:
         self._made: float | None = None
         """When it was created by this process, or by another at the same time."""
         self._ahead = 0.0
-        """Seconds by which AWS's clock is ahead of this computer's monotonic one."""
+        """Seconds by which AWS's clock is ahead of this computer's monotonic clock."""
 
     def server_time(self) -> float:
         """Return the time by AWS's clock, which all owners of leases share; at most a second early, never late."""

@@ -3,7 +3,7 @@
 An intent to create is resolved only by
 
 - its response, or the response to the same request sent again with its ClientToken;
-- an error that implies that nothing was created (SAYS);
+- an error that implies that nothing was created (Outcome);
 - all resources that it requested, seen in AWS with its token, of a type that the call creates directly. An instance's
   volumes carry the token of RunInstances too, and AWS may show them first. They prove that the call was carried out,
   but not that everything it created is visible;

@@ -132,7 +132,7 @@ class History:
 
     @cached_property
     def experiments(self) -> Mapping[str, ExperimentHistory]:
-        """By name, what was launched under it."""
+        """Launches by experiment name."""
         found: dict[str, ExperimentHistory] = {}
         for record in self.records:
             if record.experiment:

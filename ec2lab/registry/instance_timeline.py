@@ -56,7 +56,7 @@ class Run:
 
 @dataclass(slots=True, kw_only=True)
 class InstanceTimeline:
-    """One instance, from its launch to its end."""
+    """One instance, from launch to end."""
 
     id: str
     region: str
@@ -95,7 +95,7 @@ class InstanceTimeline:
             run.ended = max(moment, run.began)
 
     def terminate(self, moment: datetime) -> None:
-        """Note that it was torn down."""
+        """Note its teardown."""
         self.end(moment, TORN_DOWN)
 
     def end(self, moment: datetime, fate: str) -> None:
@@ -158,7 +158,7 @@ class InstanceTimeline:
 
     @property
     def _run(self) -> Run | None:
-        """The run that has not ended."""
+        """The open run."""
         return self.runs[-1] if self.runs and self.runs[-1].ended is None else None
 
 

@@ -41,7 +41,7 @@ INVALID_TAG_CHARS = r"[^\w +\-=.:/@]"
 
 @dataclass(frozen=True)
 class Tagger:
-    """Adds the lab's tags to every resource that a call creates, whichever script makes the call."""
+    """Adds the lab's tags to every created resource, whichever script makes the call."""
 
     resource_types: Iterable[ResourceType]
     team: Mapping[str, str]
@@ -112,7 +112,7 @@ class Ownership:
 
     known: ResourceState
     registries: Collection[str]
-    """The ids that the registry answers for."""
+    """The registry ids that count as its own."""
 
     def proves(self, resource_type: ResourceType, found: Mapping[str, Any], experiment: str | None = None) -> bool:
         """Return whether a call of this registry created a described resource, for `experiment` if given."""

@@ -15,7 +15,7 @@ from ec2lab.aws.account import Account
 from ec2lab.context import current_experiment
 from ec2lab.errors import UserError
 from ec2lab.registry.base import Registry
-from ec2lab.registry.known_soon import SERVICES, WAITED, KnownSoon
+from ec2lab.registry.not_found_retries import SERVICES, WAITED, KnownSoon
 from ec2lab.registry.record import Event, Record, actor, new_id, now
 from ec2lab.registry.record_model import BadRecord
 from ec2lab.registry.redaction import redact, text_without_secrets
@@ -64,7 +64,7 @@ class Recorder:
     registry: Registry
     script: str
     tags_of: Callable[[str, dict[str, Any], str], list[dict[str, Any]]] = field(default=lambda *_: [])
-    """(operation, request, record id) -> TagSpecifications for what the call creates."""
+    """(operation, request, record id) -> TagSpecifications of what the call creates."""
     not_found_codes: Collection[str] = ()
     """AWS's errors for something that does not exist, which includes what was just created."""
     whose: Callable[[], Account | None] = field(default=lambda: None)

@@ -33,7 +33,7 @@ from ec2lab.registry.instance_timeline import InstanceTimeline, Run
 from ec2lab.registry.record import Record
 from ec2lab.registry.state import holdings
 from ec2lab.resource import Resource
-from ec2lab.resources.live_resources import known_regions
+from ec2lab.resources.live_in_aws import known_regions
 from ec2lab.session import Session
 
 Answer = TypeVar("Answer")

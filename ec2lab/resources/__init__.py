@@ -1,1 +1,1 @@
-"""The resource types that come with the lab, one file each, registered as a plugin registers its own."""
+"""The built-in resource types, one file each, registered like any plugin's."""

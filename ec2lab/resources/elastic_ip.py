@@ -1,4 +1,4 @@
-"""A public address of one's own."""
+"""Elastic IP addresses."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ec2lab.resource import Resource, ResourceType
 
 
 class Address(ResourceType):
-    """An Elastic IP address, which costs until it is released (instances' passing addresses come and go with them)."""
+    """An Elastic IP address, billed until released (an instance's ephemeral address comes and goes with it)."""
 
     name = "address"
     tag_type = "elastic-ip"
@@ -23,7 +23,7 @@ class Address(ResourceType):
     dependency_codes = ("InvalidIPAddress.InUse",)
 
     def created_in(self, response: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
-        """Return the address of an AllocateAddress answer."""
+        """Return the address in an AllocateAddress response."""
         return [response]
 
     def id_in(self, found: Mapping[str, Any]) -> str:
@@ -39,7 +39,7 @@ class Address(ResourceType):
         return {"address": str(found.get("PublicIp", ""))}
 
     def idle(self, found: Mapping[str, Any]) -> str:
-        """Say that it belongs to no instance."""
+        """Say that it is not associated."""
         return "" if found.get("AssociationId") else "not in use"
 
     def find(self, cloud: Cloud, region: str, filters: Sequence[Any]) -> Iterable[Mapping[str, Any]]:

@@ -1,4 +1,4 @@
-"""When an instance ends by itself, by what AWS tells of it; the instance goes by the same rule. Pure."""
+"""When an instance expires, by what AWS knows; the instance follows the same rule. Pure."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from ec2lab.instance_state import DOWN, OVER, Instance, InstanceState
 from ec2lab.units import duration
 
 LATE = timedelta(minutes=3)
-"""An instance reckons from its first boot, and AWS tells of its launch; a minute is a long time for what is between."""
+"""An instance counts from its first boot, AWS from its launch; a minute is long for the time in between."""
 
 
 def expiry_details(instance: Instance) -> dict[str, str]:
-    """Return what a person wants to see of a described instance's end: when it is, and after how long an idleness."""
+    """Return, for people, when a described instance expires, and its idle limit."""
     tags = from_aws(instance.get("Tags"))
     ends, given = expires_at(instance), {"idle": tags.get(IDLE, ""), "ttl": tags.get(TTL, "")}
     moment = as_text(ends) if ends else NEVER if tags.get(EXPIRES_AT) == NEVER else ""
@@ -23,23 +23,22 @@ def expiry_details(instance: Instance) -> dict[str, str]:
 
 
 def expires_at(instance: Instance) -> datetime | None:
-    """Return when a described instance ends; None where it does not, or where nobody can know."""
+    """Return when a described instance expires; None where it does not, or that cannot be known."""
     tags, started = from_aws(instance.get("Tags")), _moment(instance.get("LaunchTime"))
     length, said = _length(tags.get(TTL)), tags.get(EXPIRES_AT)
     if started is None or said == NEVER:
         return None
     by_length = _first_launch(instance, started) + length if length else None
     deadline = _moment(said) if said else by_length
-    # Passed while it was stopped, it begins again: see ec2lab/instances/ttl.py.
+    # A deadline that passed while stopped is set again: see ec2lab/instances/ttl.py.
     return started + length if deadline and length and deadline <= started else deadline
 
 
 def restarted_expiry(instance: Instance) -> datetime | None:
-    """Return the end of an instance whose time began again when it was last started, where no tag says so yet; else
-    None.
+    """Return the expiry of an instance whose time began again at its last start, where no tag has it yet; else None.
 
-    Another start would leave no trace of this one, so whoever starts it writes the end down.
-    """  # noqa: D205
+    Another start would remove the trace of this one, so whoever starts it records the expiry.
+    """
     tags, started, end = from_aws(instance.get("Tags")), _moment(instance.get("LaunchTime")), expires_at(instance)
     length = _length(tags.get(TTL))
     if started is None or length is None or end is None or started == _first_launch(instance, started):
@@ -48,7 +47,7 @@ def restarted_expiry(instance: Instance) -> datetime | None:
 
 
 def left(details: Mapping[str, str], state: str, now: datetime) -> str:
-    """Return in words what is left to an instance, by what `expiry_details` told and AWS's word for its state."""
+    """Describe an instance's remaining time, from `expiry_details` and AWS's state."""
     if state in OVER:
         return ""
     said = [_until(details, state, now)]
@@ -57,7 +56,7 @@ def left(details: Mapping[str, str], state: str, now: datetime) -> str:
 
 
 def is_overdue(details: Mapping[str, str], state: str, now: datetime) -> bool:
-    """Say whether an instance runs though its time is over, so that its own timer must have failed."""
+    """Say whether an instance runs past its expiry, so that its own timer must have failed."""
     ends = _moment(details.get("ends"))
     return state == InstanceState.RUNNING and ends is not None and now - ends > LATE
 
@@ -82,9 +81,11 @@ def _in_words(length: timedelta) -> str:
 
 
 def _first_launch(instance: Instance, started: datetime) -> datetime:
-    """Return when an instance was first launched: LaunchTime is that of its last start, but its root volume and its
-    network interface stay attached (https://repost.aws/knowledge-center/ec2-instance-launch-date-time).
-    """  # noqa: D205
+    """Return when an instance was first launched.
+
+    LaunchTime is that of its last start, but its root volume and its network interface stay attached
+    (https://repost.aws/knowledge-center/ec2-instance-launch-date-time).
+    """
     attached = [mapping.get("Ebs", {}).get("AttachTime") for mapping in instance.get("BlockDeviceMappings", ())]
     attached += [face.get("Attachment", {}).get("AttachTime") for face in instance.get("NetworkInterfaces", ())]
     return min([started, *filter(None, map(_moment, attached))])
@@ -93,12 +94,12 @@ def _first_launch(instance: Instance, started: datetime) -> datetime:
 def _length(text: str | None) -> timedelta | None:
     try:
         return duration(text) or None
-    except ValueError:  # a tag that somebody wrote by hand
+    except ValueError:  # a tag written by hand
         return None
 
 
 def _moment(text: datetime | str | None) -> datetime | None:
-    """Return a time of AWS's, of a record or of a tag; None where it is none."""
+    """Parse a time of AWS's, of a record or of a tag; None where it is invalid."""
     if isinstance(text, str):
         try:
             text = datetime.fromisoformat(text)
@@ -108,5 +109,5 @@ def _moment(text: datetime | str | None) -> datetime | None:
 
 
 def as_text(moment: datetime) -> str:
-    """Return a moment as tags and JSON hold it: RFC 3339, UTC, seconds."""
+    """Format a time as in tags and JSON: RFC 3339, UTC, seconds."""
     return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,6 +1,6 @@
-"""Calls without a client token (CreateSnapshot, say): what an earlier attempt may have made is looked for first.
+"""Calls without a client token, such as CreateSnapshot: an earlier attempt's result is looked for first.
 
-Such a call is sent by a client that never repeats it by itself: a repetition could make a second thing.
+Such a call uses a client that never retries, as a retry could create a second resource.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from ec2lab.errors import UserError
 from ec2lab.polling import wait_until
 from ec2lab.registry.evidence import Outcome, outcome_of, token_of
 from ec2lab.registry.record import Event, Record
-from ec2lab.resources.live_resources import POLL, within_consistency_window
+from ec2lab.resources.live_in_aws import POLL, within_consistency_window
 from ec2lab.session import Session
 
 POLL_QUOTA = 1.0, 60.0
-"""Seconds until AWS is asked again after `too many at once`, which may last for as long as the others take."""
+"""Seconds between tries after `too many at once`, which may last as long as the other work."""
 MAX_AMBIGUOUS = 8
 
 T = TypeVar("T")
@@ -33,11 +33,11 @@ def find_or_create(
     make: Callable[[], T],
     waits: Callable[[ApiError], None],
 ) -> tuple[T, bool]:
-    """Return what `find` finds, or else what `make` makes, and whether it was made now.
+    """Return what `find` finds, else what `make` creates, and whether it was created now.
 
-    `attempt` is the call's operation, region, and the tags that tell what it makes. While AWS says `too many at once`,
-    `waits` hears it and the call is made again later; an answer that was lost is settled by looking. Raises ClientError
-    on any other refusal, UserError where it stays unclear.
+    `attempt` has the call's operation, region and tags. While AWS says `too many at once`, `waits` is called and the
+    call is repeated later; a lost response is resolved by looking. Raises ClientError on any other error, UserError
+    where the outcome stays unknown.
     """
     unclear = 0
 
@@ -63,17 +63,17 @@ def find_or_create(
 
 
 def _wait_for_earlier(session: Session, operation: str, region: str, tags: Mapping[str, str]) -> None:
-    """Wait until what an earlier attempt may have made can be seen in AWS, or is too long ago.
+    """Wait until an earlier attempt's result is visible, or must be.
 
-    AWS may take some seconds to show what it has made. As long as this registry has an intent of the same operation,
-    region and tags that is younger than that, and AWS shows nothing of it, a second call could make a second thing.
+    AWS may take some seconds to show what it created. While this registry has a younger intent with the same operation,
+    region and tags, and AWS shows nothing of it, a second call could create a second resource.
     """
     for intent in attempts(session.records.current(tags.get(EXPERIMENT)), operation, region, tags):
         wait_until(partial(_is_clear, session, intent), session.pause, POLL)
 
 
 def attempts(records: Iterable[Record], operation: str, region: str, tags: Mapping[str, str]) -> list[Record]:
-    """Return the intents whose call may have made something that carries `tags`: all but those surely refused."""
+    """Return the intents whose call may have created something with `tags`: all that were not certainly rejected."""
     asked = unresolved_intents(records, lambda record: (record.operation, record.region) == (operation, region))
     return [
         record
@@ -83,7 +83,7 @@ def attempts(records: Iterable[Record], operation: str, region: str, tags: Mappi
 
 
 def unresolved_intents(records: Iterable[Record], what: Callable[[Record], bool]) -> list[Record]:
-    """Return the intents of some calls, but for those that were surely refused or are known to have failed."""
+    """Return the intents of some calls that were not certainly rejected and are not known to have failed."""
     found: dict[str, Record] = {}
     for record in records:
         if record.event is Event.INTENT and what(record):
@@ -94,13 +94,13 @@ def unresolved_intents(records: Iterable[Record], what: Callable[[Record], bool]
 
 
 def requested_tag_sets(request: Mapping[str, Any]) -> list[dict[str, str]]:
-    """Return the tags that a call's request puts on each thing that it makes."""
+    """Return the tags that a request puts on each resource."""
     asked = [specification["ResourceType"] for specification in request.get("TagSpecifications", ())]
     return [from_aws(request.get("Tags")), *(tags_in_request(request, resource_type) for resource_type in asked)]
 
 
 def _is_clear(session: Session, intent: Record) -> bool:
-    """Say whether AWS shows what an intent made, or would have shown it by now."""
+    """Say whether AWS shows an intent's result, or would by now."""
     return not within_consistency_window(session, intent.time) or any(
         resource_type.tagged(session.cloud, str(intent.region), RECORD, token_of(intent))
         for resource_type in session.resource_types.values()

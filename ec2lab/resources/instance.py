@@ -1,4 +1,4 @@
-"""An instance."""
+"""EC2 instances."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ UNKNOWN = "unknown"
 
 
 class Instance(ResourceType):
-    """An EC2 instance, with the volumes and the network interface that its launch made."""
+    """An EC2 instance, with the volumes and the network interface of its launch."""
 
     name = "instance"
     tag_type = "instance"
@@ -36,20 +36,20 @@ class Instance(ResourceType):
     dependency_codes = ("IncorrectInstanceState",)
 
     def taggable_types(self, operation: str, request: Mapping[str, Any]) -> Iterable[str]:
-        """Tag the network interface too, and a spot request where there is one, for whoever looks at the account."""
+        """Tag the network interface too, and the spot request if there is one."""
         if operation in self.created_by:
             yield from ("instance", "network-interface")
             if request.get("InstanceMarketOptions", {}).get("MarketType") == "spot":
                 yield "spot-instances-request"
 
     def ended_by(self, record: Record) -> Iterator[str]:
-        """Return also the instances that a description shows as terminated."""
+        """Include instances that a description shows as terminated."""
         yield from super().ended_by(record)
         if record.operation == "DescribeInstances" and record.response:
             yield from (self.id_in(found) for found in instances_in(record.response) if self.is_deleted(found))
 
     def created_in(self, response: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
-        """Return the instances of a RunInstances answer."""
+        """Return the instances in a RunInstances response."""
         return list(response["Instances"])
 
     def id_in(self, found: Mapping[str, Any]) -> str:
@@ -61,11 +61,11 @@ class Instance(ResourceType):
         return str(found["State"]["Name"])
 
     def state_reason_in(self, found: Mapping[str, Any]) -> StateReason:
-        """Return why it ended or stopped; of a pending one that is what it is waiting for."""
+        """Return why it ended or stopped; for a pending one, what it waits for."""
         return NO_REASON if found["State"]["Name"] == InstanceState.PENDING else state_reason_of(found)
 
     def confirms(self, found: Mapping[str, Any], call: Call) -> bool:
-        """Say whether AWS names the call's own client token: a copy of it has another, or none."""
+        """Say whether AWS names the call's own client token: a copy has another, or none."""
         return found.get("ClientToken") == call.token
 
     def since_in(self, found: Mapping[str, Any]) -> str:
@@ -81,7 +81,7 @@ class Instance(ResourceType):
         return resource.state == InstanceState.SHUTTING_DOWN
 
     def details_in(self, found: Mapping[str, Any]) -> dict[str, str]:
-        """Return type, zone, market, address and data."""
+        """Return type, zone, market, address and datasets."""
         details = {
             "type": found.get("InstanceType"),
             "zone": found.get("Placement", {}).get("AvailabilityZone"),
@@ -93,20 +93,20 @@ class Instance(ResourceType):
         return {key: value for key, value in {**details, **expiry_details(found)}.items() if value}
 
     def idle(self, found: Mapping[str, Any]) -> str:
-        """Say that it is stopped, and when that was where AWS says it."""
+        """Say that it is stopped, and since when if AWS says so."""
         if found["State"]["Name"] != InstanceState.STOPPED:
             return ""
         when = re.search(r"\d{4}-\d\d-\d\d", found.get("StateTransitionReason", ""))
         return f"stopped since {when[0]}" if when else "stopped"
 
     def unknown_in(self, resource: Resource) -> Mapping[str, str]:
-        """Return that it is not known how far its data is loaded."""
+        """Return that the loading of its data is unknown."""
         return {"loaded": UNKNOWN} if "data" in resource.details else {}
 
     def extra_details(
         self, cloud: Cloud, region: str, resources: Sequence[Resource]
     ) -> Mapping[str, Mapping[str, str]]:
-        """Return how far the blocks of each instance's volumes are loaded from their snapshots: the least of them."""
+        """Return how much of each instance's volumes is loaded from their snapshots: the minimum."""
         volumes = {volume: r.id for r in resources for volume in r.details.get("volumes", "").split()}
         loaded: dict[str, int] = {}
         for volume, percent in _loaded(cloud, region, sorted(volumes)).items():
@@ -125,7 +125,7 @@ class Instance(ResourceType):
 
 
 def _loaded(cloud: Cloud, region: str, volumes: Sequence[str]) -> dict[str, int]:
-    """Return by volume how many percent of its blocks are loaded; nothing of those that were made empty."""
+    """Return the loaded percentage by volume; volumes created empty are left out."""
     if not volumes:
         return {}
     try:

@@ -1,4 +1,4 @@
-"""An IAM instance profile: what an instance is given to be a role."""
+"""IAM instance profiles: they give an instance a role."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class InstanceProfile(ResourceType):
-    """A profile below the lab's own path, known by its name as IAM itself knows it."""
+    """A profile under the lab's own path, identified by its name as in IAM."""
 
     name = "instance-profile"
     tag_type = "instance-profile"
@@ -29,7 +29,7 @@ class InstanceProfile(ResourceType):
     dependency_codes = ("DeleteConflict",)
 
     def created_in(self, response: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
-        """Return the profile of a CreateInstanceProfile answer."""
+        """Return the profile in a CreateInstanceProfile response."""
         return [response["InstanceProfile"]]
 
     def id_in(self, found: Mapping[str, Any]) -> str:
@@ -37,22 +37,23 @@ class InstanceProfile(ResourceType):
         return str(found["InstanceProfileName"])
 
     def since_in(self, found: Mapping[str, Any]) -> str:
-        """Return when it was made."""
+        """Return its creation time."""
         return as_text(found.get("CreateDate"))
 
     def confirms(self, found: Mapping[str, Any], call: Call) -> bool:
-        """Say whether it has the name that was asked for, which no other can have."""
+        """Say whether it has the requested name, which is unique."""
         return bool(found["InstanceProfileName"] == call.request.get("InstanceProfileName"))
 
     def find(self, cloud: Cloud, region: str, filters: Sequence[Any]) -> Iterable[Mapping[str, Any]]:
-        """Describe the profiles that match, one by one: a list of profiles has no tags
-        (https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListInstanceProfiles.html).
-        """  # noqa: D205
+        """Get the profiles that match, one by one: a list of profiles has no tags.
+
+        https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListInstanceProfiles.html
+        """
         del region
         return matching(_profiles(cloud), filters)
 
     def delete(self, cloud: Cloud, resource: Resource) -> None:
-        """Take its role out of it, and delete it."""
+        """Remove its role, and delete it."""
         iam, profile = cloud.iam, {"InstanceProfileName": resource.id}
         for role in iam.get_instance_profile(**profile)["InstanceProfile"]["Roles"]:
             iam.remove_role_from_instance_profile(**profile, RoleName=role["RoleName"])

@@ -1,4 +1,4 @@
-"""A key pair."""
+"""EC2 key pairs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class KeyPair(ResourceType):
-    """An EC2 key pair (members' own keys travel in user data and need none)."""
+    """An EC2 key pair (members' own keys are in user data and need none)."""
 
     name = "key-pair"
     tag_type = "key-pair"
@@ -24,7 +24,7 @@ class KeyPair(ResourceType):
     not_found_codes = ("InvalidKeyPair.NotFound",)
 
     def created_in(self, response: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
-        """Return the pair of a CreateKeyPair or ImportKeyPair answer."""
+        """Return the pair in a CreateKeyPair or ImportKeyPair response."""
         return [response]
 
     def id_in(self, found: Mapping[str, Any]) -> str:
@@ -36,11 +36,11 @@ class KeyPair(ResourceType):
         return {"name": str(found["KeyName"])}
 
     def since_in(self, found: Mapping[str, Any]) -> str:
-        """Return when it was made."""
+        """Return its creation time."""
         return as_text(found.get("CreateTime"))
 
     def confirms(self, found: Mapping[str, Any], call: Call) -> bool:
-        """Say whether it has the name that was asked for, which no other can have."""
+        """Say whether it has the requested name, which is unique."""
         return bool(found["KeyName"] == call.request.get("KeyName"))
 
     def find(self, cloud: Cloud, region: str, filters: Sequence[Any]) -> Iterable[Mapping[str, Any]]:

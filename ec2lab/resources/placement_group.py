@@ -1,4 +1,4 @@
-"""A placement group: where instances that talk to each other stand side by side."""
+"""Placement groups: they place communicating instances close together."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class PlacementGroup(ResourceType):
-    """A placement group, known by its name as AWS itself knows it."""
+    """A placement group, identified by its name as in EC2."""
 
     name = "placement-group"
     tag_type = "placement-group"
@@ -28,7 +28,7 @@ class PlacementGroup(ResourceType):
     dependency_codes = ("InvalidPlacementGroup.InUse",)
 
     def created_in(self, response: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
-        """Return the group of a CreatePlacementGroup answer."""
+        """Return the group in a CreatePlacementGroup response."""
         return [response["PlacementGroup"]]
 
     def id_in(self, found: Mapping[str, Any]) -> str:
@@ -36,7 +36,7 @@ class PlacementGroup(ResourceType):
         return str(found["GroupName"])
 
     def is_deleted(self, found: Mapping[str, Any]) -> bool:
-        """Say whether it is listed although it is deleted."""
+        """Say whether it is listed although deleted."""
         return found.get("State") == "deleted"
 
     def is_deleting(self, resource: Resource) -> bool:
@@ -44,15 +44,15 @@ class PlacementGroup(ResourceType):
         return resource.state == "deleting"
 
     def confirms(self, found: Mapping[str, Any], call: Call) -> bool:
-        """Say whether it has the name that was asked for, which no other can have."""
+        """Say whether it has the requested name, which is unique."""
         return bool(found["GroupName"] == call.request.get("GroupName"))
 
     def find(self, cloud: Cloud, region: str, filters: Sequence[Any]) -> Iterable[Mapping[str, Any]]:
-        """Describe the groups that match; AWS gives no pages of them."""
+        """Describe the groups that match; the operation has no pagination."""
         return cloud.ec2(region).describe_placement_groups(Filters=list(filters))["PlacementGroups"]
 
     def held_by(self, cloud: Cloud, resource: Resource) -> Iterable[str]:
-        """Return the instances that are in it."""
+        """Return the instances in it."""
         wanted: Any = [{"Name": "placement-group-name", "Values": [resource.id]}]
         for page in cloud.ec2(resource.region).get_paginator("describe_instances").paginate(Filters=wanted):
             for instance in instances_in(page):
@@ -60,5 +60,5 @@ class PlacementGroup(ResourceType):
                     yield f"instance {instance['InstanceId']} ({state})"
 
     def delete(self, cloud: Cloud, resource: Resource) -> None:
-        """Delete it; no instance may be in it, not even one that shuts down."""
+        """Delete it; no instance may be in it, not even one that is shutting down."""
         cloud.ec2(resource.region).delete_placement_group(GroupName=resource.id)

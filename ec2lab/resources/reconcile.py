@@ -1,4 +1,4 @@
-"""What came of calls whose response is lost: AWS is asked until that can be known, and it is noted."""
+"""Resolves calls whose response was lost: asks AWS until the outcome is certain, and records it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ec2lab.registry.evidence import makes, stand_alone, token_of, unresolved
 from ec2lab.registry.record import Event, Record
 from ec2lab.registry.state import DELETED, DISCOVERED, RESOLVED, as_annotation, holdings
 from ec2lab.resource import Resource
-from ec2lab.resources.live_resources import (
+from ec2lab.resources.live_in_aws import (
     POLL,
     find_live_resources,
     is_new,
@@ -22,14 +22,14 @@ from ec2lab.resources.live_resources import (
 from ec2lab.session import Session
 
 AskAgain = Callable[[Record], None]
-"""Sends the request of an open intent again under its own ClientToken, where that does no harm."""
+"""Sends the request of an open intent again under its own ClientToken, where that is harmless."""
 
 
 def reconcile(session: Session, experiment: str, ask_again: AskAgain | None = None) -> list[Resource]:
-    """Return what of an experiment is alive, once every open intent is resolved; note what came of it.
+    """Return the live resources of an experiment after resolving every open intent; record the outcomes.
 
-    What a response on record told of a moment ago is alive, also where AWS does not show it yet. An intent that
-    `ask_again` does not resolve is resolved by what AWS shows, or by time.
+    A resource in a recent response is live even if AWS does not show it yet. An intent that `ask_again` does not
+    resolve is resolved by what AWS shows, or by time.
     """
     known = session.records.state(experiment)
     if not known.live and not known.unresolved:
@@ -48,7 +48,7 @@ def reconcile(session: Session, experiment: str, ask_again: AskAgain | None = No
         still_open = unresolved(known.unresolved, seen.values(), session.resource_types)
         if not any(within_consistency_window(session, intent.time) for intent in still_open):
             break
-    # A description may have told that something has ended.
+    # A description may have recorded an end.
     live_on_record = [r for r in session.records.state(experiment).live if r.id not in {shown.id for shown in found}]
     young_yet = [resource for resource in live_on_record if is_new(session, resource)]
     missing = [resource for resource in live_on_record if not is_new(session, resource)]
@@ -59,7 +59,7 @@ def reconcile(session: Session, experiment: str, ask_again: AskAgain | None = No
 
 
 def without_experiment(session: Session, intents: Iterable[Record]) -> list[Resource]:
-    """Return what open intents made that is the lab's own and carries no experiment, as far as AWS shows it."""
+    """Return what open intents created for the lab itself, without an experiment, as far as AWS shows it."""
     wanted = list(intents)
     asked = [
         (resource_type, place, session.threads.submit(resource_type.whole, session.cloud, place, _made_by(intent)))
@@ -83,7 +83,7 @@ def _made_by(intent: Record) -> list[Any]:
 
 
 def note_shown(session: Session, kind_name: str, item: Mapping[str, Any], region: str) -> None:
-    """Note that a resource which AWS shows is what an open intent made, if it is."""
+    """Record that a resource in AWS is what an open intent created, if it is."""
     known, resource_type = session.records.state(), session.resource_types[kind_name]
     if not session.records.ownership(known).proves(resource_type, item):
         return
@@ -94,7 +94,10 @@ def note_shown(session: Session, kind_name: str, item: Mapping[str, Any], region
 
 
 def _note(session: Session, experiment: str, gone: list[str], intents: list[Record], seen: Iterable[Resource]) -> None:
-    """Note what is gone, which intents are resolved, and what they made; what came with an instance goes with it."""
+    """Record what is gone, which intents are resolved and what they created.
+
+    What came with an instance goes with it.
+    """
     records = [r for r in session.records.current(experiment) if r.event in (Event.INTENT, Event.RESPONSE)]
     on_record = {resource.id for resource in session.records.state().live}
     new = [r for r in stand_alone(seen, records, session.resource_types) if r.id not in on_record]

@@ -1,4 +1,4 @@
-"""An IAM role."""
+"""IAM roles."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from ec2lab.registry.call import Call
 
 PATH = "/ec2-lab/"
-"""Below it are all roles and profiles of all labs of an account: what policies speak of, and what is listed."""
+"""The path of all labs' roles and profiles in an account, for policies and listings."""
 
 
 class Role(ResourceType):
-    """A role below the lab's own path, known by its name as IAM itself knows it."""
+    """A role under the lab's own path, identified by its name as in IAM."""
 
     name = "role"
     tag_type = "role"
@@ -33,7 +33,7 @@ class Role(ResourceType):
     dependency_codes = ("DeleteConflict", "ConcurrentModification")
 
     def created_in(self, response: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
-        """Return the role of a CreateRole answer."""
+        """Return the role in a CreateRole response."""
         return [response["Role"]]
 
     def id_in(self, found: Mapping[str, Any]) -> str:
@@ -41,22 +41,23 @@ class Role(ResourceType):
         return str(found["RoleName"])
 
     def since_in(self, found: Mapping[str, Any]) -> str:
-        """Return when it was made."""
+        """Return its creation time."""
         return as_text(found.get("CreateDate"))
 
     def confirms(self, found: Mapping[str, Any], call: Call) -> bool:
-        """Say whether it has the name that was asked for, which no other can have."""
+        """Say whether it has the requested name, which is unique."""
         return bool(found["RoleName"] == call.request.get("RoleName"))
 
     def find(self, cloud: Cloud, region: str, filters: Sequence[Any]) -> Iterable[Mapping[str, Any]]:
-        """Describe the roles that match, one by one: a list of roles has no tags
-        (https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListRoles.html).
-        """  # noqa: D205
+        """Get the roles that match, one by one: a list of roles has no tags.
+
+        https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListRoles.html
+        """
         del region
         return matching(_roles(cloud), filters)
 
     def delete(self, cloud: Cloud, resource: Resource) -> None:
-        """Delete it, with the policies in it; those attached to it are let go of."""
+        """Delete it with its inline policies; attached ones are detached."""
         iam, role = cloud.iam, {"RoleName": resource.id}
         for page in iam.get_paginator("list_role_policies").paginate(**role):
             for policy in page["PolicyNames"]:
@@ -76,7 +77,7 @@ def _roles(cloud: Cloud) -> Iterator[Mapping[str, Any]]:
 
 
 def described(ask: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """Return what IAM answers of one thing; None where there is no such thing."""
+    """Return IAM's description of a resource; None where it does not exist."""
     try:
         return ask()
     except ClientError as error:

@@ -1,4 +1,4 @@
-"""A security group."""
+"""Security groups."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class SecurityGroup(ResourceType):
-    """A security group. The region's own is the lab's and stays; one that an experiment made goes with it."""
+    """A security group. The region's own belongs to the lab and stays; an experiment's is deleted with it."""
 
     name = "security-group"
     tag_type = "security-group"
@@ -26,7 +26,7 @@ class SecurityGroup(ResourceType):
     dependency_codes = ("DependencyViolation", "InvalidGroup.InUse")
 
     def created_in(self, response: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
-        """Return the group of a CreateSecurityGroup answer."""
+        """Return the group in a CreateSecurityGroup response."""
         return [response]
 
     def id_in(self, found: Mapping[str, Any]) -> str:
@@ -34,7 +34,7 @@ class SecurityGroup(ResourceType):
         return str(found["GroupId"])
 
     def confirms(self, found: Mapping[str, Any], call: Call) -> bool:
-        """Say whether it has the name that was asked for, which no other can have."""
+        """Say whether it has the requested name, which is unique in a VPC."""
         return bool(found["GroupName"] == call.request.get("GroupName"))
 
     def find(self, cloud: Cloud, region: str, filters: Sequence[Any]) -> Iterable[Mapping[str, Any]]:
@@ -43,7 +43,7 @@ class SecurityGroup(ResourceType):
             yield from page["SecurityGroups"]
 
     def held_by(self, cloud: Cloud, resource: Resource) -> Iterable[str]:
-        """Return the network interfaces that are in it, and the groups whose rules name it."""
+        """Return the network interfaces in it, and the groups whose rules refer to it."""
         ec2, wanted = cloud.ec2(resource.region), [resource.id]
         pages = ec2.get_paginator("describe_network_interfaces").paginate(
             Filters=[{"Name": "group-id", "Values": wanted}]

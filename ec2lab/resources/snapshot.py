@@ -1,4 +1,4 @@
-"""A snapshot."""
+"""EBS snapshots."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from ec2lab.registry.call import Call
 
 OLD = 90
-"""Days after which a snapshot that nobody in the lab made is worth a look."""
+"""Days after which an unrecorded snapshot is worth a look."""
 
 
 class Snapshot(ResourceType):
-    """An EBS snapshot that an experiment made for itself (a dataset's is the lab's, and carries no experiment)."""
+    """An EBS snapshot of an experiment (a dataset's belongs to the lab, and has no experiment)."""
 
     name = "snapshot"
     tag_type = "snapshot"
@@ -36,7 +36,7 @@ class Snapshot(ResourceType):
     dependency_codes = ("InvalidSnapshot.InUse",)
 
     def created_in(self, response: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
-        """Return the snapshot of an answer to any of the three."""
+        """Return the snapshot in a response of any of the three operations."""
         return [response]
 
     def id_in(self, found: Mapping[str, Any]) -> str:
@@ -44,11 +44,11 @@ class Snapshot(ResourceType):
         return str(found["SnapshotId"])
 
     def since_in(self, found: Mapping[str, Any]) -> str:
-        """Return when it was begun."""
+        """Return its start time."""
         return as_text(found.get("StartTime"))
 
     def confirms(self, found: Mapping[str, Any], call: Call) -> bool:
-        """Say whether it was begun at that time, and is of the volume that was asked for, where one was."""
+        """Say whether it was started at that time, and is of the requested volume, if any."""
         of_the_volume = call.request.get("VolumeId") in (None, found.get("VolumeId"))
         return of_the_volume and super().confirms(found, call)
 
@@ -64,7 +64,7 @@ class Snapshot(ResourceType):
             yield from page["Snapshots"]
 
     def held_by(self, cloud: Cloud, resource: Resource) -> Iterable[str]:
-        """Return the images that have it."""
+        """Return the images that use it."""
         yield from (
             f"image {image}" for image, snapshot in images_of(cloud.ec2(resource.region)) if snapshot == resource.id
         )
@@ -75,9 +75,9 @@ class Snapshot(ResourceType):
 
 
 def stored_bytes(found: Mapping[str, Any]) -> int | None:
-    """Return what all blocks of a snapshot take: as AWS says, else as the lab tagged it, else its whole volume.
+    """Return the size of all of a snapshot's blocks: as AWS says, else its tag, else its whole volume.
 
-    That of the volume is the most that it can be; None where not even that is told.
+    The volume's size is the maximum; None where not even that is known.
     """
     if stored := found.get("FullSnapshotSizeInBytes"):
         return int(stored)
@@ -86,9 +86,9 @@ def stored_bytes(found: Mapping[str, Any]) -> int | None:
 
 
 def images_of(ec2: EC2Client) -> Iterator[tuple[str, str]]:
-    """Yield the account's images in a region, each with each snapshot that it has.
+    """Yield the account's images in a region with each of their snapshots.
 
-    One that is deprecated or disabled has them too
+    Deprecated and disabled images use theirs as well
     (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/disable-an-ami.html).
     """
     pages = ec2.get_paginator("describe_images")

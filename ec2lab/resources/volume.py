@@ -1,4 +1,4 @@
-"""A volume."""
+"""EBS volumes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ INSTANCE = "instance"
 
 
 class Volume(ResourceType):
-    """An EBS volume. One that RunInstances made goes with its instance, and is deleted here only if it did not."""
+    """An EBS volume. One that RunInstances created is deleted with its instance, and here only if it was not."""
 
     name = "volume"
     tag_type = "volume"
@@ -36,7 +36,7 @@ class Volume(ResourceType):
         return ("volume",) if operation == "RunInstances" else super().taggable_types(operation, request)
 
     def created_in(self, response: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
-        """Return the volume of a CreateVolume answer."""
+        """Return the volume in a CreateVolume response."""
         return [response]
 
     def id_in(self, found: Mapping[str, Any]) -> str:
@@ -44,21 +44,21 @@ class Volume(ResourceType):
         return str(found["VolumeId"])
 
     def is_deleted(self, found: Mapping[str, Any]) -> bool:
-        """Say whether it is deleted, or kept: then it is no experiment's any more."""
+        """Say whether it is deleted, or retained: then it belongs to no experiment."""
         return found.get("State") == "deleted" or RETAINED in from_aws(found.get("Tags"))
 
     def ended_by(self, record: Record) -> Iterator[str]:
-        """Return also the volumes that are marked as kept."""
+        """Include volumes that are marked as retained."""
         yield from super().ended_by(record)
         if is_retention(record):
             yield from (record.request or {})["Resources"]
 
     def is_deleting(self, resource: Resource) -> bool:
-        """Say whether it is being deleted, or waits for its instance to let go of it."""
+        """Say whether it is being deleted, or is still attached to an instance."""
         return resource.state in ("deleting", "in-use")
 
     def came_with(self, found: Mapping[str, Any], call: Call) -> bool:
-        """Say whether it came with an instance: made at the time of the launch, and in no other instance since."""
+        """Say whether it came with an instance: created at launch, and attached to no other since."""
         launched = {identity for resource_type, identity in call.made if resource_type == INSTANCE}
         attached = {attachment["InstanceId"] for attachment in found.get("Attachments", ())}
         asked_for = "volume" in self.taggable_types(call.operation, call.request)
@@ -66,15 +66,15 @@ class Volume(ResourceType):
         return asked_for and not elsewhere and call.may_have_made(self.since_in(found))
 
     def since_in(self, found: Mapping[str, Any]) -> str:
-        """Return when it was made."""
+        """Return its creation time."""
         return as_text(found.get("CreateTime"))
 
     def idle(self, found: Mapping[str, Any]) -> str:
-        """Say that it is attached to nothing."""
+        """Say that it is not attached."""
         return "attached to nothing" if found["State"] == "available" else ""
 
     def details_in(self, found: Mapping[str, Any]) -> dict[str, str]:
-        """Return size, zone and the snapshot it was made from."""
+        """Return size, zone and snapshot."""
         details = {
             "size": f"{found.get('Size', '?')} GiB",
             "zone": str(found.get("AvailabilityZone", "")),

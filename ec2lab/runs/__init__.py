@@ -1,1 +1,1 @@
-"""An experiment's command: its code brought to the instances, its log and its end brought back."""
+"""Runs: an experiment's command, its code, its log and its exit status."""

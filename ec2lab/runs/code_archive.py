@@ -21,28 +21,28 @@ from ec2lab.progress import working
 from ec2lab.runs.source_tree import SourceFile, SourceTree, shown
 
 MAX_PACKED = 256 << 20
-"""Bytes; code that is larger holds data, which has a volume of its own."""
+"""Bytes; larger code contains data, which belongs on a volume of its own."""
 SUBMODULE = b"160000 "
-"""How git's index begins the entry of a submodule (git-ls-files(1), --stage)."""
+"""The start of a submodule's entry in git's index (git-ls-files(1), --stage)."""
 NAMED = 3
 """How many files a remark names."""
 
 
 @dataclass(frozen=True, slots=True)
 class CodeArchive:
-    """Code, packed, and where it is from."""
+    """Packed code, and its origin."""
 
     tar: bytes
-    """A tar file, the same bytes for the same code."""
+    """A tar file, identical for identical code."""
     commit: str
     diff_sha256: str | None
-    """Of what the working tree has beyond the commit; None where a commit was packed, or nothing was changed."""
+    """Hash of the working tree's changes since the commit; None where there are none, or a commit was packed."""
     remarks: tuple[str, ...] = ()
-    """What somebody should know who expects all files as they are here."""
+    """Differences to the files here that a user should know."""
 
     @property
     def sha256(self) -> str:
-        """The digest of the tar file, in hexadecimal digits."""
+        """The hash of the tar file, in hexadecimal."""
         return hashlib.sha256(self.tar).hexdigest()
 
     def as_annotation(self) -> dict[str, Any]:
@@ -51,14 +51,14 @@ class CodeArchive:
         return {"commit": self.commit, "pack_sha256": self.sha256, "bytes": len(self.tar), **changed}
 
     def __str__(self) -> str:
-        """Tell it to a person."""
+        """Describe it for people."""
         changed = " with changes" if self.diff_sha256 else ""
         return f"commit {self.commit[:12]}{changed}, {(len(self.tar) + 1023) >> 10} KiB"
 
 
 @working("packing the code")
 def packed(directory: Path, code: Code) -> CodeArchive:
-    """Pack the code that is at `code.path`, seen from a directory. Raises UserError."""
+    """Pack the code at `code.path`, relative to a directory. Raises UserError."""
     where = directory / code.path
     if not where.is_dir():
         raise UserError(f"code.path: {where}: no such directory")
@@ -79,7 +79,7 @@ def _commit(where: Path, commit: str) -> CodeArchive:
 
 
 def _working_tree(where: Path, commit: str) -> CodeArchive:
-    """Pack every file that git knows, or would if it were added, as it is."""
+    """Pack every file that git tracks or would add."""
     new = _names(where, "ls-files", "--others", "--exclude-standard", ".")
     names = sorted({*_names(where, "ls-files", "--cached", "."), *new})
     left_out = _export_ignored(where, names)
@@ -98,9 +98,9 @@ def _working_tree(where: Path, commit: str) -> CodeArchive:
 
 
 def _tar(files: Iterable[SourceFile]) -> bytes:
-    """Return a tar file with what git keeps of files: name, content, and whether they can be run.
+    """Return a tar file with what git stores of files: name, content, and the executable bit.
 
-    In GNU's format a name is its bytes, in whatever encoding.
+    In GNU's format a name is its bytes, in any encoding.
     """
     packing = io.BytesIO()
     with tarfile.open(fileobj=packing, mode="w", format=tarfile.GNU_FORMAT, encoding="utf-8") as archive:
@@ -118,7 +118,7 @@ def _tar(files: Iterable[SourceFile]) -> bytes:
 
 
 def _files_in(tar: bytes) -> Iterator[SourceFile]:
-    """Yield the files of a tar file of git's."""
+    """Yield the files of one of git's tar files."""
     with tarfile.open(fileobj=io.BytesIO(tar), encoding="utf-8") as archive:
         for entry in archive:
             name, target = (text.encode(errors="surrogateescape") for text in (entry.name, entry.linkname))
@@ -128,7 +128,7 @@ def _files_in(tar: bytes) -> Iterator[SourceFile]:
 
 
 def _export_ignored(where: Path, names: Collection[bytes]) -> set[bytes]:
-    """Return those of the files that git leaves out of archives, by an attribute of theirs or of a directory."""
+    """Return the files that git leaves out of archives, by an attribute of theirs or of a directory."""
     above = {directory for name in names for directory in _directories(name)}
     asked = b"".join(name + b"\0" for name in [*names, *above])
     attributes = _git(where, "check-attr", "-z", "--stdin", "export-ignore", given=asked).split(b"\0")
@@ -137,7 +137,7 @@ def _export_ignored(where: Path, names: Collection[bytes]) -> set[bytes]:
 
 
 def _directories(name: bytes) -> Iterator[bytes]:
-    """Yield the directories above a file, as git's attributes name them: a/, a/b/."""
+    """Yield the parent directories of a file as in git's attributes: a/, a/b/."""
     parts = name.split(b"/")
     return (b"/".join(parts[:depth]) + b"/" for depth in range(1, len(parts)))
 
@@ -158,7 +158,7 @@ def _named(names: Collection[bytes]) -> str:
 
 
 def _diff(where: Path, new: list[SourceFile]) -> str | None:
-    """Return the digest of what is changed or new since the commit; None where nothing is."""
+    """Return the hash of changes and new files since the commit; None where there are none."""
     changed = _git(where, "diff", "--no-ext-diff", "--no-textconv", "--binary", "HEAD", "--", ".")
     digest = hashlib.sha256(changed)
     for file in new:
@@ -175,7 +175,7 @@ def _check_size(size: int, where: Path) -> None:
 
 
 def _names(where: Path, *arguments: str) -> list[bytes]:
-    """Return the names that a command of git lists, as they are."""
+    """Return the file names that a git command lists, as bytes."""
     command, *rest = arguments
     return [name for name in _git(where, command, "-z", *rest).split(b"\0") if name]
 
@@ -197,7 +197,7 @@ MAX_STORED = 512 << 20
 
 
 def store_code(lab: Path, content: bytes) -> str:
-    """Keep a content and return its SHA-256, in hexadecimal digits. Raises UserError."""
+    """Store content and return its SHA-256 in hexadecimal. Raises UserError."""
     digest = hashlib.sha256(content).hexdigest()
     path = lab / DIRECTORY / digest
     if load_code(lab, digest) is not None:
@@ -214,7 +214,7 @@ def store_code(lab: Path, content: bytes) -> str:
 
 
 def load_code(lab: Path, digest: str) -> bytes | None:
-    """Return what was kept under a digest; None where nothing is, or not that."""
+    """Return the content of a hash; None where it is missing or damaged."""
     path = lab / DIRECTORY / digest
     try:
         content = read_bytes(path, MAX_STORED)

@@ -21,7 +21,7 @@ ENVIRONMENT = "/run/ec2-lab/experiment/environment"
 """In a container, the file from which the script takes its environment (templates/run-container.py)."""
 SCRIPT = f"{DIRECTORY}/experiment"
 MODE = "0600"
-"""Root's own, until its unit gives it to the account that runs it."""
+"""Root's own until the unit gives it to the account that runs it."""
 
 
 METADATA = "169.254.169.254,fd00:ec2::254,[fd00:ec2::254]"
@@ -31,12 +31,12 @@ no_proxy=${{no_proxy-${{NO_PROXY-}}}}
 [ "$no_proxy" = "*" ] || no_proxy="{METADATA}${{no_proxy:+,$no_proxy}}"
 export no_proxy NO_PROXY="$no_proxy"
 """
-"""A proxy of the instance's is for everything but that service, which has the credentials of S3."""
+"""A proxy of the instance does not apply to this service, which provides S3 credentials."""
 BEGUN = '[ ! -d "${RUNTIME_DIRECTORY-}" ] || : >"$RUNTIME_DIRECTORY/begun"\n'
-"""Where a start-up file of the login shell ends it, or puts another program in its place, this is never made."""
+"""Not created where a login shell's start-up file exits, or runs another program instead."""
 EXIT = 'exit() { local code=${1-$?}; set +e; builtin exit "$code"; }\n'
-"""A login shell that is told to exit runs ~/.bash_logout first: Debian's fails where there is no console, and its exit
-code, under `set -e`, would be the command's."""
+"""A login shell runs ~/.bash_logout on exit: Debian's fails without a console, and under `set -e` its exit code would
+be the command's."""
 
 
 IN_CONTAINER = f"""\
@@ -51,7 +51,7 @@ would kill the others, so it waits for them when all get SIGTERM."""
 
 
 def command_script(experiment: Experiment) -> str:
-    """Return the script: nothing without its data, then the command with its parameters, where its code is."""
+    """Return the script: it fails without its data, then runs the command in its code's directory."""
     values = {name: as_text(value) for name, value in experiment.parameters.items()}
     exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in values.items())
     into = "cd ~/code\n" if experiment.code else ""
@@ -68,15 +68,15 @@ def _expect_mounted(experiment: Experiment) -> str:
 
 
 ACCOUNT = "experiment"
-"""The command's own account: not root, but with docker, which on its instance is as good."""
+"""The command's own account: not root, but in the group docker, which is equivalent on its instance."""
 UNITS = "/etc/systemd/system"
 OUTPUT = "experiment-output"
-"""The pipe that the command prints into, and the service that writes its log."""
+"""The pipe that the command prints to, and the service that writes its log."""
 DEADLINE = "experiment-deadline.service"
 PULL = "experiment-container.service"
 NEEDRESTART = {"/etc/needrestart/conf.d/ec2-lab.conf": "$nrconf{override_rc}{qr(^experiment)}=0;\n"}
-"""Ubuntu's servers have needrestart, which restarts what uses a library that unattended-upgrades has replaced: without
-this the command would begin again, in the middle of its work
+"""Ubuntu's servers have needrestart, which restarts services whose libraries unattended-upgrades replaced: without this
+it would restart the command in the middle of its work
 (https://github.com/liske/needrestart/blob/master/ex/needrestart.conf, override_rc)."""
 SOURCES, DELIVERED = f"{DIRECTORY}/secrets.json", "/run/ec2-lab/secrets.json"
 """Where each secret is kept; and the values that a launch brings, in memory alone: /run is a tmpfs."""
@@ -87,7 +87,7 @@ Files = Mapping[str, tuple[str, str]]
 
 
 def command_files(name: str, experiment: Experiment) -> Files:
-    """Return the files by which an experiment's command is run; none where it has no command."""
+    """Return the files that run an experiment's command; empty where it has none."""
     if experiment.command is None:
         return {}
     files = {

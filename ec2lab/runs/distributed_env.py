@@ -1,6 +1,6 @@
-"""What nodes that work together are told of each other, in the words of torchrun and Ray. Pure.
+"""Environment variables for nodes that work together, for torchrun and Ray. Pure.
 
-The first of them, in the order in which AWS made them, is everybody's meeting point.
+The first node in launch order is the rendezvous.
 """
 
 from __future__ import annotations
@@ -14,32 +14,30 @@ from ec2lab.instance_state import Instance
 TORCH_PORT = 29500
 """torchrun's own (https://docs.pytorch.org/docs/stable/elastic/run.html)."""
 PATIENCE = 900
-"""Seconds that torchrun's nodes wait for each other; by itself it gives a node one minute to come before the others
+"""Seconds that torchrun's nodes wait for each other; its default is one minute
 (https://docs.pytorch.org/docs/stable/elastic/rendezvous.html)."""
 RAY_PORT = 6379
 """That of `ray start --head` (https://docs.ray.io/en/latest/cluster/cli.html)."""
 
 
 def mpi_hostfile(instances: Sequence[Instance]) -> str:
-    """Return the private address of each instance, a line each, in the order of their ranks."""
+    """Return the private address of each instance, a line each, by rank."""
     return "".join(f"{address_of(instance)}\n" for instance in by_launch_order(instances))
 
 
 def address_of(instance: Instance) -> str:
-    """Return an instance's private address; in a subnet without IPv4 its IPv6 one. Raises UserError where it has
-    none.
-    """  # noqa: D205
+    """Return an instance's private address, IPv6 in a subnet without IPv4. Raises UserError where it has none."""
     if found := instance.get("PrivateIpAddress") or instance.get("Ipv6Address"):
         return str(found)
     raise UserError(f"{instance['InstanceId']}: has no address by which other nodes could reach it")
 
 
 def node_environments(experiment: str, instances: Sequence[Instance]) -> dict[str, dict[str, str]]:
-    """Return by id what each instance's command finds in its environment; nothing where it is alone.
+    """Return the environment of each instance's command, by id; empty for a single instance.
 
-    torchrun takes its options from variables of their names with PET_ before them, so that a plain `torchrun train.py`
-    will do; RAY_ADDRESS is what `ray` and `ray.init()` look for. torchrun is told which node has its store, and by
-    what address each is known: it would ask /etc/hosts, where the name of a host may lead to 127.0.1.1.
+    torchrun reads its options from variables with the prefix PET_, so that a plain `torchrun train.py` works; `ray` and
+    `ray.init()` read RAY_ADDRESS. torchrun is told which node has its store, and each node's address: it would use
+    /etc/hosts, where a host's name may lead to 127.0.1.1.
     """
     nodes = by_launch_order(instances)
     if len(nodes) == 1:

@@ -1,4 +1,4 @@
-"""How an experiment's command ended, as its instance writes it down."""
+"""The exit status of an experiment's command, as its instance writes it."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class Ending:
     """The end of a command."""
 
     exit_code: int
-    """As a shell has it: 128 and the signal's number where it was killed."""
+    """As in a shell: 128 plus the signal's number where it was killed."""
     at: str
     """RFC 3339, by the instance's clock."""
     log_missing: str = ""
-    """What the log lacks at its end, and why, in words."""
+    """What is missing at the end of the log, and why."""
     why: str = ""
-    """Why the exit code is not the command's own, where it is not, in words."""
+    """Why the exit code is not the command's own, if so."""
     container: str = ""
     """The digest of the image of its container, where it had one from a registry."""
 
@@ -37,18 +37,18 @@ ENDING = members(
 
 
 def parse_exit_status(text: str, who: str) -> Ending | None:
-    """Read what an instance wrote; nothing is no ending yet. Raises UserError, which names `who` wrote it."""
+    """Parse what an instance wrote; None for an empty text. Raises UserError, which names `who` wrote it."""
     if not text.strip():
         return None
     return ending_of(parse_json(text, ENDING, who))
 
 
 def ending_of(fields: Mapping[str, Any]) -> Ending:
-    """Return the end that an instance tells of."""
+    """Return the end that an instance reports."""
     words = {name: fields[name] for name in ("log_missing", "why", "container") if name in fields}
     return Ending(fields["exit_code"], fields["at"], **words)
 
 
 def read_exit_status(host: Host) -> Ending | None:
-    """Return how the command of a host ended; None while it has not. Raises Unreachable, Failed, UserError."""
+    """Return how a host's command ended; None while it has not. Raises Unreachable, Failed, UserError."""
     return parse_exit_status(host.run("sh", "-c", f"test ! -e {FILE} || cat {FILE}"), f"{host.name}: {FILE}")

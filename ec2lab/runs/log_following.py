@@ -1,4 +1,4 @@
-"""Following the log of a command: on its instance while that runs, in its bucket, and on across what comes between."""
+"""Follows a command's log: on its instance while that runs, then in its bucket, across interruptions."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from ec2lab.runs.s3_logs import S3RunLogs
 
 POLL = 1.0, 30.0
 ON_ITS_WAY = ("pending", "running", "stopping", "shutting-down")
-"""States in which an instance may tell more."""
+"""States in which an instance may still write to the log."""
 
 
 @dataclass
 class LogFollowing:
-    """Reads the log of one instance's command, each byte once, wherever it is to be had."""
+    """Reads one instance's log, each byte once, wherever available."""
 
     run: Run
     heard: Callable[[bytes], None]
-    """Is given what comes; nothing, now and then, where nothing comes."""
+    """Called with what comes, and now and then with nothing."""
     remark: Callable[[str], None]
     place: int = 0
-    """How much of the log there was up to now."""
+    """How many bytes were read so far."""
 
     def follow(self) -> None:
-        """Read until the command has ended. Raises UserError where the rest is not to be had."""
+        """Read until the command has ended. Raises UserError where the rest is not available."""
         pauses = growing(*POLL)
         while True:
             before, state = self.place, self.run.state()
@@ -43,9 +43,9 @@ class LogFollowing:
             self.run.session.pause(next(pauses))
 
     def _read_host(self) -> bool:
-        """Read what the instance tells, as it comes; say whether that was all.
+        """Read from the instance as it comes; say whether that was all.
 
-        Raises Unreachable where it can't be had there, and never could.
+        Raises Unreachable where it was never available there.
         """
         try:
             if host := self.run.host():
@@ -60,8 +60,8 @@ class LogFollowing:
         return False
 
     def _read_bucket(self, bucket: S3RunLogs) -> bool:
-        """Read what the bucket has beyond; say whether that was all."""
-        ending = bucket.ending()  # before the log, which is there as a whole once this is
+        """Read what the bucket has beyond that; say whether that was all."""
+        ending = bucket.ending()  # before the log, which is complete once this exists
         for piece in bucket.log_from(self.place):
             self._take(piece)
         if ending and ending.log_missing:
@@ -80,7 +80,7 @@ class LogFollowing:
             self.place = max(self.place, piece.place + len(piece.data))
 
     def _fill(self, bucket: S3RunLogs, end: int) -> None:
-        """Take from the bucket what the instance no longer has before a place."""
+        """Read from the bucket what the instance no longer has before an offset."""
         for piece in bucket.log_from(self.place):
             if piece.place > self.place or self.place >= end:
                 return

@@ -31,15 +31,15 @@ class Piece:
     place: int
     data: bytes
     state: str = "runs"
-    """`ended` in the last one, whose bytes are what there is to say of the log."""
+    """`ended` in the last one, whose bytes are a message about the log."""
 
     def after(self, place: int) -> bytes:
-        """Return what of it is after a place."""
+        """Return the part after an offset."""
         return self.data[max(0, place - self.place) :]
 
 
 def pieces_in(chunks: Iterable[bytes], who: str) -> Iterator[Piece]:
-    """Yield the pieces that a stream has; one that it breaks off in is left out.
+    """Yield the pieces in a stream; a truncated one is left out.
 
     Raises UserError, which names `who`, where the stream has something else.
     """
@@ -55,7 +55,7 @@ def pieces_in(chunks: Iterable[bytes], who: str) -> Iterator[Piece]:
 
 
 def _header(held: bytes, who: str) -> re.Match[bytes] | None:
-    """Return the header that the stream goes on with; None where it has not come as a whole."""
+    """Return the next header; None where it is not complete."""
     found = HEADER.match(held)
     if (found and int(found[2]) > LARGEST) or (not found and len(held) >= LONGEST_HEADER):
         raise UserError(f"{who}: its log comes in a form that is none of ours")
@@ -63,27 +63,27 @@ def _header(held: bytes, who: str) -> re.Match[bytes] | None:
 
 
 LONGEST = 1 << 20
-"""Bytes: what is longer is shown in pieces, a line each."""
+"""Bytes: longer lines are shown in pieces."""
 INNER = range(0x80, 0xC0)
 """Bytes of UTF-8 that begin no character."""
 UP = b"\x1b[A"
-"""A cursor that goes up again: the line below it was drawn for the moment (tqdm, with several bars)."""
+"""Cursor up: the line below it was temporary (tqdm, with several bars)."""
 BELOW = re.compile(rb"\n([^\n]*)\x1b\[A")
 
 
 class LogLines:
-    """Cuts what comes into lines. What a progress bar has drawn over is dropped."""
+    """Splits input into lines, dropping what a progress bar overwrote."""
 
     def __init__(self) -> None:
         self._held = b""
 
     @property
     def unfinished(self) -> str:
-        """What came behind the last line, as a terminal would show it."""
+        """The text after the last line, as a terminal would show it."""
         return _as_text(self._held)
 
     def taken(self, data: bytes) -> list[str]:
-        """Take some bytes, and return the lines that they finish."""
+        """Add bytes, and return the lines that they finish."""
         text = self._held + data
         while UP in text and (once := BELOW.sub(rb"\r\1\r", text)) != text:
             text = once
@@ -99,13 +99,13 @@ class LogLines:
 
 
 def _last_drawn(line: bytes) -> bytes:
-    """Return what a line shows in the end. What it ends with may be about to be drawn over, and is shown till then."""
+    """Return what a line finally shows. Text at its end that may be overwritten is shown until then."""
     shown = line.rstrip(b"\r")
     return shown[shown.rfind(b"\r") + 1 :] + line[len(shown) :]
 
 
 def _cut(line: bytes) -> list[bytes]:
-    """Return a line in pieces that are not too long, cut between characters."""
+    """Split a line into pieces of limited length, between characters."""
     pieces = []
     while len(line) > LONGEST:
         end = next((end for end in range(LONGEST, LONGEST - 4, -1) if line[end] not in INNER), LONGEST)
@@ -119,31 +119,31 @@ def _as_text(line: bytes) -> str:
 
 
 QUIET = 30.0
-"""Seconds without a line after which a pipe is shown what is unfinished: a progress bar is drawn ten times a second."""
+"""Seconds without a line after which a pipe gets the unfinished one: a progress bar is drawn ten times a second."""
 
 
 class NobodyReads(Exception):
-    """What is printed goes nowhere: there is no point in following a log any further."""
+    """Output goes nowhere: no reason to follow the log any further."""
 
 
 @dataclass
 class LogPrinter:
     """Prints a log as its bytes come.
 
-    A line that is unfinished is shown on a terminal as it changes, and elsewhere where no other came for a while.
+    A terminal shows an unfinished line as it changes; elsewhere it is printed after a while without another.
     """
 
     console: Console
     instance: str
     raw: bool = False
-    """Whether every byte is printed as it is, and at once."""
+    """Whether bytes are printed unchanged, at once."""
     _lines: LogLines = field(default_factory=LogLines)
     _last: float = field(default_factory=clock.monotonic)
-    """When something was printed."""
+    """When something was last printed."""
     _shown: str = ""
 
     def __call__(self, data: bytes) -> None:
-        """Print what came, which may be nothing yet. Raises NobodyReads."""
+        """Print what came, possibly nothing. Raises NobodyReads."""
         if not self.console.has_reader:
             raise NobodyReads
         if self.raw and not self.console.as_json:
@@ -154,7 +154,7 @@ class LogPrinter:
             self._show(text)
 
     def end(self) -> None:
-        """Print what is left."""
+        """Print the rest."""
         self._print(self._lines.rest())
 
     def _print(self, lines: list[str]) -> None:

@@ -13,9 +13,9 @@ from ec2lab.context import ContextThreadPool
 from ec2lab.errors import UserError
 from ec2lab.events.runs import InstanceMetrics
 from ec2lab.hosts.inventory import HostToCall
+from ec2lab.hosts.parallel import AT_ONCE
 from ec2lab.hosts.program_packer import program
 from ec2lab.hosts.protocol import parse_json
-from ec2lab.hosts.side_by_side import AT_ONCE
 from ec2lab.registry.shapes import TEXT, members, several, whole
 from ec2lab.runs.logs import LogLines
 from ec2lab.session import Session

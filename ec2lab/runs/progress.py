@@ -1,4 +1,4 @@
-"""How commands get on, asked of instances over ssh, or of a bucket: each in a thread, so that none is waited for."""
+"""Polls the progress of commands, over ssh or in a bucket, each in a thread."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from ec2lab.runs.run import Run
 
 LONGEST_LINE = 500
 TAIL = 4096
-"""Bytes of a log in which its last line is looked for."""
+"""Bytes of a log that are searched for its last line."""
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What an instance was last heard to say."""
+    """The last state of an instance."""
 
     line: str = ""
-    """The last of its command's log."""
+    """The last line of the command's log."""
     ending: Ending | None = None
     container: str = ""
     """The digest of the image of its container, once it is pulled."""
     ends_at: float | None = None
     """When it ends itself, in seconds since 1970."""
     interruption: str = ""
-    """What AWS announced to it, if anything: `terminate at 2026-11-24T10:02:00Z`."""
+    """AWS's notice to it, if any: `terminate at 2026-11-24T10:02:00Z`."""
     rebalance: str = ""
-    """Since when AWS recommends to leave it."""
+    """Since when AWS recommends to replace it."""
     problem: str = ""
-    """Why nothing new is heard of it."""
+    """Why there is no news of it."""
 
 
 PROGRESS = members(
@@ -49,7 +49,7 @@ PROGRESS = members(
 
 
 def parse_progress(text: str, who: str) -> Progress:
-    """Read what templates/run-status.py prints. Raises UserError, which names `who` printed it."""
+    """Parse the output of templates/run-status.py. Raises UserError, which names `who` printed it."""
     fields = parse_json(text, PROGRESS, who)
     ended, coming = fields.get("ended"), fields.get("interruption") or {}
     return Progress(
@@ -70,19 +70,19 @@ def _unseen(why: str, who: str) -> str:
 
 @dataclass
 class ProgressPoller:
-    """Asks about one instance's share of a run, again and again, at most once at a time."""
+    """Polls one instance of a run, at most once at a time."""
 
     run: Run
     last: Progress = field(default_factory=Progress)
     _host: Host | None = None
     _place: int = 0
-    """How much of the log in the bucket was read."""
+    """How many bytes of the log in the bucket were read."""
     _lock: Lock = field(default_factory=Lock)
 
     def ask(self) -> None:
-        """Begin to ask, unless that is going on; the answer is `last`, sooner or later."""
+        """Start a poll unless one is running; the result will be in `last`."""
         if self._lock.acquire(blocking=False):
-            # A daemon: an instance that does not answer must not keep Ctrl-C waiting.
+            # A daemon: an instance that does not answer must not delay Ctrl-C.
             Thread(target=copy_context().run, args=(self._ask,), name=f"ask {self.run.name}", daemon=True).start()
 
     def _ask(self) -> None:
@@ -103,14 +103,14 @@ class ProgressPoller:
         return self.from_bucket() if self.run.bucket else self.last
 
     def from_bucket(self) -> Progress:
-        """Return what the bucket tells: also of an instance that is gone. Raises UserError where it can't be read."""
+        """Return the progress in the bucket, also of an instance that is gone. Raises UserError."""
         bucket, line = self.run.bucket, self.last.line
         if bucket is None:
             return self.last
         if piece := bucket.last_piece(self._place):
             self._place = piece.place + len(piece.data)
             drawn = re.split(r"[\r\n]", piece.data[-TAIL:].decode(errors="replace"))
-            line = next((parse_json for parse_json in reversed(drawn) if parse_json.strip()), line)[-LONGEST_LINE:]
+            line = next((shown for shown in reversed(drawn) if shown.strip()), line)[-LONGEST_LINE:]
         ending = bucket.ending() or self.last.ending
         container = ending.container if ending else self.last.container
         return replace(self.last, line=line, ending=ending, container=container, problem="")

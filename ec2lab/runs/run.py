@@ -1,4 +1,4 @@
-"""A run of an experiment, from its instances' side: which they are, what their log says, how their command ended."""
+"""A run on its instances: which they are, their logs, and their exit status."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ec2lab.hosts.inventory import advice_on_absent, instances_of, login_name, r
 from ec2lab.hosts.ssh import Host
 from ec2lab.hosts.ssh_config import SshConfig
 from ec2lab.instance_state import InstanceState, state_of
-from ec2lab.instances.taking_down import live_experiments
+from ec2lab.instances.teardown import live_experiments
 from ec2lab.polling import wait_until
 from ec2lab.registry.history import History
 from ec2lab.registry.record import COMMAND_DIGEST, CONTAINERS, EXITED, LAUNCHED
@@ -29,17 +29,17 @@ POLL = 1.0, 30.0
 
 @dataclass(frozen=True)
 class Run:
-    """One instance's share of a run."""
+    """One instance of a run."""
 
     session: Session
     experiment: str
     instance: str
     bucket: S3RunLogs | None
     name: str
-    """What ssh calls the instance, or its id."""
+    """Its name for ssh, or its id."""
 
     def wait(self, say: Log) -> Ending:
-        """Wait until the command has ended. Raises UserError where that can't be told any more."""
+        """Wait until the command has ended. Raises UserError where that can no longer be known."""
 
         def ended() -> Ending | None:
             state = self.state()
@@ -54,7 +54,7 @@ class Run:
         return wait_until(ended, self.session.pause, POLL)
 
     def _ending(self, say: Log) -> Ending | None:
-        """Return how the command ended, as the instance or the bucket tells it; None while neither does."""
+        """Return how the command ended, from the instance or the bucket; None while neither knows."""
         try:
             found = read_exit_status(host) if (host := self.host()) else None
             say(f"{self.name}: its command runs")
@@ -69,9 +69,9 @@ class Run:
         return state_of(there[self.instance]) if self.instance in there else None
 
     def host(self) -> Host | None:
-        """Return the instance where it runs and may be logged in to; None where its bucket is to be asked.
+        """Return the instance if it is running and accessible; None where its bucket is to be read.
 
-        Raises UserError, Unreachable where ssh can't log in.
+        Raises UserError, Unreachable where ssh cannot log in.
         """
         if (self.bucket and not login_name(self.session.directory)) or self.state() is not InstanceState.RUNNING:
             return None
@@ -85,7 +85,7 @@ class Run:
         )
 
     def lost(self, what: str) -> UserError:
-        """Return what to say where something never left an instance that is gone."""
+        """Return the error for something that was lost with its instance."""
         if self.bucket:
             return UserError(f"{self.name}: the instance is gone, and {what} never reached {self.bucket}")
         return UserError(
@@ -95,7 +95,7 @@ class Run:
 
 
 def runs_of(session: Session, experiment: str) -> list[Run]:
-    """Return the last run of an experiment, instance by instance. Raises UserError where none is on record."""
+    """Return the last run of an experiment by instance. Raises UserError where none is on record."""
     session.records.expect_here(experiment)
     return last_run_in(session, History(session.records.history(experiment)), experiment)
 
@@ -125,13 +125,13 @@ def last_run_in(session: Session, history: History, experiment: str) -> list[Run
 
 
 def run_for_host(runs: Sequence[Run], experiment: str, host: str) -> Run:
-    """Return a run's share on the instance that HOST names, foo-2 or its id; the first where none is named.
+    """Return the run on the instance that HOST names, foo-2 or an id; by default the first one.
 
     Raises UserError.
     """
     if not host:
         return runs[0]
-    # An instance that is gone has no name any more, but it had its number.
+    # An instance that is gone no longer has a name, but it had its number.
     named = {name: run for n, run in enumerate(runs, 1) for name in (run.name, run.instance, f"{experiment}-{n}")}
     if host not in named:
         raise UserError(f"HOST: {host!r} is no instance of {experiment} (it has {', '.join(run.name for run in runs)})")
@@ -139,24 +139,24 @@ def run_for_host(runs: Sequence[Run], experiment: str, host: str) -> Run:
 
 
 AT_ONCE = 64
-"""Experiments that are looked at at once; most of the time each waits for its next look."""
+"""Experiments polled concurrently; each mostly waits for its next poll."""
 
 
 @dataclass(frozen=True, slots=True)
 class Waited:
-    """How the command of an experiment ended, or why that is not known."""
+    """How an experiment's command ended, or why that is not known."""
 
     name: str
     exit_code: int = 0
     why: str = ""
-    """Why that is not the command's own, where it is not."""
+    """Why the exit code is not the command's own, if so."""
     problem: str = ""
 
 
 def wait_for_commands(session: Session, name: str, say: Log) -> Iterator[Waited]:
-    """Yield how the commands ended of each experiment that a name or a pattern means, in the order of their names.
+    """Yield how the commands of matching experiments ended, sorted by name.
 
-    Each is put on record. One of which that can't be known keeps no other. Raises UserError where none is meant.
+    Each is recorded. One that cannot be determined delays no other. Raises UserError where nothing matches.
     """
     names = live_experiments(session.records, name) if is_pattern(name) else [name]
     if not names:
@@ -187,7 +187,7 @@ def containers_of(digests: Iterable[str]) -> dict[str, list[str]]:
 
 
 def _wait(session: Session, name: str, say: Log) -> Ending:
-    """Return the first end of an experiment's instances whose exit code is not 0, or that of the first."""
+    """Return the first end whose exit code is not 0, else that of the first instance."""
     with in_words(), working_on(name):
         ends = [instance.wait(say) for instance in runs_of(session, name)]
         end = next((end for end in ends if end.exit_code), ends[0])

@@ -1,4 +1,4 @@
-"""What instances put into an experiment's bucket: the log of its command in parts, and how it ended."""
+"""What instances upload to an experiment's bucket: the log in parts, and the exit status."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from ec2lab.runs.logs import Piece
 from ec2lab.session import Session
 
 MISSING = ("NoSuchKey", "404")
-"""Without leave to list the bucket, S3 says AccessDenied of what is not there
+"""Without permission to list the bucket, S3 returns AccessDenied for a missing object
 (https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html)."""
 LARGEST_PART = 64 * 1024 * 1024
-"""Bytes: instances write parts of 32 MiB (templates/upload-log.py)."""
+"""Bytes: instances upload parts of 32 MiB (templates/upload-log.py)."""
 
 
 @dataclass(frozen=True)
@@ -29,14 +29,14 @@ class S3RunLogs:
     client: Any
     bucket: str
     prefix: str
-    """Without a slash at its end."""
+    """Without a trailing slash."""
 
     def __str__(self) -> str:
         """Return its address."""
         return f"s3://{self.bucket}/{self.prefix}"
 
     def ending(self) -> Ending | None:
-        """Return how the command ended; None while that has not been told. Raises UserError."""
+        """Return how the command ended; None while that is not uploaded. Raises UserError."""
         try:
             return parse_exit_status(self._content("ended.json", MOST).decode(errors="replace"), f"{self}/ended.json")
         except ClientError as error:
@@ -45,7 +45,7 @@ class S3RunLogs:
             raise self._unreadable(error) from error
 
     def log_from(self, place: int) -> Iterator[Piece]:
-        """Yield the parts of the log that have something after a place, in their order. Raises UserError."""
+        """Yield the log's parts that reach beyond an offset, in order. Raises UserError."""
         try:
             for begins in self._parts(place):
                 yield Piece(begins, self._content(f"log/{begins:020}", LARGEST_PART))
@@ -53,7 +53,7 @@ class S3RunLogs:
             raise self._unreadable(error) from error
 
     def last_piece(self, place: int) -> Piece | None:
-        """Return the last part of the log, where it has something after a place. Raises UserError."""
+        """Return the last part of the log, if it reaches beyond an offset. Raises UserError."""
         try:
             parts = list(self._parts(place))
             return Piece(parts[-1], self._content(f"log/{parts[-1]:020}", LARGEST_PART)) if parts else None
@@ -61,7 +61,7 @@ class S3RunLogs:
             raise self._unreadable(error) from error
 
     def _parts(self, place: int) -> Iterator[int]:
-        """Yield the places of the parts that have something after a place. A part is called by its place."""
+        """Yield the offsets of parts that reach beyond an offset. A part's name is its offset."""
         pages = self.client.get_paginator("list_objects_v2").paginate(
             Bucket=self.bucket, Prefix=f"{self.prefix}/log/",
             StartAfter=f"{self.prefix}/log/{max(0, place - LARGEST_PART):020}"[:-1],
@@ -73,7 +73,7 @@ class S3RunLogs:
                     yield int(name)
 
     def _content(self, name: str, most: int) -> bytes:
-        """Return what is in an object of at most so many bytes: whoever writes into the bucket may write anything."""
+        """Return an object of limited size: anything may have been written to the bucket."""
         found = self.client.get_object(Bucket=self.bucket, Key=f"{self.prefix}/{name}")
         content: bytes = found["Body"].read(most + 1)
         if len(content) > most:
@@ -88,9 +88,9 @@ class S3RunLogs:
 
 
 def run_bucket(session: Session, address: str, experiment: str, instance: str) -> S3RunLogs:
-    """Return where an instance of an experiment puts its log, below `s3://bucket/prefix`.
+    """Return where an instance of an experiment uploads its log, under `s3://bucket/prefix`.
 
-    Reading it is no doing of the lab's, and is not recorded.
+    Reading it is not recorded.
     """
     bucket, _, prefix = address.removeprefix("s3://").partition("/")
     place = "/".join(part for part in (prefix.strip("/"), experiment, instance) if part)

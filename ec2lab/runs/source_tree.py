@@ -1,4 +1,4 @@
-"""The files of a working tree as git names them: by bytes, and read so that no link leads out of the tree."""
+"""The files of a working tree as git names them: by bytes, and never following links out of the tree."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from pathlib import Path
 from ec2lab.errors import UserError
 
 LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\n"
-"""How a file begins that stands for a large one (https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md)."""
+"""The start of a file that stands for a large one (https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md)."""
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """A file, or a link, whose content is then what it leads to."""
+    """A file, or a link, whose content is its target."""
 
     path: bytes
     content: bytes
@@ -29,19 +29,19 @@ class SourceFile:
 
     @property
     def is_lfs_pointer(self) -> bool:
-        """Whether Git LFS has put it in the place of a large file."""
+        """Whether it is a Git LFS pointer."""
         return not self.is_link and self.content.startswith(LFS_POINTER)
 
     @property
     def leads_out(self) -> bool:
-        """Whether it is a link to something that is not in the tree."""
+        """Whether it is a link to something outside the tree."""
         target = posixpath.normpath(posixpath.join(posixpath.dirname(self.path), self.content))
         return self.is_link and (target.startswith(b"/") or target.split(b"/")[0] == b"..")
 
 
 @dataclass(frozen=True, slots=True)
 class SourceTree:
-    """A working tree, or a directory of one, by a descriptor."""
+    """A working tree, or a directory of one, by descriptor."""
 
     place: Path
     descriptor: int
@@ -57,10 +57,10 @@ class SourceTree:
             os.close(descriptor)
 
     def read(self, path: bytes, limit: int) -> SourceFile | None:
-        """Read a file that git names, up to so many bytes and one; None where there is none any more.
+        """Read a file that git names, up to a limit plus one byte; None where it no longer exists.
 
-        Of a directory that a link has replaced, git still names the files; they are not in the tree, and the link is.
-        Raises UserError.
+        git still names the files of a directory that a link replaced; they are not in the tree, and the link is. Raises
+        UserError.
         """
         if path.endswith(b"/"):
             raise UserError(
@@ -77,7 +77,7 @@ class SourceTree:
 
     @contextmanager
     def _parent(self, path: bytes) -> Iterator[int]:
-        """Give a descriptor of the directory of a file. Raises NotADirectoryError where a link is on the way."""
+        """Yield a descriptor of a file's directory. Raises NotADirectoryError where a link is on the way."""
         descriptor = os.dup(self.descriptor)
         try:
             for name in path.split(b"/")[:-1]:
@@ -97,12 +97,12 @@ def _read(parent: int, path: bytes, limit: int) -> SourceFile | None:
     if stat.S_ISLNK(status.st_mode):
         return SourceFile(path, os.readlink(name, dir_fd=parent), is_link=True, is_executable=False)
     if not stat.S_ISREG(status.st_mode):
-        return None  # a pipe, or a directory in the place of a file: git has no such thing
+        return None  # a pipe, or a directory instead of a file: unknown to git
     with os.fdopen(os.open(name, FILE, dir_fd=parent), "rb") as file:
         executable = bool(os.fstat(file.fileno()).st_mode & stat.S_IXUSR)
         return SourceFile(path, file.read(limit + 1), is_link=False, is_executable=executable)
 
 
 def shown(path: bytes) -> str:
-    """Return a path for a person, whatever bytes it is made of."""
+    """Return a path for people, whatever its bytes are."""
     return path.decode(errors="backslashreplace")

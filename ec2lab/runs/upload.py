@@ -1,8 +1,7 @@
-"""Delivery: what an experiment's instances wait for after their boot is brought to them over ssh.
+"""Uploads over ssh what an experiment's instances wait for after their boot.
 
-With code or nodes a launch depends on ssh in any case, and so it does where user data has no room for the command; then
-the command and its parameters go this way, and stand in no user data. No credentials and no bucket are needed on the
-instance for it.
+Launches with code or nodes need ssh, and so do those whose command does not fit into user data; the command and its
+parameters are then uploaded as well. No credentials and no bucket are needed on the instance.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ from ec2lab.runs.launcher_secrets import launcher_secrets
 from ec2lab.session import Session
 
 LONGEST_DELIVERY = 3600.0
-"""Seconds that code may take, over a slow line."""
+"""Seconds for uploading code over a slow connection."""
 
 
 BEGUN_OTHERWISE = "its command has begun already, with other code, parameters or another command"
@@ -46,17 +45,17 @@ class DeliveryTooLate(UserError):
 
 @dataclass(frozen=True)
 class Delivery:
-    """What each instance of an experiment is brought."""
+    """What is uploaded to each instance of an experiment."""
 
     name: str
-    """The experiment's."""
+    """The experiment's name."""
     experiment: Experiment
     pack: CodeArchive | None
     instances: Sequence[Instance]
 
     @property
     def run(self) -> str:
-        """What names the run on its instances: the SHA-256 of code, command and parameters."""
+        """The id of the run on its instances: the SHA-256 of code, command and parameters."""
         secrets = "".join(f"\n{name}={source}" for name, source in self.experiment.secrets.items())
         container = f"\n{self.experiment.container}" if self.experiment.container else ""
         sent_to_all = f"{self.pack.sha256 if self.pack else ''}\n{command_script(self.experiment)}{secrets}{container}"
@@ -88,7 +87,7 @@ class Delivery:
 
 
 def check_ssh_access(session: Session, name: str, experiment: Experiment) -> None:
-    """Raise UserError, before anything is made, where nobody could bring the instances what they wait for."""
+    """Raise UserError, before anything is created, where nobody could upload to the instances."""
     if not experiment.needs_code_upload:
         return
     what = "code" if experiment.code else "command"
@@ -101,9 +100,9 @@ def check_ssh_access(session: Session, name: str, experiment: Experiment) -> Non
 
 
 def upload_code(session: Session, name: str, delivery: Delivery, reaches: Sequence[SshTarget], emit: Emit) -> None:
-    """Bring what each instance waits for, so that its command begins. Raises UserError where that failed.
+    """Upload what each instance waits for, so that its command starts. Raises UserError where that failed.
 
-    Done again, it changes nothing where the command has begun.
+    Repeated, it changes nothing once the command has started.
     """
     say = steps(emit, name)
     if not session.cloud.boot_timeout:

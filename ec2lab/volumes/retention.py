@@ -23,11 +23,11 @@ from ec2lab.events.teardown import RetainedVolume as Retained
 from ec2lab.registry.history import History
 from ec2lab.registry.ownership import Marks
 from ec2lab.resource import Resource
-from ec2lab.resources.live_resources import known_regions
+from ec2lab.resources.live_in_aws import known_regions
 from ec2lab.secret_detection import secret_in
 from ec2lab.session import Session
 from ec2lab.units import duration_in
-from ec2lab.volumes.sources import described
+from ec2lab.volumes.mount_source import described
 
 DEFAULT_RETENTION = timedelta(days=30)
 """The default retention; earlier versions of the lab wrote no day."""

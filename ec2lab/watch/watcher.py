@@ -31,13 +31,13 @@ from ec2lab.events.watch import (
 )
 from ec2lab.instance_state import NO_REASON, InstanceState
 from ec2lab.instances.status import NOT_FOUND, NOT_VISIBLE_YET, seen_running
-from ec2lab.launch.shared import SharedByLaunches
+from ec2lab.launch.shared_by_launches import SharedByLaunches
 from ec2lab.polling import growing
 from ec2lab.registry.history import ExperimentHistory, History, LaunchError
 from ec2lab.registry.record import EXITED, parse_time
 from ec2lab.registry.state import holdings
 from ec2lab.resource import Resource
-from ec2lab.resources.live_resources import is_new
+from ec2lab.resources.live_in_aws import is_new
 from ec2lab.runs.progress import ProgressPoller
 from ec2lab.runs.run import containers_of, last_run_in
 from ec2lab.session import Session

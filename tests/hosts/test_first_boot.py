@@ -7,7 +7,7 @@ import pytest
 
 from ec2lab.hosts.host_keys import parse_host_keys
 from ec2lab.launch.parts.members import KEYS_ON_SERIAL_CONSOLE
-from ec2lab.launch.request import answering_for_all
+from ec2lab.launch.run_instances_request import answering_for_all
 from ec2lab.runs.command import NEEDRESTART
 from tests.hosts.host import Host
 from tests.waiting import wait_until

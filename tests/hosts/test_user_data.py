@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ec2lab.capacity_pools import ON_DEMAND, Pool
 from ec2lab.launch.part import LaunchFragment, total
-from ec2lab.launch.request import answering_for_all, build_request
+from ec2lab.launch.run_instances_request import answering_for_all, build_request
 from tests.full import examples
 
 HOSTILE = [

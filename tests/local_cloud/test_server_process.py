@@ -18,7 +18,7 @@ import pytest
 from ec2lab.aws import local_server
 from ec2lab.aws.local_server import REPOSITORY, ensure_running, running, stop
 from ec2lab.errors import UserError
-from local_cloud.stand_in import sshd
+from local_cloud.ssh_stand_in import sshd
 from tests.local_cloud.requests import every_instance, run
 from tests.local_cloud_client import LocalCloud
 from tests.waiting import wait_until

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from local_cloud.stand_in import sshd
+from local_cloud.ssh_stand_in import sshd
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.skipif(sshd() is None, reason="stand-ins need an sshd: apt-get install openssh-server")

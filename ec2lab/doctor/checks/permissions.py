@@ -27,7 +27,7 @@ from ec2lab.doctor.regions import begin_types, known_types, require_enabled, sam
 from ec2lab.errors import UserError
 from ec2lab.findings import Diagnosis, Finding, Severity
 from ec2lab.launch.part import LaunchContext, launch_parts, total
-from ec2lab.launch.request import build_request
+from ec2lab.launch.run_instances_request import build_request
 
 POLICY = "docs/iam-policy.json has the permissions that the lab's role or user needs"
 RUN = "RunInstances"

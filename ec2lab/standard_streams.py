@@ -1,4 +1,4 @@
-"""Standard output and error of a script: who does not listen any more, or not now, holds up no rollback."""
+"""Standard output and error of a script: a reader that is gone or has stopped delays no rollback."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from ec2lab.interrupts import INTERRUPTS
 from ec2lab.printable import printable_document
 
 POLL = 0.2
-"""Seconds between looks whether the command is ending meanwhile."""
+"""Seconds between checks of whether the command is ending."""
 PATIENCE = 2.0
-"""Seconds that a reader gets to go on reading, once the command is ending."""
+"""Seconds for a reader to go on, once the command is ending."""
 STREAMS = ("stdin", "stdout", "stderr")
 PLUGIN_AT_WORK: ContextVar[str] = ContextVar("the plugin that is at work", default="")
-"""Standard output is the script's, and a program may read it."""
+"""Standard output belongs to the script, and a program may parse it."""
 
 
 class Outlet(io.RawIOBase):
     """A descriptor to write to.
 
-    Where nobody reads any more (`| head`, a closed terminal) all that is written goes nowhere. Where the reader has
-    stopped (a full pipe, Ctrl-S) it is waited for, as anyone expects, but not while a command takes back what it made.
+    If nobody reads any more (`| head`, a closed terminal), output is discarded. A reader that has stopped (a full pipe,
+    Ctrl-S) is waited for, but not during a rollback.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -34,25 +34,25 @@ class Outlet(io.RawIOBase):
         self._is_over = False
 
     def writable(self) -> bool:
-        """Say yes."""
+        """See io.RawIOBase."""
         return True
 
     def fileno(self) -> int:
-        """Return the descriptor."""
+        """See io.RawIOBase."""
         return self._descriptor
 
     def isatty(self) -> bool:
-        """Say whether it is a terminal."""
+        """See io.RawIOBase."""
         return os.isatty(self._descriptor)
 
     def write(self, content: Any) -> int:
-        """Write all of a buffer, or lose it."""
+        """Write the whole buffer, or discard it."""
         rest = memoryview(content).cast("B")
         size = len(rest)
         try:
             while len(rest) and not self._is_over:
                 if self._is_read():
-                    # No more than a pipe takes at once, so that it can't be held up in the midst.
+                    # No more than a pipe takes at once, so that it cannot block halfway.
                     rest = rest[os.write(self._descriptor, rest[: select.PIPE_BUF]) :]
                 else:
                     self._is_over = True
@@ -62,9 +62,9 @@ class Outlet(io.RawIOBase):
 
     @property
     def has_reader(self) -> bool:
-        """Whether somebody may still read what is written."""
+        """Whether somebody may still read the output."""
         poll = select.poll()
-        poll.register(self._descriptor, 0)  # an end that is gone is told all the same
+        poll.register(self._descriptor, 0)  # a closed end is reported all the same
         return not (self._is_over or poll.poll(0))
 
     def _is_read(self) -> bool:
@@ -78,10 +78,10 @@ class Outlet(io.RawIOBase):
 
 
 class Output(io.TextIOWrapper):
-    """Standard output. What a plugin prints while it is at work goes to standard error."""
+    """Standard output. What a plugin prints goes to standard error."""
 
     def write(self, text: str) -> int:
-        """Write a text to where it belongs."""
+        """Write text to the right stream."""
         if not PLUGIN_AT_WORK.get():
             return super().write(text)
         sys.stderr.write(printable_document(text))
@@ -89,15 +89,16 @@ class Output(io.TextIOWrapper):
 
 
 def open_outlets() -> None:
-    """Put outlets in the place of standard output and error, and nothing where a stream was closed from the start.
+    """Replace standard output and error by outlets, and streams that were closed from the start by /dev/null.
 
-    Else the next file that is opened, the registry, would get a closed stream's number, and what children print.
+    Otherwise the next file to be opened, the registry, would get a closed stream's number, and what child processes
+    print.
     """
     for descriptor, name in enumerate(STREAMS):
         try:
             os.fstat(descriptor)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number
             setattr(sys, name, os.fdopen(descriptor, "w" if descriptor else "r", closefd=False))
     sys.stdout, sys.stderr = _outlet(sys.stdout), _outlet(sys.stderr)
 

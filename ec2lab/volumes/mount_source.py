@@ -17,7 +17,7 @@ from ec2lab.errors import UserError
 from ec2lab.hosts.inventory import single_host
 from ec2lab.hosts.ssh import Host
 from ec2lab.hosts.ssh_config import SshConfig
-from ec2lab.resources.live_resources import known_regions
+from ec2lab.resources.live_in_aws import known_regions
 from ec2lab.session import Session
 from ec2lab.volumes.mount import Instance, MountRequest
 from ec2lab.volumes.mounted import MountedVolume

@@ -3,7 +3,7 @@
 import pytest
 
 from ec2lab.aws.account import Account
-from ec2lab.registry.elsewhere import Elsewhere
+from ec2lab.registry.other_accounts import Elsewhere
 from ec2lab.registry.state import ResourceState
 from ec2lab.resource import Resource
 

@@ -1,4 +1,4 @@
-"""What of an experiment is alive, by AWS's own word."""
+"""Live resources of an experiment, as AWS reports them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ec2lab.resource import Resource, ResourceType
 from ec2lab.session import Session
 
 POLL = 0.5, 0.5
-"""Seconds between looks for what AWS may not show yet."""
+"""Seconds between queries for what AWS may not show yet."""
 
 
 def known_regions(session: Session) -> list[str]:
@@ -26,9 +26,9 @@ def known_regions(session: Session) -> list[str]:
 
 
 def find_live_resources(session: Session, experiment: str, holdings: ResourceState, only: str = "") -> list[Resource]:
-    """Ask AWS, in all regions that the experiment touched and for all kinds that it asked for, what of it is not gone.
+    """Ask AWS for an experiment's live resources, in all regions and of all types that it ever requested.
 
-    `only` names the one kind that is needed. Raises what the first call raises that fails.
+    `only` restricts it to one resource type. Raises the first call's error.
     """
     asked = {
         key: session.threads.submit(query)
@@ -39,7 +39,7 @@ def find_live_resources(session: Session, experiment: str, holdings: ResourceSta
 
 
 def seen_alive(session: Session, experiment: str, holdings: ResourceState) -> Responses[list[Resource]]:
-    """Ask the same of each region by itself: what one does not tell in time hides nothing of the others."""
+    """The same, with each region on its own: one that fails or is late hides nothing of the others."""
     responses = session.queries.run(_queries(session, experiment, holdings))
     found = _ours(session, experiment, holdings, responses.found)
     sorted_out = {key: [r for r in found if (r.region, r.resource_type) == key] for key in responses.found}
@@ -62,12 +62,12 @@ def _queries(
 def _ours(
     session: Session, experiment: str, holdings: ResourceState, responses: Mapping[Key, list[Mapping[str, Any]]]
 ) -> list[Resource]:
-    """Return what this registry is proved to have made and is not gone.
+    """Return the resources that this registry can prove it created and that still exist.
 
-    The experiment's name is on what a teammate's registry made too, and all tags are on copies.
+    Resources of a teammate's registry carry the experiment's name as well, and copies carry all tags.
     """
     ownership, found = session.records.ownership(holdings), []
-    for (region, name), items in responses.items():  # an instance first: it proves what came with it
+    for (region, name), items in responses.items():  # instances first: they prove what came with them
         resource_type = session.resource_types[name]
         for item in items:
             if ownership.proves(resource_type, item, experiment):
@@ -78,7 +78,7 @@ def _ours(
 
 
 def seen_by_id(session: Session, wanted: Iterable[Resource]) -> Responses[list[Resource]]:
-    """Ask each region for things by their ids, whatever their tags say; what is gone is left out."""
+    """Describe resources by id in each region, whatever their tags; those that are gone are left out."""
     responses = session.queries.run(_by_id(session, wanted))
     return Responses(
         {key: _there(session.resource_types, {key: items}) for key, items in responses.found.items()},
@@ -87,7 +87,7 @@ def seen_by_id(session: Session, wanted: Iterable[Resource]) -> Responses[list[R
 
 
 def shown_by_id(session: Session, wanted: Iterable[Resource]) -> list[Resource]:
-    """Return what AWS has of things by their ids, and is not gone yet. Raises what the first call raises that fails."""
+    """Describe resources by id and return those that still exist. Raises the first call's error."""
     asked = {key: session.threads.submit(query) for key, query in _by_id(session, wanted).items()}
     return _there(session.resource_types, awaited(asked))
 
@@ -114,7 +114,7 @@ def _there(
 
 
 def left_alone(experiment: str, found: Sequence[Resource], registry: str) -> UserError:
-    """Return the error that says why things in the registry are not touched, and what to do about it."""
+    """Return the error that says why resources in the registry are not touched, and what to do."""
     named = ", ".join(map(str, found))
     return UserError(
         f"{named}: in the registry, but by the tags in AWS not what {experiment} made: left alone. If it is, put its "
@@ -123,11 +123,11 @@ def left_alone(experiment: str, found: Sequence[Resource], registry: str) -> Use
 
 
 def within_consistency_window(session: Session, since: str) -> bool:
-    """Say whether something is so new, by its RFC 3339 time, that AWS may not show it yet."""
+    """Say whether something with this RFC 3339 time is so new that AWS may not show it yet."""
     if not since:
         return False
     age = (clock.now() - datetime.fromisoformat(since)).total_seconds()
-    # What comes from the future says that this computer's clock was set back: its age counts from when it was met.
+    # A time in the future means that this computer's clock was set back: age counts from when it was first seen.
     return (age if age >= 0 else _since_met(session, since)) < session.cloud.consistency_seconds
 
 
@@ -143,5 +143,5 @@ def _moments_met(session: Session) -> dict[str, float]:
 
 
 def is_new(session: Session, resource: Resource) -> bool:
-    """Say whether a resource is so new that AWS may not show it yet, by the clock of this computer where that knows."""
+    """Say whether a resource is so new that AWS may not show it yet, by this computer's clock if possible."""
     return within_consistency_window(session, resource.recorded or resource.since)

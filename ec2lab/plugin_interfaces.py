@@ -17,7 +17,7 @@ hookspec = pluggy.HookspecMarker(PROJECT)
 
 
 class Hooks:
-    """What a plugin may add."""
+    """What a plugin may provide."""
 
     @hookspec
     def lab_resource_types(self) -> Iterable[Any]:  # type: ignore[empty-body]

@@ -22,7 +22,7 @@ from ec2lab.registry.record import Record
 from ec2lab.registry.recorder import changes_something
 from ec2lab.registry.state import DISCOVERED
 from ec2lab.resources.idempotency import find_or_create
-from ec2lab.resources.live_resources import find_live_resources, seen_alive
+from ec2lab.resources.live_in_aws import find_live_resources, seen_alive
 from ec2lab.session import Session
 from ec2lab.volumes.retention import marks
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from ec2lab import clock
-from ec2lab.registry.known_soon import WAITED, KnownSoon, first_heard, named_in
+from ec2lab.registry.not_found_retries import WAITED, KnownSoon, first_heard, named_in
 from ec2lab.registry.record import Event, Record, parse_time
 from tests.small_aws import small_lab
 

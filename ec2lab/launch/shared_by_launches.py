@@ -16,7 +16,7 @@ class SharedByLaunches:
         self.preparing = Lock()
         """Held while something is created that a region lacks: one launch creates it for all."""
         self.prepared: set[str] = set()
-        """The regions in which that has been done."""
+        """The regions where that has been done."""
         self._session = session
         self._batchers: dict[str, DescribeBatcher] = {}
         self._limiters: dict[str, TokenBucket] = {}
