@@ -130,7 +130,7 @@ def test_reserved_capacity_is_taken_where_it_was_reserved(market):
 
 
 @pytest.mark.parametrize("market", ["on-demand", "spot"])
-def test_other_accounts_a_placement_group_stays(market):
+def test_elsewhere_a_placement_group_stays(market):
     grouped, pool = (
         LaunchFragment(request={"Placement": {"GroupName": "near"}}),
         Pool("us-east-1", "p5.48xlarge", Market.parse(market)),
