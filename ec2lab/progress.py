@@ -71,14 +71,15 @@ class ProgressLine:
         with self.lock:
             if self.is_shown and not self._paused:
                 width = terminal_width(sys.stdout) or UNKNOWN_WIDTH
-                self._is_drawn = _write(f"\r{printable(text)[: width - 1]}\033[K")  # one that wraps stays
+                self._is_drawn = True  # first: Ctrl-C may come as soon as it is written
+                _write(f"\r{printable(text)[: width - 1]}\033[K")  # one that wraps stays
 
     def erase(self) -> None:
         """Erase the line, if one is drawn."""
         with self.lock:
             if self._is_drawn:
-                self._is_drawn = False
                 _write("\r\033[K")
+                self._is_drawn = False
 
     @property
     def is_shown(self) -> bool:
@@ -142,12 +143,10 @@ def terminal_width(stream: TextIO) -> int | None:
         return None
 
 
-def _write(text: str) -> bool:
+def _write(text: str) -> None:
     with suppress(OSError, ValueError):  # the terminal may be gone
         sys.stdout.write(text)
         sys.stdout.flush()
-        return True
-    return False
 
 
 LINE = ProgressLine()

@@ -269,7 +269,9 @@ def test_ctrl_c_at_a_terminal_is_the_way_out_of_a_watch(lab):
     instance = launched(lab)
     left = run_on_terminal(lab, "watch", EXP="demo", interrupted_at=f"{instance} running")
     assert left.code == 0
-    (line,) = (line for line in left.lines if line and not line.startswith("local cloud"))
+    shown = [line for line in left.lines if line and not line.startswith("local cloud")]
+    assert len(shown) == 1, shown
+    line = shown[0]
     assert line.startswith(f"demo: {instance} runs (")
 
 
