@@ -1,4 +1,4 @@
-"""Records docs/terminal.svg: the terminal output of a launch, a status and a teardown.
+"""Records docs/terminal.svg: the terminal output of the demo, from launch to teardown.
 
     make demo-svg
 
@@ -10,9 +10,11 @@ from __future__ import annotations
 import os
 import pty
 import re
+import shlex
 import subprocess
 import sys
 import tempfile
+import termios
 from pathlib import Path
 
 from rich.console import Console
@@ -21,12 +23,14 @@ from rich.text import Text
 
 REPOSITORY = Path(__file__).parents[1]
 PICTURE = REPOSITORY / "docs/terminal.svg"
-COMMANDS = ("make launch EXP=demo", "make status", "make teardown EXP=demo")
+COMMANDS = (
+    "make launch EXP=demo", "make status", "make exec EXP=demo CMD='uname -s'", "make cost", "make teardown EXP=demo",
+)  # fmt: skip
 BROUGHT = (
     "Makefile", "docs", "scripts", "ec2lab", "local_cloud", "templates", ".venv", "requirements.lock",
     "requirements-dev.lock",
 )  # fmt: skip
-COLUMNS = 118
+COLUMNS = 80
 OVERWRITTEN = re.compile(r"[^\n]*\r\x1b\[K")
 """A line of progress, replaced by the next one."""
 FONT_FACES = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
@@ -60,10 +64,11 @@ def main() -> None:
 def run(command: str, directory: Path) -> str:
     """Return what a command shows on a terminal. Raises CalledProcessError if it fails."""
     ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (50, COLUMNS))
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "MAKE", "NO_COLOR"))}
     environment |= {"TERM": "xterm-256color", "COLUMNS": str(COLUMNS), "LINES": "50"}
     with subprocess.Popen(
-        command.split(), cwd=directory, env=environment, stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs
+        shlex.split(command), cwd=directory, env=environment, stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs
     ) as process:
         os.close(theirs)
         said = b"".join(iter(lambda: heard(ours), b""))
