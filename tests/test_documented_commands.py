@@ -30,6 +30,7 @@ OTHERS = {"test": {"COVERAGE", "FULL"}, "test-crash": {"FULL"}, "test-vm": {"FUL
 FORWARDING = "tests/hosts/test_forwarding.py"
 PORTS = "test_ports_are_reached_at_the_urls_that_are_printed_also_after_the_connection_was_lost"
 SERVER = "test_a_server_runs_as_the_experiments_account_behind_a_secret_that_nobody_else_sees"
+STAND_IN = "tests/local_cloud/test_stand_in.py::test_the_tour_of_the_demo_works_on_a_stand_in_and_nothing_runs_as_root"
 RUN_BY = {
     ("docs/going-to-aws.md", "make watch EXP=demo"): "tests/test_watch.py::test_ctrl_c_leaves_and_nothing_else",
     ("docs/watch.md", "make watch EXP=speech"): "tests/test_watch.py::test_ctrl_c_leaves_and_nothing_else",
@@ -38,9 +39,17 @@ RUN_BY = {
     ),
     ("docs/runs.md", "make logs EXP=speech"): "tests/test_runs.py::test_logs_and_exit_code_come_from_the_bucket",
     ("docs/runs.md", "make wait EXP=speech"): "tests/test_runs.py::test_logs_and_exit_code_come_from_the_bucket",
-    ("docs/daily-work.md", 'make forward EXP=speech PORTS="8888 6006"'): f"{FORWARDING}::{PORTS}",
-    ("docs/daily-work.md", "make jupyter EXP=speech"): f"{FORWARDING}::{SERVER}",
-    ("docs/daily-work.md", "make tensorboard EXP=speech LOGDIR=/data/runs"): f"{FORWARDING}::{SERVER}",
+    ("docs/daily-work.md", "make logs EXP=demo"): "tests/test_runs.py::test_logs_and_exit_code_come_from_the_bucket",
+    ("docs/daily-work.md", "make wait EXP=demo"): "tests/test_runs.py::test_logs_and_exit_code_come_from_the_bucket",
+    ("docs/daily-work.md", "make push EXP=demo SOURCE=./code DEST=code"): STAND_IN,
+    ("docs/daily-work.md", "make exec EXP=demo CMD='python3 code/train.py'"): STAND_IN,
+    ("docs/daily-work.md", "make pull EXP=demo SOURCE=out.txt DEST=./out/"): STAND_IN,
+    ("docs/daily-work.md", 'make forward EXP=demo PORTS="8888 6006"'): f"{FORWARDING}::{PORTS}",
+    ("docs/daily-work.md", "make jupyter EXP=demo"): f"{FORWARDING}::{SERVER}",
+    ("docs/daily-work.md", "make tensorboard EXP=demo LOGDIR=/data/runs"): f"{FORWARDING}::{SERVER}",
+    ("docs/daily-work.md", "make top EXP=demo"): (
+        "tests/hosts/test_top.py::test_top_shows_each_instance_and_why_nothing_is_known_of_one"
+    ),
     ("docs/json.md", "EXP=demo JSON=1 .venv/bin/python -m scripts.wait"): (
         "tests/test_runs.py::test_the_first_that_failed_of_several_instances_is_the_exit_code"
     ),
