@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from types import FrameType
+from typing import NoReturn
 
 from ec2lab import clock
 
@@ -45,6 +46,8 @@ class Interrupts:
         self._here = 0
         """The number of rollbacks that the main thread is in."""
         self._anywhere = 0
+        self._left = 0
+        """How many rollbacks the main thread was in when somebody gave up the innermost one."""
         self._owed = False
         """Whether a signal came during a rollback that no signal had started."""
         self._asked = False
@@ -114,7 +117,7 @@ class Interrupts:
     def _heard(self, number: int, _: FrameType | None) -> None:
         insists = number == signal.SIGINT and _is_terminal() and self._insists()
         if self.given_up:
-            raise KeyboardInterrupt
+            self._leave_rollback()
         if not self.interrupted and not self._here:
             self.interrupted = True
             signal.setitimer(signal.ITIMER_REAL, AGAIN)
@@ -125,11 +128,18 @@ class Interrupts:
         if insists and self._asked:
             self.given_up = True
             say(f"stopped: what was created may still exist; {way}")
-            raise KeyboardInterrupt
+            self._leave_rollback()
         self._asked = insists
         say(f"Ctrl-C once more stops the rollback and leaves what was created; {way}" if insists else _going_on(what))
 
+    def _leave_rollback(self) -> NoReturn:
+        self._left = self._here
+        signal.setitimer(signal.ITIMER_REAL, AGAIN)
+        raise KeyboardInterrupt
+
     def _once_more(self, *_: object) -> None:
+        if self._here and self._here == self._left:
+            self._leave_rollback()
         if not self._heeded and not self._here:
             signal.setitimer(signal.ITIMER_REAL, AGAIN)
             raise KeyboardInterrupt

@@ -152,3 +152,25 @@ def test_an_interrupt_that_gets_lost_comes_again(interrupts, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         interrupted()
     assert [str(one) for one in undone] == ["dropped", ""]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_rollback_that_somebody_gave_up_ends_although_the_interrupt_got_lost(interrupts, monkeypatch):
+    monkeypatch.setattr("ec2lab.interrupts.AGAIN", 0.05)
+    monkeypatch.setattr("ec2lab.interrupts._is_terminal", lambda: True)
+
+    class Dropping:
+        def __del__(self):
+            send(signal.SIGINT)  # Python drops what is raised here
+
+    def undo(_):
+        send(signal.SIGINT, signal.SIGINT)
+        Dropping()
+        assert interrupts.given_up
+        time.sleep(30)
+
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        fail(interrupts, UserError("no"), undo)
+    assert time.monotonic() - began < 10
+    time.sleep(0.1)  # nothing comes once the rollback is left

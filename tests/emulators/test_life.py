@@ -42,7 +42,7 @@ def leftovers(emulator):
 
 
 def test_an_instance_from_set_up_to_the_end_of_the_lab(lab, emulator):
-    assert "create these 2" in lab.run("setup_aws").out
+    assert "create 2 missing items" in lab.run("setup_aws").out
     assert lab.said("setup_aws", "setup-complete", YES="1")[0]["created"] == 2
     assert lab.said("setup_aws", "setup-complete")[0]["created"] == 0
 
