@@ -115,7 +115,8 @@ def test_what_was_launched_and_taken_down_is_launched_again_only_where_that_is_w
     assert running(cloud) == ALL - gone
     shown = run_on_terminal(lab, "sweep", EXP="speech", AGAIN="1").lines
     for name in ALL:
-        (line,) = (line for line in shown if line.startswith(f"  {name} "))
+        (line,) = [line for line in shown if line.startswith(f"  {name} ")] or [shown]
+        assert isinstance(line, str), line
         assert "g5.xlarge in us-east-1" in line if name in gone else line.endswith("runs already")
     assert "speech: 2 run, 4 ran already, after" in "\n".join(shown)
     assert running(cloud) == ALL

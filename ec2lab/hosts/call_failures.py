@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ec2lab.errors import UserError
 from ec2lab.hosts.protocol import MISSING, SHELL, Opening
-from ec2lab.hosts.reachability import explain
+from ec2lab.hosts.reachability import DENIED, explain
 from ec2lab.hosts.ssh_call import SILENCE, SshCall
 from ec2lab.printable import printable
 
@@ -19,6 +19,10 @@ MOST_SHOWN = 300
 
 class Unreachable(UserError):
     """ssh could not log in, or the connection was lost."""
+
+
+class KeyRejected(Unreachable):
+    """sshd accepts none of the user's keys."""
 
 
 class NotOurShell(Unreachable):
@@ -58,7 +62,8 @@ class CallFailures:
         """Return the message where ssh ended before the program began."""
         if ssh.status == CONNECTION_FAILED:
             printed = ssh.stderr_tail.decode(errors="replace")
-            return _with_details(Unreachable(f"{self.host}: {explain(self.host, printed)}"), ssh)
+            error = KeyRejected if DENIED in printed else Unreachable
+            return _with_details(error(f"{self.host}: {explain(self.host, printed)}"), ssh)
         return NotOurShell(
             f"{self.host}: who logs in is let in, but the login shell runs no {SHELL} (it ended with {ssh.status}"
             f"{_printed(ssh)}); `getent passwd` there names the shell, and its start-up files may replace or end it"

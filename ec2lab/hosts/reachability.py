@@ -16,6 +16,7 @@ Settings = Mapping[str, Sequence[str]]
 CONNECT_TIMEOUT = 10.0
 """Seconds in which TCP connects to any host that is up."""
 UNRESOLVED = "Could not resolve hostname"
+DENIED = "Permission denied"
 
 REMEDIES = {
     UNRESOLVED: "DNS does not know it; `make status` lists the lab's hosts",
@@ -39,7 +40,7 @@ REMEDIES = {
         "its host key is not known; log in once by hand (`ssh {host}`) and compare the fingerprint, or name an "
         "experiment, whose instances' keys are pinned"
     ),
-    "Permission denied": (
+    DENIED: (
         "none of your keys opens an account there: is it in the agent (`ssh-add -l`), and are you a member there? "
         "MEMBER=name says who; an account whose login shell does not exist is refused as well"
     ),

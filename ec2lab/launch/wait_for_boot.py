@@ -16,7 +16,7 @@ from ec2lab.errors import UserError
 from ec2lab.events import Emit, Log, Step, steps
 from ec2lab.hosts.accounts import HostAccounts
 from ec2lab.hosts.accounts_document import boot_members, document
-from ec2lab.hosts.call_failures import Failed, NotOurShell, Unreachable
+from ec2lab.hosts.call_failures import Failed, KeyRejected, NotOurShell, Unreachable
 from ec2lab.hosts.host_keys import Pinning, console_output
 from ec2lab.hosts.inventory import login_name, write_ssh_files
 from ec2lab.hosts.login_check import lacks_key, not_a_member
@@ -34,8 +34,6 @@ POLL = 1.0, 10.0
 LEAST_WAIT = 10.0
 """Minimum time in seconds that cloud-init gets to respond, however late the login succeeded."""
 STATUS, OK_STATUSES = "cloud-init status --wait", ("done", "disabled")
-DENIED = "Permission denied"
-"""ssh's message if sshd accepts none of the keys."""
 OURS = "ec2-lab: "
 """Prefix of the lab's lines on the console."""
 
@@ -103,7 +101,7 @@ class Arrival:
 
     def _expect_key(self, error: UserError) -> None:
         """Raise NotLetIn if sshd rejected a user without a key here: further attempts would fail too."""
-        if DENIED in str(error) and (why := lacks_key(self.session, self.reach.name)):
+        if isinstance(error, KeyRejected) and (why := lacks_key(self.session, self.reach.name)):
             raise NotLetIn(f"{self.reach.name}: {why}") from error
 
     def _set_up(self, host: Host, deadline: float) -> None:

@@ -36,7 +36,7 @@ LONGEST_DELIVERY = 3600.0
 """Seconds for uploading code over a slow connection."""
 
 
-BEGUN_OTHERWISE = "its command has begun already, with other code, parameters or another command"
+BEGUN_OTHERWISE = "its command has already started, with other code, parameters or another command"
 
 
 class DeliveryTooLate(UserError):

@@ -86,7 +86,7 @@ def test_python_and_the_aws_cli_take_nothing_from_the_home_that_systemd_names(gu
     assert len(programs) > 5
     for path in programs:
         guarded.write(f"/opt/ec2-lab/{path.stem}", path.read_text(), mode=0o755)
-        guarded.run(f"/opt/ec2-lab/{path.stem}", check=False, HOME="/home/alice")
+        guarded.run("timeout", "5", f"/opt/ec2-lab/{path.stem}", check=False, HOME="/home/alice")  # some wait for long
         assert not guarded.path("/root/taken").exists(), path.name
 
 

@@ -17,6 +17,7 @@ from tests.iam.policies import ALL, DAILY, SETUP, of_registry, refusals
 
 NOT_CALLED = {
     "iam:CreateServiceLinkedRole": "asked by RunInstances, for an account's first spot instance",
+    "sns:TagResource": "asked by CreateTopic, which tags what it makes",
     **dict.fromkeys(
         ["kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey",
          "kms:GenerateDataKeyWithoutPlaintext", "kms:ReEncryptFrom", "kms:ReEncryptTo"],
@@ -200,9 +201,12 @@ def work_on_several_nodes(run, lab, cloud):
 
 
 def come_and_go(run, lab, cloud):
-    """Set the account up for logs, watch a spot instance to its end, and leave nothing of the lab's there."""
-    lab.write("lab.toml", LAB.format(network="198.51.100.0/24", more='[logs]\nartifact_uri = "s3://lab-runs"'))
+    """Set the account up for logs and notifications, watch a spot instance to its end, and leave nothing there."""
+    more = '[logs]\nartifact_uri = "s3://lab-runs"\n[notify]\nemail = ["ops@example.com"]'
+    lab.write("lab.toml", LAB.format(network="198.51.100.0/24", more=more))
+    run("gpus")
     run("setup_aws", YES="1")
+    run("setup_aws")  # which looks at the subscribers of a topic that is there
     iam = cloud.client("iam", "us-east-1")
     by_hand = iam.create_policy(PolicyName="by-hand", PolicyDocument=json.dumps(SOME))
     iam.attach_role_policy(RoleName="ec2-lab-lab-log-writer", PolicyArn=by_hand["Policy"]["Arn"])

@@ -243,9 +243,12 @@ def _of_ssm(call: Call, _: World) -> Found:
 
 
 def _of_sns(call: Call, _: World) -> Found:
-    params = call["params"]
-    topic = params.get("TopicArn") or f"arn:aws:sns:{call['region']}:{ACCOUNT}:{params['Name']}"
-    yield request(f"sns:{call['action']}", "topic", topic, {})
+    params, action = call["params"], f"sns:{call['action']}"
+    named = params.get("TopicArn") or params.get("ResourceArn")
+    if not named and "Name" not in params:
+        yield request(action, "", "*", {})
+        return
+    yield request(action, "topic", named or f"arn:aws:sns:{call['region']}:{ACCOUNT}:{params['Name']}", {})
 
 
 def _of_whatever(call: Call, _: World) -> Found:
