@@ -17,7 +17,6 @@ from tests.iam.policies import ALL, DAILY, SETUP, of_registry, refusals
 
 NOT_CALLED = {
     "iam:CreateServiceLinkedRole": "asked by RunInstances, for an account's first spot instance",
-    "sns:TagResource": "asked by CreateTopic, which tags what it makes",
     **dict.fromkeys(
         ["kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey",
          "kms:GenerateDataKeyWithoutPlaintext", "kms:ReEncryptFrom", "kms:ReEncryptTo"],

@@ -248,7 +248,10 @@ def _of_sns(call: Call, _: World) -> Found:
     if not named and "Name" not in params:
         yield request(action, "", "*", {})
         return
-    yield request(action, "topic", named or f"arn:aws:sns:{call['region']}:{ACCOUNT}:{params['Name']}", {})
+    topic, tags = named or f"arn:aws:sns:{call['region']}:{ACCOUNT}:{params['Name']}", _pairs(params, "Tags.member")
+    yield request(action, "topic", topic, _requested(tags))
+    if tags:
+        yield request("sns:TagResource", "topic", topic, _requested(tags))
 
 
 def _of_whatever(call: Call, _: World) -> Found:
