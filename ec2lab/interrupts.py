@@ -133,7 +133,7 @@ class Interrupts:
         say(f"Ctrl-C once more stops the rollback and leaves what was created; {way}" if insists else _going_on(what))
 
     def _leave_rollback(self) -> NoReturn:
-        self._left = self._here
+        self._left, self._heeded = self._here, True
         signal.setitimer(signal.ITIMER_REAL, AGAIN)
         raise KeyboardInterrupt
 

@@ -71,7 +71,7 @@ def test_an_instance_from_set_up_to_the_end_of_the_lab(lab, emulator):
     lab.well("report", OUTPUT="lab.html")
     assert lives["id"] in (lab.path / "lab.html").read_text()
 
-    assert "delete these 2" in lab.run("teardown_aws").out
+    assert "delete 2 resources" in lab.run("teardown_aws").out
     assert len(lab.said("teardown_aws", "teardown-complete", YES="1")[0]["deleted"]) == 2
     assert leftovers(emulator) == []
 
