@@ -173,6 +173,10 @@ class DoctorContext:
             self._begun[key] = self.threads.submit(lambda: self._in_time(ask, *given))
         return self._begun[key]
 
+    def begin_everywhere(self, ask: Callable[[DoctorContext, str], Fact]) -> dict[str, Future[Fact]]:
+        """Start querying a fact of each of the lab's regions; return them by region."""
+        return {region: self.begin(ask, region) for region in self.regions}
+
     def _in_time(self, ask: Callable[[DoctorContext, *Given], Fact], *given: *Given) -> Fact:
         """Query a fact within a region's timeout, counted from when the caller is known.
 

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import urllib.request
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.client import HTTPException
@@ -48,9 +49,9 @@ class Destination(Notifier):
         if event.event in self.events:
             self.send(event)
 
+    @abstractmethod
     def send(self, event: Event) -> None:
         """Send an event. May raise anything."""
-        raise NotImplementedError
 
     def text(self, event: Event) -> str:
         """Return an event in one line that names the lab and the experiment."""

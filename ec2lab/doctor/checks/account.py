@@ -143,13 +143,13 @@ def _enabled(lab: DoctorContext) -> Iterator[Finding]:
 
 
 def _networks(lab: DoctorContext) -> Iterator[Finding]:
-    facts, failures = collect({region: lab.begin(network_problems, region) for region in lab.regions})
+    facts, failures = collect(lab.begin_everywhere(network_problems))
     yield from failures
     yield from (NO_NETWORK.of(region, lack=lack) for region, lack in facts.items() if lack)
 
 
 def _images(lab: DoctorContext) -> Iterator[Finding]:
-    facts, failures = collect({region: lab.begin(missing_images, region) for region in lab.regions})
+    facts, failures = collect(lab.begin_everywhere(missing_images))
     yield from failures
     for lack in dict.fromkeys(lack for lacks in facts.values() for lack in lacks):
         lacking = [region for region, lacks in facts.items() if lack in lacks]
@@ -157,7 +157,7 @@ def _images(lab: DoctorContext) -> Iterator[Finding]:
 
 
 def _types(lab: DoctorContext) -> Iterable[Finding]:
-    facts, failures = collect({region: lab.begin(offered, region) for region in lab.regions})
+    facts, failures = collect(lab.begin_everywhere(offered))
     yield from failures
     types, unknown_gpus = collect({name: lab.begin(types_of, name) for name in lab.experiments})
     yield from unknown_gpus
@@ -216,10 +216,10 @@ class Quotas(Check):
     def run(self, lab: DoctorContext) -> Iterator[Finding]:
         """Compare each experiment with each region's quotas."""
         lab.require_aws()
-        facts, failures = collect({region: lab.begin(quota_values, region) for region in lab.regions})
+        facts, failures = collect(lab.begin_everywhere(quota_values))
         values = {region: known for region, (known, _) in facts.items()}
-        sizes, failed_sizes = collect({region: lab.begin(cpus, region) for region in lab.regions})
-        used, failed_used = collect({region: lab.begin(in_use, region) for region in lab.regions})
+        sizes, failed_sizes = collect(lab.begin_everywhere(cpus))
+        used, failed_used = collect(lab.begin_everywhere(in_use))
         yield from (*failures, *failed_sizes, *failed_used)
         yield from (QUOTA_UNREADABLE.of(region, reason=why) for region, (known, why) in facts.items() if not known)
         readable = [region for region in lab.regions if values.get(region) and region in sizes]
@@ -276,13 +276,12 @@ class Tags(Check):
 
     def probes(self, lab: DoctorContext) -> Iterator[Probe]:
         """Query all regions at once."""
-        for region in lab.regions:
-            lab.begin(malformed_tags, region)
+        lab.begin_everywhere(malformed_tags)
         yield partial(self.run, lab)
 
     def run(self, lab: DoctorContext) -> Iterator[Finding]:
         """Return each tag with a value that the lab does not write."""
-        facts, failures = collect({region: lab.begin(malformed_tags, region) for region in lab.regions})
+        facts, failures = collect(lab.begin_everywhere(malformed_tags))
         yield from failures
         for region, things in facts.items():
             for thing, tags in things.items():

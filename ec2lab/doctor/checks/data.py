@@ -35,14 +35,13 @@ class Datasets(Check):
 
     def probes(self, lab: DoctorContext) -> Iterator[Probe]:
         """Query all regions, then compare."""
-        for region in lab.regions:
-            lab.begin(datasets, region)
+        lab.begin_everywhere(datasets)
         yield partial(self.run, lab)
 
     def run(self, lab: DoctorContext) -> Iterator[Finding]:
         """Return which region lacks which."""
         lab.require_aws()
-        facts, failures = collect({region: lab.begin(datasets, region) for region in lab.regions})
+        facts, failures = collect(lab.begin_everywhere(datasets))
         yield from failures
         for name, experiment in lab.experiments.items():
             seen = [region for region in lab.regions_of(name) if region in facts]
@@ -86,13 +85,12 @@ class RetainedVolumes(Check):
 
     def probes(self, lab: DoctorContext) -> Iterator[Probe]:
         """Query all regions at once."""
-        for region in lab.regions:
-            lab.begin(retained_volumes, region)
+        lab.begin_everywhere(retained_volumes)
         yield partial(self.run, lab)
 
     def run(self, lab: DoctorContext) -> Iterator[Finding]:
         """Return those past their retention, and why each was retained."""
-        facts, failures = collect({region: lab.begin(retained_volumes, region) for region in lab.regions})
+        facts, failures = collect(lab.begin_everywhere(retained_volumes))
         yield from failures
         today = clock.now().date()
         for region, volumes in facts.items():

@@ -196,7 +196,7 @@ class Address(Check):
         if not contains_address(ssh_allowed_cidrs, address):
             yield NOT_IN_LIST.of(address=bare(address))
             return
-        facts, failures = collect({region: lab.begin(shared_groups, region) for region in lab.regions})
+        facts, failures = collect(lab.begin_everywhere(shared_groups))
         yield from failures
         for region, groups in facts.items():
             if not groups:
