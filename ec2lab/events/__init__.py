@@ -72,13 +72,13 @@ class HasIdentity(Protocol):
     """A resource, as ec2lab/resource.py has it."""
 
     @property
-    def resource_type(self) -> str: ...  # noqa: D102
+    def resource_type(self) -> str: ...
     @property
-    def id(self) -> str: ...  # noqa: D102
+    def id(self) -> str: ...
     @property
-    def region(self) -> str: ...  # noqa: D102
+    def region(self) -> str: ...
     @property
-    def experiment(self) -> str | None: ...  # noqa: D102
+    def experiment(self) -> str | None: ...
 
 
 class ResourceEvent(Event):

@@ -2,26 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict
 
+from ec2lab.capacity_pools import Pool
 from ec2lab.events import LAUNCH, Event
-
-
-class HasPlace(Protocol):
-    """A capacity pool, as ec2lab/capacity_pools.py has it."""
-
-    @property
-    def region(self) -> str: ...  # noqa: D102
-    @property
-    def zone(self) -> str | None: ...  # noqa: D102
-    @property
-    def subnet(self) -> str | None: ...  # noqa: D102
-    @property
-    def instance_type(self) -> str: ...  # noqa: D102
-    @property
-    def market(self) -> Any: ...  # noqa: D102
 
 
 class PoolEvent(Event):
@@ -38,8 +24,7 @@ class PoolEvent(Event):
     """on-demand, spot, reservation:cr-… or capacity-block:cr-…"""
 
     @classmethod
-    def of(cls, pool: HasPlace, **fields: Any) -> Self:
-        """Return the event about a pool."""
+    def of(cls, pool: Pool, **fields: Any) -> Self:
         return cls(
             region=pool.region, zone=pool.zone, subnet=pool.subnet, instance_type=pool.instance_type,
             market=str(pool.market), **fields,
