@@ -82,6 +82,12 @@ class ResourceType(ABC):
     """Whether it costs nothing: it is surveyed only in labs that have created one."""
     created_by: ClassVar[Sequence[str]]
     """The operations that create one."""
+    created_member: ClassVar[str] = ""
+    """The member of their responses with what was created; without one, the response describes it."""
+    since_member: ClassVar[str] = ""
+    """The member of a description with the time of creation, if there is one."""
+    unique_name: ClassVar[str] = ""
+    """The member with a name that no other can have, of the request as of a description, if there is one."""
     deleted_by: ClassVar[str]
     """The operation that deletes one."""
     deleted_with: ClassVar[str]
@@ -104,6 +110,15 @@ class ResourceType(ABC):
         "resource": one(Resource, "Resource"),
         "since_in": _moment,
     }
+
+    def created_in(self, response: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
+        """Return the items in a creating call's response."""
+        found = response[self.created_member] if self.created_member else response
+        return found if isinstance(found, list) else [found]
+
+    def id_in(self, found: Mapping[str, Any]) -> str:
+        """Return an item's id: mostly the member that a deletion names."""
+        return str(found[self.deleted_with])
 
     def taggable_types(self, operation: str, request: Mapping[str, Any]) -> Iterable[str]:
         """Return the resource types that a creating call tags for this type."""
@@ -151,6 +166,8 @@ class ResourceType(ABC):
 
         Tags are copied, so AWS itself must confirm it: by a client token, a unique name, or at least the creation time.
         """
+        if self.unique_name:
+            return bool(found[self.unique_name] == call.request.get(self.unique_name))
         since = self.since_in(found)
         return not since or call.may_have_made(since)
 
@@ -195,8 +212,7 @@ class ResourceType(ABC):
 
     def since_in(self, found: Mapping[str, Any]) -> str:
         """Return its RFC 3339 creation time as AWS gives it, or an empty string."""
-        del found
-        return ""
+        return as_text(found.get(self.since_member))
 
     def state_in(self, found: Mapping[str, Any]) -> str:
         """Return AWS's state, or an empty string where the type has none."""
@@ -233,14 +249,6 @@ class ResourceType(ABC):
         """Return, by resource id, details that Describe does not return."""
         del cloud, region, resources
         return {}
-
-    @abstractmethod
-    def created_in(self, response: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
-        """Return the items in a creating call's response."""
-
-    @abstractmethod
-    def id_in(self, found: Mapping[str, Any]) -> str:
-        """Return an item's id."""
 
     @abstractmethod
     def find(self, cloud: Cloud, region: str, filters: Sequence[Any]) -> Iterable[Mapping[str, Any]]:

@@ -149,7 +149,6 @@ def _is_the_labs(item: Item) -> bool:
 def _of_ours(
     item: Item, marks: Marks, finding: Finding, ours: Ownership, expected: set[str | None], today: date
 ) -> Finding | None:
-    """Return what is wrong with a resource that carries this registry's id."""
     if RETAINED in item.tags:
         retention = Retention.read(item.tags)
         return replace(

@@ -75,7 +75,6 @@ class TokenBucket:
             self._taken, self._refused_at = 0, self._at
 
     def _seconds_missing(self) -> float:
-        """Return the seconds until there is a token; 0 if there is one."""
         with self._lock:
             self._fill()
             lack = 1 - self._tokens

@@ -38,8 +38,7 @@ def matching(pattern: str, right: str, *, shown: bool = True) -> AfterValidator:
 
     def check(text: str) -> str:
         if not re.fullmatch(pattern, text):
-            message = f"{repr(text) if shown else 'this'} is not {right}"
-            raise ValueError(message)
+            raise ValueError(f"{repr(text) if shown else 'this'} is not {right}")
         return text
 
     return AfterValidator(check)
@@ -49,18 +48,14 @@ def mount_point(path: str) -> str:
     """Return a mount point, normalized."""
     parts = PurePosixPath(f"/{path.lstrip('/')}" if path.startswith("/") else path).parts
     if parts[:1] != ("/",) or ".." in parts or len(parts) == 1:
-        message = f'{path!r} is not an absolute path (try "/{path.strip("/.") or "data"}")'
-        raise ValueError(message)
+        raise ValueError(f'{path!r} is not an absolute path (try "/{path.strip("/.") or "data"}")')
     if not re.fullmatch(r"[A-Za-z0-9/._-]+", path):
-        message = f"{path!r} has characters that a mount point may not have (letters, digits, / . _ - may)"
-        raise ValueError(message)
+        raise ValueError(f"{path!r} has characters that a mount point may not have (letters, digits, / . _ - may)")
     normal = "/" + "/".join(parts[1:])
     if parts[1] in SYSTEM or normal in SYSTEM_DIRS_EXACT:
-        message = f'{path!r} is the system\'s own (try "/data")'
-        raise ValueError(message)
+        raise ValueError(f'{path!r} is the system\'s own (try "/data")')
     if re.match(r"/tmp/|/var/tmp(/|$)|/home/[^/]+/", normal):  # noqa: S108 - names, no files
-        message = f'{path!r} lies where others than root can write, and could lay a link (try "/data")'
-        raise ValueError(message)
+        raise ValueError(f'{path!r} lies where others than root can write, and could lay a link (try "/data")')
     return normal
 
 
@@ -69,14 +64,12 @@ def networks(ssh_allowed_cidrs: Any) -> Any:
     if ssh_allowed_cidrs == "auto":
         return ssh_allowed_cidrs
     if not isinstance(ssh_allowed_cidrs, list) or not ssh_allowed_cidrs:
-        message = f'{ssh_allowed_cidrs!r} is neither "auto" nor a list of networks (try ["203.0.113.0/24"])'
-        raise ValueError(message)
+        raise ValueError(f'{ssh_allowed_cidrs!r} is neither "auto" nor a list of networks (try ["203.0.113.0/24"])')
     for network in ssh_allowed_cidrs:
         try:
             ipaddress.ip_network(network)
         except ValueError as problem:
-            message = f'{problem} (try "203.0.113.7/32")'
-            raise ValueError(message) from problem
+            raise ValueError(f'{problem} (try "203.0.113.7/32")') from problem
     return ssh_allowed_cidrs
 
 
@@ -84,8 +77,7 @@ def parameter_name(name: str) -> str:
     """Return a name for a variable that is recorded and shown with its value."""
     environment_name(name, "a parameter", "lr")
     if names_a_secret(name):
-        message = f"{name!r} looks like a secret: {REMEDY}; if it is none, give it another name"
-        raise ValueError(message)
+        raise ValueError(f"{name!r} looks like a secret: {REMEDY}; if it is none, give it another name")
     return name
 
 
@@ -93,41 +85,34 @@ def environment_name(name: str, what: str, example: str) -> str:
     """Return a name for an environment variable that only the experiment's own programs use."""
     no_secret(name)
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,63}", name):
-        message = f'{name!r} can\'t be {what} (letters, digits and _, no digit first: "{example}")'
-        raise ValueError(message)
+        raise ValueError(f'{name!r} can\'t be {what} (letters, digits and _, no digit first: "{example}")')
     if name in SYSTEM_VARIABLES or name.startswith(SYSTEM_PREFIXES):
-        message = f"{name!r} is the system's own variable; take another name"
-        raise ValueError(message)
+        raise ValueError(f"{name!r} is the system's own variable; take another name")
     return name
 
 
 def parameter_value(value: Any) -> Any:
     """Return a value that fits into an environment variable."""
     if not isinstance(value, bool | int | float | str):
-        message = f"{value!r} is neither a text, nor a number, nor true or false"
-        raise ValueError(message)  # noqa: TRY004 - pydantic reports ValueErrors
+        raise ValueError(f"{value!r} is neither a text, nor a number, nor true or false")  # noqa: TRY004 - pydantic reports ValueErrors
     if isinstance(value, float) and not math.isfinite(value):
-        message = f"{value} is no number"
-        raise ValueError(message)
+        raise ValueError(f"{value} is no number")
     if isinstance(value, str) and no_secret(value) and ("\0" in value or "\n" in value):
-        message = f"{value!r} has characters that a parameter may not have (no line breaks)"
-        raise ValueError(message)
+        raise ValueError(f"{value!r} has characters that a parameter may not have (no line breaks)")
     return value
 
 
 def no_secret(text: str) -> str:
     """Return a text that is recorded and shown. A text with a secret is refused; the error does not repeat it."""
     if kind := secret_in(text):
-        message = f"holds {kind}: {REMEDY}"
-        raise ValueError(message)
+        raise ValueError(f"holds {kind}: {REMEDY}")
     return text
 
 
 def command_without_secrets(command: str) -> str:
     """Return a command, unless it contains a secret."""
     if kind := secret_in_command(command):
-        message = f"holds {kind}: {REMEDY}"
-        raise ValueError(message)
+        raise ValueError(f"holds {kind}: {REMEDY}")
     return command
 
 
@@ -135,8 +120,7 @@ def tags_without_secrets(tags: dict[str, str]) -> dict[str, str]:
     """Return tags, which everybody in the account can read, unless one contains a secret."""
     for key, value in tags.items():
         if names_a_secret(key) or secret_in(value):
-            message = f"{key!r} looks like a secret, and everybody in the account can read tags; leave it out"
-            raise ValueError(message)
+            raise ValueError(f"{key!r} looks like a secret, and everybody in the account can read tags; leave it out")
     return tags
 
 
@@ -150,8 +134,7 @@ def region(name: str) -> str:
 def zone(name: str) -> str:
     """Return a zone's name, of any kind: only AWS knows which exist."""
     if region_of_zone(name) is None or not _is_word(name):
-        message = f'{name!r} is not an availability zone: its name begins with its region\'s (try "us-east-1a")'
-        raise ValueError(message)
+        raise ValueError(f'{name!r} is not an availability zone: its name begins with its region\'s (try "us-east-1a")')
     return name
 
 
@@ -162,11 +145,10 @@ def kms_key(arn: str) -> str:
         case ["arn", partition, "kms", where, account] if partition in partitions() and where in regions():
             if account.isdigit() and _is_word(key):
                 return arn
-    message = (
+    raise ValueError(
         f'{arn!r} is not the ARN of a key (try "arn:aws:kms:us-east-1:123456789012:key/…", '
         "as `aws kms list-keys` shows it)"
     )
-    raise ValueError(message)
 
 
 def _is_word(text: str) -> bool:

@@ -27,8 +27,7 @@ class GpuRequest:
         found = REQUEST.fullmatch(text.strip())
         count = float(found[3]) if found and found[3] else None
         if not found or count == 0:
-            message = f'{text!r} is not a GPU (try "A100:8", "A100-80GB:8" or "L4")'
-            raise ValueError(message)
+            raise ValueError(f'{text!r} is not a GPU (try "A100:8", "A100-80GB:8" or "L4")')
         return cls(found[1], int(found[2]) if found[2] else None, count)
 
     def is_called(self, name: str) -> bool:

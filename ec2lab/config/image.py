@@ -48,11 +48,10 @@ def _image(image: Any) -> Any:
             return ImageByRegion(ids=image)
         case BaseModel():
             return image
-    message = (
+    raise ValueError(
         f'{image!r} is not an image (try "{SSM}/aws/service/…", '
         '{ us-east-1 = "ami-…" } or { owner = "099720109477", name = "ubuntu/images/*" })'
     )
-    raise ValueError(message)
 
 
 Image = Annotated[ImageByParameter | ImageByRegion | ImageByName, BeforeValidator(_image)]

@@ -87,8 +87,9 @@ class Accounts(StrictModel):
     @model_validator(mode="after")
     def _has_sudo_admin(self) -> Accounts:
         if self.sudo == "password" and not self.administrators:
-            message = 'sudo = "password" requires administrators = ["…"]: members who can give the others a password'
-            raise ValueError(message)
+            raise ValueError(
+                'sudo = "password" requires administrators = ["…"]: members who can give the others a password'
+            )
         return self
 
 
@@ -150,8 +151,9 @@ class Notify(StrictModel):
     @model_validator(mode="after")
     def _has_one_topic(self) -> Notify:
         if self.email and self.topic:
-            message = "topic: email is set too, and has a topic of its own; subscribe the addresses to yours instead"
-            raise ValueError(message)
+            raise ValueError(
+                "topic: email is set too, and has a topic of its own; subscribe the addresses to yours instead"
+            )
         return self
 
 
@@ -260,20 +262,19 @@ class Experiment(StrictModel):
     @model_validator(mode="after")
     def _has_types_or_gpu(self) -> Experiment:
         if not self.instance_types and not self.gpu:
-            message = (
+            raise ValueError(
                 'instance_types: is missing (try instance_types = ["p4d.24xlarge", "g5.12xlarge"], or gpu = "A100:8")'
             )
-            raise ValueError(message)
         if self.instance_types and self.gpu:
-            message = "gpu: instance_types are named too; leave one of the two out"
-            raise ValueError(message)
+            raise ValueError("gpu: instance_types are named too; leave one of the two out")
         return self
 
     @model_validator(mode="after")
     def _idle_needs_minimum(self) -> Experiment:
         if self.idle_timeout is not None and self.idle_timeout < MIN_IDLE:
-            message = f'idle_timeout = "{duration_text(self.idle_timeout)}": instances check once a minute (try "30m")'
-            raise ValueError(message)
+            raise ValueError(
+                f'idle_timeout = "{duration_text(self.idle_timeout)}": instances check once a minute (try "30m")'
+            )
         return self
 
     @model_validator(mode="after")
@@ -281,20 +282,18 @@ class Experiment(StrictModel):
         if self.command is None and (
             lonely := next((key for key in ("code", "artifact_uri", "secrets", "container") if getattr(self, key)), "")
         ):
-            message = f'{lonely} is of use to a command alone; add one (command = "python3 train.py")'
-            raise ValueError(message)
+            raise ValueError(f'{lonely} is of use to a command alone; add one (command = "python3 train.py")')
         if self.artifact_uri and not self.instance_profile:
-            message = "artifact_uri requires an instance_profile that lets the instance write there"
-            raise ValueError(message)
+            raise ValueError("artifact_uri requires an instance_profile that lets the instance write there")
         if self.container and is_in_ecr(self.container) and not self.instance_profile:
-            message = "container: is in Amazon ECR, and wants an instance_profile by which the instance may pull it"
-            raise ValueError(message)
+            raise ValueError(
+                "container: is in Amazon ECR, and wants an instance_profile by which the instance may pull it"
+            )
         if self.on_completion == "teardown" and not self.artifact_uri:
-            message = (
+            raise ValueError(
                 'on_completion = "teardown" requires an artifact_uri ("s3://…"), or the log and the exit code '
                 "would go with the instance"
             )
-            raise ValueError(message)
         return self
 
     @model_validator(mode="after")
@@ -302,14 +301,12 @@ class Experiment(StrictModel):
         if self.nodes > 1 and (
             burstable := next((kind for kind in self.instance_types if kind.startswith(NO_CLUSTER_PLACEMENT)), None)
         ):
-            message = f"nodes: {burstable} can't be in a cluster placement group, which supports no t types"
-            raise ValueError(message)
+            raise ValueError(f"nodes: {burstable} can't be in a cluster placement group, which supports no t types")
         if self.nodes > 1 and self.on_interruption == "relaunch":
-            message = (
+            raise ValueError(
                 'on_interruption = "relaunch" is for one instance; nodes work together, and all would start '
                 "again: leave it out"
             )
-            raise ValueError(message)
         return self
 
     @model_validator(mode="after")
@@ -317,28 +314,24 @@ class Experiment(StrictModel):
         sections = {"parameters": {*self.parameters}, "matrix": {*self.matrix}, "secrets": {*self.secrets}}
         for (one, names), (other, others) in combinations(sections.items(), 2):
             if both := names & others:
-                message = f"{min(both)} is in {one} and in {other}; leave it out of one"
-                raise ValueError(message)
+                raise ValueError(f"{min(both)} is in {one} and in {other}; leave it out of one")
         return self
 
     @model_validator(mode="after")
     def _read_by_a_profile(self) -> Experiment:
         on_instance = next((name for name, source in self.secrets.items() if not source.is_from_launcher), None)
         if on_instance and not self.instance_profile:
-            message = f"secrets.{on_instance} requires an instance_profile that lets the instance read it"
-            raise ValueError(message)
+            raise ValueError(f"secrets.{on_instance} requires an instance_profile that lets the instance read it")
         return self
 
     @model_validator(mode="after")
     def _no_duplicate_mounts(self) -> Experiment:
         mounts = [volume.mount for volume in self.mounted]
         if len(set(mounts)) < len(mounts):
-            message = f"two volumes can't share a mount point: {', '.join(mounts)}"
-            raise ValueError(message)
+            raise ValueError(f"two volumes can't share a mount point: {', '.join(mounts)}")
         for outer in (volume for volume in self.mounted if not volume.is_roots_alone):
             if inner := next((mount for mount in mounts if mount.startswith(f"{outer.mount}/")), None):
-                message = f"{inner} lies in {outer.mount}, where its owner could lay a link: mount it elsewhere"
-                raise ValueError(message)
+                raise ValueError(f"{inner} lies in {outer.mount}, where its owner could lay a link: mount it elsewhere")
         return self
 
 

@@ -57,8 +57,7 @@ def public_key(text: str) -> str:
         raise ValueError(_no_key(line))
     _check_blob(kind, body)
     if len(comment.strip()) > LONGEST_COMMENT:
-        message = f"has a comment of {len(comment.strip())} characters; {LONGEST_COMMENT} is the most"
-        raise ValueError(message)
+        raise ValueError(f"has a comment of {len(comment.strip())} characters; {LONGEST_COMMENT} is the most")
     return f"{kind} {body} {comment.strip()}".strip()
 
 
@@ -77,15 +76,14 @@ def rsa_bits(key: str) -> int | None:
 
 def _one_line(text: str) -> str:
     if re.search(PRIVATE_KEY, text):
-        message = "is a private key, which must not be shared; its public key is one line (ssh-keygen -y shows it)"
-        raise ValueError(message)
+        raise ValueError(
+            "is a private key, which must not be shared; its public key is one line (ssh-keygen -y shows it)"
+        )
     line = text.translate(CLEAN).strip(LINE_BREAKS + " ")
     if any(mark in line for mark in LINE_BREAKS):
-        message = "is of several lines, and a public key is of one"
-        raise ValueError(message)
+        raise ValueError("is of several lines, and a public key is of one")
     if found := re.search(NO_TEXT, line):
-        message = f"holds the control character U+{ord(found[0]):04X}; copy the line of the .pub file again"
-        raise ValueError(message)
+        raise ValueError(f"holds the control character U+{ord(found[0]):04X}; copy the line of the .pub file again")
     return line
 
 
@@ -111,20 +109,18 @@ def _check_blob(kind: str, body: str) -> None:
     except (binascii.Error, ValueError):
         fields = []
     if not fields:
-        message = f"is not a whole {kind} key: copy the line of the .pub file again"
-        raise ValueError(message)
+        raise ValueError(f"is not a whole {kind} key: copy the line of the .pub file again")
     found, *rest = (field.decode("latin-1") for field in fields)
     wanted = KEY_FIELDS[kind]
     if found != kind:
-        message = f"says that it is {kind}, and its base64 is of another type; copy the line of the .pub file again"
-        raise ValueError(message)
+        raise ValueError(
+            f"says that it is {kind}, and its base64 is of another type; copy the line of the .pub file again"
+        )
     if len(rest) != len(wanted) or not all(map(re.fullmatch, wanted, rest)):
-        message = f"is not a whole {kind} key: copy the line of the .pub file again"
-        raise ValueError(message)
+        raise ValueError(f"is not a whole {kind} key: copy the line of the .pub file again")
     if kind == "ssh-rsa" and not RSA_BITS <= (bits := int.from_bytes(fields[-1], "big").bit_length()) <= MOST_RSA_BITS:
         why = "too weak" if bits < RSA_BITS else "more than OpenSSH takes"
-        message = f"is an RSA key of {bits} bits, which is {why} (ssh-keygen -t ed25519 creates a new one)"
-        raise ValueError(message)
+        raise ValueError(f"is an RSA key of {bits} bits, which is {why} (ssh-keygen -t ed25519 creates a new one)")
 
 
 def _fields(blob: bytes) -> list[bytes]:

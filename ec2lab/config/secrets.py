@@ -45,8 +45,7 @@ class SecretSource:
         store, _, name = no_secret(str(text)).partition(":")
         found = re.fullmatch(FORMS[store], name) if store in FORMS else None
         if not found:
-            message = f"is not a source of a secret (try {EXAMPLES})"
-            raise ValueError(message)
+            raise ValueError(f"is not a source of a secret (try {EXAMPLES})")
         return cls(store, **{part: value for part, value in found.groupdict().items() if value})
 
     @property
@@ -78,8 +77,7 @@ def secret_name(name: str) -> str:
 def table_of_sources(written: Any) -> Any:
     """Return a table; anything else is refused here, as pydantic's own complaint would repeat it."""
     if not isinstance(written, dict):
-        message = f"is no table of sources (try {{ HF_TOKEN = {EXAMPLES.partition(',')[0]} }})"
-        raise ValueError(message)  # noqa: TRY004 - pydantic reports ValueErrors
+        raise ValueError(f"is no table of sources (try {{ HF_TOKEN = {EXAMPLES.partition(',')[0]} }})")  # noqa: TRY004 - pydantic reports ValueErrors
     return written
 
 

@@ -58,16 +58,15 @@ class Volume(Mounted):
         if self.deletion_policy is DeletionPolicy.RETAIN and missing:
             examples = {"retain_for": 'retain_for = "30d"', "reason": 'reason = "until the paper is out"'}
             wanted = " and ".join(examples[key] for key in missing)
-            message = f'deletion_policy = "retain" requires {wanted}: a retained volume costs money until it is deleted'
-            raise ValueError(message)
+            raise ValueError(
+                f'deletion_policy = "retain" requires {wanted}: a retained volume costs money until it is deleted'
+            )
         if self.retain_for is not None and self.retain_for > LONGEST:
-            message = (
+            raise ValueError(
                 f'retain_for = "{duration_text(self.retain_for)}" is longer than anybody remembers (at most 3650d)'
             )
-            raise ValueError(message)
         if self.deletion_policy is not DeletionPolicy.RETAIN and len(missing) < 2:  # noqa: PLR2004 - both
-            message = 'retain_for and reason are of a volume that is kept; deletion_policy = "retain" keeps it'
-            raise ValueError(message)
+            raise ValueError('retain_for and reason are of a volume that is kept; deletion_policy = "retain" keeps it')
         return self
 
 
@@ -96,8 +95,7 @@ class Scratch(Volume):
     @model_validator(mode="after")
     def _a_snapshot_has_a_name(self) -> Scratch:
         if self.deletion_policy is DeletionPolicy.SNAPSHOT and self.dataset is None:
-            message = 'deletion_policy = "snapshot" requires dataset = "…", the dataset that gets a new version'
-            raise ValueError(message)
+            raise ValueError('deletion_policy = "snapshot" requires dataset = "…", the dataset that gets a new version')
         return self
 
 

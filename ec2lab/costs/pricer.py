@@ -110,7 +110,6 @@ class Lives:
 
 
 def _life(resource_type: ResourceType, record: Record, found: Mapping[str, Any]) -> Life:
-    """Return the life of a resource that a response created."""
     experiment = tags_in_request(record.request or {}, resource_type.tag_type).get(EXPERIMENT)
     began = parse_time(resource_type.since_in(found) or record.time)
     return Life(resource_type.id_in(found), record.region or "", experiment, record.by, began, found)

@@ -41,7 +41,6 @@ class InstancePricer(Pricer):
     def spans(
         self, resource_type: ResourceType, history: History, book: PriceBook, now: datetime
     ) -> Iterator[CostPeriod]:
-        """Yield a period for each run of each instance, and one for its address."""
         del resource_type
         for instance in (known.as_of(now) for known in history.instances.values()):
             for run in instance.runs:
@@ -89,7 +88,6 @@ class VolumePricer(Pricer):
     def spans(
         self, resource_type: ResourceType, history: History, book: PriceBook, now: datetime
     ) -> Iterator[CostPeriod]:
-        """Yield a period for each volume, and the charge for its initialization."""
         del resource_type
         for one in history.volumes(now):
             yield CostPeriod(
@@ -153,7 +151,6 @@ class SnapshotPricer(Pricer):
     def spans(
         self, resource_type: ResourceType, history: History, book: PriceBook, now: datetime
     ) -> Iterator[CostPeriod]:
-        """Yield a period for each snapshot, and one for each time of fast restore."""
         del resource_type, now
         for one in history.snapshots.values():
             if one.began:

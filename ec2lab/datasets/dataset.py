@@ -180,7 +180,6 @@ def newest(snapshots: Iterable[DataSnapshot]) -> DataSnapshot | None:
 
 
 def _moments(text: str | None) -> list[str]:
-    """Parse the time in a tag, if any."""
     try:
         return [text] if text and parse_time(text) else []
     except ValueError:

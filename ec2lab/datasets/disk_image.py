@@ -136,7 +136,6 @@ def _e2fsprogs(program: str, *arguments: str) -> subprocess.CompletedProcess[str
 
 
 def _count_files(tree: Path) -> tuple[int, int]:
-    """Return the number of files and directories in a tree, and their size in bytes."""
     sizes = [status.st_size + INODE_ROOM for _, status in entries(tree)]
     return len(sizes), sum(sizes)
 

@@ -70,7 +70,6 @@ class DynamoDbRegistry(Registry):
 
     @property
     def name(self) -> str:
-        """The table's address."""
         return self.table.address
 
     @property
@@ -113,7 +112,6 @@ class DynamoDbRegistry(Registry):
             ) from lost
 
     def records(self, experiment: str | None = None) -> Iterator[Record]:
-        """Return the current records, or those of one experiment, in the order of writing."""
         items = self._items(self.table.query(CURRENT_PARTITION, prefix_of(experiment) if experiment else ""))
         if experiment is None:
             self._bytes_at_hand = sum(len(item.body) for item in items)
@@ -127,7 +125,6 @@ class DynamoDbRegistry(Registry):
         return list({item.record.id: item.record for item in self._items([*at_hand, *over])}.values())
 
     def histories(self, experiments: Collection[str]) -> list[Record]:
-        """Return the records of some experiments, querying their partitions in parallel."""
         with ThreadPoolExecutor(MAX_CONCURRENCY) as readers:
             return [record for found in readers.map(self.history, experiments) for record in found]
 
@@ -158,7 +155,6 @@ class DynamoDbRegistry(Registry):
         return self._bytes_at_hand > GROWTH + 2 * number_in(live_bytes, "bytes")
 
     def ids(self) -> Sequence[str]:
-        """Read the item that contains them."""
         found = self.table.get(IDENTITY) or {}
         try:
             held_to(IDS, found)
@@ -181,29 +177,23 @@ class DynamoDbRegistry(Registry):
         return sum(number_in(item, BYTES) for item in sizes)
 
     def is_there(self) -> bool:
-        """Check whether the table exists, without creating it."""
         return self.table.description() is not None
 
     def health_findings(self) -> Iterable[Finding]:
-        """Check the table's settings."""
         from ec2lab.registry.health import table_findings
 
         return table_findings(self.table)
 
     def lock_owners(self) -> Sequence[LockOwner]:
-        """Read the leases."""
         return self._leases.lock_owners() if self.is_there() else ()
 
     def lock_experiment(self, experiment: str, script: str) -> AbstractContextManager[None]:
-        """Hold an experiment's lease, and renew it."""
         return self._leases.holding(experiment, script)
 
     def lock_owner(self, experiment: str) -> str:
-        """Read the lease."""
         return self._leases.holder(experiment)
 
     def close(self) -> None:
-        """Stop renewing leases."""
         self._leases.close()
 
     def _next(self) -> int:
@@ -234,7 +224,6 @@ class DynamoDbRegistry(Registry):
 
 
 def _in_transactions(items: Iterable[Item]) -> Iterator[list[Item]]:
-    """Yield groups of items that fit into one transaction."""
     some: list[Item] = []
     for item in items:
         if some and (len(some) == MOVES or sum(len(one.body) for one in some) + len(item.body) > MOVED_BYTES):

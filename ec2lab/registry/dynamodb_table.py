@@ -207,7 +207,6 @@ class Table:
         self._back_up()
 
     def _expect_own_keys(self) -> None:
-        """Raise NotARegistry if the table belongs to something else."""
         if described := self.description():
             self.expect_keys_of(described)
 
@@ -250,7 +249,6 @@ class Table:
 
 @contextmanager
 def _unless(*codes: str) -> Iterator[None]:
-    """Ignore some error codes."""
     try:
         yield
     except ClientError as error:

@@ -100,12 +100,10 @@ class FileRegistry(Registry):
 
     @property
     def name(self) -> str:
-        """The file's name."""
         return self.path.name
 
     @property
     def place(self) -> str:
-        """The file's path, with links resolved."""
         return str(self.path.resolve())
 
     @property
@@ -249,22 +247,18 @@ class FileRegistry(Registry):
                         self._repair_tail(descriptor)
 
     def is_there(self) -> bool:
-        """Check for the file."""
         return exists(self.path)
 
     def health_findings(self) -> Iterable[Finding]:
-        """Check the file, its directory and its disk."""
         from ec2lab.registry.health import file_findings
 
         return file_findings(self.path)
 
     def lock_owners(self) -> Sequence[LockOwner]:
-        """Read the locks."""
         with explained(self.path):
             return lock_owners(self.path)
 
     def lock_owner(self, experiment: str) -> str:
-        """Query the operating system's lock."""
         return lock_owner(self.path, experiment)
 
     def _end_of_records(self, descriptor: int) -> int | None:

@@ -108,7 +108,6 @@ def holdings(
 def _note_response(
     record: Record, born: Born, found: ResourceState, resource_types: Mapping[str, ResourceType]
 ) -> None:
-    """Note what a response created and deleted."""
     for resource_type in resource_types.values():
         for resource in resource_type.created_resources(record):
             born[resource_type.name, resource.id] = resource

@@ -275,7 +275,6 @@ def is_retention(record: Record) -> bool:
 
 
 def _sizes(response: Mapping[str, Any]) -> Iterator[tuple[tuple[str, str], int]]:
-    """Yield the size of each device of each image."""
     for image in response.get("Images", ()):
         for mapping in image.get("BlockDeviceMappings", ()):
             if size := mapping.get("Ebs", {}).get("VolumeSize"):

@@ -89,7 +89,6 @@ def shown(ordered: Sequence[Series]) -> list[Series]:
 
 
 def _by_name(charged: PeriodCharges, name_of: Callable[[Charge], str]) -> list[Series]:
-    """Return a series for each name, most expensive first."""
     found: dict[str, Series] = {}
     for number, inside in enumerate(charged):
         for charge in inside:

@@ -144,7 +144,6 @@ def _last(row: Row, now: datetime) -> datetime:
 
 
 def _draw(row: Row, axis: TimeAxis) -> None:
-    """Lay out a row's instances, in lanes or as a crowd."""
     spans = [_span(life, axis) for life in row.lives]
     chosen = assign_rows(spans)
     row.peak = max(chosen, default=-1) + 1
@@ -158,7 +157,6 @@ def _draw(row: Row, axis: TimeAxis) -> None:
 
 
 def _span(life: InstanceTimeline, axis: TimeAxis) -> tuple[float, float]:
-    """Return an instance's position and width in percent, at least visible."""
     begin, end = axis.at(life.began), axis.at(life.ended or axis.end)
     begin = min(begin, 100 - NARROWEST)
     return begin, max(end, begin + NARROWEST)
@@ -231,7 +229,6 @@ def _by_bin(errors: Iterable[LaunchError], axis: TimeAxis) -> Counter[int]:
 
 
 def _error_marks(row: Row, axis: TimeAxis, most: int) -> list[Rect]:
-    """Return a mark for each bin with errors, longer for more of them."""
     kinds: dict[int, Counter[str]] = defaultdict(Counter)
     for one in row.errors:
         kinds[min(BINS - 1, int(axis.at(one.time) * BINS / 100))][one.error.category.value] += 1

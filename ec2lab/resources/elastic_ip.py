@@ -22,30 +22,17 @@ class Address(ResourceType):
     not_found_codes = ("InvalidAllocationID.NotFound",)
     dependency_codes = ("InvalidIPAddress.InUse",)
 
-    def created_in(self, response: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
-        """Return the address in an AllocateAddress response."""
-        return [response]
-
-    def id_in(self, found: Mapping[str, Any]) -> str:
-        """Return the allocation id."""
-        return str(found["AllocationId"])
-
     def state_in(self, found: Mapping[str, Any]) -> str:
-        """Say whether it is in use."""
         return "in-use" if found.get("AssociationId") else "available"
 
     def details_in(self, found: Mapping[str, Any]) -> dict[str, str]:
-        """Return the address itself."""
         return {"address": str(found.get("PublicIp", ""))}
 
     def idle(self, found: Mapping[str, Any]) -> str:
-        """Say that it is not associated."""
         return "" if found.get("AssociationId") else "not in use"
 
     def find(self, cloud: Cloud, region: str, filters: Sequence[Any]) -> Iterable[Mapping[str, Any]]:
-        """Describe the addresses that match."""
         return list(cloud.ec2(region).describe_addresses(Filters=filters)["Addresses"])
 
     def delete(self, cloud: Cloud, resource: Resource) -> None:
-        """Release it."""
         cloud.ec2(resource.region).release_address(AllocationId=resource.id)

@@ -13,7 +13,7 @@ from ec2lab.aws.tags import DATA, from_aws
 from ec2lab.instance_state import NO_REASON, InstanceState, StateReason, state_reason_of
 from ec2lab.registry.instance_timeline import instances_in
 from ec2lab.registry.record import Record
-from ec2lab.resource import Resource, ResourceType, as_text
+from ec2lab.resource import Resource, ResourceType
 from ec2lab.resources.expiry import expiry_details
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ class Instance(ResourceType):
     name = "instance"
     tag_type = "instance"
     created_by = ("RunInstances",)
+    created_member = "Instances"
+    since_member = "LaunchTime"
     deleted_by = "TerminateInstances"
     deleted_with = "InstanceIds"
     id_filter = "instance-id"
@@ -48,16 +50,10 @@ class Instance(ResourceType):
         if record.operation == "DescribeInstances" and record.response:
             yield from (self.id_in(found) for found in instances_in(record.response) if self.is_deleted(found))
 
-    def created_in(self, response: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
-        """Return the instances in a RunInstances response."""
-        return list(response["Instances"])
-
     def id_in(self, found: Mapping[str, Any]) -> str:
-        """Return the instance id."""
         return str(found["InstanceId"])
 
     def state_in(self, found: Mapping[str, Any]) -> str:
-        """Return one of EC2's states."""
         return str(found["State"]["Name"])
 
     def state_reason_in(self, found: Mapping[str, Any]) -> StateReason:
@@ -68,20 +64,13 @@ class Instance(ResourceType):
         """Say whether AWS names the call's own client token: a copy has another, or none."""
         return found.get("ClientToken") == call.token
 
-    def since_in(self, found: Mapping[str, Any]) -> str:
-        """Return the launch time."""
-        return as_text(found.get("LaunchTime"))
-
     def is_deleted(self, found: Mapping[str, Any]) -> bool:
-        """Say whether it is terminated."""
         return bool(found["State"]["Name"] == InstanceState.TERMINATED)
 
     def is_deleting(self, resource: Resource) -> bool:
-        """Say whether it is shutting down."""
         return resource.state == InstanceState.SHUTTING_DOWN
 
     def details_in(self, found: Mapping[str, Any]) -> dict[str, str]:
-        """Return type, zone, market, address and datasets."""
         details = {
             "type": found.get("InstanceType"),
             "zone": found.get("Placement", {}).get("AvailabilityZone"),
@@ -93,14 +82,12 @@ class Instance(ResourceType):
         return {key: value for key, value in {**details, **expiry_details(found)}.items() if value}
 
     def idle(self, found: Mapping[str, Any]) -> str:
-        """Say that it is stopped, and since when if AWS says so."""
         if found["State"]["Name"] != InstanceState.STOPPED:
             return ""
         when = re.search(r"\d{4}-\d\d-\d\d", found.get("StateTransitionReason", ""))
         return f"stopped since {when[0]}" if when else "stopped"
 
     def unknown_in(self, resource: Resource) -> Mapping[str, str]:
-        """Return that the loading of its data is unknown."""
         return {"loaded": UNKNOWN} if "data" in resource.details else {}
 
     def extra_details(
@@ -115,12 +102,10 @@ class Instance(ResourceType):
         return {instance: {"loaded": f"{percent}%"} for instance, percent in loaded.items()}
 
     def find(self, cloud: Cloud, region: str, filters: Sequence[Any]) -> Iterable[Mapping[str, Any]]:
-        """Describe the instances that match."""
         for page in cloud.ec2(region).get_paginator("describe_instances").paginate(Filters=filters):
             yield from instances_in(page)
 
     def delete(self, cloud: Cloud, resource: Resource) -> None:
-        """Terminate it."""
         cloud.ec2(resource.region).terminate_instances(InstanceIds=[resource.id])
 
 
@@ -130,7 +115,7 @@ def _loaded(cloud: Cloud, region: str, volumes: Sequence[str]) -> dict[str, int]
         return {}
     try:
         pages = cloud.ec2(region).get_paginator("describe_volume_status").paginate(VolumeIds=list(volumes))
-        found = [status for page in pages for status in page["VolumeStatuses"]]
+        found = list(pages.search("VolumeStatuses[]"))
     except ClientError as problem:
         if problem.response["Error"]["Code"] != "InvalidVolume.NotFound":
             raise

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from ec2lab.aws.cloud import Cloud
 from ec2lab.aws.tags import matching
-from ec2lab.resource import Resource, ResourceType, as_text
+from ec2lab.resource import Resource, ResourceType
 from ec2lab.resources.role import PATH, described
-
-if TYPE_CHECKING:
-    from ec2lab.registry.call import Call
 
 
 class InstanceProfile(ResourceType):
@@ -22,27 +19,14 @@ class InstanceProfile(ResourceType):
     tag_type = "instance-profile"
     is_global: ClassVar[bool] = True
     created_by = ("CreateInstanceProfile",)
+    created_member = "InstanceProfile"
+    since_member = "CreateDate"
+    unique_name = "InstanceProfileName"
     deleted_by = "DeleteInstanceProfile"
     deleted_with = "InstanceProfileName"
     deleted_after = ("instance",)
     not_found_codes = ("NoSuchEntity",)
     dependency_codes = ("DeleteConflict",)
-
-    def created_in(self, response: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
-        """Return the profile in a CreateInstanceProfile response."""
-        return [response["InstanceProfile"]]
-
-    def id_in(self, found: Mapping[str, Any]) -> str:
-        """Return the profile's name."""
-        return str(found["InstanceProfileName"])
-
-    def since_in(self, found: Mapping[str, Any]) -> str:
-        """Return its creation time."""
-        return as_text(found.get("CreateDate"))
-
-    def confirms(self, found: Mapping[str, Any], call: Call) -> bool:
-        """Say whether it has the requested name, which is unique."""
-        return bool(found["InstanceProfileName"] == call.request.get("InstanceProfileName"))
 
     def find(self, cloud: Cloud, region: str, filters: Sequence[Any]) -> Iterable[Mapping[str, Any]]:
         """Get the profiles that match, one by one: a list of profiles has no tags.
@@ -53,7 +37,6 @@ class InstanceProfile(ResourceType):
         return matching(_profiles(cloud), filters)
 
     def delete(self, cloud: Cloud, resource: Resource) -> None:
-        """Remove its role, and delete it."""
         iam, profile = cloud.iam, {"InstanceProfileName": resource.id}
         for role in iam.get_instance_profile(**profile)["InstanceProfile"]["Roles"]:
             iam.remove_role_from_instance_profile(**profile, RoleName=role["RoleName"])

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ec2lab.aws.cloud import Cloud
 from ec2lab.instance_state import InstanceState, state_of
 from ec2lab.registry.instance_timeline import instances_in
 from ec2lab.resource import Resource, ResourceType
-
-if TYPE_CHECKING:
-    from ec2lab.registry.call import Call
 
 
 class PlacementGroup(ResourceType):
@@ -20,6 +17,8 @@ class PlacementGroup(ResourceType):
     name = "placement-group"
     tag_type = "placement-group"
     created_by = ("CreatePlacementGroup",)
+    created_member = "PlacementGroup"
+    unique_name = "GroupName"
     deleted_by = "DeletePlacementGroup"
     deleted_with = "GroupName"
     id_filter = "group-name"
@@ -27,32 +26,17 @@ class PlacementGroup(ResourceType):
     not_found_codes = ("InvalidPlacementGroup.Unknown",)
     dependency_codes = ("InvalidPlacementGroup.InUse",)
 
-    def created_in(self, response: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
-        """Return the group in a CreatePlacementGroup response."""
-        return [response["PlacementGroup"]]
-
-    def id_in(self, found: Mapping[str, Any]) -> str:
-        """Return the group's name."""
-        return str(found["GroupName"])
-
     def is_deleted(self, found: Mapping[str, Any]) -> bool:
-        """Say whether it is listed although deleted."""
         return found.get("State") == "deleted"
 
     def is_deleting(self, resource: Resource) -> bool:
-        """Say whether it is being deleted."""
         return resource.state == "deleting"
-
-    def confirms(self, found: Mapping[str, Any], call: Call) -> bool:
-        """Say whether it has the requested name, which is unique."""
-        return bool(found["GroupName"] == call.request.get("GroupName"))
 
     def find(self, cloud: Cloud, region: str, filters: Sequence[Any]) -> Iterable[Mapping[str, Any]]:
         """Describe the groups that match; the operation has no pagination."""
         return cloud.ec2(region).describe_placement_groups(Filters=list(filters))["PlacementGroups"]
 
     def held_by(self, cloud: Cloud, resource: Resource) -> Iterable[str]:
-        """Return the instances in it."""
         wanted: Any = [{"Name": "placement-group-name", "Values": [resource.id]}]
         for page in cloud.ec2(resource.region).get_paginator("describe_instances").paginate(Filters=wanted):
             for instance in instances_in(page):

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from botocore.exceptions import ClientError
 
 from ec2lab.aws.cloud import Cloud
 from ec2lab.aws.tags import matching
-from ec2lab.resource import Resource, ResourceType, as_text
-
-if TYPE_CHECKING:
-    from ec2lab.registry.call import Call
+from ec2lab.resource import Resource, ResourceType
 
 PATH = "/ec2-lab/"
 """The path of all labs' roles and profiles in an account, for policies and listings."""
@@ -26,27 +23,14 @@ class Role(ResourceType):
     tag_type = "role"
     is_global: ClassVar[bool] = True
     created_by = ("CreateRole",)
+    created_member = "Role"
+    since_member = "CreateDate"
+    unique_name = "RoleName"
     deleted_by = "DeleteRole"
     deleted_with = "RoleName"
     deleted_after = ("instance-profile",)
     not_found_codes = ("NoSuchEntity",)
     dependency_codes = ("DeleteConflict", "ConcurrentModification")
-
-    def created_in(self, response: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
-        """Return the role in a CreateRole response."""
-        return [response["Role"]]
-
-    def id_in(self, found: Mapping[str, Any]) -> str:
-        """Return the role's name."""
-        return str(found["RoleName"])
-
-    def since_in(self, found: Mapping[str, Any]) -> str:
-        """Return its creation time."""
-        return as_text(found.get("CreateDate"))
-
-    def confirms(self, found: Mapping[str, Any], call: Call) -> bool:
-        """Say whether it has the requested name, which is unique."""
-        return bool(found["RoleName"] == call.request.get("RoleName"))
 
     def find(self, cloud: Cloud, region: str, filters: Sequence[Any]) -> Iterable[Mapping[str, Any]]:
         """Get the roles that match, one by one: a list of roles has no tags.

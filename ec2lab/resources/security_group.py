@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ec2lab.aws.cloud import Cloud
 from ec2lab.resource import Resource, ResourceType
-
-if TYPE_CHECKING:
-    from ec2lab.registry.call import Call
 
 
 class SecurityGroup(ResourceType):
@@ -18,6 +15,7 @@ class SecurityGroup(ResourceType):
     name = "security-group"
     tag_type = "security-group"
     created_by = ("CreateSecurityGroup",)
+    unique_name = "GroupName"
     deleted_by = "DeleteSecurityGroup"
     deleted_with = "GroupId"
     id_filter = "group-id"
@@ -25,38 +23,22 @@ class SecurityGroup(ResourceType):
     not_found_codes = ("InvalidGroup.NotFound", "InvalidGroupId.NotFound")
     dependency_codes = ("DependencyViolation", "InvalidGroup.InUse")
 
-    def created_in(self, response: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
-        """Return the group in a CreateSecurityGroup response."""
-        return [response]
-
-    def id_in(self, found: Mapping[str, Any]) -> str:
-        """Return the group id."""
-        return str(found["GroupId"])
-
-    def confirms(self, found: Mapping[str, Any], call: Call) -> bool:
-        """Say whether it has the requested name, which is unique in a VPC."""
-        return bool(found["GroupName"] == call.request.get("GroupName"))
-
     def find(self, cloud: Cloud, region: str, filters: Sequence[Any]) -> Iterable[Mapping[str, Any]]:
-        """Describe the groups that match."""
-        for page in cloud.ec2(region).get_paginator("describe_security_groups").paginate(Filters=filters):
-            yield from page["SecurityGroups"]
+        pages = cloud.ec2(region).get_paginator("describe_security_groups").paginate(Filters=filters)
+        return pages.search("SecurityGroups[]")
 
     def held_by(self, cloud: Cloud, resource: Resource) -> Iterable[str]:
-        """Return the network interfaces in it, and the groups whose rules refer to it."""
         ec2, wanted = cloud.ec2(resource.region), [resource.id]
         pages = ec2.get_paginator("describe_network_interfaces").paginate(
             Filters=[{"Name": "group-id", "Values": wanted}]
         )
-        for page in pages:
-            for interface in page["NetworkInterfaces"]:
-                holder = interface.get("Attachment", {}).get("InstanceId") or interface.get("Description", "")
-                yield f"network interface {interface['NetworkInterfaceId']}{f' of {holder}' if holder else ''}"
+        for interface in pages.search("NetworkInterfaces[]"):
+            holder = interface.get("Attachment", {}).get("InstanceId") or interface.get("Description", "")
+            yield f"network interface {interface['NetworkInterfaceId']}{f' of {holder}' if holder else ''}"
         for name in ("ip-permission.group-id", "egress.ip-permission.group-id"):
             for group in self.find(cloud, resource.region, [{"Name": name, "Values": wanted}]):
                 if group["GroupId"] != resource.id:
                     yield f"a rule of security group {group['GroupId']}"
 
     def delete(self, cloud: Cloud, resource: Resource) -> None:
-        """Delete it; no network interface may use it."""
         cloud.ec2(resource.region).delete_security_group(GroupId=resource.id)

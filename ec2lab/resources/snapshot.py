@@ -10,7 +10,7 @@ from ec2lab import clock
 from ec2lab.aws.cloud import Cloud
 from ec2lab.aws.tags import BYTES, from_aws
 from ec2lab.registry.storage_timeline import CREATE_OPERATIONS
-from ec2lab.resource import Resource, ResourceType, as_text
+from ec2lab.resource import Resource, ResourceType
 from ec2lab.units import GIB
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ class Snapshot(ResourceType):
     name = "snapshot"
     tag_type = "snapshot"
     created_by = CREATE_OPERATIONS
+    since_member = "StartTime"
     deleted_by = "DeleteSnapshot"
     deleted_with = "SnapshotId"
     id_filter = "snapshot-id"
@@ -35,42 +36,25 @@ class Snapshot(ResourceType):
     not_found_codes = ("InvalidSnapshot.NotFound",)
     dependency_codes = ("InvalidSnapshot.InUse",)
 
-    def created_in(self, response: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
-        """Return the snapshot in a response of any of the three operations."""
-        return [response]
-
-    def id_in(self, found: Mapping[str, Any]) -> str:
-        """Return the snapshot id."""
-        return str(found["SnapshotId"])
-
-    def since_in(self, found: Mapping[str, Any]) -> str:
-        """Return its start time."""
-        return as_text(found.get("StartTime"))
-
     def confirms(self, found: Mapping[str, Any], call: Call) -> bool:
         """Say whether it was started at that time, and is of the requested volume, if any."""
         of_the_volume = call.request.get("VolumeId") in (None, found.get("VolumeId"))
         return of_the_volume and super().confirms(found, call)
 
     def idle(self, found: Mapping[str, Any]) -> str:
-        """Say that it is old."""
         days = (clock.now() - datetime.fromisoformat(self.since_in(found))).days
         return f"{days} days old" if days >= OLD else ""
 
     def find(self, cloud: Cloud, region: str, filters: Sequence[Any]) -> Iterable[Mapping[str, Any]]:
-        """Describe this account's snapshots that match."""
         pages = cloud.ec2(region).get_paginator("describe_snapshots").paginate(OwnerIds=["self"], Filters=filters)
-        for page in pages:
-            yield from page["Snapshots"]
+        return pages.search("Snapshots[]")
 
     def held_by(self, cloud: Cloud, resource: Resource) -> Iterable[str]:
-        """Return the images that use it."""
         yield from (
             f"image {image}" for image, snapshot in images_of(cloud.ec2(resource.region)) if snapshot == resource.id
         )
 
     def delete(self, cloud: Cloud, resource: Resource) -> None:
-        """Delete it."""
         cloud.ec2(resource.region).delete_snapshot(SnapshotId=resource.id)
 
 

@@ -38,20 +38,11 @@ class Topic(ResourceType):
     deleted_with = "TopicArn"
     not_found_codes = ("NotFound", "NotFoundException")
 
-    def created_in(self, response: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
-        """Return the topic of a CreateTopic response."""
-        return [response]
-
-    def id_in(self, found: Mapping[str, Any]) -> str:
-        """Return the topic's ARN."""
-        return str(found["TopicArn"])
-
     def confirms(self, found: Mapping[str, Any], call: Call) -> bool:
         """Return whether it has the name that was asked for, which no other can have."""
         return self.id_in(found).rpartition(":")[2] == call.request.get("Name")
 
     def find(self, cloud: Cloud, region: str, filters: Sequence[Any]) -> Iterable[Mapping[str, Any]]:
-        """Describe the labs' topics that match."""
         del region
         sns = cloud.client("sns", cloud.home)
         listed = (topic for page in sns.get_paginator("list_topics").paginate() for topic in page["Topics"])
@@ -60,5 +51,4 @@ class Topic(ResourceType):
         return matching([{"TopicArn": arn, "Tags": tags[arn]} for arn in labs], filters)
 
     def delete(self, cloud: Cloud, resource: Resource) -> None:
-        """Delete it, with its subscriptions."""
         cloud.client("sns", cloud.home).delete_topic(TopicArn=resource.id)

@@ -9,7 +9,7 @@ from ec2lab.aws.cloud import Cloud
 from ec2lab.aws.tags import RETAINED, from_aws
 from ec2lab.registry.record import Record
 from ec2lab.registry.storage_timeline import is_retention
-from ec2lab.resource import Resource, ResourceType, as_text
+from ec2lab.resource import Resource, ResourceType
 
 if TYPE_CHECKING:
     from ec2lab.registry.call import Call
@@ -24,6 +24,7 @@ class Volume(ResourceType):
     name = "volume"
     tag_type = "volume"
     created_by = ("CreateVolume",)
+    since_member = "CreateTime"
     deleted_by = "DeleteVolume"
     deleted_with = "VolumeId"
     id_filter = "volume-id"
@@ -35,20 +36,11 @@ class Volume(ResourceType):
         """Tag the volumes that come with an instance too."""
         return ("volume",) if operation == "RunInstances" else super().taggable_types(operation, request)
 
-    def created_in(self, response: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
-        """Return the volume in a CreateVolume response."""
-        return [response]
-
-    def id_in(self, found: Mapping[str, Any]) -> str:
-        """Return the volume id."""
-        return str(found["VolumeId"])
-
     def is_deleted(self, found: Mapping[str, Any]) -> bool:
         """Say whether it is deleted, or retained: then it belongs to no experiment."""
         return found.get("State") == "deleted" or RETAINED in from_aws(found.get("Tags"))
 
     def ended_by(self, record: Record) -> Iterator[str]:
-        """Include volumes that are marked as retained."""
         yield from super().ended_by(record)
         if is_retention(record):
             yield from (record.request or {})["Resources"]
@@ -65,16 +57,10 @@ class Volume(ResourceType):
         elsewhere = attached - launched if launched else set()
         return asked_for and not elsewhere and call.may_have_made(self.since_in(found))
 
-    def since_in(self, found: Mapping[str, Any]) -> str:
-        """Return its creation time."""
-        return as_text(found.get("CreateTime"))
-
     def idle(self, found: Mapping[str, Any]) -> str:
-        """Say that it is not attached."""
         return "attached to nothing" if found["State"] == "available" else ""
 
     def details_in(self, found: Mapping[str, Any]) -> dict[str, str]:
-        """Return size, zone and snapshot."""
         details = {
             "size": f"{found.get('Size', '?')} GiB",
             "zone": str(found.get("AvailabilityZone", "")),
@@ -83,16 +69,12 @@ class Volume(ResourceType):
         return {key: value for key, value in details.items() if value}
 
     def find(self, cloud: Cloud, region: str, filters: Sequence[Any]) -> Iterable[Mapping[str, Any]]:
-        """Describe the volumes that match."""
-        for page in cloud.ec2(region).get_paginator("describe_volumes").paginate(Filters=filters):
-            yield from page["Volumes"]
+        return cloud.ec2(region).get_paginator("describe_volumes").paginate(Filters=filters).search("Volumes[]")
 
     def held_by(self, cloud: Cloud, resource: Resource) -> Iterable[str]:
-        """Return the instances that it is attached to."""
         for found in self.find(cloud, resource.region, [{"Name": self.id_filter, "Values": [resource.id]}]):
             for attachment in found.get("Attachments", ()):
                 yield f"instance {attachment['InstanceId']} ({attachment['State']} as {attachment['Device']})"
 
     def delete(self, cloud: Cloud, resource: Resource) -> None:
-        """Delete it; it must not be attached."""
         cloud.ec2(resource.region).delete_volume(VolumeId=resource.id)

@@ -98,7 +98,6 @@ def resolve_instance(session: Session, word: str) -> Instance:
 
 
 def _said_by(host: Host) -> str:
-    """Ask a host for its instance id; AWS is then asked as well."""
     output = host.run("cloud-init", "query", "instance_id").strip()
     if not re.fullmatch(r"i-[0-9a-z]{1,40}", output):
         raise UserError(f"{host.name}: says that it is {output[:60]!r}, which is not the id of an instance")

@@ -59,7 +59,6 @@ class Credentials(Check):
     needs = Requirement.ANSWER
 
     def run(self, lab: DoctorContext) -> Iterator[Finding]:
-        """Ask AWS for the caller."""
         caller = lab.caller()
         if caller.problem:
             if caller.unreached:
@@ -115,7 +114,6 @@ class Regions(Check):
     needs = Requirement.AWS
 
     def probes(self, lab: DoctorContext) -> Iterator[Probe]:
-        """Query all facts of all regions, then compare."""
         begin_types(lab)
         for region in lab.regions:
             for fact in (network_problems, missing_images, offered):
@@ -123,7 +121,6 @@ class Regions(Check):
         yield partial(self.run, lab)
 
     def run(self, lab: DoctorContext) -> Iterator[Finding]:
-        """Return what each lacks; in one line those that lack nothing."""
         found = [*_enabled(lab), *_networks(lab), *_images(lab), *_types(lab)]
         yield from found
         bad = {subject for one in found for subject in one.subjects}
@@ -206,7 +203,6 @@ class Quotas(Check):
     needs = Requirement.AWS
 
     def probes(self, lab: DoctorContext) -> Iterator[Probe]:
-        """Query all regions, then compare."""
         begin_types(lab)
         for region in lab.regions:
             for fact in (quota_values, cpus, in_use):
@@ -214,7 +210,6 @@ class Quotas(Check):
         yield partial(self.run, lab)
 
     def run(self, lab: DoctorContext) -> Iterator[Finding]:
-        """Compare each experiment with each region's quotas."""
         lab.require_aws()
         facts, failures = collect(lab.begin_everywhere(quota_values))
         values = {region: known for region, (known, _) in facts.items()}
@@ -241,7 +236,6 @@ def _of_pool(
     name: str, experiment: Experiment, pool: Pool, values: Mapping[str, Mapping[str, float]],
     sizes: Mapping[str, Mapping[str, int]], used: Mapping[str, Mapping[str, float]],
 ) -> Iterator[Finding]:  # fmt: skip
-    """Compare an experiment's needs in one pool with its quota."""
     quota = quota_of(pool.instance_type, pool.market.type, values[pool.region])
     each = sizes[pool.region].get(pool.instance_type, 0) * experiment.nodes
     if quota is None or not each:
@@ -275,12 +269,10 @@ class Tags(Check):
     needs = Requirement.AWS
 
     def probes(self, lab: DoctorContext) -> Iterator[Probe]:
-        """Query all regions at once."""
         lab.begin_everywhere(malformed_tags)
         yield partial(self.run, lab)
 
     def run(self, lab: DoctorContext) -> Iterator[Finding]:
-        """Return each tag with a value that the lab does not write."""
         facts, failures = collect(lab.begin_everywhere(malformed_tags))
         yield from failures
         for region, things in facts.items():

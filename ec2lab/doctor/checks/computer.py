@@ -38,7 +38,6 @@ class Clock(Check):
     needs = Requirement.ANSWER
 
     def run(self, lab: DoctorContext) -> Iterator[Finding]:
-        """Compare."""
         skew = lab.caller().skew
         if skew is None:
             raise CheckSkipped("AWS did not answer")
@@ -74,7 +73,6 @@ class Files(Check):
     order = 10
 
     def run(self, lab: DoctorContext) -> Iterator[Finding]:
-        """Return the errors of each file."""
         files = lab.files
         for complaints in files.invalid.values():
             yield from (CONFIG_INVALID.of(complaint=complaint) for complaint in complaints)
@@ -113,7 +111,6 @@ class Versions(Check):
     order = 20
 
     def run(self, lab: DoctorContext) -> Iterator[Finding]:
-        """Compare with what is required."""
         del lab
         if sys.version_info < OLDEST_PYTHON:
             yield PYTHON_OLD.of(found=platform.python_version())

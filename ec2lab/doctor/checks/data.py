@@ -34,12 +34,10 @@ class Datasets(Check):
     needs = Requirement.AWS
 
     def probes(self, lab: DoctorContext) -> Iterator[Probe]:
-        """Query all regions, then compare."""
         lab.begin_everywhere(datasets)
         yield partial(self.run, lab)
 
     def run(self, lab: DoctorContext) -> Iterator[Finding]:
-        """Return which region lacks which."""
         lab.require_aws()
         facts, failures = collect(lab.begin_everywhere(datasets))
         yield from failures
@@ -84,12 +82,10 @@ class RetainedVolumes(Check):
     needs = Requirement.AWS
 
     def probes(self, lab: DoctorContext) -> Iterator[Probe]:
-        """Query all regions at once."""
         lab.begin_everywhere(retained_volumes)
         yield partial(self.run, lab)
 
     def run(self, lab: DoctorContext) -> Iterator[Finding]:
-        """Return those past their retention, and why each was retained."""
         facts, failures = collect(lab.begin_everywhere(retained_volumes))
         yield from failures
         today = clock.now().date()

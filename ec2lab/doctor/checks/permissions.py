@@ -93,7 +93,6 @@ class Permissions(Check):
         yield partial(self._others, lab, asked)
 
     def run(self, lab: DoctorContext) -> Iterable[Finding]:
-        """Return nothing more."""
         del lab
         return ()
 

@@ -74,7 +74,6 @@ class Ssh(Check):
     order = 30
 
     def run(self, lab: DoctorContext) -> Iterator[Finding]:
-        """Check the client, the keys and the files."""
         if not shutil.which("ssh"):
             yield NO_CLIENT.of()
             return
@@ -152,7 +151,6 @@ def _own() -> Path:
 
 
 def _short(path: Path) -> str:
-    """Return a path as typed in a shell."""
     home = Path.home()
     return f"~/{quote(str(path.relative_to(home)))}" if path.is_relative_to(home) else quote(str(path))
 
@@ -182,7 +180,6 @@ class Address(Check):
     needs = Requirement.AWS
 
     def probes(self, lab: DoctorContext) -> Iterator[Probe]:
-        """Query the address and the groups, then compare."""
         lab.begin(caller_address)
         for region in lab.regions:
             lab.begin(shared_groups, region)
@@ -190,7 +187,6 @@ class Address(Check):
         yield partial(self.run, lab)
 
     def run(self, lab: DoctorContext) -> Iterator[Finding]:
-        """Return where this computer is allowed."""
         address = lab.begin(caller_address).result()
         ssh_allowed_cidrs = lab.lab.network.ssh_allowed_cidrs
         if not contains_address(ssh_allowed_cidrs, address):
@@ -210,7 +206,6 @@ class Address(Check):
                     yield ADMITTED_ON_NEXT_LAUNCH.of(region, address=bare(address))
 
     def fix(self, session: Session, finding: Finding) -> Iterator[str]:
-        """Allow this computer's address, as a launch would."""
         if finding.diagnosis is NOT_ADMITTED:
             for region in finding.subjects:
                 yield from (f"ssh is admitted from {added}, {region}" for added in allow_current_ip(session, region))
