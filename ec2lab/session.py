@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import fnmatch
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -16,7 +17,7 @@ from ec2lab.aws.clients import Clients
 from ec2lab.aws.cloud import Cloud
 from ec2lab.aws.errors import in_words
 from ec2lab.aws.region_queries import RegionQueries
-from ec2lab.config.lab_files import load_lab
+from ec2lab.config.lab_files import experiment_files, load_lab
 from ec2lab.config.models import Lab
 from ec2lab.console import leave_at_once, warn
 from ec2lab.context import ContextThreadPool, working_on
@@ -28,8 +29,10 @@ from ec2lab.registry.backends import registry_backends
 from ec2lab.registry.base import NullRegistry, Registry, SetAside
 from ec2lab.registry.compaction import needed_records
 from ec2lab.registry.ownership import Tagger
+from ec2lab.registry.record import Record
 from ec2lab.registry.recorder import Recorder
 from ec2lab.resource import ResourceType, check_readable, resource_types
+from ec2lab.validators import did_you_mean, few
 
 T = TypeVar("T")
 NAMED = 3
@@ -136,6 +139,23 @@ class Session:
     def compact(self) -> int:
         """Archive the records that are no longer needed; return their number."""
         return self.registry.archive(lambda records: needed_records(records, self.resource_types))
+
+    def expect_known(self, pattern: str) -> None:
+        """Raise UserError, with the nearest names, if an experiment has neither a file nor records, archive included.
+
+        A pattern must match an experiment that has.
+        """
+        written = [path.stem for path in experiment_files(self.directory)]
+        if not (fnmatch.filter(written, pattern) or fnmatch.filter(self._recorded(self.registry.records()), pattern)):
+            known = {*written, *self._recorded(self.registry.history())}
+            if not fnmatch.filter(known, pattern):
+                close = did_you_mean(pattern, sorted(known), at_most=3)
+                listed = f" (known: {few(sorted(known))})" if known else "; `make new EXP=demo` writes the first"
+                raise UserError(f"EXP: {pattern!r} is in neither experiments/ nor the registry{close or listed}")
+
+    @staticmethod
+    def _recorded(records: Iterable[Record]) -> set[str]:
+        return {record.experiment for record in records if record.experiment}
 
     def pause(self, seconds: float) -> None:
         """Wait. Raises UserError in a thread whose session ends meanwhile."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ec2lab.errors import UserError
@@ -31,8 +31,13 @@ def _expect_name(variable: str, name: str) -> str:
 
 def _experiments_here() -> str:
     names = sorted(path.stem for path in Path("experiments").glob("*.toml"))
+    return f"experiments/ has {few(names)}" if names else "`make new EXP=demo` writes the first"
+
+
+def few(names: Sequence[str]) -> str:
+    """Return names for a message; of many, the first and how many more there are."""
     more = f" and {len(names) - FEW} more" if len(names) > FEW else ""
-    return f"experiments/ has {', '.join(names[:FEW])}{more}" if names else "`make new EXP=demo` writes the first"
+    return ", ".join(names[:FEW]) + more
 
 
 def is_pattern(name: str) -> bool:
@@ -99,7 +104,8 @@ def volume_id(name: str) -> str:
     return name
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
+def did_you_mean(name: str, known: Iterable[str], at_most: int = 1) -> str:
     """Return ` (did you mean "…"?)`, or nothing where no known name is close."""
-    match = difflib.get_close_matches(name, list(known), n=1)
-    return f' (did you mean "{match[0]}"?)' if match else ""
+    close = difflib.get_close_matches(name, list(known), n=at_most)
+    meant = " or ".join(f'"{one}"' for one in close)
+    return f" (did you mean {meant}?)" if close else ""

@@ -21,16 +21,16 @@ def history(exp: ExperimentName = "", wide: Wide = False, as_json: AsJson = Fals
     from ec2lab.registry.history import visible_records
     from ec2lab.session import open_session
     from ec2lab.tables import HISTORY
-    from ec2lab.validators import did_you_mean
 
     console = Console(as_json=as_json, wide=wide)
     with open_session("history") as session:
         everything = session.registry.history(exp)
         records = [record for record in everything if record.experiment == exp]
         if not records:
+            session.expect_known(exp)
             known = sorted({record.experiment for record in session.registry.history() if record.experiment})
             of_a_sweep = next((f" (but of {name})" for name in known if name.startswith(f"{exp}-")), "")
-            raise UserError(f"{exp}: nothing is recorded{of_a_sweep or did_you_mean(exp, known)}")
+            raise UserError(f"{exp}: nothing is recorded{of_a_sweep}")
         console.emit(*(HistoryRecord(record=record.as_json()) for record in records))
         accounts = {record.account for record in records if record.operation}
         rows = [

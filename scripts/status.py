@@ -21,7 +21,7 @@ def status(exp: AnyExperiments = "", wide: Wide = False, as_json: AsJson = False
     from ec2lab.events import RegionsUnavailable
     from ec2lab.events.costs import Total
     from ec2lab.hosts.inventory import by_host, host_names
-    from ec2lab.instances.status import forgotten_by_aws, nothing_live, standing, status_event
+    from ec2lab.instances.status import forgotten_by_aws, standing, status_event
     from ec2lab.registry.other_accounts import other_accounts
     from ec2lab.session import open_session
     from ec2lab.volumes.retention import retained_events, retained_volumes
@@ -33,7 +33,9 @@ def status(exp: AnyExperiments = "", wide: Wide = False, as_json: AsJson = False
         shown = standing(session, known)
         console.emit(*other_accounts(others, session.cloud.account, exp))
         if not shown.resources:
-            console.hint(nothing_live(exp, everything.names))
+            if exp != "*":
+                session.expect_known(exp)
+            console.hint("no live resources" if exp == "*" else f"{exp}: no live resources")
         if not shown.resources and not known.seen:
             return
         history = history_at_hand(session)

@@ -64,6 +64,7 @@ def several(pattern: str, console: Console, yes: bool) -> None:
         if others and not names:
             raise UserError(f"{pattern}: nothing of it is live in the current account")
         if not names:
+            session.expect_known(pattern)
             retained = retained_volumes(session, history_at_hand(session), pattern)
             console.emit(
                 NoMatch(pattern=pattern), *retained_events(retained), *RegionsUnavailable.by_reason(retained.unseen)

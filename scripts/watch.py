@@ -23,8 +23,7 @@ def watch(exp: ExperimentName = "", as_json: AsJson = False) -> None:
     """
     from functools import partial
 
-    from ec2lab.errors import UserError
-    from ec2lab.hosts.inventory import advice_on_absent
+    from ec2lab.hosts.inventory import absent
     from ec2lab.session import open_session
     from ec2lab.watch.console import WatchConsole
     from ec2lab.watch.destinations import all_notifiers
@@ -34,7 +33,7 @@ def watch(exp: ExperimentName = "", as_json: AsJson = False) -> None:
     with open_session("watch", exp) as session:
         session.records.expect_here(exp)
         if not session.records.state(exp).live and not session.registry.lock_owner(exp):
-            raise UserError(f"{exp}: no live instance{advice_on_absent(session, exp)}")
+            raise absent(session, exp, "no live instance")
         console.hint(session.cloud.banner)
         report = WatchConsole(console, exp, all_notifiers(session))
         warn_of_missing_secrets(session, exp, report)

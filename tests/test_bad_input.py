@@ -76,6 +76,24 @@ def test_an_unknown_experiment_names_the_closest_and_the_command_that_makes_one(
     )
 
 
+@pytest.mark.parametrize(
+    "script",
+    ["status", "history", "stop", "start", "teardown", "wait", "logs", "watch", "ssh", "exec", "ttl_set", "rerun"],
+)
+def test_a_name_that_is_neither_here_nor_in_the_registry_names_the_closest(lab, cloud, script):
+    more = {"exec": {"CMD": "ls"}, "ttl_set": {"TTL": "4h"}, "rerun": {"NEW_EXP": "again"}}.get(script, {})
+    lab.write("experiments/demo-2.toml", 'instance_types = ["g5.xlarge"]\n')
+    ended = lab.run(script, EXP="demoo", JSON="1", **more)
+    expected = 'EXP: \'demoo\' is in neither experiments/ nor the registry (did you mean "demo" or "demo-2"?)'
+    assert refused(lab, cloud, ended) == f"error: {expected}"
+
+
+@pytest.mark.parametrize("script", ["status", "teardown", "wait"])
+def test_a_pattern_that_no_experiment_ever_matched_is_an_error(lab, cloud, script):
+    line = refused(lab, cloud, lab.run(script, EXP="speech-*", JSON="1"))
+    assert line == "error: EXP: 'speech-*' is in neither experiments/ nor the registry (known: demo)"
+
+
 def test_a_directory_without_a_lab(tmp_path, lab, cloud):
     (lab.path / "lab.toml").unlink()
     assert "lab.toml: not found" in refused(lab, cloud, lab.launch())

@@ -355,8 +355,8 @@ def test_a_sweep_is_waited_for_as_a_whole_and_those_that_failed_are_launched_aga
 
 
 def test_waiting_for_what_was_never_launched_or_runs_nothing_is_a_mistake(lab):
-    assert "nothing: was never launched; `make status` lists live" in lab.run("wait", EXP="nothing").error
-    assert "EXP: no-*: no live experiment matches" in lab.run("wait", EXP="no-*").error
+    assert "demo: was never launched; `make launch EXP=demo` launches it" in lab.run("wait", EXP="demo").error
+    assert "EXP: d*: no live experiment matches" in lab.run("wait", EXP="d*").error
     lab.write("experiments/demo.toml", 'instance_types = ["g5.xlarge"]\n')
     assert lab.launch().code == 0
     assert "demo: was launched without a command (`make exec EXP=demo" in lab.run("logs", EXP="demo").error
@@ -427,7 +427,7 @@ def test_what_is_wrong_with_a_record_is_not_blamed_on_the_experiments_file(train
 
 def test_a_relaunch_says_what_is_missing_or_in_the_way(trained, cloud):
     assert "NEW_EXP: what shall it be called?" in trained.run("rerun", EXP="train").error
-    assert "EXP: train: was never launched" in trained.run("rerun", EXP="train", NEW_EXP="again").error
+    assert "train: was never launched" in trained.run("rerun", EXP="train", NEW_EXP="again").error
     launched(trained, "train")
     assert "NEW_EXP: experiments/demo.toml exists" in trained.run("rerun", EXP="train", NEW_EXP="demo").error
     ec2 = cloud.client("ec2", "us-east-1")

@@ -128,7 +128,7 @@ def test_a_launch_of_what_is_stopped_names_the_start(running):
 
 def test_what_was_never_launched_can_be_neither_stopped_nor_started(lab):
     assert "no live instance" in lab.run("stop", EXP="demo").error
-    assert "`make launch EXP=demo` makes it" in lab.run("start", EXP="demo").error
+    assert "`make launch EXP=demo` launches it" in lab.run("start", EXP="demo").error
 
 
 def test_a_start_asks_of_instances_alone_and_bears_it_where_nothing_else_may_be_read(running, cloud):

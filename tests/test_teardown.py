@@ -50,9 +50,10 @@ def test_the_second_time_is_fine_and_deletes_nothing(lab, cloud):
 
 def test_an_experiment_never_launched_is_an_error_that_names_what_lives(lab):
     lab.launch()
-    ended = lab.teardown("dmo")
+    lab.write("experiments/other.toml", 'instance_types = ["g5.xlarge"]\n')
+    ended = lab.teardown("other")
     assert ended.code == 1
-    assert ended.error == 'error: dmo: was never launched from this registry (did you mean "demo"?)'
+    assert ended.error == "error: other: was never launched from this registry (live: demo)"
     assert lab.status()
 
 

@@ -216,8 +216,9 @@ def _running_to_call(
     described = instances_of(session, experiment)
     instances = [instance for instance in described if state_of(instance) is InstanceState.RUNNING]
     if not instances:
-        helps = f"; `make start EXP={experiment}` starts it" if described else advice_on_absent(session, experiment)
-        raise UserError(f"{experiment}: no running instance{helps}")
+        if described:
+            raise UserError(f"{experiment}: no running instance; `make start EXP={experiment}` starts it")
+        raise absent(session, experiment, "no running instance")
     for other in described:
         if other not in instances:
             say(f"{experiment}: {other['InstanceId']} is {other['State']['Name']} and is left out")
@@ -227,12 +228,12 @@ def _running_to_call(
     return [_pinned(session, experiment, *pair) for pair in zip(reaches, instances, strict=True)]
 
 
-def advice_on_absent(session: Session, experiment: str) -> str:
-    """Return what to do about an experiment with nothing live: its name may be misspelt, or a file may launch it."""
+def absent(session: Session, experiment: str, what: str) -> UserError:
+    """Return the error for an experiment with nothing live. Raises another if no experiment has that name."""
+    session.expect_known(experiment)
     if exists(session.directory / "experiments" / f"{experiment}.toml"):
-        return f"; `make launch EXP={experiment}` launches it"
-    close = did_you_mean(experiment, session.records.state().names)
-    return close or "; `make status` lists live resources"
+        return UserError(f"{experiment}: {what}; `make launch EXP={experiment}` launches it")
+    return UserError(f"{experiment}: {what}; `make status` lists live resources")
 
 
 def stand_ins_answer(session: Session) -> bool:

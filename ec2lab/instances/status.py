@@ -21,7 +21,6 @@ from ec2lab.resource import UNKNOWN_ID, Resource, ResourceType
 from ec2lab.resources.expiry import is_overdue, left
 from ec2lab.resources.live_in_aws import is_new, seen_by_id
 from ec2lab.session import Session
-from ec2lab.validators import did_you_mean
 
 if TYPE_CHECKING:
     from ec2lab.events.costs import ResourceStatus
@@ -144,11 +143,6 @@ def _looked_up(session: Session, described: Responses[list[Resource]]) -> _More:
         Unavailable(what=lacking, region=region, reason=why) for region, why in responses.unseen.items() if lacking
     ]
     return _More({**unknown, **found}, reasons)
-
-
-def nothing_live(pattern: str, live: Collection[str]) -> str:
-    """Say, for people, that no experiment that matches is live, and which one may be meant."""
-    return "no live resources" if pattern == "*" else f"{pattern}: no live resources{did_you_mean(pattern, live)}"
 
 
 def forgotten_by_aws(resources: Iterable[Resource]) -> str:

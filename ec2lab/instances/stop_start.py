@@ -17,7 +17,7 @@ from ec2lab.capacity_pools import MarketType
 from ec2lab.errors import UserError
 from ec2lab.events import Emit, Progress
 from ec2lab.events.launch import LaunchRejected, RetryScheduled
-from ec2lab.hosts.inventory import advice_on_absent, instances_of, region_of
+from ec2lab.hosts.inventory import absent, instances_of, region_of
 from ec2lab.instance_state import UP, Instance, InstanceState, state_of, state_reason_of
 from ec2lab.polling import attempts, pauses
 from ec2lab.session import Session
@@ -43,7 +43,7 @@ class Stopping:
         """
         instances = instances_of(self.session, self.experiment)
         if not instances:
-            raise UserError(f"{self.experiment}: no live instance{advice_on_absent(self.session, self.experiment)}")
+            raise absent(self.session, self.experiment, "no live instance")
         spot = [instance["InstanceId"] for instance in instances if instance.get("InstanceLifecycle") == "spot"]
         if spot:
             raise UserError(
@@ -104,7 +104,7 @@ class InstanceStarter:
     def run(self) -> list[Instance]:
         """Return the running instances' descriptions. Raises UserError where one cannot start; it stays stopped."""
         if not instances_of(self.session, self.experiment):
-            raise UserError(f"{self.experiment}: no instance is left; `make launch EXP={self.experiment}` makes it")
+            raise absent(self.session, self.experiment, "no instance is left")
         began, seconds = clock.monotonic(), self.capacity_timeout.total_seconds()
         self._wait_for_transitions()
         self._round()

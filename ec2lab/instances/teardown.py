@@ -17,7 +17,7 @@ from ec2lab.registry.account_records import AccountRecords
 from ec2lab.registry.history import History
 from ec2lab.registry.state import DELETED, RESOLVED
 from ec2lab.session import Session
-from ec2lab.validators import did_you_mean
+from ec2lab.validators import few
 from ec2lab.volumes.apply_deletion_policy import apply_deletion_policies
 from ec2lab.volumes.retention import retained_events, retained_volumes
 
@@ -34,11 +34,10 @@ def take_down(session: Session, experiment: str, emit: Emit) -> Deletion:
     # Even if the registry says that all of it is gone, AWS is asked.
     ever = None if session.records.state(experiment).names else session.records.state_with_history(experiment)
     if ever and not ever.seen:
+        session.expect_known(experiment)
         names = live_experiments(session.records)
-        lives = f" (live: {', '.join(names)})" if names else " (nothing is live)"
-        raise UserError(
-            f"{experiment}: was never launched from this registry{did_you_mean(experiment, names) or lives}"
-        )
+        lives = f"live: {few(names)}" if names else "nothing is live"
+        raise UserError(f"{experiment}: was never launched from this registry ({lives})")
     unseen = apply_deletion_policies(session, experiment, emit)
     removal = delete_experiment(session, experiment, emit, ever, unseen)
     SshConfig(session.directory).remove(experiment)

@@ -18,7 +18,7 @@ from ec2lab.context import ContextThreadPool
 from ec2lab.errors import UserError
 from ec2lab.events import Emit, Step
 from ec2lab.events.launch import ExpirySet
-from ec2lab.hosts.inventory import advice_on_absent, instances_of, region_of, running_hosts
+from ec2lab.hosts.inventory import absent, instances_of, region_of, running_hosts
 from ec2lab.hosts.program_packer import program
 from ec2lab.hosts.protocol import LAST_MOMENT, parse_number
 from ec2lab.hosts.ssh import Host
@@ -82,7 +82,7 @@ class TtlChange:
         """Set it on every instance; an unreachable one does not stop the others. Raises UserError, naming it."""
         instances = instances_of(self.session, self.experiment)
         if not instances:
-            raise UserError(f"{self.experiment}: no live instance{advice_on_absent(self.session, self.experiment)}")
+            raise absent(self.session, self.experiment, "no live instance")
         running = [instance for instance in instances if state_of(instance) is InstanceState.RUNNING]
         problems = [f"{instance['InstanceId']} does not run" for instance in instances if instance not in running]
         for instance, (name, ends) in zip(running, self._on_the_instances(running), strict=True):

@@ -14,7 +14,6 @@ from ec2lab.launch.run_spec import RunSpec, from_record, load_pack
 from ec2lab.registry.history import History
 from ec2lab.registry.record import PROVENANCE
 from ec2lab.session import Session
-from ec2lab.validators import did_you_mean
 from ec2lab.volumes.spec import DEVICES
 
 REPRODUCES = "repeats"
@@ -31,8 +30,8 @@ def reproduce_last_run(session: Session, name: str, new: str) -> tuple[RunSpec, 
     found = past.ran
     recorded, instances = (found[0], found[1].get(PROVENANCE)) if found else (None, None)
     if recorded is None or not instances:
-        known = {r.experiment for r in session.registry.records() if r.experiment not in (None, name)}
-        raise UserError(f"EXP: {name}: was never launched{did_you_mean(name, known)}")
+        session.expect_known(name)
+        raise UserError(f"{name}: was never launched; `make launch EXP={name}` launches it")
     written = pinned_container(
         pinned(from_record(session.directory, recorded, name), instances, _versions(session.cloud, instances, name)),
         past.containers,

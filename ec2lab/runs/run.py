@@ -11,7 +11,7 @@ from ec2lab.context import ContextThreadPool, working_on
 from ec2lab.errors import UserError
 from ec2lab.events import Log
 from ec2lab.hosts.call_failures import Unreachable
-from ec2lab.hosts.inventory import advice_on_absent, instances_of, login_name, running_hosts
+from ec2lab.hosts.inventory import absent, instances_of, login_name, running_hosts
 from ec2lab.hosts.ssh import Host
 from ec2lab.hosts.ssh_config import SshConfig
 from ec2lab.instance_state import InstanceState, state_of
@@ -104,7 +104,7 @@ def last_run_in(session: Session, history: History, experiment: str) -> list[Run
     """Return the last run of an experiment. Raises UserError where there is none."""
     found = history.of(experiment).ran
     if found is None:
-        raise UserError(f"{experiment}: was never launched{advice_on_absent(session, experiment)}")
+        raise absent(session, experiment, "was never launched")
     recorded, instances = found[0], found[1][LAUNCHED]
     written: Mapping[str, Any] = recorded["experiment"]
     if COMMAND_DIGEST not in recorded:
@@ -160,6 +160,7 @@ def wait_for_commands(session: Session, name: str, say: Log) -> Iterator[Waited]
     """
     names = live_experiments(session.records, name) if is_pattern(name) else [name]
     if not names:
+        session.expect_known(name)
         raise UserError(f"EXP: {name}: no live experiment matches")
     with ContextThreadPool(AT_ONCE) as threads:
         ends = [threads.submit(_waited, session, one, say) for one in names]

@@ -116,8 +116,8 @@ def test_history_shows_an_experiment_that_is_over_and_long_put_away(lab):
     assert "TerminateInstances" in shown.out
     assert "DescribeInstances" not in shown.out
     assert lab.teardown().code == 0, "a second teardown knows that it was launched"
-    missing = lab.run("history", EXP="dem")
-    assert missing.error.startswith("error: dem: nothing is recorded")
+    (lab.path / "experiments" / "demo.toml").unlink()
+    assert lab.run("status", EXP="demo").out == "demo: no live resources\n", "archived, but not unknown"
 
 
 def test_history_knows_a_sweep_by_its_variations_put_away_or_not(lab):
