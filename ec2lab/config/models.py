@@ -22,6 +22,7 @@ from ec2lab.config.fields import (
     KmsKey,
     LoginName,
     Market,
+    MountPoint,
     Name,
     ParameterName,
     ParameterValue,
@@ -47,6 +48,7 @@ NO_CLUSTER_PLACEMENT = ("t1.", "t2.", "t3.", "t3a.", "t4g.")
 
 
 MIN_IDLE = timedelta(minutes=1)
+SYNC_LIMITS = timedelta(seconds=10), timedelta(days=1)
 
 
 class Network(StrictModel):
@@ -194,6 +196,10 @@ class Lab(StrictModel):
     tags: Tags = {}
 
 
+COMMANDS_OWN = ("code", "artifact_uri", "secrets", "container", "outputs")
+"""What an experiment without a command has no use for."""
+
+
 class Experiment(StrictModel):
     """experiments/NAME.toml: what to launch, and what to run on it."""
 
@@ -237,6 +243,10 @@ class Experiment(StrictModel):
     """The code in which the command runs."""
     artifact_uri: S3Address | None = None
     """Where the instance uploads the command's log and exit status. Default: they stay on the instance."""
+    outputs: MountPoint | None = None
+    """A directory on the instance whose files it keeps uploading to artifact_uri."""
+    sync_every: Duration = timedelta(minutes=1)
+    """How often it does."""
     on_completion: Literal["keep", "teardown"] = "keep"
     """Whether the instance terminates itself after the command has exited."""
     nodes: Annotated[int, Field(ge=1, le=1000)] = 1
@@ -252,7 +262,12 @@ class Experiment(StrictModel):
         command in a container with one of them.
         """
         is_too_much = bool(self.command and self.artifact_uri and self.idle_timeout and self.mounted)
-        return self.code is not None or self.nodes > 1 or bool(self.secrets or self.container) or is_too_much
+        return (
+            self.code is not None
+            or self.nodes > 1
+            or is_too_much
+            or bool(self.secrets or self.container or self.outputs)
+        )
 
     @property
     def mounted(self) -> list[Mounted]:
@@ -279,9 +294,7 @@ class Experiment(StrictModel):
 
     @model_validator(mode="after")
     def _validate_run(self) -> Experiment:
-        if self.command is None and (
-            lonely := next((key for key in ("code", "artifact_uri", "secrets", "container") if getattr(self, key)), "")
-        ):
+        if self.command is None and (lonely := next((key for key in COMMANDS_OWN if getattr(self, key)), "")):
             raise ValueError(f'{lonely} is of use to a command alone; add one (command = "python3 train.py")')
         if self.artifact_uri and not self.instance_profile:
             raise ValueError("artifact_uri requires an instance_profile that lets the instance write there")
@@ -294,6 +307,30 @@ class Experiment(StrictModel):
                 'on_completion = "teardown" requires an artifact_uri ("s3://…"), or the log and the exit code '
                 "would go with the instance"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _validate_outputs(self) -> Experiment:
+        if self.outputs is None and "sync_every" in self.model_fields_set:
+            raise ValueError(
+                'sync_every is of use to outputs alone; add the directory to upload (outputs = "/outputs")'
+            )
+        if self.outputs is None:
+            return self
+        if not self.artifact_uri:
+            raise ValueError('outputs requires an artifact_uri ("s3://…"), where its files go')
+        shortest, longest = SYNC_LIMITS
+        if not shortest <= self.sync_every <= longest:
+            raise ValueError(
+                f'sync_every = "{duration_text(self.sync_every)}": must be between '
+                f'{duration_text(shortest)} and {duration_text(longest)} (try "60s")'
+            )
+        if data := next((one.mount for one in self.data if f"{self.outputs}/".startswith(f"{one.mount}/")), None):
+            raise ValueError(
+                f"outputs: {self.outputs} lies on the dataset that is mounted on {data}; take another directory"
+            )
+        if inner := next((one.mount for one in self.mounted if one.mount.startswith(f"{self.outputs}/")), None):
+            raise ValueError(f"outputs: {inner} is mounted in {self.outputs}, and would be uploaded with it")
         return self
 
     @model_validator(mode="after")

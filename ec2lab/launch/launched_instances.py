@@ -17,7 +17,7 @@ from ec2lab.instance_state import Instance
 from ec2lab.launch.run_instances import PendingInstances, wait_until_gone, wait_until_running
 from ec2lab.launch.run_instances_request import verify_root_device
 from ec2lab.launch.shared_by_launches import SharedByLaunches
-from ec2lab.registry.record import LAUNCHED, PROVENANCE, origin
+from ec2lab.registry.record import LAUNCHED, OUTPUTS, PROVENANCE, origin
 from ec2lab.session import Session
 
 
@@ -73,13 +73,17 @@ class LaunchedInstances:
         self._starting.clear()
         return dead
 
-    def commit(self) -> None:
-        """Record that the launch succeeded, with the provenance of its instances.
+    def commit(self, outputs: Mapping[str, str] | None = None) -> None:
+        """Record that the launch succeeded, with the provenance of its instances, and where their `outputs` go.
 
         Before this, the next launch of the experiment resumes this one; after it, the next launch is refused.
         """
         ids = [instance["InstanceId"] for instance in self.in_order]
-        self.session.recorder.annotate(**{LAUNCHED: ids, PROVENANCE: self.origins})
+        uris = outputs or {}
+        known = [
+            {**one, OUTPUTS: {"uri": uris[one["instance"]]}} if one["instance"] in uris else one for one in self.origins
+        ]
+        self.session.recorder.annotate(**{LAUNCHED: ids, PROVENANCE: known})
 
     def give_back(self, emit: Emit) -> None:
         """Terminate the instances of an incomplete group, and wait until they are terminated.

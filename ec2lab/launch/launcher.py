@@ -30,6 +30,7 @@ from ec2lab.launch.wait_for_boot import set_up, tell_of_no_key
 from ec2lab.registry.record import RUN
 from ec2lab.runs.code_archive import store_code
 from ec2lab.runs.launcher_secrets import launcher_secrets
+from ec2lab.runs.outputs import outputs_uris
 from ec2lab.runs.upload import Delivery, check_ssh_access, upload_code
 from ec2lab.session import Session
 from ec2lab.units import duration_text
@@ -80,7 +81,8 @@ def launch_experiment(
         if experiment.needs_code_upload and not done.shut:
             delivery = Delivery(name, experiment, run.pack if run else None, instances)
             upload_code(session, name, delivery, done.reaches, emit)
-            launched.commit()
+            ids = [instance["InstanceId"] for instance in instances]
+            launched.commit(outputs_uris(name, experiment, ids, {}))
         for event in _ready(session, name, experiment, done.reaches):
             emit(event)
         done.expect_seen(name)

@@ -207,7 +207,10 @@ EXPERIMENT_FILE = members(
 RUN = members(
     from_=NAME_OF_FILE, experiment=EXPERIMENT_FILE, command_sha256=optional(DIGEST), code=optional(CODE),
 )  # fmt: skip
-ORIGIN = members(instance=INSTANCE_ID, region=AREA, type=LINE, image=LINE, snapshots=mapping(TEXT))
+ORIGIN = members(
+    instance=INSTANCE_ID, region=AREA, type=LINE, image=LINE, snapshots=mapping(TEXT),
+    outputs=optional(members(uri=LINE)),
+)  # fmt: skip
 """The provenance of an instance."""
 
 ANNOTATION = members(
