@@ -203,6 +203,9 @@ test-crash: $(READY_TO_TEST)  ## Kill commands at every boundary of their work (
 test-emulators: $(READY_TO_TEST)  ## Run the lab on AWS emulators other than moto
 	$(RUN) pytest -m emulator -n 2 tests/emulators
 
+test-gpu: $(READY_TO_TEST)  ## Run the tests on this computer's NVIDIA GPUs
+	$(RUN) pytest -m gpu -n 0 -rs tests/gpu
+
 lint: $(READY_TO_TEST)  ## Check style, layers and vocabulary
 	$(RUN) ruff check
 	$(RUN) ruff format --check

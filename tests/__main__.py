@@ -10,7 +10,7 @@ from coverage import CoverageData
 
 PACKAGES = [Path(name).resolve() for name in ("scripts", "ec2lab", "local_cloud")]
 DATA = Path(".cache/coverage")
-MEASURED = "not vm and not crash and not emulator and not host and not bare"
+MEASURED = "not vm and not crash and not emulator and not host and not gpu and not bare"
 """What bears being measured; the few tests that do not are run after it as they are."""
 
 

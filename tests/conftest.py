@@ -1,6 +1,7 @@
 """Fixtures named after what they give."""
 
 import os
+import shutil
 import signal
 from contextlib import contextmanager
 
@@ -15,6 +16,7 @@ from tests.distribution import InOneProcess, longest_first
 from tests.full import FULL, examples
 from tests.lab_directory import REPOSITORY, LabDirectory
 from tests.local_cloud_client import LocalCloud
+from tests.two_nodes import two_nodes
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # hundreds of processes begin here, and would each compile it all
 settings.register_profile("lab", deadline=None, max_examples=examples(50))  # instances that run tests are noisy
@@ -114,3 +116,14 @@ def lab(tmp_path, cloud, cloud_directory):
     for name in ("lab.toml", "experiments/demo.toml"):
         made.write(name, (REPOSITORY / name).read_text())
     return made
+
+
+@pytest.fixture
+def nodes(tmp_path):
+    """Two nodes, whose own names lead to 127.0.1.1."""
+    if os.geteuid() or not shutil.which("ip"):
+        pytest.skip("only root can make networks, with ip: run the tests as root; apt-get install iproute2")
+    made = two_nodes(tmp_path)
+    yield made
+    for node in made:
+        node.stop()
