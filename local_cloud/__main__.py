@@ -38,12 +38,20 @@ def stop_command(directory: Directory = Path(LOCAL_DIRECTORY), as_json: AsJson =
 def serve_command(directory: Directory = Path(LOCAL_DIRECTORY)) -> None:
     """Serve in the foreground (what `start` starts)."""
     os.environ.setdefault("MOTO_ACCOUNT_ID", account_of(directory))  # read when the server is imported
-    from local_cloud.model_files import read_once
-
-    read_once()
+    _parse_model_files_once()
     from local_cloud.server import serve
 
     serve(directory)
+
+
+def _parse_model_files_once() -> None:
+    """Patch botocore: moto reads EC2's model, of 4 MB, four times at its start."""
+    from functools import cache
+
+    from botocore.loaders import JSONFileLoader
+
+    load = cache(JSONFileLoader().load_file)
+    JSONFileLoader.load_file = lambda _, path: load(path)  # type: ignore[method-assign,assignment]
 
 
 if __name__ == "__main__":

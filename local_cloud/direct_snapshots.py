@@ -14,9 +14,8 @@ from typing import Any
 
 from local_cloud import clock
 from local_cloud.lifecycle import backend
-from local_cloud.request import ACCOUNT, Call, as_json
-from local_cloud.responses import Answer, Problem
-from local_cloud.rest_routes import route
+from local_cloud.request import ACCOUNT, Call, route
+from local_cloud.responses import Answer, Problem, json_answer
 from local_cloud.tags import check_direct_tags
 
 BLOCK = 512 * 1024
@@ -73,14 +72,12 @@ class DirectSnapshots:
             self._tokens[token] = (asked, identity)
         shown = {"SnapshotId": identity, "OwnerId": ACCOUNT, "Status": "pending", "StartTime": clock.now().timestamp(),
                  "BlockSize": BLOCK, "VolumeSize": asked["VolumeSize"], "Tags": asked.get("Tags") or []}  # fmt: skip
-        return Answer(201, as_json(shown), "application/json")
+        return json_answer(shown, 201)
 
     def _made(self, region: str, asked: dict[str, Any]) -> str:
         store, parent = backend(region), None
         if named := asked.get("ParentSnapshotId"):
-            parent = store.snapshots.get(named)
-            if parent is None:
-                raise Problem("ResourceNotFoundException", f"The snapshot '{named}' does not exist.")
+            parent = _snapshot(region, named)
             if parent.status != "completed":
                 raise Problem("ValidationException", f"The parent snapshot '{named}' is not completed.")
             if int(parent.volume.size) > asked["VolumeSize"]:
@@ -117,7 +114,7 @@ class DirectSnapshots:
             raise Problem("ValidationException", f"{len(writing.written)} blocks were written, not {count}.")
         snapshot.status = "completed"
         del self._writing[snapshot.id]
-        return Answer(202, as_json({"Status": "pending"}), "application/json")
+        return json_answer({"Status": "pending"}, 202)
 
     def _list(self, call: Call, named: dict[str, str]) -> Answer:
         snapshot = self._completed(call, named["snapshot"])
@@ -132,7 +129,7 @@ class DirectSnapshots:
             "BlockSize": BLOCK,
             **({"NextToken": base64.b64encode(str(start + PAGE).encode()).decode()} if more else {}),
         }
-        return Answer(200, as_json(shown), "application/json")
+        return json_answer(shown)
 
     def _get(self, call: Call, named: dict[str, str]) -> Answer:
         snapshot = self._completed(call, named["snapshot"])
@@ -142,20 +139,22 @@ class DirectSnapshots:
         return Answer(200, content, "application/octet-stream", headers=_checksum(content))
 
     def _being_written(self, call: Call, identity: str) -> tuple[Any, Writing]:
-        snapshot = backend(call.region).snapshots.get(identity)
-        if snapshot is None:
-            raise Problem("ResourceNotFoundException", f"The snapshot '{identity}' does not exist.")
+        snapshot = _snapshot(call.region, identity)
         if identity not in self._writing:
             raise Problem("ValidationException", f"The snapshot '{identity}' is not being written.")
         return snapshot, self._writing[identity]
 
     def _completed(self, call: Call, identity: str) -> Any:
-        snapshot = backend(call.region).snapshots.get(identity)
-        if snapshot is None:
-            raise Problem("ResourceNotFoundException", f"The snapshot '{identity}' does not exist.")
+        snapshot = _snapshot(call.region, identity)
         if snapshot.status != "completed":
             raise Problem("ValidationException", f"The snapshot '{identity}' is not completed.")
         return snapshot
+
+
+def _snapshot(region: str, identity: str) -> Any:
+    if (snapshot := backend(region).snapshots.get(identity)) is None:
+        raise Problem("ResourceNotFoundException", f"The snapshot '{identity}' does not exist.")
+    return snapshot
 
 
 def _checksum(content: bytes) -> dict[str, str]:

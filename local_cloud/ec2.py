@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -27,13 +26,13 @@ from local_cloud.placement import Placed, PlacementRequest, place
 from local_cloud.placement_groups import PlacementGroups
 from local_cloud.regions import with_opt_in_states
 from local_cloud.request import ACCOUNT, Call
-from local_cloud.responses import Answer, Problem
+from local_cloud.responses import Answer, Problem, xml_answer
 from local_cloud.scenario import Scenario
 from local_cloud.snapshots import Snapshots
 from local_cloud.spot_requests import SpotRequests
 from local_cloud.stub_services import quotas_in
 from local_cloud.visibility import Visibility
-from local_cloud.volume_status import describe_volume_status
+from local_cloud.volumes import describe_volume_status
 
 RESTART_DELAY = timedelta(seconds=2)
 """EC2 takes longer to stop an instance, and returns whole seconds: two starts of one instance have different times."""
@@ -173,15 +172,12 @@ class Ec2:
         offered = validation.offered_zones(wanted.region, wanted.instance_type)
         if among is not None:
             offered = [zone for zone in offered if zone in among]
-        room = vcpu_quotas.within(
-            wanted.region, wanted.instance_type, wanted.market, wanted.least, wanted.most, quotas_in(self.scenario)
-        )
-        wanted = replace(wanted, most=room)
+        wanted = replace(wanted, most=vcpu_quotas.within(wanted, quotas_in(self.scenario)))
         return place(wanted, offered, self.scenario, self.instances.alive_under)
 
     def _start_instances(self, call: Call) -> Answer:
         """Start stopped instances: each needs capacity again, in the zone of its volumes."""
-        found = [backend(call.region).get_instance(identity) for identity in call.values("InstanceId")]
+        found = _named_instances(call)
         placed = {}
         for instance in found:
             if instance.state == "stopped":
@@ -199,14 +195,7 @@ class Ec2:
         return answer
 
     def _stop_instances(self, call: Call) -> Answer:
-        found = [backend(call.region).get_instance(identity) for identity in call.values("InstanceId")]
-        for instance in found:
-            if instance.lifecycle == "spot":
-                raise Problem(
-                    "UnsupportedOperation",
-                    f"You can't stop the Spot Instance '{instance.id}' because it is associated with a one-time Spot "
-                    "Instance request. You can only stop Spot Instances associated with persistent Spot requests.",
-                )
+        found = _named_instances(call)
         running = [instance for instance in found if instance.state in ("pending", "running")]
         answer = self.ask_moto(call)
         for instance in running:
@@ -215,11 +204,15 @@ class Ec2:
 
     def _terminate_instances(self, call: Call) -> Answer:
         # moto ends an instance at once. Where it is to shut down for a while the layer ends it, so moto is not called.
-        found = [backend(call.region).get_instance(identity) for identity in call.values("InstanceId")]
+        found = _named_instances(call)
         before = {instance.id: instance.state for instance in found}
         for instance in found:
             self.instances.terminate(call.region, instance, self.scenario)
         return _terminating(before, found)
+
+
+def _named_instances(call: Call) -> list[Any]:
+    return [backend(call.region).get_instance(identity) for identity in call.values("InstanceId")]
 
 
 def _name_owners(call: Call) -> None:
@@ -263,9 +256,4 @@ def _terminating(before: dict[str, str], found: list[Any]) -> Answer:
         f"<previousState><code>{CODES[before[instance.id]]}</code><name>{before[instance.id]}</name></previousState></item>"
         for instance in found
     )
-    body = (
-        '<?xml version="1.0" encoding="UTF-8"?>'
-        '<TerminateInstancesResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/">'
-        f"<requestId>{uuid.uuid4()}</requestId><instancesSet>{items}</instancesSet></TerminateInstancesResponse>"
-    )
-    return Answer(200, body.encode())
+    return xml_answer("TerminateInstances", f"<instancesSet>{items}</instancesSet>")

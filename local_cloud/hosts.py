@@ -10,15 +10,14 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass, field
 from typing import Any
-from xml.sax.saxutils import escape
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from moto.ec2.models import ec2_backends
 
-from local_cloud.lifecycle import ENDED, backend
+from local_cloud.lifecycle import ENDED, backend, instances_in
 from local_cloud.request import ACCOUNT, Call
-from local_cloud.responses import Answer, Problem
+from local_cloud.responses import Answer, Problem, xml_answer
 from local_cloud.scenario import Scenario
 from local_cloud.ssh_stand_in import sshd
 
@@ -81,11 +80,7 @@ class Hosts:
         own = self._stand_in_console(instance.id) if scenario.stand_ins and sshd() else SELF_CONSOLE
         text = self._consoles.get(instance.id, own.encode())[-CONSOLE_BYTES:]
         output = base64.b64encode(text).decode() if age >= scenario.console_seconds else ""
-        body = (
-            '<GetConsoleOutputResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/"><requestId>local</requestId>'
-            f"<instanceId>{escape(instance.id)}</instanceId><output>{output}</output></GetConsoleOutputResponse>"
-        )
-        return Answer(200, body.encode())
+        return xml_answer(call.action, f"<instanceId>{instance.id}</instanceId><output>{output}</output>")
 
     def _stand_in_console(self, identity: str) -> str:
         return STAND_IN_CONSOLE.format(key=self._key(identity)[1])
@@ -97,12 +92,7 @@ class Hosts:
 
     def stand_in(self, address: str) -> dict[str, Any]:
         """Return what the stand-in of the instance with an address needs. Raises LookupError."""
-        instances = [
-            instance
-            for store in ec2_backends[ACCOUNT].values()
-            for reservation in store.reservations.values()
-            for instance in reservation.instances
-        ]
+        instances = [instance for region in ec2_backends[ACCOUNT] for instance in instances_in(region)]
         for instance in instances:
             if any(interface.public_ip == address for interface in instance.nics.values()):
                 alive = [one.id for one in instances if one.state not in ENDED]

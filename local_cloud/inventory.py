@@ -9,6 +9,7 @@ from moto.ec2.models import ec2_backends
 from moto.iam.models import iam_backends
 from moto.sns.models import sns_backends
 
+from local_cloud.lifecycle import instances_in
 from local_cloud.request import ACCOUNT
 
 
@@ -37,7 +38,7 @@ def _in_iam() -> Iterator[dict[str, Any]]:
 def _in_region(store: Any) -> Iterator[dict[str, Any]]:
     groups = [group for of_network in store.groups.values() for group in of_network.values()]
     kept: dict[str, list[Any]] = {
-        "instance": [instance for reservation in store.reservations.values() for instance in reservation.instances],
+        "instance": instances_in(store.region_name),
         "volume": list(store.volumes.values()),
         "snapshot": [snapshot for snapshot in store.snapshots.values() if snapshot.owner_id == ACCOUNT],
         "security-group": [group for group in groups if group.name != "default"],
@@ -48,10 +49,5 @@ def _in_region(store: Any) -> Iterator[dict[str, Any]]:
     for kind, models in kept.items():
         for model in models:
             tags = {tag["key"]: tag["value"] for tag in model.get_tags()}
-            state = model.state if kind == "instance" else ""
-            yield {
-                "kind": kind,
-                "id": model.allocation_id if kind == "address" else model.id,
-                "state": state,
-                "tags": tags,
-            }
+            identity = model.allocation_id if kind == "address" else model.id
+            yield {"kind": kind, "id": identity, "state": model.state if kind == "instance" else "", "tags": tags}

@@ -25,12 +25,14 @@ CAPACITY_FREE_STATES = (*ENDED, "stopped")
 
 
 def backend(region: str) -> Any:
-    """Return moto's EC2 of a region."""
     return ec2_backends[ACCOUNT][region]
 
 
+def instances_in(region: str) -> list[Any]:
+    return [instance for reservation in backend(region).reservations.values() for instance in reservation.instances]
+
+
 def set_state(instance: Any, state: str) -> None:
-    """Set a moto instance's state."""
     instance._state.name, instance._state.code = state, CODES[state]  # noqa: SLF001 - moto has no other way
 
 

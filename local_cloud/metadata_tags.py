@@ -11,7 +11,7 @@ from typing import Final
 
 from local_cloud.lifecycle import backend
 from local_cloud.request import Call
-from local_cloud.responses import Answer, Problem
+from local_cloud.responses import Answer, Problem, xml_answer
 from local_cloud.scenario import Scenario
 from local_cloud.tags import tags_for
 
@@ -38,16 +38,12 @@ def check(call: Call, scenario: Scenario) -> None:
                 _check(tag["Key"] for tag in call.numbered("Tag"))
 
 
-def defaults(scenario: Scenario) -> Answer:
+def defaults(call: Call, scenario: Scenario) -> Answer:
     """Answer GetInstanceMetadataDefaults."""
     told = "".join(
         f"<{DEFAULTS[name]}>{value}</{DEFAULTS[name]}>" for name, value in scenario.metadata_defaults.items()
     )
-    body = (
-        '<GetInstanceMetadataDefaultsResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/">'
-        f"<requestId>local</requestId><accountLevel>{told}</accountLevel></GetInstanceMetadataDefaultsResponse>"
-    )
-    return Answer(200, body.encode())
+    return xml_answer(call.action, f"<accountLevel>{told}</accountLevel>")
 
 
 def _check(keys: Iterable[str]) -> None:

@@ -7,17 +7,10 @@ from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Any
 
-from moto.ec2 import utils
-
 from local_cloud.request import Call
 from local_cloud.responses import Answer, Problem, error
 
 Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
-
-utils.filter_dict_attribute_mapping.update(
-    {"client-token": "client_token", "instance-lifecycle": "lifecycle", "launch-time": "launch_time"}
-)
-"""DescribeInstances filters of EC2 on which moto would return a server error."""
 
 
 def ask(moto: Wsgi, call: Call) -> Answer:

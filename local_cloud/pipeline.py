@@ -17,10 +17,9 @@ from local_cloud.cloudtrail import EventHistory
 from local_cloud.direct_snapshots import DirectSnapshots
 from local_cloud.ec2 import Ec2
 from local_cloud.moto_backend import Wsgi, ask
-from local_cloud.policy_simulator import simulated
 from local_cloud.regions import check_open
-from local_cloud.request import Call, as_json
-from local_cloud.responses import Answer, ConnectionDropped, Problem, error, load_balancer_503
+from local_cloud.request import Call
+from local_cloud.responses import Answer, ConnectionDropped, Problem, error, json_answer, load_balancer_503
 from local_cloud.saved_state import SavedState
 from local_cloud.scenario import Fault, Scenario
 from local_cloud.seed import Seeder
@@ -157,8 +156,6 @@ class Pipeline:
     def _decided(self, call: Call) -> Answer:
         if answer := stub_response(call, self.scenario):
             return answer
-        if answer := simulated(call, self.scenario):
-            return answer
         if call.service == "iam":
             check_iam_tags(call)
         if call.service in ("ebs", "iam", "dynamodb"):
@@ -168,7 +165,7 @@ class Pipeline:
             self.ec2.visibility.made(call, answer, self.scenario)
             return answer
         if (call.service, call.action) == ("cloudtrail", "LookupEvents"):
-            return Answer(200, as_json(self.trail.lookup(call)), "application/x-amz-json-1.1")
+            return json_answer(self.trail.lookup(call))
         answer = self.ec2.answer(call) if call.service == "ec2" else self._by_moto(call)
         if call.service in ("iam", "dynamodb"):
             self.ec2.visibility.made(call, answer, self.scenario)

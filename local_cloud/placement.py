@@ -11,6 +11,11 @@ from local_cloud.scenario import Capacity, Reservation, Scenario
 AliveUnder = Callable[[Capacity], int]
 """How many live instances a rule of the scenario granted."""
 
+OVER_QUOTA = (
+    "You have requested more vCPU capacity than your current vCPU limit of {:.0f} allows for the instance bucket that "
+    "the specified instance type belongs to. Please visit http://aws.amazon.com/contact-us/ec2-request to request an "
+    "adjustment to this limit."
+)
 NOT_SUPPORTED = "The requested configuration is currently not supported. Please check the documentation for supported \
 configurations."
 
@@ -87,11 +92,7 @@ def _message(code: str, wanted: PlacementRequest, elsewhere: list[str]) -> str:
     instance_type = wanted.instance_type
     lack = f"We currently do not have sufficient {instance_type}"
     if code == "VcpuLimitExceeded":
-        return (
-            "You have requested more vCPU capacity than your current vCPU limit of 0 allows for the instance bucket "
-            "that the specified instance type belongs to. Please visit http://aws.amazon.com/contact-us/ec2-request "
-            "to request an adjustment to this limit."
-        )
+        return OVER_QUOTA.format(0)
     if code == "Unsupported":
         return NOT_SUPPORTED
     if not code.startswith("Insufficient"):

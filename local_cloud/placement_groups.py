@@ -12,7 +12,7 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 from local_cloud.request import Call
-from local_cloud.responses import Answer, Problem
+from local_cloud.responses import Answer, Problem, xml_answer
 from local_cloud.tags import tags_for
 
 KIND = "placement-group"
@@ -68,7 +68,7 @@ class PlacementGroups:
         if (call.region, name) in self.groups:
             raise Problem("InvalidPlacementGroup.Duplicate", f"The Placement Group '{name}' already exists.")
         group = self.groups[call.region, name] = PlacementGroup(name, strategy, tags_for(call, KIND))
-        return _answer(call, f"<placementGroup>{group.as_xml()}</placementGroup>")
+        return xml_answer(call.action, f"<placementGroup>{group.as_xml()}</placementGroup>")
 
     def describe(self, call: Call) -> Answer:
         """Answer DescribePlacementGroups."""
@@ -81,7 +81,7 @@ class PlacementGroups:
             if region == call.region and (not names or name in names) and all(map(group.matches, filters))
         ]
         items = "".join(f"<item>{group.as_xml()}</item>" for group in found)
-        return _answer(call, f"<placementGroupSet>{items}</placementGroupSet>")
+        return xml_answer(call.action, f"<placementGroupSet>{items}</placementGroupSet>")
 
     def delete(self, call: Call) -> Answer:
         """Answer DeletePlacementGroup."""
@@ -91,7 +91,7 @@ class PlacementGroups:
                 "InvalidPlacementGroup.InUse", f"The placement group '{group.name}' is in use and may not be deleted."
             )
         del self.groups[call.region, group.name]
-        return _answer(call, "<return>true</return>")
+        return xml_answer(call.action, "<return>true</return>")
 
     def check_launch(self, call: Call) -> None:
         """Raise the Problem of a RunInstances request into a group."""
@@ -131,13 +131,3 @@ class PlacementGroups:
         if (region, name) not in self.groups:
             raise Problem("InvalidPlacementGroup.Unknown", f"The Placement Group '{name}' is unknown.")
         return self.groups[region, name]
-
-
-def _answer(call: Call, body: str) -> Answer:
-    answer = Answer(200, b"")
-    answer.body = (
-        '<?xml version="1.0" encoding="UTF-8"?>\n'
-        f'<{call.action}Response xmlns="http://ec2.amazonaws.com/doc/2016-11-15/">'
-        f"<requestId>{answer.request_id}</requestId>{body}</{call.action}Response>"
-    ).encode()
-    return answer

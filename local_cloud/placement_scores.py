@@ -8,7 +8,7 @@ from __future__ import annotations
 from moto.ec2.models.instance_types import INSTANCE_TYPE_OFFERINGS, INSTANCE_TYPES
 
 from local_cloud.request import Call
-from local_cloud.responses import Answer, Problem
+from local_cloud.responses import Answer, Problem, xml_answer
 from local_cloud.scenario import Scenario
 
 LIKELY, UNLIKELY = 9, 1
@@ -31,11 +31,7 @@ def scores(call: Call, scenario: Scenario) -> Answer:
         f"<item><region>{region}</region><score>{_score(region, types, scenario)}</score></item>"
         for region in regions or INSTANCE_TYPE_OFFERINGS["region"]
     )
-    body = (
-        '<GetSpotPlacementScoresResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/"><requestId>local</requestId>'
-        f"<spotPlacementScoreSet>{items}</spotPlacementScoreSet></GetSpotPlacementScoresResponse>"
-    )
-    return Answer(200, body.encode())
+    return xml_answer(call.action, f"<spotPlacementScoreSet>{items}</spotPlacementScoreSet>")
 
 
 def _score(region: str, types: list[str], scenario: Scenario) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from local_cloud.request import Call
-from local_cloud.responses import Answer, Problem
+from local_cloud.responses import Answer, Problem, xml_answer
 from local_cloud.scenario import Scenario
 
 REFUSALS = ("UnauthorizedOperation", "AccessDenied", "AccessDeniedException")
@@ -14,22 +14,17 @@ CONTEXT_TYPES = {
 NAMESPACE = "https://iam.amazonaws.com/doc/2010-05-08/"
 
 
-def simulated(call: Call, scenario: Scenario) -> Answer | None:
-    """Answer iam:SimulatePrincipalPolicy; None for all other calls."""
-    if (call.service, call.action) != ("iam", "SimulatePrincipalPolicy"):
-        return None
+def simulated(call: Call, scenario: Scenario) -> Answer:
+    """Answer iam:SimulatePrincipalPolicy."""
     _check(call)
     members = "".join(
         f"<member><EvalActionName>{action}</EvalActionName><EvalResourceName>*</EvalResourceName>"
         f"<EvalDecision>{_decision(action, scenario)}</EvalDecision></member>"
         for action in call.values("ActionNames.member")
     )
-    return Answer(
-        200,
-        f'<SimulatePrincipalPolicyResponse xmlns="{NAMESPACE}"><SimulatePrincipalPolicyResult>'
-        f"<IsTruncated>false</IsTruncated><EvaluationResults>{members}</EvaluationResults>"
-        "</SimulatePrincipalPolicyResult></SimulatePrincipalPolicyResponse>".encode(),
-    )
+    results = f"<IsTruncated>false</IsTruncated><EvaluationResults>{members}</EvaluationResults>"
+    content = f"<SimulatePrincipalPolicyResult>{results}</SimulatePrincipalPolicyResult>"
+    return xml_answer(call.action, content, NAMESPACE)
 
 
 def _check(call: Call) -> None:

@@ -12,9 +12,25 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from local_cloud.responses import Protocol
-from local_cloud.rest_routes import ROUTES, route
 
 SCOPE = re.compile(r"Credential=(?P<key>[^/]+)/\d{8}/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request")
+EBS = {
+    ("POST", r"/snapshots"): "StartSnapshot",
+    ("PUT", r"/snapshots/(?P<snapshot>[^/]+)/blocks/(?P<block>\d+)"): "PutSnapshotBlock",
+    ("POST", r"/snapshots/completion/(?P<snapshot>[^/]+)"): "CompleteSnapshot",
+    ("GET", r"/snapshots/(?P<snapshot>[^/]+)/blocks"): "ListSnapshotBlocks",
+    ("GET", r"/snapshots/(?P<snapshot>[^/]+)/blocks/(?P<block>\d+)"): "GetSnapshotBlock",
+}
+"""https://docs.aws.amazon.com/ebs/latest/APIReference/API_Operations.html, but for ListChangedBlocks."""
+S3 = {
+    ("GET", r"/[^/]+/?"): "ListObjectsV2",
+    ("GET", r"/[^/]+/(?P<key>.+)"): "GetObject",
+    ("PUT", r"/[^/]+/?"): "CreateBucket",
+    ("PUT", r"/[^/]+/(?P<key>.+)"): "PutObject",
+}
+"""Only those that the lab and its instances use, by path
+(https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations.html)."""
+ROUTES = {"ebs": EBS, "s3": S3}
 STARTED = ("ParentSnapshotId", "Tags")
 NAMING = ("TableName", "Names")
 ACCOUNT = os.environ.get("MOTO_ACCOUNT_ID", "123456789012")
@@ -107,6 +123,9 @@ def target(environ: dict[str, Any]) -> str:
     return str(environ.get("HTTP_X_AMZ_TARGET", "")).rpartition(".")[2]
 
 
-def as_json(value: Any) -> bytes:
-    """Return a value as the body of a response."""
-    return json.dumps(value).encode()
+def route(service: str, method: str, path: str) -> tuple[str, dict[str, str]]:
+    """Return a request's operation, and the names in its path."""
+    for (wanted, pattern), action in ROUTES[service].items():
+        if method == wanted and (found := re.fullmatch(pattern, path)):
+            return action, found.groupdict()
+    return "", {}

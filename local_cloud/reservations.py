@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from local_cloud.lifecycle import CAPACITY_FREE_STATES, backend
+from local_cloud.lifecycle import CAPACITY_FREE_STATES, instances_in
 from local_cloud.request import Call
-from local_cloud.responses import Answer, Problem
+from local_cloud.responses import Answer, Problem, xml_answer
 from local_cloud.scenario import Reservation, Scenario
 
 TARGET = "CapacityReservationSpecification.CapacityReservationTarget.CapacityReservationId"
@@ -24,13 +24,7 @@ def describe(call: Call, scenario: Scenario) -> Answer:
     for identity in wanted:
         _known(identity, there)
     items = "".join(_as_xml(there[identity]) for identity in wanted or there)
-    body = (
-        '<?xml version="1.0" encoding="UTF-8"?>'
-        '<DescribeCapacityReservationsResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/">'
-        f"<requestId>local</requestId><capacityReservationSet>{items}</capacityReservationSet>"
-        "</DescribeCapacityReservationsResponse>"
-    )
-    return Answer(200, body.encode())
+    return xml_answer(call.action, f"<capacityReservationSet>{items}</capacityReservationSet>")
 
 
 def targeted(call: Call, scenario: Scenario) -> Reservation | None:
@@ -84,10 +78,9 @@ def _known(identity: str, there: dict[str, Reservation]) -> Reservation:
 
 
 def _free(reservation: Reservation) -> int:
-    every = (one for group in backend(reservation.region).all_reservations() for one in group.instances)
     used = [
         one
-        for one in every
+        for one in instances_in(reservation.region)
         if getattr(one, "in_reservation", None) == reservation.id and one.state not in CAPACITY_FREE_STATES
     ]
     return max(0, reservation.total - len(used))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 from xml.sax.saxutils import escape
 
 STATUS = {
@@ -33,6 +33,7 @@ STATUS = {
 """All other codes come with 400 (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html)."""
 
 CLIENT_ERROR = 400
+EC2 = "http://ec2.amazonaws.com/doc/2016-11-15/"
 Protocol = Literal["ec2", "query", "json"]
 """Three formats of errors: EC2's own, that of STS and IAM, and that of SSM."""
 
@@ -63,6 +64,20 @@ class Answer:
     """The connection is closed in the middle of the body."""
     request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     headers: dict[str, str] = field(default_factory=dict)
+
+
+def xml_answer(action: str, content: str, namespace: str = EC2) -> Answer:
+    """Return an operation's response in the query protocols."""
+    answer = Answer(200, b"")
+    answer.body = (
+        f'<?xml version="1.0" encoding="UTF-8"?>\n<{action}Response xmlns="{namespace}">'
+        f"<requestId>{answer.request_id}</requestId>{content}</{action}Response>"
+    ).encode()
+    return answer
+
+
+def json_answer(value: Any, status: int = 200) -> Answer:
+    return Answer(status, json.dumps(value).encode(), "application/json")
 
 
 def error(problem: Problem, protocol: Protocol = "ec2") -> Answer:

@@ -21,10 +21,12 @@ Invisible = Seconds | tuple[Seconds, Seconds]
 """A duration, or the minimum and maximum: each new resource draws its own, by the scenario's seed."""
 
 
-class Capacity(BaseModel):
-    """A rule on available capacity. The first that matches a pool applies; without one it is unlimited."""
-
+class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid")
+
+
+class Capacity(Settings):
+    """A rule on available capacity. The first that matches a pool applies; without one it is unlimited."""
 
     region: str = "*"
     zone: str = "*"
@@ -40,7 +42,6 @@ class Capacity(BaseModel):
     """The instance is created, and dies while pending."""
 
     def covers(self, region: str, zone: str, instance_type: str, market: str) -> bool:
-        """Say whether the rule covers a pool."""
         pairs = ((region, self.region), (zone, self.zone), (instance_type, self.type), (market, self.market))
         return self.calls != 0 and all(fnmatchcase(value, pattern) for value, pattern in pairs)
 
@@ -50,10 +51,8 @@ class Capacity(BaseModel):
             self.calls -= 1
 
 
-class Fault(BaseModel):
+class Fault(Settings):
     """Calls that fail: with an error code, or on the wire."""
-
-    model_config = ConfigDict(extra="forbid")
 
     action: str = "*"
     region: str = "*"
@@ -89,19 +88,15 @@ class Fault(BaseModel):
         return True
 
 
-class Bucket(BaseModel):
+class Bucket(Settings):
     """How many requests of an operation a region accepts at once, and per second after that."""
-
-    model_config = ConfigDict(extra="forbid")
 
     size: Annotated[float, Field(gt=0)]
     refill: Annotated[float, Field(gt=0)]
 
 
-class Reservation(BaseModel):
+class Reservation(Settings):
     """The account's reserved capacity."""
-
-    model_config = ConfigDict(extra="forbid")
 
     id: str
     region: str
@@ -112,10 +107,8 @@ class Reservation(BaseModel):
     state: str = "active"
 
 
-class Scenario(BaseModel):
+class Scenario(Settings):
     """All settings; the defaults are calm."""
-
-    model_config = ConfigDict(extra="forbid")
 
     latency: Seconds | dict[str, Seconds] = 0.0
     """Seconds that every call takes, or by region or operation."""
@@ -164,7 +157,6 @@ class Scenario(BaseModel):
     faults: list[Fault] = []
 
     def latency_of(self, action: str, region: str) -> float:
-        """Return the seconds that a call takes, by operation and region."""
         if not isinstance(self.latency, dict):
             return self.latency
         return max(self.latency.get(action, 0.0), self.latency.get(region, 0.0))
@@ -177,21 +169,17 @@ class Scenario(BaseModel):
         return chosen if isinstance(chosen, tuple) else (chosen, chosen)
 
     def unknown_for(self, resource_type: str) -> float:
-        """Return the time for which a new resource is not known to other calls."""
         chosen = self.unknown
         return chosen.get(resource_type, chosen.get("*", 0.0)) if isinstance(chosen, dict) else chosen
 
     def carries_out_dry_runs_of(self, action: str) -> bool:
-        """Say whether an operation executes dry runs."""
         return any(fnmatchcase(action, pattern) for pattern in self.ignores_dry_run)
 
     def seconds_of(self, action: str, region: str) -> float:
-        """Return the seconds that a snapshot or a copy takes in a region."""
         taken = self.copy_seconds if action == "CopySnapshot" else self.snapshot_seconds
         return taken.get(region, 0.0) if isinstance(taken, dict) else taken
 
     def fault_for(self, action: str, region: str, chance: Random) -> Fault | None:
-        """Return the fault of a call, if any."""
         return next((fault for fault in self.faults if fault.strikes(action, region, chance)), None)
 
 

@@ -19,19 +19,23 @@ from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 from ec2lab.aws.local_server import ADDRESS_FILE, AWS_CONFIG_FILE, HEALTH, SSH_CONFIG_FILE, STAND_INS, proof_of
 from ec2lab.files import private_directory
 from local_cloud import clock
-from local_cloud.access import browser_error, is_authorized
+from local_cloud.access import (
+    MISSING_TOKEN,
+    browser_error,
+    is_authorized,
+    is_signed,
+    signature_error,
+    with_secret,
+)
 from local_cloud.admin_api import controlled
 from local_cloud.dynamodb_patches import keep_pace
 from local_cloud.hosts import key_pair
-from local_cloud.moto_caches import look_up_once
-from local_cloud.moto_clock import keep_time
+from local_cloud.moto_patches import patch_moto
 from local_cloud.pipeline import Pipeline
-from local_cloud.request import Call, as_json
-from local_cloud.responses import Answer, ConnectionDropped, Problem, error
+from local_cloud.request import Call
+from local_cloud.responses import Answer, ConnectionDropped, error, json_answer
 from local_cloud.scenario import demo_scenario
-from local_cloud.signature import is_signed, signature_error, with_secret
 from local_cloud.ssh_stand_in import USER_KEY, client_config, sshd
-from local_cloud.symmetric_keys import without_private_keys
 
 NOT_AWS = ("moto_api", "instance_metadata")
 """Backends of moto that are not AWS services: its own control API, and the instance metadata service."""
@@ -173,7 +177,7 @@ class Application:
         if path.startswith("/lab/"):
             return self._controlled(environ, path)
         if not is_signed(environ):
-            return error(Problem("MissingAuthenticationToken", "Request is missing Authentication Token"), "query")
+            return error(MISSING_TOKEN, "query")
         call = Call.read(environ)
         if problem := signature_error(call, self.secret):
             return error(problem, call.protocol)
@@ -184,7 +188,7 @@ class Application:
     def _health(self, environ: dict[str, Any]) -> Answer:
         """Prove that the server knows the secret, without revealing it."""
         nonce = environ.get("QUERY_STRING", "")
-        return Answer(200, as_json({"proof": proof_of(self.secret, nonce)}), "application/json")
+        return json_answer({"proof": proof_of(self.secret, nonce)})
 
     def _controlled(self, environ: dict[str, Any], path: str) -> Answer:
         if not is_authorized(environ, self.secret):
@@ -193,7 +197,7 @@ class Application:
 
 
 def _refusal(status: int, why: str) -> Answer:
-    return Answer(status, as_json({"error": why}), "application/json")
+    return json_answer({"error": why}, status)
 
 
 def _aws_backend(service: Any) -> Any:
@@ -207,9 +211,7 @@ def serve(directory: Path) -> None:
     # moto's own images bring 1,300 snapshots of nobody's; ours are in images.py.
     os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
     keep_pace()
-    keep_time()
-    look_up_once()
-    without_private_keys()
+    patch_moto()
     private_directory(directory)
     clock.CLOCK.share(directory / clock.CLOCK_FILE)
     secret = secrets.token_hex(20)

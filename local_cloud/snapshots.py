@@ -11,7 +11,7 @@ from moto.ec2.models.elastic_block_store import Snapshot
 from local_cloud import clock
 from local_cloud.lifecycle import backend
 from local_cloud.request import Call
-from local_cloud.responses import Answer, Problem
+from local_cloud.responses import Answer, Problem, xml_answer
 from local_cloud.scenario import Scenario
 
 DURATIONS = range(15, 2881, 15)
@@ -108,11 +108,7 @@ def _fast_restores(operation: str, name: str, found: list[tuple[str, str, str]])
         f"<item><snapshotId>{s}</snapshotId><availabilityZone>{z}</availabilityZone><state>enabled</state></item>"
         for _, s, z in found
     )
-    body = (
-        f'<{operation}Response xmlns="http://ec2.amazonaws.com/doc/2016-11-15/"><requestId>local</requestId>'
-        f"<{name}>{items}</{name}></{operation}Response>"
-    )
-    return Answer(200, body.encode())
+    return xml_answer(operation, f"<{name}>{items}</{name}>")
 
 
 def _encrypt(call: Call, snapshot: Any) -> None:

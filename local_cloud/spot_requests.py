@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from local_cloud import clock
-from local_cloud.lifecycle import ENDED, backend
+from local_cloud.lifecycle import ENDED, instances_in
 from local_cloud.request import Call
-from local_cloud.responses import Answer, Problem
+from local_cloud.responses import Answer, Problem, xml_answer
 
 MESSAGES = {
     "fulfilled": "Your spot request is fulfilled.",
@@ -31,21 +31,14 @@ class SpotRequests:
 
     def describe(self, call: Call) -> Answer:
         """Answer DescribeSpotInstanceRequests, for all or by instance id."""
-        instances = [
-            m for r in backend(call.region).reservations.values() for m in r.instances if m.lifecycle == "spot"
-        ]
+        instances = [instance for instance in instances_in(call.region) if instance.lifecycle == "spot"]
         for condition in call.numbered("Filter"):
             if condition["Name"] != "instance-id":
                 raise Problem("InvalidParameterValue", f"The filter '{condition['Name']}' is not in the local cloud")
             wanted = {value for key, value in condition.items() if key.startswith("Value.")}
             instances = [instance for instance in instances if instance.id in wanted]
         items = "".join(self._item(instance) for instance in instances)
-        body = (
-            '<DescribeSpotInstanceRequestsResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/">'
-            f"<requestId>local</requestId><spotInstanceRequestSet>{items}</spotInstanceRequestSet>"
-            "</DescribeSpotInstanceRequestsResponse>"
-        )
-        return Answer(200, body.encode())
+        return xml_answer(call.action, f"<spotInstanceRequestSet>{items}</spotInstanceRequestSet>")
 
     def _item(self, instance: Any) -> str:
         code = self._status(instance)

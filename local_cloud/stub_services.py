@@ -6,13 +6,14 @@ import base64
 import json
 import re
 from collections.abc import Callable
-from typing import Any
+from xml.sax.saxutils import escape
 
 from ec2lab.costs.price_book import VOLUME_USAGE, Priced, Unit, volume_usage
 from ec2lab.costs.price_lookup import bundled_instances, bundled_price
 from local_cloud import metadata_tags, placement_scores
-from local_cloud.request import Call, as_json
-from local_cloud.responses import Answer, Problem
+from local_cloud.policy_simulator import simulated
+from local_cloud.request import Call
+from local_cloud.responses import Answer, Problem, json_answer, xml_answer
 from local_cloud.scenario import Scenario
 
 SPOT_SHARE = 0.4
@@ -42,7 +43,7 @@ QUOTAS = {
 """vCPUs of a lab in its second year; a new account has 0 for most of these."""
 
 
-def get_products(call: Call, _: Scenario) -> Any:
+def _get_products(call: Call, _: Scenario) -> Answer:
     """Answer pricing:GetProducts for a type of instance or volume, for snapshots or addresses, in one region.
 
     Prices are the bundled ones.
@@ -66,7 +67,7 @@ def get_products(call: Call, _: Scenario) -> Any:
     products = [
         _product(usage, one, price) for usage, one in found.items() if (price := bundled_price(one)) is not None
     ]
-    return {"FormatVersion": "aws_v1", "PriceList": products}
+    return json_answer({"FormatVersion": "aws_v1", "PriceList": products})
 
 
 def _meets(filters: list[dict[str, str]], field: str, value: str) -> bool:
@@ -91,39 +92,19 @@ def quotas_in(scenario: Scenario) -> dict[str, float]:
     return {**QUOTAS, **scenario.quotas, **dict.fromkeys(scenario.unlisted_quotas, UNCHANGED)}
 
 
-def list_service_quotas(_: Call, scenario: Scenario) -> Any:
+def _list_service_quotas(_: Call, scenario: Scenario) -> Answer:
     """Answer service-quotas:ListServiceQuotas for EC2, which may omit unchanged ones."""
     known = quotas_in(scenario)
     return _quotas({name: known[name] for name in known if name not in scenario.unlisted_quotas})
 
 
-def list_default_quotas(_: Call, scenario: Scenario) -> Any:
-    """Answer service-quotas:ListAWSDefaultServiceQuotas for EC2."""
+def _list_default_quotas(_: Call, scenario: Scenario) -> Answer:
     return _quotas(dict.fromkeys(quotas_in(scenario), UNCHANGED))
 
 
-def _quotas(known: dict[str, float]) -> Any:
-    return {"Quotas": [{"ServiceCode": "ec2", "QuotaName": name, "Value": value} for name, value in known.items()]}
-
-
-STAND_INS: dict[tuple[str, str], Callable[[Call, Scenario], Any]] = {
-    ("pricing", "GetProducts"): get_products,
-    ("servicequotas", "ListServiceQuotas"): list_service_quotas,
-    ("servicequotas", "ListAWSDefaultServiceQuotas"): list_default_quotas,
-}
-
-
-def stub_response(call: Call, scenario: Scenario) -> Answer | None:
-    """Answer for a service that moto lacks; None for all others."""
-    if (call.service, call.action) == ("sts", "DecodeAuthorizationMessage"):
-        return _decoded(call)
-    if (call.service, call.action) == ("ec2", "GetInstanceMetadataDefaults") and "DryRun" not in call.params:
-        return metadata_tags.defaults(scenario)
-    if (call.service, call.action) == ("ec2", "GetSpotPlacementScores") and "DryRun" not in call.params:
-        return placement_scores.scores(call, scenario)
-    if answer := STAND_INS.get((call.service, call.action)):
-        return Answer(200, as_json(answer(call, scenario)), "application/x-amz-json-1.1")
-    return None
+def _quotas(known: dict[str, float]) -> Answer:
+    quotas = [{"ServiceCode": "ec2", "QuotaName": name, "Value": value} for name, value in known.items()]
+    return json_answer({"Quotas": quotas})
 
 
 def with_spot_prices(body: bytes, region: str) -> bytes:
@@ -141,17 +122,29 @@ def with_spot_prices(body: bytes, region: str) -> bytes:
     return re.sub(rb"<item>.*?<instanceType>(?P<type>[^<]+)</instanceType>.*?</item>", priced, body, flags=re.DOTALL)
 
 
-def _decoded(call: Call) -> Answer:
+def _decoded(call: Call, _: Scenario) -> Answer:
     """Answer sts:DecodeAuthorizationMessage: here an encoded message is plain base64."""
     try:
         message = base64.b64decode(call.params["EncodedMessage"], validate=True).decode()
     except ValueError as problem:
         raise Problem("InvalidAuthorizationMessageException", "Invalid authorization message") from problem
-    from xml.sax.saxutils import escape
+    content = f"<DecodedMessage>{escape(message)}</DecodedMessage>"
+    content = f"<DecodeAuthorizationMessageResult>{content}</DecodeAuthorizationMessageResult>"
+    return xml_answer(call.action, content, "https://sts.amazonaws.com/doc/2011-06-15/")
 
-    return Answer(
-        200,
-        '<DecodeAuthorizationMessageResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">'
-        f"<DecodeAuthorizationMessageResult><DecodedMessage>{escape(message)}</DecodedMessage>"
-        "</DecodeAuthorizationMessageResult></DecodeAuthorizationMessageResponse>".encode(),
-    )
+
+STAND_INS: dict[tuple[str, str], Callable[[Call, Scenario], Answer]] = {
+    ("ec2", "GetInstanceMetadataDefaults"): metadata_tags.defaults,
+    ("ec2", "GetSpotPlacementScores"): placement_scores.scores,
+    ("iam", "SimulatePrincipalPolicy"): simulated,
+    ("pricing", "GetProducts"): _get_products,
+    ("servicequotas", "ListAWSDefaultServiceQuotas"): _list_default_quotas,
+    ("servicequotas", "ListServiceQuotas"): _list_service_quotas,
+    ("sts", "DecodeAuthorizationMessage"): _decoded,
+}
+
+
+def stub_response(call: Call, scenario: Scenario) -> Answer | None:
+    """Answer a call that moto cannot; None for all others, and for dry runs."""
+    stub = STAND_INS.get((call.service, call.action))
+    return stub(call, scenario) if stub and "DryRun" not in call.params else None

@@ -6,40 +6,34 @@ https://docs.aws.amazon.com/ec2/latest/instancetypes/ec2-instance-quotas.html
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from moto.ec2.models.instance_types import INSTANCE_TYPES
 
 from ec2lab.capacity_pools import quota_name
-from local_cloud.lifecycle import backend
+from local_cloud.lifecycle import instances_in
+from local_cloud.placement import OVER_QUOTA, PlacementRequest
 from local_cloud.responses import Problem
 
 COUNTED = ("pending", "running")
 
 
-def within(region: str, instance_type: str, market: str, least: int, most: int, quotas: Mapping[str, float]) -> int:
+def within(wanted: PlacementRequest, quotas: Mapping[str, float]) -> int:
     """Return how many instances the quota allows, up to `most`. Raises Problem where they are too few."""
-    name = quota_name(instance_type, market)
+    name = quota_name(wanted.instance_type, wanted.market)
     if name is None or (limit := quotas.get(name)) is None:
-        return most
-    room = int((limit - _in_use(region, name)) // _vcpus(instance_type))
-    if room >= least:
-        return min(room, most)
-    if market == "spot":
+        return wanted.most
+    room = int((limit - _in_use(wanted.region, name)) // _vcpus(wanted.instance_type))
+    if room >= wanted.least:
+        return min(room, wanted.most)
+    if wanted.market == "spot":
         raise Problem("MaxSpotInstanceCountExceeded", "Max spot instance count exceeded")
-    raise Problem(
-        "VcpuLimitExceeded",
-        f"You have requested more vCPU capacity than your current vCPU limit of {limit:.0f} allows for the instance "
-        "bucket that the specified instance type belongs to. Please visit http://aws.amazon.com/contact-us/ec2-request "
-        "to request an adjustment to this limit.",
-    )
+    raise Problem("VcpuLimitExceeded", OVER_QUOTA.format(limit))
 
 
 def _in_use(region: str, name: str) -> int:
-    every: list[Any] = [one for group in backend(region).all_reservations() for one in group.instances]
     return sum(
         _vcpus(one.instance_type)
-        for one in every
+        for one in instances_in(region)
         if one.state in COUNTED and quota_name(one.instance_type, one.lifecycle or "on-demand") == name
     )
 

@@ -1,4 +1,4 @@
-"""Valid volumes: size, speed, and snapshot."""
+"""Valid volumes: size, speed, and snapshot; and the status of existing ones."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from local_cloud import clock
 from local_cloud.lifecycle import backend
-from local_cloud.responses import Problem
+from local_cloud.request import Call
+from local_cloud.responses import Answer, Problem, xml_answer
+from local_cloud.scenario import Scenario
 
 INITIALIZATION_RATE = (100, 300)
 """MiB/s."""
@@ -115,3 +118,28 @@ def _within(what: str, value: int, allowed: tuple[int, int]) -> None:
 
 def _too_high(what: str, ratio: float, most: str) -> None:
     raise Problem("InvalidParameterValue", f"{what} of {ratio:f} is too high; maximum is {most}")
+
+
+def describe_volume_status(call: Call, scenario: Scenario) -> Answer:
+    """Answer DescribeVolumeStatus, which moto lacks: how much of a volume is loaded from its snapshot."""
+    volumes = backend(call.region).volumes
+    named = call.values("VolumeId")
+    if unknown := [identity for identity in named if identity not in volumes]:
+        raise Problem("InvalidVolume.NotFound", f"The volume '{unknown[0]}' does not exist.")
+    items = "".join(_status(volumes[identity], scenario) for identity in named or volumes)
+    return xml_answer(call.action, f"<volumeStatusSet>{items}</volumeStatusSet>")
+
+
+def _status(volume: Any, scenario: Scenario) -> str:
+    loading = ""
+    if volume.snapshot_id:
+        age = (clock.now().replace(tzinfo=None) - volume.create_time).total_seconds()
+        share = min(1.0, age / scenario.initialization_seconds) if scenario.initialization_seconds else 1.0
+        loading = (
+            "<initializationStatusDetails><initializationType>default</initializationType>"
+            f"<progress>{int(share * 100)}</progress></initializationStatusDetails>"
+        )
+    return (
+        f"<item><volumeId>{volume.id}</volumeId><availabilityZone>{volume.zone.name}</availabilityZone>"
+        f"<volumeStatus><status>ok</status></volumeStatus>{loading}</item>"
+    )

@@ -205,4 +205,4 @@ def test_a_snapshot_that_there_is_not_is_refused_by_name(cloud):
     cloud.reset()
     assert ask(cloud, "POST", "restore", {"id": known})[0] == 400
     status, response = ask(cloud, "POST", "restore", {})
-    assert (status, response) == (400, {"error": "id: Field required"})
+    assert (status, response) == (400, {"error": "id: Missing required keyword only argument"})
