@@ -62,7 +62,6 @@ def _is_local(host: str) -> bool:
 
 
 def is_authorized(environ: dict[str, Any], secret: str) -> bool:
-    """Say whether a control request carries the secret."""
     given: str = environ.get("HTTP_AUTHORIZATION", "")
     return compare_digest(given.encode(), f"Bearer {secret}".encode())
 
@@ -89,7 +88,6 @@ def signature_error(call: Call, secret: str) -> Problem | None:
 
 
 def _signature(call: Call, secret: str, names: list[str], timestamp: str) -> str:
-    """Return the signature of a call signed with the secret."""
     environ = call.environ
     request = AWSRequest(
         method=environ["REQUEST_METHOD"],

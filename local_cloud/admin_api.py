@@ -73,7 +73,6 @@ def _advance(_: Front, *, seconds: Seconds) -> Any:
 
 
 def _stop_clock(_: Pipeline) -> Any:
-    """Let time pass only by `advance`."""
     clock.CLOCK.stop()
     return {}
 
@@ -110,7 +109,6 @@ def _end(
 
 
 def _fast_forward(front: Pipeline) -> Any:
-    """Complete all pending state transitions."""
     front.ec2.instances.hurry()
     return {}
 

@@ -44,6 +44,5 @@ class ClientTokens:
         return before[1]
 
     def remember(self, call: Call, asked: dict[str, str], answer: Answer) -> None:
-        """Store the response of a token."""
         if call.action in ACTIONS and (token := call.params.get("ClientToken")):
             self._used[call.region, call.action, token] = (asked, answer)

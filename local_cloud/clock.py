@@ -37,11 +37,9 @@ class Clock:
 
     @property
     def ahead(self) -> float:
-        """Seconds by which it was advanced."""
         return self._shared[AHEAD]
 
     def now(self) -> datetime:
-        """Return the time in UTC."""
         return datetime.fromtimestamp((self._shared[STOPPED] or time.time()) + self.ahead, UTC)
 
     def monotonic(self) -> float:
@@ -74,12 +72,10 @@ CLOCK = Clock()
 
 
 def now() -> datetime:
-    """Return the cloud's time in UTC."""
     return CLOCK.now()
 
 
 def monotonic() -> float:
-    """Return the cloud's monotonic seconds."""
     return CLOCK.monotonic()
 
 

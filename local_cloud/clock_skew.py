@@ -28,7 +28,6 @@ def refusal(call: Call, skew: float) -> Problem | None:
 
 
 def ahead(answer: Answer, skew: float) -> Answer:
-    """Return a response with its times shifted to the cloud's clock."""
     if skew:
         answer.body = TIMES.sub(lambda found: found[1] + _shifted(found[2], skew) + found[3], answer.body)
     return answer

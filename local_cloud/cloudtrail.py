@@ -16,8 +16,6 @@ IDS = re.compile(rb"\b(?:i|vol|snap|sg|key|eipalloc)-[0-9a-f]{8,17}\b")
 
 @dataclass
 class EventHistory:
-    """Calls by resource."""
-
     _events: list[dict[str, Any]] = field(default_factory=list)
 
     def write(self, call: Call, answer: Answer) -> None:

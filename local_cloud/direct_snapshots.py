@@ -25,8 +25,6 @@ PAGE = 10000
 
 @dataclass
 class Writing:
-    """A snapshot that is being written."""
-
     region: str
     written: set[int] = field(default_factory=set)
 
@@ -42,7 +40,6 @@ class DirectSnapshots:
     """Client token -> the request, and the snapshot that it created."""
 
     def answer(self, call: Call) -> Answer:
-        """Answer one call. Raises Problem."""
         decided: dict[str, Callable[[Call, dict[str, str]], Answer]] = {
             "StartSnapshot": self._start,
             "PutSnapshotBlock": self._put,

@@ -23,7 +23,6 @@ _before: dict[int, Table] = {}
 
 
 def _query_partition(self: Table, hash_key: Any, *given: Any, **named: Any) -> Any:
-    """Answer a query as moto does, from its partition only."""
     everything = self.items
     if hash_key is not None and not named.get("index_name"):
         self.items = defaultdict(dict, {key: everything[key] for key in [hash_key] if key in everything})
@@ -34,7 +33,6 @@ def _query_partition(self: Table, hash_key: Any, *given: Any, **named: Any) -> A
 
 
 def _no_copy(self: Table, _: dict[int, Any]) -> Table:
-    """Return what a failed transaction restores: all items in place, without copies."""
     found = _before.get(id(self))
     if found is None:
         found = _before[id(self)] = copy.copy(self)
@@ -56,7 +54,6 @@ def _transact_on_items_as_they_are(self: DynamoDBBackend, transact_items: list[d
 
 
 def _attribute_at_once(self: JSONSerializer, serialized: dict[str, Any], value: Any, shape: Any, key: str) -> None:
-    """Serialize an attribute as it is stored."""
     if shape.name == "AttributeValue" and type(value) is dict:
         self._default_serialize(serialized, _as_sent(value), shape, key)
     else:
@@ -64,7 +61,6 @@ def _attribute_at_once(self: JSONSerializer, serialized: dict[str, Any], value: 
 
 
 def _as_sent(value: dict[str, Any]) -> dict[str, Any]:
-    """Return an attribute's type and value as in JSON: bytes in base64."""
     ((kind, held),) = value.items()
     if kind == "M":
         held = {name: _as_sent(inner) for name, inner in held.items()}
@@ -78,7 +74,6 @@ def _as_sent(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def keep_pace() -> None:
-    """Patch moto."""
     Table.query = _query_partition  # type: ignore[method-assign]
     DynamoDBBackend.transact_write_items = _transact_on_items_as_they_are  # type: ignore[method-assign]
     JSONSerializer._serialize_type_structure = _attribute_at_once  # type: ignore[assignment,method-assign]  # noqa: SLF001

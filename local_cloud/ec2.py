@@ -55,7 +55,6 @@ class Ec2:
     visibility: Visibility = field(default_factory=Visibility)
 
     def answer(self, call: Call) -> Answer:
-        """Answer one call. Raises Problem."""
         asked = {key: value for key, value in call.params.items() if key != "ClientToken"}
         if call.action == "RunInstances":
             images.resolve(call)

@@ -48,8 +48,6 @@ def key_pair() -> tuple[str, str]:
 
 @dataclass
 class Hosts:
-    """The addresses and consoles of instances."""
-
     _given: int = 0
     """How many addresses were assigned."""
     _consoles: dict[str, bytes] = field(default_factory=dict)

@@ -60,7 +60,6 @@ class Instances:
             _forget(region, instance)
 
     def hurry(self) -> None:
-        """Make a scheduled transition happen now."""
         self._appointments = [(0.0, change) for _, change in self._appointments]
 
     def alive_under(self, rule: Capacity) -> int:
@@ -95,7 +94,6 @@ class Instances:
             self.end(region, instance.id, code, message)
 
     def end(self, region: str, identity: str, code: str, message: str) -> None:
-        """Let EC2 take an instance away."""
         instance = backend(region).get_instance(identity)
         if instance.state != "terminated":
             self._terminate_in_moto(region, instance)

@@ -39,7 +39,6 @@ def check(call: Call, scenario: Scenario) -> None:
 
 
 def defaults(call: Call, scenario: Scenario) -> Answer:
-    """Answer GetInstanceMetadataDefaults."""
     told = "".join(
         f"<{DEFAULTS[name]}>{value}</{DEFAULTS[name]}>" for name, value in scenario.metadata_defaults.items()
     )

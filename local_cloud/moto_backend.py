@@ -14,7 +14,6 @@ Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
 
 def ask(moto: Wsgi, call: Call) -> Answer:
-    """Return moto's response."""
     caught: dict[str, Any] = {}
 
     def start_response(status: str, headers: list[tuple[str, str]], _: Any = None) -> None:

@@ -21,8 +21,6 @@ from local_cloud import clock
 
 
 class CloudTime(datetime):
-    """A moment; now is the cloud's time."""
-
     @classmethod
     def now(cls, tz: tzinfo | None = None) -> Any:
         return clock.now().astimezone(tz)
@@ -54,7 +52,6 @@ def _private_key(key_spec: str) -> Any:
 
 
 def _once(look: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
-    """Return a backend's method, cached by arguments and region."""
     known: dict[str, list[Any]] = {}
 
     def look_once(backend: Any, *arguments: Any, **named: Any) -> list[Any]:

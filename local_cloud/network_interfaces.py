@@ -17,7 +17,6 @@ INSTANCE_LEVEL = {"SecurityGroupId": "security groups", "SecurityGroup": "securi
 
 
 def check_interfaces(call: Call) -> None:
-    """Raise the Problem that EC2 would return."""
     interfaces = call.numbered("NetworkInterface")
     for prefix, named in INSTANCE_LEVEL.items() if interfaces else ():
         if call.params.get(prefix) or call.values(prefix):

@@ -35,8 +35,6 @@ STATE = ("scenario", "log", "ec2", "seeded", "direct_snapshots", "trail", "throt
 
 @dataclass
 class Pipeline:
-    """The local cloud as its callers see it."""
-
     moto: Wsgi
     scenario: Scenario
     log: list[dict[str, Any]] = field(default_factory=list)
@@ -54,7 +52,6 @@ class Pipeline:
         self.begin(self.scenario)
 
     def begin(self, scenario: Scenario) -> None:
-        """Start again, with an empty moto."""
         self.ec2 = Ec2(self._by_moto, scenario)
         self.seeded = Seeder()
         self.direct_snapshots = DirectSnapshots()
@@ -64,7 +61,6 @@ class Pipeline:
         self.saved.clear()
 
     def save(self) -> SavedState:
-        """Return everything, to be restored later."""
         state = {name: getattr(self, name) for name in STATE}
         return SavedState({**state, "moment": (clock.now(), clock.monotonic())}, [self])
 
@@ -75,7 +71,6 @@ class Pipeline:
         vars(self).update(state)
 
     def set_scenario(self, scenario: Scenario) -> None:
-        """Set the scenario from the next call on."""
         self.scenario = self.ec2.scenario = scenario
         self.throttle = Throttle(scenario.buckets)
         self.chance = Random(scenario.seed)  # noqa: S311 - a test's scenario is no secret

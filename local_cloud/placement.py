@@ -22,8 +22,6 @@ configurations."
 
 @dataclass(frozen=True)
 class PlacementRequest:
-    """What a RunInstances request asks for."""
-
     region: str
     instance_type: str
     market: str
@@ -62,7 +60,6 @@ def place(wanted: PlacementRequest, offered: list[str], scenario: Scenario, aliv
 
 
 def _zones(wanted: PlacementRequest, offered: list[str]) -> list[str]:
-    """Return the possible zones. Raises Problem where the type is not offered."""
     if not offered:
         raise Problem("Unsupported", NOT_SUPPORTED)
     if wanted.zone and wanted.zone not in offered:
@@ -87,7 +84,6 @@ def _room(rule: Capacity | None, most: int, alive_under: AliveUnder) -> int:
 
 
 def _message(code: str, wanted: PlacementRequest, elsewhere: list[str]) -> str:
-    """Return EC2's own message."""
     soon = "Our system will be working on provisioning additional capacity."
     instance_type = wanted.instance_type
     lack = f"We currently do not have sufficient {instance_type}"

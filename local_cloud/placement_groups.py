@@ -21,8 +21,6 @@ UNSUPPORTED_TYPES = ("t1.", "t2.", "t3.", "t3a.", "t4g.")
 
 @dataclass
 class PlacementGroup:
-    """One group."""
-
     name: str
     strategy: str
     tags: dict[str, str]
@@ -31,7 +29,6 @@ class PlacementGroup:
     """All instances ever launched into it."""
 
     def as_xml(self) -> str:
-        """Return the group as EC2 describes it."""
         tags = "".join(
             f"<item><key>{escape(key)}</key><value>{escape(value)}</value></item>" for key, value in self.tags.items()
         )
@@ -41,7 +38,6 @@ class PlacementGroup:
         )
 
     def matches(self, wanted: dict[str, str]) -> bool:
-        """Say whether it matches a filter."""
         name = wanted["Name"]
         values = [value for key, value in wanted.items() if key.startswith("Value.")]
         if name == "tag-key":
@@ -56,12 +52,9 @@ class PlacementGroup:
 
 @dataclass
 class PlacementGroups:
-    """The groups of all regions."""
-
     groups: dict[tuple[str, str], PlacementGroup] = field(default_factory=dict)
 
     def create(self, call: Call) -> Answer:
-        """Answer CreatePlacementGroup."""
         name, strategy = call.params.get("GroupName"), call.params.get("Strategy", "cluster")
         if not name:
             raise Problem("MissingParameter", "The request must contain the parameter groupName")
@@ -71,7 +64,6 @@ class PlacementGroups:
         return xml_answer(call.action, f"<placementGroup>{group.as_xml()}</placementGroup>")
 
     def describe(self, call: Call) -> Answer:
-        """Answer DescribePlacementGroups."""
         names, filters = call.values("GroupName"), call.numbered("Filter")
         for name in names:
             self._named(call.region, name)
@@ -84,7 +76,6 @@ class PlacementGroups:
         return xml_answer(call.action, f"<placementGroupSet>{items}</placementGroupSet>")
 
     def delete(self, call: Call) -> Answer:
-        """Answer DeletePlacementGroup."""
         group = self._named(call.region, call.params.get("GroupName", ""))
         if any(instance.state != "terminated" for instance in group.instances):
             raise Problem(
@@ -94,7 +85,6 @@ class PlacementGroups:
         return xml_answer(call.action, "<return>true</return>")
 
     def check_launch(self, call: Call) -> None:
-        """Raise the Problem of a RunInstances request into a group."""
         if name := call.params.get("Placement.GroupName"):
             group, wanted = self._named(call.region, name), call.params.get("InstanceType", "")
             if group.strategy == "cluster" and wanted.startswith(UNSUPPORTED_TYPES):
@@ -118,12 +108,10 @@ class PlacementGroups:
                 )
 
     def launched(self, call: Call, instances: list[Any]) -> None:
-        """Note an instance launched into a group."""
         if name := call.params.get("Placement.GroupName"):
             self._named(call.region, name).instances += instances
 
     def everything(self) -> Iterator[dict[str, Any]]:
-        """Yield each group as in the inventory."""
         for (region, name), group in self.groups.items():
             yield {"kind": KIND, "id": name, "state": "", "tags": group.tags, "region": region}
 

@@ -15,7 +15,6 @@ NAMESPACE = "https://iam.amazonaws.com/doc/2010-05-08/"
 
 
 def simulated(call: Call, scenario: Scenario) -> Answer:
-    """Answer iam:SimulatePrincipalPolicy."""
     _check(call)
     members = "".join(
         f"<member><EvalActionName>{action}</EvalActionName><EvalResourceName>*</EvalResourceName>"

@@ -19,7 +19,6 @@ INVALID = "The security token included in the request is invalid."
 
 
 def check_open(call: Call, scenario: Scenario) -> None:
-    """Raise each service's Problem there."""
     if call.region not in scenario.not_opted_in or call.service in ELSEWHERE:
         return
     if call.service == "ec2":

@@ -52,7 +52,6 @@ class Call:
 
     @classmethod
     def read(cls, environ: dict[str, Any]) -> Call:
-        """Parse a WSGI request."""
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         scope = SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
         service, region, key = (scope["service"], scope["region"], scope["key"]) if scope else ("", "", "")
@@ -64,18 +63,15 @@ class Call:
 
     @property
     def json(self) -> Any:
-        """The parameters of a call in the JSON protocol."""
         return json.loads(self.body or b"{}")
 
     @property
     def protocol(self) -> Protocol:
-        """The format of errors that the caller expects."""
         if target(self.environ) or self.service == "ebs":
             return "json"
         return "ec2" if self.service == "ec2" else "query"
 
     def changes_something(self) -> bool:
-        """Say whether the call creates, changes or deletes."""
         return not self.action.startswith(("Describe", "Get", "List"))
 
     def numbered(self, prefix: str) -> list[dict[str, str]]:
@@ -91,7 +87,6 @@ class Call:
         return [item[""] for item in self.numbered(prefix)]
 
     def rewritten(self) -> dict[str, Any]:
-        """Return the WSGI request with the current `params`."""
         body = urlencode(self.params).encode() if self.params else self.body
         return {**self.environ, "wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
 
@@ -119,12 +114,10 @@ def _text(members: Mapping[str, Any]) -> dict[str, str]:
 
 
 def target(environ: dict[str, Any]) -> str:
-    """Return the operation of a JSON protocol call (SSM's), or an empty string."""
     return str(environ.get("HTTP_X_AMZ_TARGET", "")).rpartition(".")[2]
 
 
 def route(service: str, method: str, path: str) -> tuple[str, dict[str, str]]:
-    """Return a request's operation, and the names in its path."""
     for (wanted, pattern), action in ROUTES[service].items():
         if method == wanted and (found := re.fullmatch(pattern, path)):
             return action, found.groupdict()

@@ -65,7 +65,6 @@ def room_in(reservation: Reservation, zone: str | None, least: int, most: int) -
 
 
 def hold(instance: Any, reservation: Reservation | None) -> None:
-    """Add a new instance to its reservation."""
     instance.in_reservation = reservation.id if reservation else None
 
 

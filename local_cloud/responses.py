@@ -39,8 +39,6 @@ Protocol = Literal["ec2", "query", "json"]
 
 
 class Problem(Exception):
-    """An error that AWS would return."""
-
     def __init__(self, code: str, message: str) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
@@ -53,8 +51,6 @@ class ConnectionDropped(Exception):
 
 @dataclass
 class Answer:
-    """A response."""
-
     status: int
     body: bytes
     content_type: str = "text/xml;charset=UTF-8"
@@ -67,7 +63,6 @@ class Answer:
 
 
 def xml_answer(action: str, content: str, namespace: str = EC2) -> Answer:
-    """Return an operation's response in the query protocols."""
     answer = Answer(200, b"")
     answer.body = (
         f'<?xml version="1.0" encoding="UTF-8"?>\n<{action}Response xmlns="{namespace}">'
@@ -81,7 +76,6 @@ def json_answer(value: Any, status: int = 200) -> Answer:
 
 
 def error(problem: Problem, protocol: Protocol = "ec2") -> Answer:
-    """Return an error in a protocol's format."""
     answer = Answer(STATUS.get(problem.code, CLIENT_ERROR), b"", code=problem.code)
     detail = f"<Error><Code>{escape(problem.code)}</Code><Message>{escape(problem.message)}</Message></Error>"
     if protocol == "json":

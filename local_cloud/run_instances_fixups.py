@@ -20,12 +20,10 @@ class Inventory:
 
     @classmethod
     def of(cls, region: str) -> Self:
-        """Take a region's inventory."""
         names = ("reservations", "volumes", "enis", "tags")
         return cls(region, {name: getattr(backend(region), name).copy() for name in names})
 
     def restore(self) -> None:
-        """Remove everything created since."""
         for name, store in self.stores.items():
             setattr(backend(self.region), name, store)
 

@@ -28,7 +28,6 @@ class _Saver(pickle.Pickler):
         self._places = {id(kept): place for place, kept in enumerate(process)}
 
     def persistent_id(self, kept: Any) -> int | None:
-        """Return the reference of such an object."""
         if isinstance(kept, FunctionType) and kept.__name__ == "<lambda>" and kept.__closure__ is None:
             return self._place_of(kept)  # one of moto's default factories: code without state
         return self._places.get(id(kept))
@@ -84,7 +83,6 @@ class SavedState:
         self._bytes = file.getvalue()
 
     def restored(self) -> dict[str, Any]:
-        """Restore moto, and return the layer's state."""
         forget_everything()  # before loading: it closes the files of all objects that moto ever created
         # Safe: these are our own bytes, which never left the process.
         moto, layer = _Loader(io.BytesIO(self._bytes), self._process).load()

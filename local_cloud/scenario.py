@@ -46,7 +46,6 @@ class Capacity(Settings):
         return self.calls != 0 and all(fnmatchcase(value, pattern) for value, pattern in pairs)
 
     def consume(self) -> None:
-        """Count a call that the rule applied to."""
         if self.calls:
             self.calls -= 1
 
@@ -75,7 +74,6 @@ class Fault(Settings):
         return self.times != 0 and fnmatchcase(action, self.action)
 
     def strikes(self, action: str, region: str, chance: Random) -> bool:
-        """Say whether this call fails, and count it."""
         if self.times == 0 or not (fnmatchcase(action, self.action) and fnmatchcase(region, self.region)):
             return False
         if chance.random() >= self.probability:

@@ -105,7 +105,6 @@ class Handler(WSGIRequestHandler):
         self.close_connection = True
 
     def date_time_string(self, timestamp: float | None = None) -> str:
-        """Return the cloud's own time."""
         front: Pipeline = self.server.app.front  # type: ignore[attr-defined]  # our own Application
         return super().date_time_string((timestamp or clock.now().timestamp()) + front.scenario.clock_skew)
 
@@ -201,7 +200,6 @@ def _refusal(status: int, why: str) -> Answer:
 
 
 def _aws_backend(service: Any) -> Any:
-    """Return moto's backend of an AWS service."""
     return NotFound() if service in NOT_AWS else create_backend_app(service)
 
 

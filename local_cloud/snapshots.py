@@ -21,8 +21,6 @@ KEY = r"(arn:aws:kms:(?P<region>[a-z0-9-]+):\d{12}:(key|alias)/[\w/-]+|alias/[\w
 
 
 class TimedSnapshot(Snapshot):
-    """A snapshot of moto's with progress."""
-
     began: float
     seconds: float
     state_message: str | None
@@ -38,8 +36,6 @@ class TimedSnapshot(Snapshot):
 
 @dataclass
 class Snapshots:
-    """The pending snapshots."""
-
     _pending: list[TimedSnapshot] = field(default_factory=list)
     _fast: set[tuple[str, str, str]] = field(default_factory=set)
     """(region, snapshot, zone) with fast restore."""

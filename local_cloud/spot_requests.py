@@ -30,7 +30,6 @@ class SpotRequests:
     marked: set[str] = field(default_factory=set)
 
     def describe(self, call: Call) -> Answer:
-        """Answer DescribeSpotInstanceRequests, for all or by instance id."""
         instances = [instance for instance in instances_in(call.region) if instance.lifecycle == "spot"]
         for condition in call.numbered("Filter"):
             if condition["Name"] != "instance-id":

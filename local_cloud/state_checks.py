@@ -31,7 +31,6 @@ def check_attach_volume(call: Call) -> None:
 
 
 def check_start_instances(call: Call) -> None:
-    """Reject starting what is not stopped."""
     for instance in _instances(call):
         if instance.state not in ("stopped", "running", "pending"):
             raise Problem(

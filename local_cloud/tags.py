@@ -35,7 +35,6 @@ IAM_VALUE = r"[\w\s.:/=+\-@]*"
 
 
 def check_direct_tags(tags: list[dict[str, str]]) -> None:
-    """Check the tags of a StartSnapshot. Raises Problem."""
     for tag in tags:
         if len(tag["Key"]) > DIRECT_KEY or len(tag.get("Value", "")) > DIRECT_VALUE:
             raise Problem(
@@ -65,7 +64,6 @@ def check_tags(call: Call) -> None:
 
 
 def tags_for(call: Call, kind: str) -> dict[str, str]:
-    """Return the tags that a call puts on new resources of a type."""
     found = {}
     for one in call.numbered("TagSpecification"):
         for name, key in one.items() if one.get("ResourceType") == kind else ():

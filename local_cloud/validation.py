@@ -28,14 +28,12 @@ USER_DATA_LIMIT = 16384
 
 
 def check(call: Call) -> None:
-    """Raise the Problem that AWS would return."""
     check_tags(call)
     if call.action in CHECKS:
         CHECKS[call.action](call)
 
 
 def check_run_instances(call: Call) -> None:
-    """Check a RunInstances request."""
     _image(call)
     _instance_type(call)
     _counts(call)
@@ -49,7 +47,6 @@ def check_run_instances(call: Call) -> None:
 
 
 def check_create_volume(call: Call) -> None:
-    """Check a CreateVolume request."""
     if not (call.params.get("Size") or call.params.get("SnapshotId")):
         raise Problem("MissingParameter", "The request must contain the parameter size or snapshotId")
     check_volume(call.region, call.params, code="InvalidParameterValue")

@@ -79,13 +79,10 @@ class Young:
 
 @dataclass
 class Visibility:
-    """Resources too new to be visible everywhere."""
-
     chance: Random = field(default_factory=lambda: Random(0))  # noqa: S311 - decides what a test meets
     _young: list[Young] = field(default_factory=list)
 
     def made(self, call: Call, answer: Answer, scenario: Scenario) -> None:
-        """Note what a successful call has created."""
         if call.action in MADE_BY:
             kind, where = MADE_BY[call.action]
             for identity in dict.fromkeys(re.findall(where, answer.body)):
@@ -112,7 +109,6 @@ class Visibility:
             self._young.append(Young(place, kind, identity, described, max(known, now + unknown)))
 
     def check(self, call: Call) -> None:
-        """Raise the Problem of a call that names something too early."""
         if not self._young or call.action.startswith(LOOKING if call.service != "ec2" else "Describe"):
             return
         self._forget_the_old()
@@ -156,7 +152,6 @@ STORES = ("reservations", "volumes", "snapshots", "groups", "enis", "addresses",
 
 
 def _without(young: set[str], content: Any) -> Any:
-    """Return a store without new resources."""
     if isinstance(content, list):
         return [item for item in content if not young & _names(item)]
     return {
