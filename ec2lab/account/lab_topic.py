@@ -18,13 +18,10 @@ EMAIL = "email"
 
 @dataclass(frozen=True)
 class LabTopic:
-    """What one lab's e-mail notifications need."""
-
     session: Session
 
     @property
     def arn(self) -> str:
-        """The topic's ARN."""
         return topic_arn(self.session.cloud, self.session.lab.name)
 
     @property

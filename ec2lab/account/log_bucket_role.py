@@ -30,7 +30,6 @@ TRUST: dict[str, Any] = {
 
 
 def policy(partition: str, address: str | None, topic: str | None = None) -> dict[str, Any]:
-    """Return what an instance needs to put objects below `s3://bucket/prefix` and publish to a topic, and no more."""
     statements = []
     if address:
         place = address.removeprefix("s3://").rstrip("/")
@@ -78,7 +77,6 @@ class LogBucketRole:
 
     @property
     def policy(self) -> dict[str, Any]:
-        """The role's policy."""
         return policy(self.session.cloud.partition, self.bucket, self.topic)
 
     def lacking(self) -> list[Step]:
@@ -172,10 +170,8 @@ LONGEST = 64
 
 
 def log_writer_role_name(lab: str) -> str:
-    """Return the name of the role for uploading logs."""
     return f"ec2-lab-{lab}-log-writer"
 
 
 def log_profile_name(lab: str) -> str:
-    """Return the name of its instance profile."""
     return f"ec2-lab-{lab}-logs"

@@ -30,8 +30,6 @@ class Step:
 
 @dataclass(slots=True)
 class RegionSetup:
-    """The state of one region."""
-
     region: str
     there: list[str] = field(default_factory=list)
     lacking: list[Step] = field(default_factory=list)

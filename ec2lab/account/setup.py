@@ -67,12 +67,10 @@ class AccountSetup:
 
     @property
     def lacking(self) -> list[tuple[str, Step]]:
-        """Everything that can be created, with its region."""
         return [(region.region, step) for region in self.regions for step in region.lacking]
 
     @property
     def missing(self) -> list[str]:
-        """Everything that somebody must fix."""
         return [f"{region.region}: {what}" for region in self.regions for what in region.missing]
 
     def make(self, emit: Emit) -> None:

@@ -92,6 +92,5 @@ def uses_iam(session: Session) -> bool:
 
 
 def whose(item: Item) -> str:
-    """Return a resource's experiment, and who created it."""
     by = item.tags.get(BY, "")
     return f"{item.resource.experiment or item.resource}{f' of {by}' if by else ''}"

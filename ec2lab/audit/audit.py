@@ -61,8 +61,6 @@ DELETABLE = (Verdict.ORPHAN, Verdict.COPY, Verdict.ANOTHERS)
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A resource to look at."""
-
     verdict: Verdict
     resource: Resource
     monthly: Dollars
@@ -166,7 +164,6 @@ def _of_ours(
 
 
 def held_by(found: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the instances that a volume is attached to."""
     return tuple(attachment["InstanceId"] for attachment in found.get("Attachments", ()) if "InstanceId" in attachment)
 
 

@@ -25,8 +25,6 @@ OTHERS = "other regions"
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A resource in the account."""
-
     resource: Resource
     tags: Mapping[str, str]
     resource_type: ResourceType
@@ -41,8 +39,6 @@ class Item:
 
 @dataclass(slots=True)
 class Survey:
-    """The live resources of an account."""
-
     items: list[Item] = field(default_factory=list)
     regions: list[str] = field(default_factory=list)
     """Those described completely; `global` is for resources without a region."""

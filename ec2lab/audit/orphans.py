@@ -129,8 +129,6 @@ def of_registry(found: Iterable[Finding], identity: str) -> list[Finding]:
 
 
 def import_orphans(session: Session, found: Sequence[Finding]) -> None:
-    """Record resources as discovered, each under its experiment; the registry owns their registry's id from then on."""
-
     def experiment_of(resource: Resource) -> str:
         return resource.experiment or ""
 

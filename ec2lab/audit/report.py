@@ -12,7 +12,6 @@ from ec2lab.events.account import AuditFinding, AuditSummary, MalformedTag
 
 
 def show_findings(console: Console, seen: Survey, found: Sequence[Finding]) -> None:
-    """Print the summary, each finding, and what to do."""
     dollars, unknown = monthly(found)
     counts = {verdict.value: sum(f.verdict is verdict for f in found) for verdict in Verdict}
     console.emit(
@@ -29,7 +28,6 @@ def show_findings(console: Console, seen: Survey, found: Sequence[Finding]) -> N
 
 
 def finding_event(finding: Finding) -> AuditFinding:
-    """Return a finding as an event."""
     resource, retention = finding.resource, finding.retention
     return AuditFinding.of(
         resource, finding=finding.verdict.value, state=resource.state, state_reason=resource.state_reason.code,

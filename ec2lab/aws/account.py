@@ -18,7 +18,6 @@ class Account:
 
     @property
     def is_local(self) -> bool:
-        """Whether it is a local cloud."""
         return self.partition == LOCAL
 
     def __str__(self) -> str:

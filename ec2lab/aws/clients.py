@@ -147,7 +147,6 @@ class WholeAnswers:
         return answer
 
     def close(self) -> None:
-        """Close all connections."""
         self._session.close()
 
 

@@ -119,7 +119,6 @@ class Cloud:
 
     @property
     def partition(self) -> str:
-        """The partition of the lab's regions, as in ARNs."""
         return str(self._session.get_partition_for_region(self.home))
 
     def client(self, service: str, region: str, *, attempts: int = 5) -> Any:

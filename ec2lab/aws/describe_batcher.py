@@ -19,8 +19,6 @@ VALUES = 200
 
 @dataclass
 class _Batch:
-    """The next call."""
-
     ids: set[str] = field(default_factory=set)
     found: Future[dict[str, Mapping[str, Any]]] = field(default_factory=Future)
 

@@ -149,7 +149,6 @@ class ApiError:
 
     @property
     def category(self) -> ErrorCategory:
-        """The error's category."""
         found = classify(self.code, self.message, self.status, self.region)
         if self.late and found in TRANSIENT:
             # The instance has terminated, so nothing is ambiguous. EC2's own failure says nothing about other pools.

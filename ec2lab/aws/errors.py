@@ -77,7 +77,6 @@ class RegionUnavailable(UserError):
 
     @property
     def may_pass(self) -> bool:
-        """Whether the region may be available in the next round."""
         return self.error is not None and self.error.category in TRANSIENT
 
 

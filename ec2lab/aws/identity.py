@@ -41,8 +41,6 @@ ATTEMPTS = 2
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """The identity of this lab's calls."""
-
     arn: str = ""
     account: str = ""
     region: str = ""
@@ -89,7 +87,6 @@ class Identity:
 
     @property
     def role(self) -> str | None:
-        """The name of the assumed role, if any."""
         found = re.search(r":assumed-role/([^/]+)/", self.arn)
         return found[1] if found else None
 

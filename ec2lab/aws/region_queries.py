@@ -64,8 +64,6 @@ def not_seen(unseen: Mapping[str, str]) -> list[str]:
 
 @dataclass(slots=True)
 class _Sent:
-    """A pending query."""
-
     key: Key
     left: float
     """Seconds until its deadline."""

@@ -62,7 +62,6 @@ def device_in(tag: str, key: str) -> str | None:
 
 
 def to_aws(tags: Mapping[str, str]) -> Tags:
-    """Return tags in AWS's format."""
     return [{"Key": key, "Value": value} for key, value in tags.items()]
 
 

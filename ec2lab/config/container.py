@@ -28,7 +28,6 @@ ContainerImage = Annotated[
 
 
 def is_in_ecr(image: str) -> bool:
-    """Return whether a pull needs credentials of the instance profile."""
     return re.match(ECR, image) is not None
 
 

@@ -45,7 +45,6 @@ def matching(pattern: str, right: str, *, shown: bool = True) -> AfterValidator:
 
 
 def mount_point(path: str) -> str:
-    """Return a mount point, normalized."""
     parts = PurePosixPath(f"/{path.lstrip('/')}" if path.startswith("/") else path).parts
     if parts[:1] != ("/",) or ".." in parts or len(parts) == 1:
         raise ValueError(f'{path!r} is not an absolute path (try "/{path.strip("/.") or "data"}")')
@@ -60,7 +59,6 @@ def mount_point(path: str) -> str:
 
 
 def networks(ssh_allowed_cidrs: Any) -> Any:
-    """Return "auto", or a list of networks."""
     if ssh_allowed_cidrs == "auto":
         return ssh_allowed_cidrs
     if not isinstance(ssh_allowed_cidrs, list) or not ssh_allowed_cidrs:
@@ -82,7 +80,6 @@ def parameter_name(name: str) -> str:
 
 
 def environment_name(name: str, what: str, example: str) -> str:
-    """Return a name for an environment variable that only the experiment's own programs use."""
     no_secret(name)
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,63}", name):
         raise ValueError(f'{name!r} can\'t be {what} (letters, digits and _, no digit first: "{example}")')
@@ -110,7 +107,6 @@ def no_secret(text: str) -> str:
 
 
 def command_without_secrets(command: str) -> str:
-    """Return a command, unless it contains a secret."""
     if kind := secret_in_command(command):
         raise ValueError(f"holds {kind}: {REMEDY}")
     return command
@@ -125,21 +121,18 @@ def tags_without_secrets(tags: dict[str, str]) -> dict[str, str]:
 
 
 def region(name: str) -> str:
-    """Return a region's name, if it is well-formed."""
     if name not in regions():
         raise ValueError(no_region(name))
     return name
 
 
 def zone(name: str) -> str:
-    """Return a zone's name, of any kind: only AWS knows which exist."""
     if region_of_zone(name) is None or not _is_word(name):
         raise ValueError(f'{name!r} is not an availability zone: its name begins with its region\'s (try "us-east-1a")')
     return name
 
 
 def kms_key(arn: str) -> str:
-    """Return a key's ARN."""
     head, _, key = arn.partition(":key/")
     match head.split(":"):
         case ["arn", partition, "kms", where, account] if partition in partitions() and where in regions():
@@ -156,18 +149,15 @@ def _is_word(text: str) -> bool:
 
 
 def gpu_requests(written: Any) -> Any:
-    """Return one GPU or a list of them as a list."""
     return [written] if isinstance(written, str) else written
 
 
 def gpu_request(text: str) -> str:
-    """Return a text that asks for a GPU, as it is."""
     GpuRequest.parse(text)
     return text
 
 
 def market(text: Any) -> capacity_pools.Market:
-    """Parse the name of a market."""
     return text if isinstance(text, capacity_pools.Market) else capacity_pools.Market.parse(str(text))
 
 

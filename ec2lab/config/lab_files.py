@@ -20,7 +20,6 @@ from ec2lab.validators import did_you_mean
 
 
 def load_lab(directory: Path) -> Lab:
-    """Read lab.toml. Raises UserError."""
     path = directory / "lab.toml"
     if not is_there(path, shown_as="lab.toml"):
         raise UserError(f"{path}: not found; run make in the directory that holds lab.toml")
@@ -55,12 +54,10 @@ def load_members(directory: Path) -> Mapping[str, Member]:
 
 
 def member_files(directory: Path) -> list[Path]:
-    """Return the paths of the member files."""
     return _shown_files(directory / "members")
 
 
 def experiment_files(directory: Path) -> list[Path]:
-    """Return the paths of the experiment files."""
     return _shown_files(directory / "experiments")
 
 

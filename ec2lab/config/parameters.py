@@ -108,7 +108,6 @@ def variation_name(base: str, parameters: Mapping[str, Value]) -> str:
 
 
 def as_text(value: Value) -> str:
-    """Return a value as the text of an environment variable."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

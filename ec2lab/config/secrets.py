@@ -41,7 +41,6 @@ class SecretSource:
 
     @classmethod
     def parse(cls, text: Any) -> SecretSource:
-        """Read `store:name`. Raises ValueError."""
         store, _, name = no_secret(str(text)).partition(":")
         found = re.fullmatch(FORMS[store], name) if store in FORMS else None
         if not found:
@@ -70,7 +69,6 @@ class SecretSource:
 
 
 def secret_name(name: str) -> str:
-    """Return the name of the variable that a command finds a secret in."""
     return environment_name(name, "a secret's name", "HF_TOKEN")
 
 

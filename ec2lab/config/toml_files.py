@@ -111,7 +111,6 @@ def _odd(line: str, column: int) -> str:
 
 
 def checked(written: Mapping[str, Any], model: type[Model], *, shown_as: str) -> Model:
-    """Return written values as `model`. Raises UserError."""
     try:
         return model.model_validate(written)
     except ValidationError as problem:

@@ -40,7 +40,6 @@ class Forecast:
 
     @property
     def hourly_text(self) -> str:
-        """Its cost per hour, in words."""
         return up_to(self.dollars / self.hours, self.unknown, "an hour")
 
     def __str__(self) -> str:
@@ -74,7 +73,6 @@ class Budget:
         )
 
     def usage(self, forecast: Forecast | None = None) -> BudgetUsage:
-        """Return its use as an event, including a launch."""
         return BudgetUsage(
             where=self.where, limit=self.limit, period=self.of, spent=round(self.spent, 2),
             promised=round(self.promised, 2), unknown_prices=self.unknown,
@@ -83,7 +81,6 @@ class Budget:
 
     @property
     def used(self) -> str:
-        """Its use, in words."""
         return used_text(self.spent, self.unknown, self.promised)
 
 

@@ -52,11 +52,9 @@ class Spending:
         return replace(self, spans=left)
 
     def month_to_date(self) -> list[Charge]:
-        """Return the spending of the current month in UTC."""
         return self._charges(month_of(self.now)[0], self.spans)
 
     def for_base(self, base: str) -> list[Charge]:
-        """Return the spending of everything launched from an experiment's file."""
         own = [span for span in self.spans if self.history.base(span.experiment or "") == base]
         return self._charges(EPOCH, own)
 
@@ -151,7 +149,6 @@ def _budget(where: str, limit: float, of: str, charges: list[Charge], begun: lis
 
 
 def planned(session: Session, base: str, experiment: Experiment, count: int) -> tuple[Forecast, list[Budget]]:
-    """Return a launch's cost, and its budgets."""
     ahead = forecast(pricing(session).book, session.lab, experiment, count)
     if session.lab.budget is None and experiment.budget is None:
         return ahead, []
@@ -178,5 +175,4 @@ def _answer(intent: Record) -> Record:
 
 
 def is_of_unanswered(span: CostPeriod) -> bool:
-    """Say whether a period is of what may have been created."""
     return (span.parent_id or span.id).startswith(UNKNOWN_ID)

@@ -20,8 +20,6 @@ EPOCH = datetime.min.replace(tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Charge:
-    """The cost of one resource over one period."""
-
     resource_type: str
     id: str
     region: str
@@ -51,8 +49,6 @@ class Charge:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CostPeriod:
-    """One resource over one period at one rate, uncut."""
-
     resource_type: str
     id: str
     region: str

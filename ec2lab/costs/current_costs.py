@@ -22,8 +22,6 @@ NOT_KNOWN = (("no response shows whether it was created", "possibly created reso
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """Costs of resources by id, the rest that is still billed, and why some of it is unknown."""
-
     spent: Mapping[str, CostSummary]
     rest: CostSummary
     unknown: Sequence[Unavailable] = ()
@@ -82,7 +80,6 @@ def hourly_cost_text(session: Session, experiment: str) -> str:
 
 
 def total_of(costs: Iterable[CostSummary]) -> CostSummary:
-    """Return the total cost of several resources."""
     found = list(costs)
     return CostSummary(
         "", sum(c.dollars for c in found), sum(c.unknown for c in found),

@@ -64,11 +64,9 @@ class PriceBook:
         self._lock = threading.Lock()
 
     def unknown(self) -> list[Unavailable]:
-        """Return the prices that could not be obtained, with reasons."""
         return list(self.source.unknown())
 
     def instance_hour(self, region: str, instance_type: str) -> Dollars:
-        """Return the hourly price of an on-demand instance."""
         return self._listed(Unit.INSTANCE, region, instance_type)
 
     def prefetch_instances(self, region: str, types: Sequence[str]) -> None:
@@ -77,7 +75,6 @@ class PriceBook:
             self.source.prefetch_instances(region, types)
 
     def spot(self, region: str, zone: str, instance_type: str, began: datetime, ended: datetime) -> SpotRate:
-        """Return the hourly rate of a spot instance over a period."""
         with self._lock:
             return self.source.spot(region, zone, instance_type, began, ended)
 
@@ -119,7 +116,6 @@ class PriceBook:
         return times(self._listed(Unit.SNAPSHOT, region), gib)
 
     def fast_restore_hour(self, region: str) -> Dollars:
-        """Return the hourly price of a snapshot's fast restore in one zone."""
         return self._listed(Unit.FAST_RESTORE, region)
 
     def initialization(self, region: str, gib: Dollars) -> Dollars:

@@ -29,8 +29,6 @@ Change = tuple[datetime, float]
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A price and when it was looked up; None where AWS lists none."""
-
     dollars: Dollars
     at: datetime
 
@@ -73,18 +71,14 @@ class _Content:
 
 
 class PriceCache:
-    """The prices in one file."""
-
     def __init__(self, path: Path) -> None:
         self.path = path
         self._content = self._read()
 
     def listed(self, key: str) -> Known | None:
-        """Return a price, however old."""
         return self._content.listed.get(key)
 
     def spot(self, key: str) -> Sequence[SpotHistory]:
-        """Return the known spot prices of a type in a region."""
         return self._content.spot.get(key, ())
 
     def store(self, listed: Mapping[str, Known] | None = None, spot: Mapping[str, SpotHistory] | None = None) -> None:

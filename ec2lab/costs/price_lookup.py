@@ -56,7 +56,6 @@ class PriceLookup:
     _used: dict[Priced, Origin] = field(default_factory=dict)
 
     def listed(self, wanted: Priced) -> Dollars:
-        """Return a list price, or None."""
         known = self.cache.listed(str(wanted))
         if not self._is_fresh(known):
             known = self._asked(wanted) or known
@@ -96,7 +95,6 @@ class PriceLookup:
         ]
 
     def origins(self) -> Iterable[Origin]:
-        """Return the origin of each list price returned so far, to the day."""
         return self._used.values()
 
     @staticmethod
@@ -193,7 +191,6 @@ VOLUME_UNITS = (Unit.SIZE, Unit.IOPS, Unit.THROUGHPUT)
 
 
 def bundled_price(wanted: Priced) -> Dollars:
-    """Return a bundled list price, or None."""
     region = _loaded().get(wanted.region, {})
     if wanted.unit is Unit.INSTANCE:
         found = region.get("instances", {}).get(wanted.name)
@@ -210,13 +207,11 @@ def bundled_instances(region: str) -> list[str]:
 
 
 def bundled_date() -> datetime:
-    """Return the date of the bundled prices."""
     day: date = _loaded()["date"]
     return datetime.combine(day, time(), UTC)
 
 
 def regions() -> list[str]:
-    """Return the regions with bundled prices."""
     return [name for name, prices in _loaded().items() if isinstance(prices, dict)]
 
 

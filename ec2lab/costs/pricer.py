@@ -57,7 +57,6 @@ class Pricer(ABC):
 
 
 def pricers(plugins: Plugins) -> dict[str, Pricer]:
-    """Return every pricer by the name of its resource type."""
     return plugins.named("lab_pricers", Pricer)
 
 

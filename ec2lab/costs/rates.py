@@ -40,11 +40,9 @@ class HourlyRate(Rate):
     why: str = field(default=UNPRICED, compare=False)
 
     def dollars(self, began: datetime, ended: datetime) -> Dollars:
-        """Return the price for so many seconds."""
         return times(self.price, (ended - began) / HOUR)
 
     def hourly(self, moment: datetime) -> Dollars:
-        """Return the price."""
         del moment
         return self.price
 
@@ -61,13 +59,11 @@ class Monthly(Rate):
     why: str = field(default=UNPRICED, compare=False)
 
     def dollars(self, began: datetime, ended: datetime) -> Dollars:
-        """Return the sum of each month's share."""
         if self.price is None:
             return None
         return sum(self.price * ((there - here) / length) for here, there, length in _by_month(began, ended))
 
     def hourly(self, moment: datetime) -> Dollars:
-        """Return the price in the month of a moment."""
         begins, ends = month_of(moment)
         return times(self.price, HOUR / (ends - begins))
 
@@ -83,7 +79,6 @@ class SpotRate(Rate):
     why: str = field(default="no spot price of all of that time is known", compare=False)
 
     def dollars(self, began: datetime, ended: datetime) -> Dollars:
-        """Return the sum over the prices in effect; unknown where one is."""
         if ended <= began:
             return 0.0
         if ended > self.until or not self.prices or began < self.prices[0][0]:
@@ -104,7 +99,6 @@ class SpotRate(Rate):
 
 
 def unlisted(what: str, region: str) -> str:
-    """Return why a price is unknown."""
     return f"no list price of {what} in {region} is known"
 
 

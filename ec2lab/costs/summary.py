@@ -33,8 +33,6 @@ GROUPS: Mapping[str, Callable[[Charge], str]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class CostSummary:
-    """The sum of charges."""
-
     name: str
     dollars: float
     """Of those with a known price."""
@@ -76,7 +74,6 @@ def grouped(charges: Iterable[Charge], by: str) -> list[CostSummary]:
 
 
 def parse_group_by(by: str) -> str:
-    """Parse GROUP_BY. Raises UserError."""
     if by not in GROUPS:
         raise UserError(f"GROUP_BY: {by!r} is none of {', '.join(GROUPS)}{did_you_mean(by, GROUPS)}")
     return by

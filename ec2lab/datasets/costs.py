@@ -31,8 +31,6 @@ class PricedSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class CostedSnapshots:
-    """Snapshots of datasets with their costs, and what is unknown."""
-
     snapshots: list[PricedSnapshot]
     unknown: Sequence[Unavailable] = ()
 

@@ -87,7 +87,6 @@ class DataSnapshot:
 
     @property
     def completed(self) -> bool:
-        """Whether volumes can be created from it."""
         return self.state == "completed"
 
     @property
@@ -153,7 +152,6 @@ def list_snapshots_in(
 
 
 def snapshots_in(responses: Responses[list[DataSnapshot]]) -> list[DataSnapshot]:
-    """Return the snapshots of the regions that responded."""
     return [snapshot for found in responses.found.values() for snapshot in found]
 
 

@@ -34,8 +34,6 @@ BYTES_PER_INODE = 16384
 
 @dataclass(frozen=True, slots=True)
 class DiskImage:
-    """An image, and its file system."""
-
     path: Path
     filesystem: str
     uuid: str

@@ -87,8 +87,6 @@ Report = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class DirectSnapshots:
-    """The EBS direct APIs of a region."""
-
     session: Session
     region: str
 

@@ -48,8 +48,6 @@ def _probes(found: Any, guard: Guard, *_: Any) -> Any:
 
 
 class Check(ABC):
-    """One concern."""
-
     name: ClassVar[str]
     order: ClassVar[int] = 50
     """The position of its findings."""
@@ -71,5 +69,4 @@ class Check(ABC):
 
 
 def checks(plugins: Plugins) -> list[Check]:
-    """Return the checks of `make doctor`, in display order."""
     return plugins.ordered("lab_checks", Check)

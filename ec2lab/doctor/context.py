@@ -110,7 +110,6 @@ class DoctorContext:
 
     @property
     def lab(self) -> Lab:
-        """lab.toml."""
         return self.opened.lab
 
     @property
@@ -122,7 +121,6 @@ class DoctorContext:
 
     @property
     def members(self) -> Mapping[str, Member]:
-        """The members with valid files."""
         return self.files.members
 
     @property
@@ -149,7 +147,6 @@ class DoctorContext:
         return list(dict.fromkeys([*own, *wanted])) or list(self.lab.regions)
 
     def regions_of(self, name: str) -> Sequence[str]:
-        """Return where an experiment may run."""
         return placement_preferences(self.lab, name, self.experiments[name]).regions
 
     def subnets_in(self, region: str) -> list[str]:
@@ -198,7 +195,6 @@ class DoctorContext:
         self.begin(_introduced)
 
     def caller(self) -> Identity:
-        """Return the caller by AWS. Waits for the response."""
         return self.begin(_introduced).result()
 
     def require_aws(self) -> None:

@@ -109,8 +109,6 @@ DRY_RUNS: Mapping[str, DryRun] = {
 
 @dataclass(frozen=True, slots=True)
 class DryRunResult:
-    """The result of a dry run."""
-
     answer: Answer
     code: str = ""
     message: str = ""

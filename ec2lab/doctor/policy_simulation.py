@@ -95,7 +95,6 @@ def for_data() -> frozenset[str]:
 
 
 def actions(service: str) -> list[str]:
-    """Return the actions of a service that the policies allow."""
     return sorted(action for action in _actions(POLICY) | for_data() if action.startswith(f"{service}:"))
 
 

@@ -99,7 +99,6 @@ EXISTING_STATES = ["creating", "available", "in-use", "error"]
 
 
 def types_of(lab: DoctorContext, name: str) -> Sequence[str]:
-    """Return the instance types of an experiment, which may ask for GPUs instead. Raises UserError."""
     experiment = lab.experiments[name]
     if not experiment.gpu:
         return experiment.instance_types
@@ -122,7 +121,6 @@ def known_types(lab: DoctorContext, name: str) -> Sequence[str]:
 
 
 def required_types(lab: DoctorContext) -> list[str]:
-    """Return the instance types of all experiments."""
     return list(dict.fromkeys(one for name in lab.experiments for one in known_types(lab, name)))
 
 
@@ -133,7 +131,6 @@ def offered(lab: DoctorContext, region: str) -> Mapping[str, Sequence[str]]:
 
 
 def datasets(lab: DoctorContext, region: str) -> list[DataSnapshot]:
-    """Return a region's datasets that the lab uses."""
     require_enabled(lab, region)
     return usable(list_snapshots(lab.opened.cloud, region), data_registries(lab.opened))
 
@@ -148,7 +145,6 @@ def quota_values(lab: DoctorContext, region: str) -> tuple[Mapping[str, float], 
 
 
 def cpus(lab: DoctorContext, region: str) -> Mapping[str, int]:
-    """Return the vCPUs of the types in experiments."""
     require_enabled(lab, region)
     return virtual_cpus(lab.opened.cloud, region, required_types(lab)) if lab.experiments else {}
 
@@ -209,7 +205,6 @@ def _lack(lab: DoctorContext, region: str, image: Image) -> Iterator[str]:
 
 
 def shared_groups(lab: DoctorContext, region: str) -> list[Mapping[str, Any]]:
-    """Return the lab's own security groups."""
     require_enabled(lab, region)
     filters: Any = [{"Name": f"tag:{SHARED}", "Values": [lab.lab.name]}]
     found: Any = lab.opened.cloud.ec2(region).describe_security_groups(Filters=filters)["SecurityGroups"]
@@ -242,6 +237,5 @@ def malformed_tags(lab: DoctorContext, region: str) -> Mapping[str, Sequence[Mal
 
 
 def caller_address(lab: DoctorContext) -> str:
-    """Return this computer's public address as a network."""
     lab.require_aws()
     return lab.opened.cloud.caller_address()

@@ -54,7 +54,6 @@ class AccountRecords:
         return self._ids
 
     def ownership(self, known: ResourceState) -> Ownership:
-        """Return what decides whether a described resource is this registry's."""
         return Ownership(known, self.registry_ids())
 
     def everywhere(self, experiment: str | None = None) -> tuple[ResourceState, list[Elsewhere]]:
@@ -67,7 +66,6 @@ class AccountRecords:
         return here, [Elsewhere(account, there) for account, there in known.items() if there.names]
 
     def elsewhere(self, experiment: str | None = None) -> list[Elsewhere]:
-        """Return the other accounts in which an experiment, or any, has resources or may have."""
         return self.everywhere(experiment)[1]
 
     def expect_here(self, experiment: str) -> None:

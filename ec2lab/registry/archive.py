@@ -29,8 +29,6 @@ CORRUPTION_ERRORS = (EOFError, ValueError, gzip.BadGzipFile, zlib.error)
 
 @dataclass(frozen=True, slots=True)
 class FileArchive:
-    """The archive in `directory`, which may not exist yet."""
-
     directory: Path
     record_in: Callable[[Any, str], Record | None]
     """Reads a record; sets aside what is not one."""

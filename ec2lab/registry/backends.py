@@ -104,5 +104,4 @@ class DynamoDbBackend(RegistryBackend):
 
 
 def registry_backends(plugins: Plugins) -> dict[str, RegistryBackend]:
-    """Return the registry backends by scheme."""
     return plugins.named("lab_registry_backends", RegistryBackend, by="scheme")

@@ -38,7 +38,6 @@ class LockOwner:
 
     @property
     def script(self) -> str:
-        """The script that took the lock."""
         return self.who.partition(" ")[0]
 
 
@@ -107,7 +106,6 @@ class Registry(ABC):
         return record
 
     def leave(self, where: str, problem: str) -> None:
-        """Set aside an invalid entry."""
         self.set_aside[where] = SetAside(where, problem)
 
     @abstractmethod
@@ -212,7 +210,6 @@ class NullRegistry(Registry):
 
     @property
     def name(self) -> str:
-        """See Registry."""
         return "nowhere"
 
     def append(self, record: Record) -> None:
@@ -221,7 +218,6 @@ class NullRegistry(Registry):
             raise UserError(f"{record.operation} would change something, and nothing is recorded here")
 
     def ids(self) -> Sequence[str]:
-        """See Registry."""
         return ()
 
     def id(self) -> str:
@@ -233,27 +229,22 @@ class NullRegistry(Registry):
         return new_id()
 
     def records(self, experiment: str | None = None) -> Iterator[Record]:
-        """See Registry."""
         del experiment
         return iter(())
 
     def history(self, experiment: str | None = None) -> list[Record]:
-        """See Registry."""
         del experiment
         return []
 
     def histories(self, experiments: Collection[str]) -> list[Record]:
-        """See Registry."""
         del experiments
         return []
 
     def archive(self, needed: Needed) -> int:
-        """Do nothing."""
         del needed
         return 0
 
     def needs_compaction(self) -> bool:
-        """See Registry."""
         return False
 
     def lock_experiment(self, experiment: str, script: str) -> AbstractContextManager[None]:

@@ -60,7 +60,6 @@ class Item:
 
     @property
     def key(self) -> dict[str, Any]:
-        """The item's key in the table."""
         return {"place": self.place, "id": sort_key(self.record, self.at)}
 
     def attributes(self) -> dict[str, Any]:
@@ -74,7 +73,6 @@ class Item:
         return {**self.key, "record": self.record.id, "format": FORMAT, BYTES: len(self.body), **attributes, **body}
 
     def in_history(self) -> Item:
-        """Return the record at its location in the archive."""
         return replace(self, place=history_of(self.record.experiment))
 
     def part_items(self) -> list[dict[str, Any]]:
@@ -84,7 +82,6 @@ class Item:
 
 
 def packed(record: Record, at: int) -> Item:
-    """Return the item of a new record."""
     body = zlib.compress(json.dumps(record.as_json(), separators=(",", ":")).encode(), 6)
     return Item(CURRENT_PARTITION, at, record, body, 0 if len(body) <= PART_BYTES else -(-len(body) // PART_BYTES))
 
@@ -128,7 +125,6 @@ def item_of(attributes: Attributes, record: Record, body: bytes, parts: int) -> 
 
 
 def number_in(attributes: Attributes, name: str) -> int:
-    """Return a whole number in an item; 0 if it has none."""
     found = attributes.get(name)
     return max(0, found) if isinstance(found, int) else 0
 
@@ -139,20 +135,16 @@ def where_is(attributes: Attributes) -> str:
 
 
 def history_of(experiment: str | None) -> str:
-    """Return the partition of an experiment's archived records."""
     return f"history/{experiment or NOBODY}"
 
 
 def sort_key(record: Record, at: int) -> str:
-    """Return a record's sort key in its partition."""
     return f"{prefix_of(record.experiment)}{at:017d}/{record.id}"
 
 
 def prefix_of(experiment: str | None) -> str:
-    """Return the prefix of the sort keys of an experiment's records."""
     return f"{experiment or NOBODY}/"
 
 
 def part_key(record: str, number: int) -> dict[str, Any]:
-    """Return the key of one part of a large record."""
     return {"place": f"part/{record}", "id": f"{number:04d}"}

@@ -84,7 +84,6 @@ class LeaseManager:
             self._renewing.join()
 
     def lock_owners(self) -> list[LockOwner]:
-        """Return the owners of current, expired and orphaned leases. Raises UserError if one cannot be read."""
         leases = map(self._checked, self.table.query(LEASE))
         return [LockOwner(one["id"], one["holder"], alive=not self._is_over(one)) for one in leases]
 
@@ -152,7 +151,6 @@ class LeaseManager:
 
 
 def lease_key(experiment: str) -> dict[str, Any]:
-    """Return the key of an experiment's lease."""
     return {"place": LEASE, "id": experiment}
 
 

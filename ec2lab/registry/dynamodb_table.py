@@ -86,20 +86,16 @@ class Table:
         return clock.monotonic() + self._ahead
 
     def get(self, key: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Return an item, read consistently."""
         found = self._call("get_item", Key=key, ConsistentRead=True).get("Item")
         return plain(found) if found else None
 
     def put(self, item: Mapping[str, Any], **condition: Any) -> None:
-        """Write an item. Raises ConditionFailed."""
         self._call("put_item", Item=item, **condition)
 
     def update(self, key: Mapping[str, Any], **change: Any) -> None:
-        """Change an item. Raises ConditionFailed."""
         self._call("update_item", Key=key, **change)
 
     def delete(self, key: Mapping[str, Any], **condition: Any) -> None:
-        """Delete an item. Raises ConditionFailed."""
         self._call("delete_item", Key=key, **condition)
 
     def transact(self, writes: Sequence[tuple[str, Mapping[str, Any]]]) -> None:

@@ -62,7 +62,6 @@ def _with_surrogates(text: bytes) -> Any:
 
 
 def is_json(text: bytes) -> bool:
-    """Return whether this is one complete JSON document."""
     try:
         parsed(text)
     except ValueError:

@@ -88,7 +88,6 @@ def check_can_be_private(descriptor: int) -> None:
 
 
 def make_private(descriptor: int) -> None:
-    """Remove everybody's access except the owner's."""
     if stat.S_IMODE(os.fstat(descriptor).st_mode) & ~_PRIVATE:
         os.fchmod(descriptor, _PRIVATE)
 
@@ -161,7 +160,6 @@ def replace_file(path: Path, content: bytes) -> None:
 
 
 def read_whole(descriptor: int) -> bytes:
-    """Return the whole content of a newly opened file."""
     with open(descriptor, "rb", closefd=False) as file:
         return file.read()
 

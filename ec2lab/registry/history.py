@@ -67,7 +67,6 @@ class LaunchError:
 
     @property
     def time(self) -> datetime:
-        """Its time."""
         return parse_time(self.at)
 
 
@@ -96,11 +95,9 @@ class ExperimentHistory:
 
     @property
     def is_launched(self) -> bool:
-        """Whether its last launch succeeded."""
         return self.launched is not None and not self.interrupted and not self.failed
 
     def add(self, record: Record) -> None:
-        """Add the next record."""
         if record.operation == "RunInstances" and record.event is Event.INTENT:
             self.interrupted |= not (record.request or {}).get("DryRun")  # a plan launches nothing
         self.torn_down |= record.script == TEARDOWN
@@ -132,7 +129,6 @@ class History:
 
     @cached_property
     def experiments(self) -> Mapping[str, ExperimentHistory]:
-        """Launches by experiment name."""
         found: dict[str, ExperimentHistory] = {}
         for record in self.records:
             if record.experiment:
@@ -140,7 +136,6 @@ class History:
         return found
 
     def of(self, experiment: str) -> ExperimentHistory:
-        """Return what was launched under a name, possibly nothing."""
         return self.experiments.get(experiment) or ExperimentHistory()
 
     def base(self, experiment: str) -> str:
@@ -149,7 +144,6 @@ class History:
 
     @cached_property
     def errors(self) -> Sequence[LaunchError]:
-        """All errors in response to requests to create or start instances."""
         return [error for record in self.records if (error := launch_error_in(record))]
 
     @cached_property
@@ -160,12 +154,10 @@ class History:
 
     @cached_property
     def instances(self) -> Mapping[str, InstanceTimeline]:
-        """By id, all instances."""
         return InstanceTimelines(self.records, self.requests, self.sightings).known
 
     @cached_property
     def snapshots(self) -> Mapping[str, SnapshotTimeline]:
-        """By id, all snapshots that were created or described."""
         return SnapshotTimelines(self.records, self.sightings).known
 
     @cached_property

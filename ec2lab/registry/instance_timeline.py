@@ -34,12 +34,10 @@ TRANSITION = re.compile(r"\((\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) (?:GMT|UTC)\)")
 
 
 def market_of(request: Mapping[str, Any]) -> str:
-    """Return the market of a RunInstances request."""
     return str(request.get("InstanceMarketOptions", {}).get("MarketType", "on-demand"))
 
 
 def instances_in(response: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Return the instances of a DescribeInstances response."""
     for reservation in response.get("Reservations", ()):
         yield from reservation["Instances"]
 
@@ -85,17 +83,14 @@ class InstanceTimeline:
     """By device name, the VolumeId and DeleteOnTermination of its volumes, as described."""
 
     def start(self, moment: datetime) -> None:
-        """Begin a run, unless it runs."""
         if self.ended is None and self._run is None:
             self.runs.append(Run(moment))
 
     def stop(self, moment: datetime) -> None:
-        """End its run, if it runs."""
         if run := self._run:
             run.ended = max(moment, run.began)
 
     def terminate(self, moment: datetime) -> None:
-        """Note its teardown."""
         self.end(moment, TORN_DOWN)
 
     def end(self, moment: datetime, fate: str) -> None:
@@ -130,11 +125,9 @@ class InstanceTimeline:
 
     @property
     def stopped(self) -> bool:
-        """Whether it was stopped when last seen."""
         return self.ended is None and self._run is None
 
     def saw(self, found: Mapping[str, Any], at: datetime) -> None:
-        """Note the state in a description."""
         state = found["State"]["Name"]
         if state in UP:
             if (self.runs and at - (self.runs[-1].ended or at) > CONSISTENCY_WINDOW) or not self.runs:

@@ -25,7 +25,6 @@ class Elsewhere:
 
     @property
     def names(self) -> list[str]:
-        """The experiments, sorted."""
         return sorted(self.known.names)
 
     @property

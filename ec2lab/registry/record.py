@@ -129,7 +129,6 @@ class Record:
 
 
 def by_account(records: Iterable[Record]) -> dict[Account | None, list[Record]]:
-    """Return records by the account that they concern, in their order."""
     found: dict[Account | None, list[Record]] = {}
     for record in records:
         found.setdefault(record.whose, []).append(record)

@@ -76,7 +76,6 @@ class Recorder:
         self._lock = threading.Lock()
 
     def attach(self, events: Any) -> None:
-        """Record every call of the client with these events."""
         # First, so that botocore's own random ClientToken does not replace ours.
         events.register_first("before-parameter-build", self._skip_data_calls(self._inject_token_and_tags))
         events.register_last("before-parameter-build", self._skip_data_calls(self._keep_request))
@@ -95,7 +94,6 @@ class Recorder:
         return hooked
 
     def annotate(self, **note: Any) -> None:
-        """Write an annotation."""
         self.registry.append(self._stamped(self._record(Event.ANNOTATION, annotation=note)))
 
     def note_of(self, account: Account | None, **note: Any) -> None:
@@ -106,7 +104,6 @@ class Recorder:
         self.registry.append(record)
 
     def close(self) -> None:
-        """Write the counts of open polls."""
         with self._lock:
             for question in list(self._polls):
                 self._count(self._polls.pop(question))

@@ -31,7 +31,6 @@ def _field(given: Any) -> TypedDictField:
 
 
 def optional(schema: CoreSchema) -> TypedDictField:
-    """Return an optional member."""
     return core_schema.typed_dict_field(schema, required=False)
 
 
@@ -51,22 +50,18 @@ def checked(check: Callable[[str], Any], schema: CoreSchema) -> CoreSchema:
 
 
 def nullable(schema: CoreSchema) -> CoreSchema:
-    """Return the schema of a value that may be null."""
     return core_schema.nullable_schema(schema)
 
 
 def several(schema: CoreSchema) -> CoreSchema:
-    """Return the schema of an array."""
     return core_schema.list_schema(schema, strict=True)
 
 
 def mapping(schema: CoreSchema) -> CoreSchema:
-    """Return the schema of an object whose values all match one schema."""
     return core_schema.dict_schema(values_schema=schema, strict=True)
 
 
 def whole(least: int, most: int) -> CoreSchema:
-    """Return the schema of a whole number."""
     return core_schema.int_schema(ge=least, le=most, strict=True)
 
 

@@ -51,7 +51,6 @@ class ResourceState:
         return {name for name in found if name}
 
     def without(self, regions: Collection[str]) -> ResourceState:
-        """Return the state without some regions."""
         return replace(
             self,
             live=[resource for resource in self.live if resource.region not in regions],
@@ -74,7 +73,6 @@ class ResourceState:
 
     @property
     def seen(self) -> bool:
-        """Whether anything was ever requested."""
         return bool(self.calls)
 
 

@@ -59,7 +59,6 @@ class SnapshotTimeline:
     restores: list[FastRestore] = field(default_factory=list)
 
     def end(self, moment: datetime) -> None:
-        """Note its end. The first one noted counts."""
         self.ended = self.ended or max(moment, self.began or moment)
 
 

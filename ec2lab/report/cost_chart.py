@@ -30,8 +30,6 @@ class Period:
 
 @dataclass(slots=True)
 class Series:
-    """The cost of one experiment or member."""
-
     name: str
     dollars: list[float]
     """In each period, as far as prices are known."""
@@ -40,7 +38,6 @@ class Series:
 
     @property
     def total(self) -> float:
-        """Dollars in all periods."""
         return sum(self.dollars)
 
 
@@ -186,7 +183,6 @@ def scale(most: float) -> float:
 
 
 def marks(highest: float, height: float) -> list[Mark]:
-    """Return the lines of the scale: the top and half of it."""
     return [Mark(0.0, amount(highest)), Mark(height / 2, amount(highest / 2))]
 
 

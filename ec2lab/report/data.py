@@ -43,8 +43,6 @@ Priced = tuple[list[Resource], Mapping[str, CostSummary]]
 
 @dataclass(slots=True)
 class ReportData:
-    """The data of a report."""
-
     lab: str
     registry: str
     """Its name."""

@@ -16,7 +16,6 @@ from ec2lab.report.view_model import Page
 
 
 def events(page: Page) -> Iterator[Event]:
-    """Return the events of a page in its order."""
     facts = page.facts
     for figure in page.figures:
         yield Figure(label=figure.label, value=figure.value, more=figure.more)

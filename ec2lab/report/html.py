@@ -27,7 +27,6 @@ GENERATOR = '<meta name="generator" content="ec2-lab report">'
 
 
 def report_html(page: Page) -> str:
-    """Return the page's text."""
     return render_page(
         "report.html.j2",
         page=page, facts=page.facts, charts=cost_chart, alarming=ERROR_VERDICTS, most_listed=MOST_LISTED,
@@ -75,5 +74,4 @@ def csp_hash(text: str) -> str:
 
 
 def render_page(template: str, **values: Any) -> str:
-    """Render a page of templates/."""
     return environment().get_template(template).render(**values)

@@ -71,7 +71,6 @@ class DataSetRow:
 
 
 def reasons(errors: Iterable[LaunchError]) -> list[Reason]:
-    """Group errors by category and pool, most frequent first."""
     groups: dict[tuple[str, ...], list[LaunchError]] = defaultdict(list)
     for one in errors:
         groups[one.zone or one.region, one.type, one.market, one.error.code].append(one)

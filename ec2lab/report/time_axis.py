@@ -21,8 +21,6 @@ LAST = 95.0
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """A labeled moment."""
-
     x: float
     label: str
     narrow: bool
@@ -31,14 +29,11 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class TimeAxis:
-    """From one moment to a later one."""
-
     begin: datetime
     end: datetime
 
     @property
     def length(self) -> timedelta:
-        """Its length."""
         return self.end - self.begin
 
     def at(self, moment: datetime) -> float:

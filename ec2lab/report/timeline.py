@@ -69,17 +69,14 @@ class Row:
 
     @property
     def height(self) -> float:
-        """Pixels."""
         return self.baseline + (STRIP if self.errors else 0) + 2
 
     @property
     def experiments(self) -> list[str]:
-        """The names of all experiments in the row."""
         return sorted({*(life.experiment or "" for life in self.lives), *(one.experiment for one in self.errors)})
 
     @property
     def live(self) -> int:
-        """The number of its live instances."""
         return sum(life.ended is None for life in self.lives)
 
     @property
@@ -90,8 +87,6 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """The whole chart."""
-
     axis: TimeAxis
     rows: list[Row]
 
@@ -186,7 +181,6 @@ def _within(x: float, low: float, high: float) -> float:
 
 
 def tooltip_of(life: InstanceTimeline) -> str:
-    """Return an instance's tooltip."""
     what = " ".join(word for word in (life.type, life.market) if word)
     end = f"to {short(life.ended)}, {life.fate}" if life.ended else "stopped now" if life.stopped else "runs"
     return (

@@ -25,8 +25,6 @@ RECENT_WINDOW = timedelta(days=30)
 
 @dataclass(frozen=True, slots=True)
 class Kpi:
-    """One of the figures at the top."""
-
     label: str
     value: str
     more: str = ""
@@ -34,8 +32,6 @@ class Kpi:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Everything that the template shows."""
-
     facts: ReportData
     figures: list[Kpi]
     standing: list[Standing]
@@ -47,15 +43,12 @@ class Page:
     datasets: list[DataSetRow]
 
     def reasons(self, row: Row) -> list[Reason]:
-        """Return a row's errors, grouped."""
         return reasons(row.errors)
 
     def listed(self, row: Row) -> list[InstanceTimeline]:
-        """Return the instances in a row's table, newest first."""
         return sorted(row.lives, key=lambda life: life.began, reverse=True)[:MOST_LISTED]
 
     def hours(self, lives: Iterable[InstanceTimeline]) -> float:
-        """Return the running time of instances."""
         return sum(hours(life, self.facts.now) for life in lives)
 
     def dollars(self, row: Row) -> tuple[float, int]:
@@ -66,7 +59,6 @@ class Page:
 
 
 def page(facts: ReportData) -> Page:
-    """Return the page for some data."""
     ever = _charges(facts.spans, min((span.began for span in facts.spans), default=facts.now), facts.now)
     standing = [Standing(resource, facts.costs[resource.id]) for resource in facts.live]
     regions = sorted({one.snapshot.region for one in facts.datasets})

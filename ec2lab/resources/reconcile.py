@@ -59,7 +59,6 @@ def reconcile(session: Session, experiment: str, ask_again: AskAgain | None = No
 
 
 def without_experiment(session: Session, intents: Iterable[Record]) -> list[Resource]:
-    """Return what open intents created for the lab itself, without an experiment, as far as AWS shows it."""
     wanted = list(intents)
     asked = [
         (resource_type, place, session.threads.submit(resource_type.whole, session.cloud, place, _made_by(intent)))

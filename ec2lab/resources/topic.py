@@ -17,7 +17,6 @@ PREFIX = "ec2-lab-"
 
 
 def topic_name(lab: str) -> str:
-    """Return the name of a lab's own topic."""
     return f"{PREFIX}{lab}"
 
 

@@ -33,7 +33,6 @@ class Volume(ResourceType):
     dependency_codes = ("VolumeInUse", "IncorrectState")
 
     def taggable_types(self, operation: str, request: Mapping[str, Any]) -> Iterable[str]:
-        """Tag the volumes that come with an instance too."""
         return ("volume",) if operation == "RunInstances" else super().taggable_types(operation, request)
 
     def is_deleted(self, found: Mapping[str, Any]) -> bool:

@@ -32,8 +32,6 @@ MAY_HAVE_ENDS = {"instance", "volume"}
 
 @dataclass(frozen=True, slots=True)
 class VolumeDisposition:
-    """A volume and its deletion policy."""
-
     volume: str
     region: str
     end: Disposition
@@ -43,7 +41,6 @@ class VolumeDisposition:
 
     @property
     def is_snapshotted(self) -> bool:
-        """Whether it becomes a version of a dataset."""
         return self.end.policy is DeletionPolicy.SNAPSHOT
 
 

@@ -44,7 +44,6 @@ class Instance:
 
     @property
     def id(self) -> str:
-        """Its instance id."""
         return str(self.description["InstanceId"])
 
     @property
@@ -73,7 +72,6 @@ class VolumeMounter:
 
     @property
     def ec2(self) -> EC2Client:
-        """The client of the instance's region."""
         return self.session.cloud.ec2(self.instance.region)
 
     def mount(self, wanted: MountRequest) -> str:

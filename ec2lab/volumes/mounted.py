@@ -95,8 +95,6 @@ def describing() -> str:
 
 @dataclass(frozen=True, slots=True)
 class MountedVolume:
-    """A file system on a host, and its volume."""
-
     mount: str
     device: str
     disk: str
@@ -141,8 +139,6 @@ def select_volume(host: Host, mounted: Sequence[MountedVolume], mount: str, volu
 
 @dataclass(frozen=True, slots=True)
 class AttachedVolume:
-    """A volume attached to an instance."""
-
     id: str
     device: str
     """The device name in AWS."""

@@ -56,7 +56,6 @@ class Retention:
 
     @property
     def has_reason(self) -> bool:
-        """Whether a reason is given."""
         return self.reason != NO_REASON
 
     def is_over(self, today: date) -> bool:
@@ -70,7 +69,6 @@ class Retention:
 
 
 def marks(end: Disposition, experiment: str, today: date) -> dict[str, str]:
-    """Return the tags of a volume that is retained from now on."""
     return {
         RETAINED: f"{today} after {experiment}",
         RETAIN_UNTIL: str(today + (DEFAULT_RETENTION if end.retain_for is None else end.retain_for)),
@@ -153,7 +151,6 @@ def _retained(session: Session, found: Mapping[str, Any], region: str) -> Retain
 
 
 def retained_events(found: Responses[list[RetainedVolume]]) -> list[Event]:
-    """Return the events of retained volumes."""
     volumes = [volume for some in found.found.values() for volume in some]
     return [
         Retained.of(

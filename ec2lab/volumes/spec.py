@@ -60,9 +60,7 @@ class VolumeSpec:
     """Mount options, besides nosuid and nodev, which suid and dev revoke."""
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the entry."""
         return {key: value for key, value in asdict(self).items() if value is not None}
 
     def as_json(self) -> str:
-        """Return it as the instance reads it."""
         return json.dumps(self.as_dict())

@@ -163,7 +163,6 @@ class Permissions(Check):
 
 
 def are_dry(lab: DoctorContext, region: str) -> DryRuns:
-    """Return how a region's endpoint treats dry runs."""
     require_enabled(lab, region)
     return dry_runs(lab.opened.cloud.ec2(region))
 

@@ -223,5 +223,4 @@ def contains_address(networks: Literal["auto"] | list[str], address: str) -> boo
 
 
 def bare(network: str) -> str:
-    """Return the address of a single-address network."""
     return network.partition("/")[0]
