@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ec2lab.audit.report import finding_event
 from ec2lab.aws.tags import DATA, IDLE, TTL, tags_in_request
 from ec2lab.events import Event, Unavailable
-from ec2lab.events.report import CostSeries, DatasetSummary, Figure, InstanceHistory, Rejections, TimelineRow
+from ec2lab.events.report import CostSeries, InstanceHistory, TimelineRow
 from ec2lab.instances.status import status_event
 from ec2lab.registry.instance_timeline import InstanceTimeline
 from ec2lab.report.data import INSTANCE
@@ -17,8 +17,7 @@ from ec2lab.report.view_model import Page
 
 def events(page: Page) -> Iterator[Event]:
     facts = page.facts
-    for figure in page.figures:
-        yield Figure(label=figure.label, value=figure.value, more=figure.more)
+    yield from page.figures
     for what, why in facts.unavailable.items():
         yield Unavailable(what=what, reason=why)
     for standing in page.standing:
@@ -26,12 +25,7 @@ def events(page: Page) -> Iterator[Event]:
     for row in page.time_line.rows:
         yield from _row(page, row)
     yield from _costs(page)
-    for one in page.datasets:
-        yield DatasetSummary(
-            dataset=one.name, version=one.version, newest=one.is_newest, created_at=one.made,
-            regions={region: word for region, word in zip(page.regions, one.there, strict=True) if word},
-            dollars_per_month=one.monthly,
-        )  # fmt: skip
+    yield from page.datasets
     for finding in facts.findings:
         yield finding_event(finding)
 
@@ -48,11 +42,7 @@ def _row(page: Page, row: Row) -> Iterator[Event]:
             experiment=life.experiment, id=life.id, region=life.region, created_by=life.by,
             began=life.began, ended=life.ended, end_reason=life.fate, **_details(life),
         )  # fmt: skip
-    for one in page.reasons(row):
-        yield Rejections(
-            experiment=row.name, where=one.where, what=one.what, code=one.code, category=one.meaning, count=one.times,
-            first=one.first, last=one.last, message=one.message,
-        )  # fmt: skip
+    yield from page.reasons(row)
 
 
 def _details(life: InstanceTimeline) -> dict[str, str]:

@@ -8,10 +8,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from ec2lab.costs.money import Dollars, total
+from ec2lab.costs.money import total
 from ec2lab.costs.summary import CostSummary
 from ec2lab.datasets.costs import PricedSnapshot
 from ec2lab.datasets.dataset import newest
+from ec2lab.events.report import DatasetSummary, Rejections
 from ec2lab.registry.history import LaunchError
 from ec2lab.report.timeline import short
 from ec2lab.resource import Resource
@@ -42,48 +43,21 @@ class Standing:
         return " ".join(filter(None, (details.get("type") or details.get("size"), details.get("market"))))
 
 
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """The errors of one category from one pool."""
-
-    where: str
-    what: str
-    meaning: str
-    code: str
-    message: str
-    """The last one's."""
-    times: int
-    first: datetime
-    last: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class DataSetRow:
-    """A version of a dataset, with its state in each region."""
-
-    name: str
-    version: str
-    is_newest: bool
-    made: str
-    there: list[str]
-    """A word for each region; empty where it is missing."""
-    monthly: Dollars
-
-
-def reasons(errors: Iterable[LaunchError]) -> list[Reason]:
+def reasons(experiment: str, errors: Iterable[LaunchError]) -> list[Rejections]:
+    """Group errors by category and pool, most frequent first."""
     groups: dict[tuple[str, ...], list[LaunchError]] = defaultdict(list)
     for one in errors:
         groups[one.zone or one.region, one.type, one.market, one.error.code].append(one)
-    found = [_reason(group) for group in groups.values()]
-    return sorted(found, key=lambda reason: (-reason.times, reason.where, reason.what, reason.code))
+    found = [_reason(experiment, group) for group in groups.values()]
+    return sorted(found, key=lambda reason: (-reason.count, reason.where, reason.what, reason.code))
 
 
-def _reason(group: Sequence[LaunchError]) -> Reason:
+def _reason(experiment: str, group: Sequence[LaunchError]) -> Rejections:
     last = max(group, key=lambda one: one.time)
-    return Reason(
-        where=last.zone or last.region, what=f"{last.type} {last.market}".strip(),
-        meaning=last.error.category.value, code=last.error.code, message=plain(last.error.message),
-        times=len(group), first=min(one.time for one in group), last=last.time,
+    return Rejections(
+        experiment=experiment, where=last.zone or last.region, what=f"{last.type} {last.market}".strip(),
+        category=last.error.category.value, code=last.error.code, message=plain(last.error.message),
+        count=len(group), first=min(one.time for one in group), last=last.time,
     )  # fmt: skip
 
 
@@ -93,23 +67,27 @@ def plain(message: str) -> str:
     return line if len(line) <= LONGEST_MESSAGE else f"{line[:LONGEST_MESSAGE]}…"
 
 
-def dataset_rows(found: Sequence[PricedSnapshot], regions: Sequence[str]) -> list[DataSetRow]:
+def dataset_rows(found: Sequence[PricedSnapshot]) -> list[DatasetSummary]:
     """Return a row for each version of each dataset, by name, newest version first."""
     versions: dict[tuple[str, str], list[PricedSnapshot]] = defaultdict(list)
     for one in found:
         versions[one.snapshot.dataset, one.snapshot.version].append(one)
     latest = {name: newest(c.snapshot for c in found if c.snapshot.dataset == name) for name, _ in versions}
     rows = [
-        DataSetRow(
-            name=name, version=version, made=min(one.snapshot.made for one in there),
-            is_newest=(top := latest[name]) is not None and top.version == version,
-            there=[", ".join(word(one) for one in there if one.snapshot.region == region) for region in regions],
-            monthly=total(one.dollars for one in there),
+        DatasetSummary(
+            dataset=name, version=version, created_at=min(one.snapshot.made for one in there),
+            newest=(top := latest[name]) is not None and top.version == version,
+            regions=_words(there), dollars_per_month=total(one.dollars for one in there),
         )
         for (name, version), there in versions.items()
     ]  # fmt: skip
-    rows.sort(key=lambda row: row.made, reverse=True)
-    return sorted(rows, key=lambda row: row.name)
+    rows.sort(key=lambda row: row.created_at, reverse=True)
+    return sorted(rows, key=lambda row: row.dataset)
+
+
+def _words(there: Sequence[PricedSnapshot]) -> dict[str, str]:
+    regions = sorted({one.snapshot.region for one in there})
+    return {region: ", ".join(word(one) for one in there if one.snapshot.region == region) for region in regions}
 
 
 def word(one: PricedSnapshot) -> str:

@@ -11,10 +11,11 @@ from ec2lab.audit.audit import ERROR_VERDICTS, monthly
 from ec2lab.costs.charges import Charge, CostPeriod
 from ec2lab.costs.current_costs import total_of
 from ec2lab.costs.money import sum_known
+from ec2lab.events.report import DatasetSummary, Figure, Rejections
 from ec2lab.registry.instance_timeline import InstanceTimeline
 from ec2lab.report.cost_chart import Spending, spending
 from ec2lab.report.data import INSTANCE, Past, ReportData
-from ec2lab.report.tables import DataSetRow, Reason, Standing, dataset_rows, reasons
+from ec2lab.report.tables import Standing, dataset_rows, reasons
 from ec2lab.report.time_axis import new_axis
 from ec2lab.report.timeline import Row, Timeline, hours, time_line
 
@@ -24,26 +25,19 @@ RECENT_WINDOW = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
-class Kpi:
-    label: str
-    value: str
-    more: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Page:
     facts: ReportData
-    figures: list[Kpi]
+    figures: list[Figure]
     standing: list[Standing]
     time_line: Timeline
     costs: Spending | None
     """None where nothing recorded costs money."""
     regions: list[str]
     """Those with datasets."""
-    datasets: list[DataSetRow]
+    datasets: list[DatasetSummary]
 
-    def reasons(self, row: Row) -> list[Reason]:
-        return reasons(row.errors)
+    def reasons(self, row: Row) -> list[Rejections]:
+        return reasons(row.name, row.errors)
 
     def listed(self, row: Row) -> list[InstanceTimeline]:
         return sorted(row.lives, key=lambda life: life.began, reverse=True)[:MOST_LISTED]
@@ -61,15 +55,15 @@ class Page:
 def page(facts: ReportData) -> Page:
     ever = _charges(facts.spans, min((span.began for span in facts.spans), default=facts.now), facts.now)
     standing = [Standing(resource, facts.costs[resource.id]) for resource in facts.live]
-    regions = sorted({one.snapshot.region for one in facts.datasets})
+    datasets = dataset_rows(facts.datasets)
     return Page(
         facts=facts,
         figures=figures(facts, standing, ever),
         standing=standing,
         time_line=time_line(facts.past, facts.now),
         costs=_costs(facts) if facts.spans else None,
-        regions=regions,
-        datasets=dataset_rows(facts.datasets, regions),
+        regions=sorted({region for row in datasets for region in row.regions}),
+        datasets=datasets,
     )
 
 
@@ -82,7 +76,7 @@ def _costs(facts: ReportData) -> Spending:
     return spending(facts.spans, axis, facts.past.base)
 
 
-def figures(facts: ReportData, standing: Sequence[Standing], ever: Sequence[Charge]) -> list[Kpi]:
+def figures(facts: ReportData, standing: Sequence[Standing], ever: Sequence[Charge]) -> list[Figure]:
     """Return the figures at the top, without those that AWS did not return."""
     shown = [_lives(standing), *_dollars(facts, standing, ever), _api_errors(facts.past)]
     if "datasets" not in facts.incomplete:
@@ -92,43 +86,47 @@ def figures(facts: ReportData, standing: Sequence[Standing], ever: Sequence[Char
     return shown
 
 
-def _lives(standing: Sequence[Standing]) -> Kpi:
+def _figure(label: str, value: str, more: str) -> Figure:
+    return Figure(label=label, value=value, more=more)
+
+
+def _lives(standing: Sequence[Standing]) -> Figure:
     instances = sum(one.resource.resource_type == INSTANCE for one in standing)
     others = len(standing) - instances
-    return Kpi("Live instances", f"{instances}", f"and {counted(others, 'other resource')}" if others else "")
+    return _figure("Live instances", f"{instances}", f"and {counted(others, 'other resource')}" if others else "")
 
 
-def _dollars(facts: ReportData, standing: Sequence[Standing], ever: Sequence[Charge]) -> Iterator[Kpi]:
+def _dollars(facts: ReportData, standing: Sequence[Standing], ever: Sequence[Charge]) -> Iterator[Figure]:
     alive = total_of(one.spent for one in standing)
-    yield Kpi("$/hour", f"{alive.hourly:,.2f}", _more("", alive.hourly_unknown))
+    yield _figure("$/hour", f"{alive.hourly:,.2f}", _more("", alive.hourly_unknown))
     lately = _charges(facts.spans, facts.now - RECENT_WINDOW, facts.now)
     spent, unknown = sum_known(charge.dollars for charge in lately)
     in_all, _ = sum_known(charge.dollars for charge in ever)
-    yield Kpi("$ in 30 days", f"{spent:,.2f}", _more(f"{in_all:,.2f} in total", unknown))
+    yield _figure("$ in 30 days", f"{spent:,.2f}", _more(f"{in_all:,.2f} in total", unknown))
 
 
 def _more(said: str, unpriced: int) -> str:
     return ", ".join(filter(None, (said, f"{unpriced} without a price" if unpriced else "")))
 
 
-def _api_errors(past: Past) -> Kpi:
+def _api_errors(past: Past) -> Figure:
     meanings = Counter(one.error.category.value for one in past.errors)
     most = f"mostly {meanings.most_common(1)[0][0]}" if meanings else f"of {counted(len(past.lives), 'instance')}"
-    return Kpi("API errors", f"{len(past.errors):,}", most)
+    return _figure("API errors", f"{len(past.errors):,}", most)
 
 
-def _datasets(facts: ReportData) -> Kpi:
+def _datasets(facts: ReportData) -> Figure:
     names = {one.snapshot.dataset for one in facts.datasets}
     dollars, unknown = sum_known(one.dollars for one in facts.datasets)
     more = _more(f"up to {dollars:,.2f} a month", unknown)
-    return Kpi("Datasets", f"{len(names)}", more if names else "")
+    return _figure("Datasets", f"{len(names)}", more if names else "")
 
 
-def _audit(facts: ReportData) -> Kpi:
+def _audit(facts: ReportData) -> Figure:
     wrong = sum(finding.verdict in ERROR_VERDICTS for finding in facts.findings)
     dollars, unknown = monthly(facts.findings)
     more = _more(f"{dollars:,.2f} a month in total", unknown)
-    return Kpi("Audit errors", f"{wrong}", more if facts.findings else "")
+    return _figure("Audit errors", f"{wrong}", more if facts.findings else "")
 
 
 def counted(number: int, what: str) -> str:
