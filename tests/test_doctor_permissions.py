@@ -8,7 +8,7 @@ import pytest
 
 from ec2lab.doctor.checks.permissions import Permissions
 from ec2lab.doctor.context import open_readonly
-from ec2lab.doctor.dry_runs import DRY_RUNS, MADE_UP
+from ec2lab.doctor.dry_runs import DRY_RUNS, MADE_UP, filled
 from ec2lab.doctor.policy_simulation import Place, actions, statements
 from ec2lab.doctor.runner import run_checks
 from ec2lab.registry.recorder import changes_something
@@ -51,8 +51,7 @@ def test_there_is_a_dry_run_for_each_call_of_ec2_that_the_policy_allows_and_boto
     sent = []
     ec2.meta.events.register("before-send", lambda request, **_: sent.append(request) or _refusal())
     for operation in operations - {"RunInstances"}:
-        known = DRY_RUNS.get(operation)
-        request = known.request(MADE_UP, "us-east-1") if known else {}
+        request = filled(DRY_RUNS.get(operation, {}), {**MADE_UP, "region": "us-east-1"})
         with pytest.raises(ec2.exceptions.ClientError):  # and no ParamValidationError
             getattr(ec2, names[operation])(**request, DryRun=True)
     assert len(sent) == len(operations) - 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import IntEnum
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -54,8 +54,13 @@ class Check(ABC):
     needs: ClassVar[Requirement] = Requirement.NOTHING
     results: ClassVar[Mapping[str, ResultCheck]] = {"run": _findings, "probes": _probes, "fix": several(str, "text")}
 
+    facts: ClassVar[Sequence[Callable[[DoctorContext, str], Any]]] = ()
+    """What `run` asks of each region (`lab.begin_everywhere`), requested before any check runs."""
+
     def probes(self, lab: DoctorContext) -> Iterable[Probe]:
-        """Return the parts that can run in parallel; facts that they share are requested here (`lab.begin`)."""
+        """Return the parts that can run in parallel; other facts that they share are requested here (`lab.begin`)."""
+        for fact in self.facts:
+            lab.begin_everywhere(fact)
         return [partial(self.run, lab)]
 
     @abstractmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -34,7 +35,6 @@ SSH = [{"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp
 TRAFFIC = [{"IpProtocol": "-1", "IpRanges": [{"CidrIp": "192.0.2.1/32"}]}]
 
 Ids = Mapping[str, str]
-Request = Callable[[Ids, str], Mapping[str, Any]]
 
 
 class Answer(Enum):
@@ -49,62 +49,54 @@ class Answer(Enum):
     """Another one was executed before."""
 
 
-@dataclass(frozen=True, slots=True)
-class DryRun:
-    """The request, given ids by type and the region; and the types whose ids must be the lab's own."""
-
-    request: Request
-    on: tuple[str, ...] = ()
-
-
-DRY_RUNS: Mapping[str, DryRun] = {
-    "AttachVolume": DryRun(
-        lambda ids, _: {"Device": "/dev/sdz", "InstanceId": ids["instance"], "VolumeId": ids["volume"]},
-        ("instance", "volume"),
-    ),
-    "AuthorizeSecurityGroupEgress": DryRun(
-        lambda ids, _: {"GroupId": ids["security-group"], "IpPermissions": TRAFFIC}, ("security-group",)
-    ),
-    "AuthorizeSecurityGroupIngress": DryRun(
-        lambda ids, _: {"GroupId": ids["security-group"], "IpPermissions": SSH}, ("security-group",)
-    ),
-    "CopySnapshot": DryRun(
-        lambda ids, region: {"SourceRegion": region, "SourceSnapshotId": ids["snapshot"], "Encrypted": True},
-        ("snapshot",),
-    ),
-    "CreatePlacementGroup": DryRun(lambda *_: {"GroupName": "ec2-lab-doctor", "Strategy": "cluster"}),
-    "CreateSecurityGroup": DryRun(lambda *_: {"GroupName": "ec2-lab-doctor", "Description": "a dry run of ec2-lab"}),
-    "CreateSnapshot": DryRun(lambda ids, _: {"VolumeId": ids["volume"]}, ("volume",)),
-    "CreateTags": DryRun(
-        lambda ids, _: {"Resources": [ids["volume"]], "Tags": [{"Key": RETAINED, "Value": "a dry run"}]}, ("volume",)
-    ),
-    "CreateVolume": DryRun(
-        lambda ids, _: {"AvailabilityZone": ids["zone"], "Size": 1, "VolumeType": "gp3", "Encrypted": True}, ("zone",)
-    ),
-    "DeleteKeyPair": DryRun(lambda ids, _: {"KeyPairId": ids["key-pair"]}, ("key-pair",)),
-    "DeletePlacementGroup": DryRun(lambda ids, _: {"GroupName": ids["placement-group"]}, ("placement-group",)),
-    "DeleteSecurityGroup": DryRun(lambda ids, _: {"GroupId": ids["security-group"]}, ("security-group",)),
-    "DeleteSnapshot": DryRun(lambda ids, _: {"SnapshotId": ids["snapshot"]}, ("snapshot",)),
-    "DeleteVolume": DryRun(lambda ids, _: {"VolumeId": ids["volume"]}, ("volume",)),
-    "DetachVolume": DryRun(lambda ids, _: {"VolumeId": ids["volume"]}, ("volume",)),
-    "GetConsoleOutput": DryRun(lambda ids, _: {"InstanceId": ids["instance"]}, ("instance",)),
-    "GetSpotPlacementScores": DryRun(lambda *_: {"InstanceTypes": ["g5.xlarge"], "TargetCapacity": 1}),
-    "ModifyInstanceAttribute": DryRun(
-        lambda ids, _: {
-            "InstanceId": ids["instance"],
-            "BlockDeviceMappings": [{"DeviceName": "/dev/sda1", "Ebs": {"DeleteOnTermination": True}}],
-        },
-        ("instance",),
-    ),
-    "ReleaseAddress": DryRun(lambda ids, _: {"AllocationId": ids["address"]}, ("address",)),
-    "RevokeSecurityGroupIngress": DryRun(
-        lambda ids, _: {"GroupId": ids["security-group"], "IpPermissions": SSH}, ("security-group",)
-    ),
-    "StartInstances": DryRun(lambda ids, _: {"InstanceIds": [ids["instance"]]}, ("instance",)),
-    "StopInstances": DryRun(lambda ids, _: {"InstanceIds": [ids["instance"]]}, ("instance",)),
-    "TerminateInstances": DryRun(lambda ids, _: {"InstanceIds": [ids["instance"]]}, ("instance",)),
+DRY_RUNS: Mapping[str, Mapping[str, Any]] = {
+    "AttachVolume": {"Device": "/dev/sdz", "InstanceId": "{instance}", "VolumeId": "{volume}"},
+    "AuthorizeSecurityGroupEgress": {"GroupId": "{security-group}", "IpPermissions": TRAFFIC},
+    "AuthorizeSecurityGroupIngress": {"GroupId": "{security-group}", "IpPermissions": SSH},
+    "CopySnapshot": {"SourceRegion": "{region}", "SourceSnapshotId": "{snapshot}", "Encrypted": True},
+    "CreatePlacementGroup": {"GroupName": "ec2-lab-doctor", "Strategy": "cluster"},
+    "CreateSecurityGroup": {"GroupName": "ec2-lab-doctor", "Description": "a dry run of ec2-lab"},
+    "CreateSnapshot": {"VolumeId": "{volume}"},
+    "CreateTags": {"Resources": ["{volume}"], "Tags": [{"Key": RETAINED, "Value": "a dry run"}]},
+    "CreateVolume": {"AvailabilityZone": "{zone}", "Size": 1, "VolumeType": "gp3", "Encrypted": True},
+    "DeleteKeyPair": {"KeyPairId": "{key-pair}"},
+    "DeletePlacementGroup": {"GroupName": "{placement-group}"},
+    "DeleteSecurityGroup": {"GroupId": "{security-group}"},
+    "DeleteSnapshot": {"SnapshotId": "{snapshot}"},
+    "DeleteVolume": {"VolumeId": "{volume}"},
+    "DetachVolume": {"VolumeId": "{volume}"},
+    "GetConsoleOutput": {"InstanceId": "{instance}"},
+    "GetSpotPlacementScores": {"InstanceTypes": ["g5.xlarge"], "TargetCapacity": 1},
+    "ModifyInstanceAttribute": {
+        "InstanceId": "{instance}",
+        "BlockDeviceMappings": [{"DeviceName": "/dev/sda1", "Ebs": {"DeleteOnTermination": True}}],
+    },
+    "ReleaseAddress": {"AllocationId": "{address}"},
+    "RevokeSecurityGroupIngress": {"GroupId": "{security-group}", "IpPermissions": SSH},
+    "StartInstances": {"InstanceIds": ["{instance}"]},
+    "StopInstances": {"InstanceIds": ["{instance}"]},
+    "TerminateInstances": {"InstanceIds": ["{instance}"]},
 }
-"""All but RunInstances, whose request is an experiment's own; descriptions take no parameters."""
+"""The requests, with {type} for the id of a resource of the lab.
+
+All but RunInstances, whose request is an experiment's own; descriptions take no parameters."""
+
+
+def filled(template: Any, ids: Ids) -> Any:
+    """Return a request with ids by type."""
+    match template:
+        case str():
+            return template.format_map(ids)
+        case list():
+            return [filled(one, ids) for one in template]
+        case dict():
+            return {name: filled(one, ids) for name, one in template.items()}
+    return template
+
+
+def _types_in(template: Mapping[str, Any]) -> set[str]:
+    """Return the types whose ids must be the lab's own for a clear answer."""
+    return set(re.findall(r"\{([a-z-]+)\}", str(template))) - {"region"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +123,12 @@ class Trials:
 
     def tried(self, region: str, operation: str, own: Ids) -> DryRunResult:
         """Try a dry run of an operation, on the lab's own resources if there are any, else on invented ids."""
-        known = DRY_RUNS.get(operation)
-        if known is None:
+        template = DRY_RUNS.get(operation)
+        if template is None:
             return self._asked(region, operation, {}, is_clear=True)
-        request, is_clear = known.request({**MADE_UP, **own}, region), set(known.on) <= set(own)
-        if not known.on or set(known.on) & set(own):
+        needed, request = _types_in(template), filled(template, {**MADE_UP, **own, "region": region})
+        is_clear = needed <= set(own)
+        if not needed or needed & set(own):
             return self.dry_run_request(region, operation, request, is_clear=is_clear)
         return self._asked(region, operation, request, is_clear=is_clear)
 

@@ -106,14 +106,8 @@ def types_of(lab: DoctorContext, name: str) -> Sequence[str]:
     return cheapest_types(lab.opened, lab.regions_of(name), experiment.gpu, experiment.markets, where)
 
 
-def begin_types(lab: DoctorContext) -> None:
-    """Begin to look up which types experiments ask for, before facts that need them."""
-    for name in lab.experiments:
-        lab.begin(types_of, name)
-
-
 def known_types(lab: DoctorContext, name: str) -> Sequence[str]:
-    """Return the same; none where nothing has the GPUs, which another finding says."""
+    """Return the instance types of an experiment; none where nothing has its GPUs, which another finding says."""
     try:
         return lab.begin(types_of, name).result()
     except (UserError, *AWS_ERRORS):

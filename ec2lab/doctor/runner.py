@@ -13,7 +13,7 @@ from ec2lab.aws.errors import in_words
 from ec2lab.console import print_debug_traceback
 from ec2lab.doctor.check import Check, Probe, Requirement
 from ec2lab.doctor.context import CheckSkipped, DoctorContext
-from ec2lab.doctor.regions import RegionDisabled, opt_in_states
+from ec2lab.doctor.regions import RegionDisabled, opt_in_states, types_of
 from ec2lab.errors import PluginFailed, UserError
 from ec2lab.findings import Diagnosis, Finding, Severity, merged
 from ec2lab.progress import working
@@ -47,6 +47,8 @@ def run_checks(lab: DoctorContext, checks: Iterable[Check]) -> Iterator[tuple[Ch
         lab.prefetch_identity()
     if lab.session and needed is Requirement.AWS:
         lab.begin(opt_in_states)
+        for name in lab.experiments:
+            lab.begin(types_of, name)
     begun = [(check, [_submit(lab, probe) for probe in _probes(check, lab)]) for check in checks]
     for check, probes in begun:
         with working(f"checking {check.name}"):

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
-from functools import partial
 from math import prod
 
 from ec2lab import clock
 from ec2lab.capacity_pools import Pool
 from ec2lab.config.models import Experiment
-from ec2lab.doctor.check import Check, Probe, Requirement
+from ec2lab.doctor.check import Check, Requirement
 from ec2lab.doctor.context import DoctorContext
 from ec2lab.doctor.regions import (
     CLOSED,
-    begin_types,
     cpus,
     in_use,
     known_types,
@@ -112,13 +110,7 @@ class Regions(Check):
     name = "regions"
     order = 60
     needs = Requirement.AWS
-
-    def probes(self, lab: DoctorContext) -> Iterator[Probe]:
-        begin_types(lab)
-        for region in lab.regions:
-            for fact in (network_problems, missing_images, offered):
-                lab.begin(fact, region)
-        yield partial(self.run, lab)
+    facts = (network_problems, missing_images, offered)
 
     def run(self, lab: DoctorContext) -> Iterator[Finding]:
         found = [*_enabled(lab), *_networks(lab), *_images(lab), *_types(lab)]
@@ -201,13 +193,7 @@ class Quotas(Check):
     name = "quotas"
     order = 62
     needs = Requirement.AWS
-
-    def probes(self, lab: DoctorContext) -> Iterator[Probe]:
-        begin_types(lab)
-        for region in lab.regions:
-            for fact in (quota_values, cpus, in_use):
-                lab.begin(fact, region)
-        yield partial(self.run, lab)
+    facts = (quota_values, cpus, in_use)
 
     def run(self, lab: DoctorContext) -> Iterator[Finding]:
         lab.require_aws()
@@ -267,10 +253,7 @@ class Tags(Check):
     name = "tags"
     order = 66
     needs = Requirement.AWS
-
-    def probes(self, lab: DoctorContext) -> Iterator[Probe]:
-        lab.begin_everywhere(malformed_tags)
-        yield partial(self.run, lab)
+    facts = (malformed_tags,)
 
     def run(self, lab: DoctorContext) -> Iterator[Finding]:
         facts, failures = collect(lab.begin_everywhere(malformed_tags))

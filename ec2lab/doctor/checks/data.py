@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from functools import partial
 
 from ec2lab import clock
 from ec2lab.aws.errors import RegionUnavailable
 from ec2lab.config.volume import Data
 from ec2lab.datasets.dataset import DataSnapshot, chosen
-from ec2lab.doctor.check import Check, Probe, Requirement
+from ec2lab.doctor.check import Check, Requirement
 from ec2lab.doctor.context import DoctorContext
 from ec2lab.doctor.regions import datasets, retained_volumes
 from ec2lab.doctor.runner import collect
@@ -32,10 +31,7 @@ class Datasets(Check):
     name = "datasets"
     order = 61
     needs = Requirement.AWS
-
-    def probes(self, lab: DoctorContext) -> Iterator[Probe]:
-        lab.begin_everywhere(datasets)
-        yield partial(self.run, lab)
+    facts = (datasets,)
 
     def run(self, lab: DoctorContext) -> Iterator[Finding]:
         lab.require_aws()
@@ -80,10 +76,7 @@ class RetainedVolumes(Check):
     name = "retained-volumes"
     order = 64
     needs = Requirement.AWS
-
-    def probes(self, lab: DoctorContext) -> Iterator[Probe]:
-        lab.begin_everywhere(retained_volumes)
-        yield partial(self.run, lab)
+    facts = (retained_volumes,)
 
     def run(self, lab: DoctorContext) -> Iterator[Finding]:
         facts, failures = collect(lab.begin_everywhere(retained_volumes))

@@ -23,7 +23,7 @@ from ec2lab.doctor.policy_simulation import (
     statements,
     together,
 )
-from ec2lab.doctor.regions import begin_types, known_types, require_enabled, sample_resource_ids, zone_in
+from ec2lab.doctor.regions import known_types, require_enabled, sample_resource_ids, zone_in
 from ec2lab.errors import UserError
 from ec2lab.findings import Diagnosis, Finding, Severity
 from ec2lab.launch.part import LaunchContext, launch_parts, total
@@ -77,7 +77,6 @@ class Permissions(Check):
     def probes(self, lab: DoctorContext) -> Iterator[Probe]:
         """Check each EC2 call in each region on its own; all others at once."""
         trials = Trials(lab.opened.cloud, lab.opened.queries.run_one)
-        begin_types(lab)
         for region in lab.regions:
             lab.begin(are_dry, region)
             lab.begin(sample_resource_ids, region)
@@ -113,16 +112,7 @@ class Permissions(Check):
         else:
             own = {**lab.begin(sample_resource_ids, region).result(), **lab.begin(zone_in, region).result()}
             result = trials.tried(region, operation, own)
-            if result.answer is Answer.DENIED and action in for_data():
-                yield DATA_DENIED.of(action)
-            elif result.answer is Answer.DENIED:
-                yield DENIED.of(region, action=action, why=_why(lab, region, result))
-            elif result.answer is Answer.ALLOWED:
-                yield ALLOWED.of(action)
-            elif result.answer is Answer.CARRIED_OUT:
-                yield CARRIED_OUT.of(region, action=action, undo=_undo(region, result))
-            else:
-                yield _simulated_finding(action, together(asked))
+            yield _clear_finding(lab, region, action, result) or _simulated_finding(action, together(asked))
 
     def _launch(self, lab: DoctorContext, trials: Trials, region: str) -> Iterator[Finding]:
         """Try the request of the first experiment that would be launched in a region."""
@@ -143,12 +133,8 @@ class Permissions(Check):
         except UserError:
             return  # other checks report what the region or the experiment lacks
         result = trials.dry_run_request(region, RUN, request)
-        if result.answer is Answer.DENIED:
-            yield DENIED.of(region, action=f"ec2:{RUN}", why=_why(lab, region, result))
-        elif result.answer is Answer.ALLOWED:
-            yield ALLOWED.of(f"ec2:{RUN}")
-        elif result.answer is Answer.CARRIED_OUT:
-            yield CARRIED_OUT.of(region, action=f"ec2:{RUN}", undo=_undo(region, result))
+        if found := _clear_finding(lab, region, f"ec2:{RUN}", result):
+            yield found
         elif result.answer is Answer.UNCLEAR:
             yield LAUNCH_REJECTED.of(region, experiment=name, why=f"{result.code}: {result.message}")
 
@@ -167,6 +153,20 @@ def are_dry(lab: DoctorContext, region: str) -> DryRuns:
     return dry_runs(lab.opened.cloud.ec2(region))
 
 
+def _clear_finding(lab: DoctorContext, region: str, action: str, result: DryRunResult) -> Finding | None:
+    match result.answer:
+        case Answer.ALLOWED:
+            return ALLOWED.of(action)
+        case Answer.CARRIED_OUT:
+            return CARRIED_OUT.of(region, action=action, undo=_undo(region, result))
+        case Answer.DENIED if action in for_data():
+            return DATA_DENIED.of(action)
+        case Answer.DENIED:
+            why = in_words(lab.opened.cloud, region, ApiError(result.code, result.message))
+            return DENIED.of(region, action=action, why=why)
+    return None
+
+
 def _undo(region: str, result: DryRunResult) -> str:
     if not result.made:
         return "see what it did in CloudTrail"
@@ -182,10 +182,6 @@ def _simulated_finding(action: str, said: Mapping[str, bool | None]) -> Finding:
     if action in for_data():
         return DATA_DENIED.of(action)
     return (OPTIONAL_DENIED if action.startswith(OPTIONAL_ACTIONS) else SIMULATED_DENIAL).of(action)
-
-
-def _why(lab: DoctorContext, region: str, result: DryRunResult) -> str:
-    return in_words(lab.opened.cloud, region, ApiError(result.code, result.message))
 
 
 def _uses_action(lab: DoctorContext, action: str) -> bool:

@@ -7,8 +7,7 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from shlex import quote
 from typing import Literal
@@ -178,13 +177,11 @@ class Address(Check):
     name = "ssh-ingress"
     order = 63
     needs = Requirement.AWS
+    facts = (shared_groups, sample_resource_ids)
 
-    def probes(self, lab: DoctorContext) -> Iterator[Probe]:
+    def probes(self, lab: DoctorContext) -> Iterable[Probe]:
         lab.begin(caller_address)
-        for region in lab.regions:
-            lab.begin(shared_groups, region)
-            lab.begin(sample_resource_ids, region)
-        yield partial(self.run, lab)
+        return super().probes(lab)
 
     def run(self, lab: DoctorContext) -> Iterator[Finding]:
         address = lab.begin(caller_address).result()
