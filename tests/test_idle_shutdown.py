@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.hosts.program import program
+from tests.nvidia_smi import NONE, NOT_AVAILABLE
 
 idle = program("idle-shutdown")
 LIMIT, GAP = 600, 200
@@ -130,7 +131,7 @@ def test_a_command_that_hangs_is_not_asked_again_while_it_does(monkeypatch, tmp_
 
 
 @pytest.mark.parametrize(
-    ("said", "busiest"), [("0\n97\n3", 97), ("0", 0), ("[N/A]", None), ("No devices were found", None), ("", None)]
+    ("said", "busiest"), [("0\n97\n3", 97), ("0", 0), (NOT_AVAILABLE, None), (NONE, None), ("", None)]
 )
 def test_the_busiest_gpu_counts_and_odd_words_are_no_number(monkeypatch, tmp_path, said, busiest):
     vendor = tmp_path / "0000:00:1e.0/vendor"

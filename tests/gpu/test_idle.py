@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.changed_constants import sent_with
+from tests.nvidia_smi import NONE, NOT_AVAILABLE
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.gpu
@@ -81,8 +82,8 @@ def test_an_instance_whose_gpu_nobody_uses_ends(instance):
 @pytest.mark.parametrize(
     ("program", "said"),
     [
-        ('exec "$real" "${@/utilization.gpu/driver_model.current}"', "'[N/A]'"),
-        ('exec "$real" --id=99 "$@"', "'No devices were found'"),
+        ('exec "$real" "${@/utilization.gpu/driver_model.current}"', repr(NOT_AVAILABLE)),
+        ('exec "$real" --id=99 "$@"', repr(NONE)),
         ("exec sleep 30", "hangs"),
     ],
     ids=["not-available", "fails", "hangs"],

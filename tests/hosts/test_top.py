@@ -5,9 +5,10 @@ import socket
 import pytest
 
 from tests.hosts.instance import LOG, reach_elsewhere
+from tests.nvidia_smi import AT_REST, AT_WORK, NOT_AVAILABLE
 from tests.terminal_screen import run_on_terminal
 
-NVIDIA_SMI = "#!/bin/sh\nprintf '97, 70000, 81559\\n[N/A], 10, 81559\\n'\n"
+NVIDIA_SMI = f"#!/bin/sh\nprintf '{AT_WORK}\\n{AT_REST.replace('0', NOT_AVAILABLE, 1)}\\n'\n"
 LAST_LINE = "epoch 2: 41%\x1b]0;a title\x07"
 """With a sequence that a terminal obeys, as anything on an instance may print it."""
 
@@ -23,14 +24,14 @@ def test_top_shows_each_instance_and_why_nothing_is_known_of_one(instances):
     assert shown.code == 0, shown.err
     first, second = shown.events
     assert (first["host"], first["line"], first["problem"]) == ("demo-1", LAST_LINE, "")
-    assert (first["gpu"], first["gpu_memory_used"], first["gpu_memory_total"]) == ([97, 0], [70000, 10], [81559, 81559])
+    assert (first["gpu"], first["gpu_memory_used"], first["gpu_memory_total"]) == ([99, 0], [4979, 0], [143771, 143771])
     assert 0 <= first["cpu"] <= 100
     assert 0 < first["memory_used"] < first["memory_total"]
     assert second["problem"].startswith("demo-2: no program could be begun there within 3 s")
     left = run_on_terminal(lab, "top", interrupted_at="epoch 2: 41%", **{**variables, "HOST": "demo-1"})
     assert left.code == 0
     screen = "\n".join(left.lines)
-    assert "48% of 2" in screen
-    assert "68/159 GiB" in screen
+    assert "49% of 2" in screen
+    assert "5/281 GiB" in screen
     assert "error" not in screen
     assert r"\x1b]0;a" in screen
