@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from ec2lab.console import Console, run, warn
+from ec2lab.console import Console, run
 from ec2lab.errors import UserError
 from ec2lab.options import AsJson, HostName, OptionalExperiment, RemoteCommandText, Tty, script
 
@@ -25,7 +25,7 @@ def execute(
     Exit status: the command's own; with several instances, the first that is not 0; 255 if ssh failed.
     """
     from ec2lab.events.runs import RemoteCommandExited
-    from ec2lab.hosts.inventory import hosts_to_call, record_calls
+    from ec2lab.hosts.named_hosts import hosts_to_call, record_calls
     from ec2lab.hosts.parallel import HostOutcome, on_each
     from ec2lab.runs.logs import NobodyReads
     from ec2lab.runs.remote_command import RemoteCommand, become_on_terminal
@@ -41,7 +41,7 @@ def execute(
         console.emit(RemoteCommandExited(host=ended.host, exit_code=ended.exit_code, reason=ended.reason))
 
     with open_session("exec") as session:
-        hosts = hosts_to_call(session, exp, host, warn)
+        hosts = hosts_to_call(session, exp, host)
         if tty and len(hosts) > 1:
             raise UserError(f"TTY: is for one instance; add HOST={hosts[0].host.name}")
         record_calls(session.recorder, hosts)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ec2lab.console import Console, run, warn
+from ec2lab.console import Console, run
 from ec2lab.errors import UserError
 from ec2lab.options import AsJson, HostName, OptionalExperiment, script
 
@@ -26,7 +26,7 @@ def forward(exp: OptionalExperiment = "", host: HostName = "", ports: Ports = ""
     Exit status: 0 after Ctrl-C; 1 if no connection was possible, or no local port is free.
     """
     from ec2lab.hosts.forwarding import Port, forward_until_interrupted
-    from ec2lab.hosts.inventory import hosts_to_call, record_calls
+    from ec2lab.hosts.named_hosts import hosts_to_call, record_calls
     from ec2lab.session import open_session
 
     wanted = [Port.parse(word) for word in ports.split()]
@@ -34,7 +34,7 @@ def forward(exp: OptionalExperiment = "", host: HostName = "", ports: Ports = ""
         raise UserError('PORTS: is empty (try PORTS="8888 6006")')
     console = Console(as_json=as_json)
     with open_session("forward") as session:
-        hosts = hosts_to_call(session, exp, host, warn)
+        hosts = hosts_to_call(session, exp, host)
         record_calls(session.recorder, hosts)
         forward_until_interrupted(session, hosts, lambda _: wanted, console.emit)
 

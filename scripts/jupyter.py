@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ec2lab.console import Console, run, warn
+from ec2lab.console import Console, run
 from ec2lab.options import AsJson, HostName, OptionalExperiment, script
 
 app = script(__doc__)
@@ -18,13 +18,13 @@ def jupyter(exp: OptionalExperiment = "", host: HostName = "", as_json: AsJson =
 
     Exit status: 0 after Ctrl-C; 1 if Jupyter is not installed there, or did not start.
     """
-    from ec2lab.hosts.inventory import hosts_to_call, record_calls
+    from ec2lab.hosts.named_hosts import hosts_to_call, record_calls
     from ec2lab.runs.servers import JUPYTER, open_server
     from ec2lab.session import open_session
 
     console = Console(as_json=as_json)
     with open_session("jupyter") as session:
-        hosts = hosts_to_call(session, exp, host, warn)
+        hosts = hosts_to_call(session, exp, host)
         record_calls(session.recorder, hosts)
         open_server(session, hosts, JUPYTER, console.emit)
 

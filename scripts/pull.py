@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ec2lab.console import Console, run, warn
+from ec2lab.console import Console, run
 from ec2lab.errors import UserError
 from ec2lab.options import FILE, AsJson, Delete, HostName, OptionalExperiment, script
 
@@ -31,7 +31,7 @@ def pull(
     """
     from ec2lab.events.runs import FilesCopied
     from ec2lab.hosts.copying import pull as copy
-    from ec2lab.hosts.inventory import hosts_to_call, record_calls
+    from ec2lab.hosts.named_hosts import hosts_to_call, record_calls
     from ec2lab.hosts.parallel import on_each
     from ec2lab.hosts.ssh import Host
     from ec2lab.progress import progress_bars
@@ -41,7 +41,7 @@ def pull(
     if not source or not dest:
         raise UserError("SOURCE, DEST: what is copied, and where to? (SOURCE=/data/out DEST=./out)")
     with open_session("pull") as session, progress_bars(console) as bars:
-        hosts = hosts_to_call(session, exp, host, warn)
+        hosts = hosts_to_call(session, exp, host)
         record_calls(session.recorder, hosts)
 
         def work(one: Host) -> int:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ec2lab.console import Console, run, warn
+from ec2lab.console import Console, run
 from ec2lab.errors import UserError
 from ec2lab.options import FILE, AsJson, Delete, HostName, OptionalExperiment, script
 
@@ -32,7 +32,7 @@ def push(
     from ec2lab.events.runs import FilesCopied
     from ec2lab.hosts.copying import push as copy
     from ec2lab.hosts.file_stream import Tree
-    from ec2lab.hosts.inventory import hosts_to_call, record_calls
+    from ec2lab.hosts.named_hosts import hosts_to_call, record_calls
     from ec2lab.hosts.parallel import on_each
     from ec2lab.hosts.ssh import Host
     from ec2lab.progress import progress_bars
@@ -46,7 +46,7 @@ def push(
     except OSError as problem:
         raise UserError(f"SOURCE: {problem.filename or source}: {problem.strerror}") from problem
     with open_session("push") as session, progress_bars(console) as bars:
-        hosts = hosts_to_call(session, exp, host, warn)
+        hosts = hosts_to_call(session, exp, host)
         record_calls(session.recorder, hosts)
 
         def work(one: Host) -> int:

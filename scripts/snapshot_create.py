@@ -25,7 +25,7 @@ def snapshot_create(
     After that you can interrupt it (Ctrl-C): AWS completes the snapshot, and the same command shows its progress.
     """
     from ec2lab.events.datasets import SnapshotComplete, SnapshotStarted
-    from ec2lab.hosts.inventory import single_host
+    from ec2lab.hosts.named_hosts import single_host
     from ec2lab.progress import progress_bars
     from ec2lab.session import open_session
     from ec2lab.volumes.mount_source import identified

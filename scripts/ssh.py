@@ -16,8 +16,8 @@ def ssh(exp: OptionalExperiment = "", host: HostName = "") -> None:
 
     You log in as MEMBER, or else as the member with your local user name. The ssh agent is not forwarded.
     """
-    from ec2lab.hosts.inventory import single_host
     from ec2lab.hosts.login_check import lacks_key
+    from ec2lab.hosts.named_hosts import single_host
     from ec2lab.hosts.reachability import expect_connection
     from ec2lab.hosts.ssh_config import SshConfig
     from ec2lab.session import open_session

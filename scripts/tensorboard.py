@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ec2lab.console import Console, run, warn
+from ec2lab.console import Console, run
 from ec2lab.errors import UserError
 from ec2lab.options import AsJson, HostName, OptionalExperiment, script
 
@@ -26,7 +26,7 @@ def serve_tensorboard(
 
     Exit status: 0 after Ctrl-C; 1 if TensorBoard is not installed there, or did not start.
     """
-    from ec2lab.hosts.inventory import hosts_to_call, record_calls
+    from ec2lab.hosts.named_hosts import hosts_to_call, record_calls
     from ec2lab.runs.servers import open_server, tensorboard
     from ec2lab.session import open_session
 
@@ -34,7 +34,7 @@ def serve_tensorboard(
         raise UserError("LOGDIR: is empty (try LOGDIR=/data/runs)")
     console = Console(as_json=as_json)
     with open_session("tensorboard") as session:
-        hosts = hosts_to_call(session, exp, host, warn)
+        hosts = hosts_to_call(session, exp, host)
         record_calls(session.recorder, hosts)
         open_server(session, hosts, tensorboard(logdir), console.emit)
 

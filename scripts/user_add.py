@@ -36,7 +36,7 @@ def user_add(
     from ec2lab.events.lab import HostUpdated
     from ec2lab.hosts.accounts import HostAccounts, change_printer
     from ec2lab.hosts.accounts_document import document, with_initial_password
-    from ec2lab.hosts.inventory import parse_hosts
+    from ec2lab.hosts.named_hosts import parse_hosts
     from ec2lab.session import open_session
 
     console = Console(as_json=as_json)

@@ -19,7 +19,7 @@ def user_remove(name: LeavingMember = "", host: HostName = "", purge: Purge = Fa
     from ec2lab.events.lab import HostUpdated, MemberRemoved
     from ec2lab.hosts.accounts import HostAccounts, change_printer
     from ec2lab.hosts.accounts_document import AccountsDocument
-    from ec2lab.hosts.inventory import parse_hosts
+    from ec2lab.hosts.named_hosts import parse_hosts
     from ec2lab.session import open_session
 
     console = Console(as_json=as_json)

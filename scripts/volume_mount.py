@@ -28,7 +28,7 @@ def volume_mount(
     """
     from ec2lab.events import steps
     from ec2lab.events.datasets import VolumeMounted
-    from ec2lab.hosts.inventory import locked_host_session
+    from ec2lab.hosts.named_hosts import locked_host_session
     from ec2lab.volumes.mount import VolumeMounter
     from ec2lab.volumes.mount_source import resolve_instance, wanted
 

@@ -17,7 +17,7 @@ def volume_unmount(host: HostName = "", mount: MountPoint = "", volume: VolumeId
     """
     from ec2lab.events import steps
     from ec2lab.events.datasets import VolumeUnmounted
-    from ec2lab.hosts.inventory import locked_host_session
+    from ec2lab.hosts.named_hosts import locked_host_session
     from ec2lab.volumes.mount import VolumeMounter
     from ec2lab.volumes.mount_source import resolve_instance
     from ec2lab.volumes.mounted import attached_volume, list_mounted

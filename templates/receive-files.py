@@ -11,7 +11,8 @@ import json
 import os
 import sys
 
-from ec2lab.hosts.file_stream import PIECE, Receiver, parse_manifest
+from ec2lab.hosts.file_receiver import Receiver
+from ec2lab.hosts.file_stream import PIECE, parse_manifest
 
 
 def main(dest: str, *, delete: bool) -> None:

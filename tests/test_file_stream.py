@@ -8,7 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ec2lab.hosts.file_stream import Entry, Receiver, Tree, manifest, parse_line, parse_manifest, stays_inside
+from ec2lab.hosts.file_receiver import Receiver
+from ec2lab.hosts.file_stream import Entry, Tree, manifest, parse_line, parse_manifest, stays_inside
 
 NAMES = st.text(st.characters(codec="utf-8", exclude_characters="/\0"), min_size=1, max_size=20).filter(
     lambda name: name not in (".", "..") and not name.startswith(".ec2-lab-")

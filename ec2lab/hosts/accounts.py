@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from ec2lab import clock
 from ec2lab.console import Console
@@ -16,6 +17,9 @@ from ec2lab.hosts.ssh import Host
 from ec2lab.polling import attempts
 from ec2lab.registry.shapes import LINE, TEXT, members, nullable, optional, whole
 
+if TYPE_CHECKING:
+    from ec2lab.events.lab import AccountChange
+
 POLL = 0.5, 5.0
 LONGEST_CHANGE = 3600.0
 """Seconds that a purge of large homes may take."""
@@ -23,48 +27,23 @@ ROLLBACK_AFTER = 60
 """Seconds after which the host reverts its sshd settings, unless a new login confirms them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A change that was made, or would be."""
-
-    host: str
-    member: str
-    """Or "accounts" for all of them, or "sshd"."""
-    change: str
-    detail: str
-
-    @property
-    def is_problem(self) -> bool:
-        """Whether it could not be made."""
-        return self.change == "problem"
-
-
 LINE_OF_OURS = members(
     change=optional(LINE), member=optional(nullable(LINE)), detail=optional(TEXT), changed=optional(whole(0, 10**6))
 )
-Heard = Callable[[Change], None]
+PROBLEM = "problem"
+Heard = Callable[["AccountChange"], None]
 
 
 def change_printer(console: Console) -> Heard:
-    """Return what reports each change."""
-    from ec2lab.events.lab import AccountChange  # launches need none of these
-
-    def heard(change: Change) -> None:
-        if change.change != "unchanged":
-            console.emit(AccountChange(**asdict(change)))
-
-    return heard
+    return lambda change: console.emit(*([] if change.change == "unchanged" else [change]))
 
 
 @dataclass(frozen=True, slots=True)
-class TrialResult:
-    """The result of a program that ran to its end."""
-
+class Outcome:
     changed: int
-    problems: Sequence[Change]
+    problems: Sequence[AccountChange]
 
     def expect_no_problem(self, host: str) -> None:
-        """Raise UserError with all problems, if there are any."""
         if self.problems:
             raise UserError(f"{host}: {'; '.join(f'{one.member}: {one.detail}' for one in self.problems)}")
 
@@ -132,27 +111,26 @@ class HostAccounts:
                 return
 
     def is_hardened(self) -> bool:
-        """Say whether sshd accepts keys only already; changes nothing."""
-        changes: list[Change] = []
+        changes: list[AccountChange] = []
         replace(self, heard=changes.append).status()
         return any(change.detail.startswith("in place") for change in changes)
 
     def status(self) -> None:
-        """Report sshd's settings."""
         self._run("sshd-hardening", "status")
 
     def _run(self, program: str, *arguments: str, given: bytes = b"") -> int:
-        """Run one of our programs on the host; return the number of changes. Raises UserError on problems."""
         outcome = self._outcome(program, *arguments, given=given)
         outcome.expect_no_problem(self.host.name)
         return outcome.changed
 
-    def _outcome(self, program: str, *arguments: str, given: bytes = b"") -> TrialResult:
+    def _outcome(self, program: str, *arguments: str, given: bytes = b"") -> Outcome:
         """Run one of our programs on the host; each line of its output is a change, the last one the total.
 
         Raises UserError where it did not finish.
         """
-        problems: list[Change] = []
+        from ec2lab.events.lab import AccountChange  # launches need it only where accounts are left to create
+
+        problems: list[AccountChange] = []
         unreadable: list[str] = []
         changed: int | None = None
 
@@ -165,8 +143,9 @@ class HostAccounts:
                 return
             if "change" in fields:
                 member = fields.get("member") or ("sshd" if program == "sshd-hardening" else "accounts")
-                change = Change(self.host.name, member, fields["change"], fields.get("detail", ""))
-                problems.extend([change] if change.is_problem else [])
+                how, detail = fields["change"], fields.get("detail", "")
+                change = AccountChange(host=self.host.name, member=member, change=how, detail=detail)
+                problems.extend([change] if how == PROBLEM else [])
                 self.heard(change)
             else:
                 changed = fields.get("changed", changed)
@@ -180,4 +159,4 @@ class HostAccounts:
                 raise
         if unreadable:
             raise UserError(unreadable[0])
-        return TrialResult(changed or 0, tuple(problems))
+        return Outcome(changed or 0, tuple(problems))

@@ -36,8 +36,6 @@ Sudo = Literal["nopasswd", "password"]
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One member's account."""
-
     keys: Sequence[str]
     groups: Sequence[str]
     shell: str
@@ -61,7 +59,6 @@ class AccountsDocument:
     """To be changed at the first login. Sent only over ssh's standard input."""
 
     def as_json(self) -> str:
-        """Return it as the instance reads it."""
         return json.dumps({key: value for key, value in asdict(self).items() if value is not None})
 
 

@@ -35,19 +35,15 @@ class Failed(UserError):
 
 @dataclass(frozen=True, slots=True)
 class CallFailures:
-    """The failures of one call."""
-
     host: str
     program: str
     """What messages call the program."""
 
     def ended_with(self, status: int, errors: bytes) -> Failed:
-        """Return the message where the program failed after printing `errors`."""
         last = _last_line(errors)
         return Failed(f"{self.host}: {self.program} ended with {status}{f': {last}' if last else ''}")
 
     def never_began(self, status: int, opening: Opening, stderr: bytes) -> Failed:
-        """Return the message where Python or sudo ended before the program began."""
         _, _, after = stderr.rpartition(f"{opening.marker} ready".encode())
         last = _last_line(after.partition(b"\n")[2])
         if status == MISSING and not opening.as_root:
@@ -55,11 +51,9 @@ class CallFailures:
         return Failed(f"{self.host}: {self.program} never began (exit status {status}){f': {last}' if last else ''}")
 
     def broken_off(self, ssh: SshCall) -> Unreachable:
-        """Return the message where ssh ended before the program did."""
         return _with_details(Unreachable(f"{self.host}: the connection broke off while {self.program} ran there"), ssh)
 
     def not_let_in(self, ssh: SshCall) -> Unreachable:
-        """Return the message where ssh ended before the program began."""
         if ssh.status == CONNECTION_FAILED:
             printed = ssh.stderr_tail.decode(errors="replace")
             error = KeyRejected if DENIED in printed else Unreachable
@@ -70,7 +64,6 @@ class CallFailures:
         )
 
     def late(self, what: str, timeout: float, within: float | None, ssh: SshCall) -> UserError:
-        """Return the message for a timeout, as LateError names it."""
         if what == "end":
             return UserError(f"{self.host}: {self.program} has not ended there within {within:g} s; it was left alone")
         if what == "life":
@@ -89,7 +82,6 @@ def _with_details(problem: Unreachable, ssh: SshCall) -> Unreachable:
 
 
 def _printed(ssh: SshCall) -> str:
-    """Return what others printed, readable for a person."""
     text = " ".join((ssh.noise + b"\n" + ssh.stderr_tail).decode(errors="replace").split())
     shown = printable(text)
     return f"; it printed: {shown[:MOST_SHOWN]}{'…' if len(shown) > MOST_SHOWN else ''}" if shown else ""

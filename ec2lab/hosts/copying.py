@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from ec2lab.errors import UserError
+from ec2lab.hosts.file_receiver import Receiver
 from ec2lab.hosts.file_stream import (
     COMPLETE,
     FILE,
     MANIFEST_LIMIT,
     Entry,
-    Receiver,
     Tree,
     manifest,
     parse_line,
@@ -29,8 +29,6 @@ RESULT_LIMIT = 4096
 
 @dataclass(frozen=True, slots=True)
 class Copied:
-    """What a copy did."""
-
     files: int
     unchanged: int
     deleted: int
@@ -115,7 +113,6 @@ def _in_words(pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _copied(counts: Any, total: int, skipped: Sequence[str], host: Host) -> Copied:
-    """Return a result. Raises UserError if the host's counts are no counts."""
     names = ("files", "unchanged", "deleted")
     if not isinstance(counts, dict) or any(type(counts.get(name)) is not int for name in names):
         raise UserError(f"{host.name}: responds without a result")

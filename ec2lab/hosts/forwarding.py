@@ -21,10 +21,10 @@ from ec2lab.errors import UserError
 from ec2lab.events import Emit
 from ec2lab.events.runs import ConnectionLost, PortForwarded, PortRefused
 from ec2lab.files import exists
-from ec2lab.hosts.inventory import HostToCall
+from ec2lab.hosts.named_hosts import HostToCall
 from ec2lab.hosts.parallel import HostsFailed, on_each
 from ec2lab.hosts.ssh import Host
-from ec2lab.hosts.ssh_config import master_command
+from ec2lab.hosts.ssh_options import master_command
 from ec2lab.interrupts import INTERRUPTS
 from ec2lab.polling import jittered
 from ec2lab.printable import printable, shortened
@@ -68,8 +68,6 @@ class Port:
 
 @dataclass
 class Tunnel:
-    """The forwarded ports of one host."""
-
     host: Host
     ports: Sequence[Port]
     emit: Emit
@@ -96,7 +94,6 @@ class Tunnel:
         return 0
 
     def _connect_once(self) -> bool:
-        """Connect, forward, and wait for the connection's end; return whether it was established."""
         self._said.clear()
         # Not below the lab: a socket's path has 104 bytes at most.
         with TemporaryDirectory(prefix="ec2-lab-") as directory:

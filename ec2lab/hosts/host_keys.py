@@ -60,8 +60,6 @@ TRUSTED = "trusted-on-first-use"
 
 @dataclass(frozen=True)
 class Pinning:
-    """The host key of one instance of an experiment."""
-
     session: Session
     experiment: str
     reach: SshTarget
@@ -69,12 +67,10 @@ class Pinning:
 
     @property
     def files(self) -> SshConfig:
-        """The lab's ssh files."""
         return SshConfig(self.session.directory)
 
     @property
     def keys(self) -> list[str]:
-        """The keys on file."""
         return self.files.pinned(self.experiment, self.reach.instance)
 
     def pin_from_console(self, seconds: float) -> Host:
@@ -103,7 +99,6 @@ class Pinning:
 
     @property
     def _end(self) -> str:
-        """Return the last console output, if any."""
         lines = [line.strip() for line in self._console().splitlines() if line.strip()]
         return f" (which ends: {lines[-1][-100:]})" if lines else ""
 

@@ -56,7 +56,6 @@ def lacks_key(session: Session, host: str, *, asks: bool = False) -> str:
 
 
 def not_a_member(session: Session) -> str:
-    """Return that the local user is not a member, and who they may be, by the keys here."""
     here = keys_here(SshConfig(session.directory).config, "localhost")
     who = _whose_is_here(session.directory, here) if here else ""
     says = f"the key here is {who}'s: MEMBER={who} says that you are" if who else "MEMBER=name says who is"
@@ -64,7 +63,6 @@ def not_a_member(session: Session) -> str:
 
 
 def _whose_is_here(directory: Path, here: KeysHere) -> str:
-    """Return the first member whose key is here, or an empty string."""
     wanted = {name: set(map(fingerprint, one.keys)) for name, one in load_members(directory).items()}
     return next((name for name in wanted if not here.fault(name, wanted[name])), "")
 

@@ -29,8 +29,6 @@ MAGIC, PLAIN = b"openssh-key-v1\0", b"none"
 
 @dataclass(frozen=True, slots=True)
 class KeyFile:
-    """A file with a private key."""
-
     path: Path
     fingerprint: str
     is_locked: bool = False
@@ -48,12 +46,10 @@ class KeyFile:
 
 
 def own_key_files() -> list[KeyFile]:
-    """Return the private keys in ~/.ssh whose public half is known."""
     return key_files(sorted(Path("~/.ssh").expanduser().glob("*")))
 
 
 def key_files(paths: Iterable[Path]) -> list[KeyFile]:
-    """Return the files that are private keys with a known public half."""
     return [found for path in paths if (found := _key_file(path))]
 
 
@@ -101,7 +97,6 @@ def _opened(content: bytes) -> tuple[str, bool]:
 
 
 def _string(blob: bytes) -> tuple[bytes, bytes]:
-    """Return a length-prefixed string, and the rest."""
     end = 4 + int.from_bytes(blob[:4])
     return blob[4:end], blob[end:]
 

@@ -9,7 +9,7 @@ from threading import Event
 from ec2lab.context import ContextThreadPool
 from ec2lab.errors import UserError
 from ec2lab.hosts.call_failures import Unreachable
-from ec2lab.hosts.inventory import HostToCall
+from ec2lab.hosts.named_hosts import HostToCall
 from ec2lab.hosts.ssh import Host
 
 AT_ONCE = 64
@@ -21,8 +21,6 @@ NOT_REACHED = 255
 
 @dataclass(frozen=True, slots=True)
 class HostOutcome:
-    """The result on one host."""
-
     host: str
     exit_code: int
     reason: str = ""

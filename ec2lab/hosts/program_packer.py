@@ -27,12 +27,15 @@ def whole(source: str) -> str:
 
 
 def _module(name: str) -> str:
-    """Return a module's text without its future imports, which may stand only at the beginning of a file."""
-    return FUTURE.sub("", REPOSITORY.joinpath(*name.split(".")).with_suffix(".py").read_text(encoding="utf-8"))
+    """Return a module's text without its future imports, which may stand only at the beginning of a file.
+
+    A program imports the modules that its modules import, too.
+    """
+    text = REPOSITORY.joinpath(*name.split(".")).with_suffix(".py").read_text(encoding="utf-8")
+    return OF_THE_LAB.sub("", FUTURE.sub("", text))
 
 
 def program(name: str) -> str:
-    """Return a program of templates/ as a host runs it."""
     return whole(text_of(name))
 
 
@@ -56,7 +59,6 @@ def sent(name: str, *without: str) -> str:
 
 @cache
 def _makers() -> tuple[str, ...]:
-    """Return what else the result depends on."""
     return version("python-minifier"), sys.version, Path(__file__).read_text(encoding="utf-8")
 
 
@@ -110,7 +112,6 @@ def left(source: str, *names: str) -> str:
 
 
 def _defined(node: ast.stmt) -> set[str]:
-    """Return the names that a statement defines."""
     if isinstance(node, ast.FunctionDef | ast.ClassDef):
         return {node.name}
     targets = node.targets if isinstance(node, ast.Assign) else ()
@@ -123,7 +124,6 @@ def _defined(node: ast.stmt) -> set[str]:
 
 
 def unit(text: str) -> str:
-    """Return a systemd unit or shell script for user data: without comments, empty lines and indentation."""
     lines = (line.lstrip(" ") for line in text.splitlines(keepends=True))
     return "".join(line for line in lines if not line.startswith(("#", "\n")))
 

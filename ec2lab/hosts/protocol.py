@@ -63,12 +63,10 @@ class Opening:
 
     @property
     def marker(self) -> str:
-        """The prefix of every frame of the call."""
         return "".join(self.halves)
 
     @property
     def line(self) -> bytes:
-        """The first line for sh, sent until it answers."""
         first, second = self.halves
         root = "yes" if self.as_root else "no"
         size, begin = len(self.text), shlex.quote(BEGIN)
@@ -76,7 +74,6 @@ class Opening:
 
     @property
     def text(self) -> bytes:
-        """The text for Python: the relay, and the program that it runs."""
         arguments = (self.marker, self.left_at, list(self.arguments), self.program)
         return f"{program('relay.py')}\nrelay{arguments!a}\n".encode()
 
@@ -92,16 +89,12 @@ MOST_NOISE = 4096
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One message of our program."""
-
     kind: str
     number: int
     content: bytes = b""
 
 
 class Frames:
-    """Splits a stream into frames and noise."""
-
     def __init__(self, marker: str) -> None:
         self._noise = b""
         self._marker = marker.encode()

@@ -49,7 +49,6 @@ REMEDIES = {
 
 
 def explain(host: str, printed: str) -> str:
-    """Return why ssh could not log in, by what it printed."""
     for pattern, remedy in REMEDIES.items():
         if re.search(pattern, printed):
             return remedy.format(host=host)
@@ -57,7 +56,6 @@ def explain(host: str, printed: str) -> str:
 
 
 def ssh_settings(config: Path, host: str) -> dict[str, list[str]]:
-    """Return ssh's settings for a host; empty where it gives none."""
     found: dict[str, list[str]] = {}
     output = output_of("ssh", "-F", str(config), "-G", "--", host)
     for keyword, value in re.findall(r"^([a-z0-9]+) (.*)$", output, re.MULTILINE):

@@ -19,7 +19,7 @@ from ec2lab.errors import UserError
 from ec2lab.hosts.call_failures import CallFailures, Failed
 from ec2lab.hosts.protocol import COMMAND, FREE, MISSING, SHELL, STAND_IN, Frame, Opening
 from ec2lab.hosts.ssh_call import InterruptedCallError, LateError, SshCall
-from ec2lab.hosts.ssh_config import overriding
+from ec2lab.hosts.ssh_options import forced_options
 from ec2lab.progress import LINE, working
 
 MOST_PRINTED = 64 * 1024 * 1024
@@ -61,10 +61,6 @@ class Host:
         return self._run(Opening(COMMAND, command), command[0], given, heard, within)
 
     def run_program(self, program: str, *arguments: str, within: float | None = LONGEST_RUN) -> str:
-        """Run a Python program on the host as the login user, and return its output.
-
-        Raises Unreachable, Failed, and UserError on timeout.
-        """
         return self._run(Opening(program, arguments), "python3", within=within)
 
     def run_as_root(
@@ -85,10 +81,6 @@ class Host:
         return self._run(opening, "python3", given, heard, within)
 
     def stream_as_root(self, program: str, *arguments: str) -> Iterator[bytes]:
-        """Run a Python program on the host as root, and yield its output as it comes, for as long as it runs.
-
-        Raises Unreachable and Failed.
-        """
         with self._call(Opening(program, arguments, as_root=True), "python3", None) as call:
             call.give(b"")
             yield from call.output()
@@ -156,15 +148,12 @@ class Host:
 
     @property
     def _command(self) -> list[str]:
-        """Return the local command; the remote login shell sees only SHELL."""
-        options = overriding("accept-new" if self.trust_on_first_use else "yes")
+        options = forced_options("accept-new" if self.trust_on_first_use else "yes")
         return ["ssh", "-F", str(self.config), *options, "--", self.name, SHELL]
 
 
 @dataclass
 class _Call:
-    """One call, from login to the end of the program."""
-
     host: Host
     opening: Opening
     name: str
@@ -183,14 +172,12 @@ class _Call:
         return CallFailures(self.host.name, self.name)
 
     def send(self, content: bytes) -> None:
-        """Have the program read this, once it has begun."""
         if self._has_begun:
             self.ssh.send(content)
         else:
             self._given += content
 
     def give(self, given: bytes) -> None:
-        """Send the program's standard input, and its end."""
         self._given, self._ends_input = given, True
 
     def end(self, lines: Iterator[str]) -> None:
@@ -238,7 +225,6 @@ class _Call:
             raise self._failures.never_began(frame.number, self.opening, self.ssh.stderr_tail)
 
     def _password(self, sudo: int) -> bytes:
-        """Return the input for sudo, if it wants a password. Raises UserError."""
         name = self.host.name
         if sudo == FREE:
             return b""
@@ -260,7 +246,6 @@ class Conversation:
     _rest: bytes = b""
 
     def say(self, content: bytes) -> None:
-        """Send something."""
         self._call.send(content)
 
     def feed(self, pieces: Iterator[bytes]) -> None:
@@ -281,7 +266,6 @@ class Conversation:
         return line
 
     def rest(self) -> Iterator[bytes]:
-        """Yield the rest of the output as it arrives. Raises Unreachable, Failed if the program fails."""
         if self._rest:
             yield self._rest
         yield from self._output
@@ -312,7 +296,6 @@ def _whole(output: Iterable[bytes], host: str) -> str:
 
 @cache
 def _password_of(host: str) -> str:
-    """Ask for the password, without echo, once per host."""
     if not sys.stdin.isatty():
         raise UserError(f"{host}: sudo wants a password there, and there is no terminal to ask on")
     with LINE.paused():

@@ -28,8 +28,6 @@ GOODBYE = 1.0
 
 
 class LateError(Exception):
-    """A timeout: `what` is "login", "life" or "end"."""
-
     def __init__(self, what: str) -> None:
         super().__init__(what)
         self.what = what
@@ -68,13 +66,11 @@ class SshCall:
         self._selector.register(self._stdin, selectors.EVENT_WRITE)
 
     def __enter__(self) -> Self:
-        """Enter the call."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Wait for its end, or terminate it."""
         self._close_input()
         try:
             if kind is not None or not self._ends():
@@ -88,7 +84,6 @@ class SshCall:
             self._stderr.close()
 
     def _ends(self) -> bool:
-        """Say whether ssh exits in time."""
         try:
             self._process.wait(GOODBYE)
         except subprocess.TimeoutExpired:
@@ -97,16 +92,13 @@ class SshCall:
 
     @property
     def noise(self) -> bytes:
-        """The end of the noise."""
         return self._frames.noise
 
     @property
     def status(self) -> int:
-        """Ssh's exit code, once it has exited."""
         return self._process.wait()
 
     def send(self, content: bytes) -> None:
-        """Queue bytes to send."""
         self._pending.append(memoryview(content))
         self._heard = clock.monotonic()
         if not self._stdin.closed and self._stdin not in self._selector.get_map():
@@ -163,7 +155,6 @@ class SshCall:
         return piece
 
     def _write(self) -> None:
-        """Send what is pending, as far as possible."""
         try:
             while self._pending or self._refill():
                 written = os.write(self._stdin.fileno(), self._pending[0][:PIECE])
@@ -180,7 +171,6 @@ class SshCall:
             self._close_input()
 
     def _refill(self) -> bool:
-        """Take the next piece of what is fed. Return whether there was one."""
         if self._source is None:
             return False
         piece = next(self._source, None)

@@ -7,88 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import re
-import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 from ec2lab.errors import UserError
 from ec2lab.files import exists, private_directory, read_bytes, temp_file_beside
+from ec2lab.hosts.ssh_options import client_version
 from ec2lab.printable import printable
-
-OVERRIDDEN = {
-    "BatchMode": "yes",
-    # Our program runs without a terminal, with our bytes on its standard input.
-    "RemoteCommand": "none",
-    "RequestTTY": "no",
-    "EscapeChar": "none",
-    "PermitLocalCommand": "no",
-    # Debug output is not an error message, and QUIET hides errors.
-    "LogLevel": "INFO",
-    "VisualHostKey": "no",
-    # A connection of our own: a shared one may hang, lead to another instance with the same address, or have been
-    # checked by other rules; and a background master keeps our standard error open.
-    "ControlMaster": "no",
-    "ControlPath": "none",
-    # Nothing of the user's is exposed to the host, and an occupied port ends no call.
-    "ForwardAgent": "no",
-    "ForwardX11": "no",
-    "Tunnel": "no",
-    "ClearAllForwardings": "yes",
-    # A host that is gone is noticed within a minute.
-    "ServerAliveInterval": "15",
-    "ServerAliveCountMax": "3",
-}
-SINCE_8_7 = {"SessionType": "default", "StdinNull": "no", "ForkAfterAuthentication": "no"}
-SESSION_TYPE = (8, 7)
-"""https://www.openssh.com/txt/release-8.7; an older ssh knows them neither here nor in a configuration."""
-
-
-def overriding(strictness: str) -> list[str]:
-    """Return the arguments that override every configuration; host keys are checked as `strictness` says."""
-    return _options({**OVERRIDDEN, "StrictHostKeyChecking": strictness})
-
-
-def terminal_command(config: Path, host: str, *words: str) -> list[str]:
-    """Return an ssh command that runs `words` on a remote terminal. The login shell parses them: only plain words."""
-    on_terminal = {"RequestTTY": "force", "EscapeChar": "~", "StrictHostKeyChecking": "yes"}
-    return ["ssh", "-F", str(config), *_options({**OVERRIDDEN, **on_terminal}), "--", host, *words]
-
-
-def master_command(config: Path, host: str, socket: Path) -> list[str]:
-    """Return an ssh command that runs nothing, for connections that share `socket`. Nobody else's are shared."""
-    alone = client_version() < SESSION_TYPE
-    values = {
-        **OVERRIDDEN,
-        **({} if alone else {**SINCE_8_7, "SessionType": "none"}),
-        "ControlMaster": "yes", "ControlPath": str(socket), "ControlPersist": "no", "StrictHostKeyChecking": "yes",
-    }  # fmt: skip
-    words = [word for name, value in values.items() for word in ("-o", f"{name}={value}")]
-    return ["ssh", "-F", str(config), *words, *(["-N"] if alone else []), "--", host]
-
-
-def _options(values: Mapping[str, str]) -> list[str]:
-    """Return options as `-o` arguments, after those that reset the type of session."""
-    values = {**(SINCE_8_7 if client_version() >= SESSION_TYPE else {}), **values}
-    return [word for name, value in values.items() for word in ("-o", f"{name}={value}")]
-
-
-@cache
-def client_version() -> tuple[int, int]:
-    """Return the installed ssh's version; (0, 0) where it is missing or does not say."""
-    try:
-        done = subprocess.run(["ssh", "-V"], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
-    except OSError:
-        return 0, 0
-    return version_in(done.stderr + done.stdout)
-
-
-def version_in(output: str) -> tuple[int, int]:
-    """Return the version in the output of `ssh -V`; (0, 0) where there is none."""
-    found = re.search(r"OpenSSH\D*(\d+)\.(\d+)", output)
-    return (int(found[1]), int(found[2])) if found else (0, 0)
-
 
 DIRECTORY, HOSTS, KNOWN_HOSTS, KEYS = ".ssh", "hosts", "known_hosts", "keys"
 LARGEST = 16 << 20
@@ -122,8 +48,6 @@ BLOCK = re.compile(r"^Host (\S+)\n.*\n    HostKeyAlias (\S+)$", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class SshTarget:
-    """How to reach one instance."""
-
     name: str
     """Its name for ssh: the experiment's name, with a number if there are several instances."""
     address: str
@@ -134,13 +58,10 @@ class SshTarget:
 
 @dataclass(frozen=True, slots=True)
 class SshConfig:
-    """The ssh files of a lab."""
-
     lab: Path
 
     @property
     def directory(self) -> Path:
-        """Their directory. Raises UserError as `expect_own` does."""
         self.expect_own()
         return self.lab / DIRECTORY
 
@@ -172,7 +93,6 @@ class SshConfig:
 
     @property
     def hosts_pattern(self) -> Path:
-        """The glob of all experiments' files."""
         return self.directory / HOSTS / "*"
 
     @property
@@ -181,20 +101,16 @@ class SshConfig:
         return f"Include {_quoted(self.hosts_pattern)}"
 
     def known_hosts(self, experiment: str) -> Path:
-        """Return the file with the pinned host keys of an experiment's instances."""
         return self.directory / KNOWN_HOSTS / experiment
 
     def names(self, experiment: str) -> dict[str, str]:
-        """Return the names of an experiment's instances, by id."""
         return {alias: name for name, alias in BLOCK.findall(_text(self.directory / HOSTS / experiment))}
 
     def experiment_of(self, name: str) -> str | None:
-        """Return the experiment with an instance of that name on file."""
         files = [path.name for path in self.hosts_pattern.parent.glob("*") if not path.name.startswith(".")]
         return next((experiment for experiment in files if name in self.names(experiment).values()), None)
 
     def instance_of(self, name: str) -> str | None:
-        """Return the id of the instance of that name, if one is on file."""
         names = self.names(self.experiment_of(name) or name)
         return next((instance for instance, of in names.items() if of == name), None)
 
@@ -206,7 +122,6 @@ class SshConfig:
         identities: Sequence[Path] = (),
         include: Path | None = None,
     ) -> None:
-        """Write an experiment's instances, replacing the previous ones, with the identity files for `user`."""
         known_hosts = _quoted(self.known_hosts(experiment))
         first = f"    Include {_quoted(include)}\n" if include else ""
         more = [f"User {user}"] if user else []
@@ -234,12 +149,10 @@ class SshConfig:
         _write(path, "".join(f"{line}\n" for line in [*others, *(f"{instance} {key}" for key in keys)]))
 
     def pinned(self, experiment: str, instance: str) -> list[str]:
-        """Return an instance's pinned host keys."""
         named = (line.split(" ", 1) for line in _lines(self.known_hosts(experiment)))
         return [key for name, key in named if name == instance]
 
     def remove(self, experiment: str) -> None:
-        """Remove an experiment's instances."""
         for path in (self.directory / HOSTS / experiment, self.known_hosts(experiment)):
             path.unlink(missing_ok=True)
 
@@ -249,7 +162,6 @@ def _lines(path: Path) -> list[str]:
 
 
 def _text(path: Path) -> str:
-    """Return the content of a file; empty where it does not exist. Raises UserError."""
     if not exists(path):
         return ""
     try:
@@ -274,7 +186,6 @@ def _write(path: Path, text: str) -> None:
 
 
 def can_name(path: Path) -> bool:
-    """Say whether a path can be written in ssh's configuration."""
     return not re.search(r'[\x00-\x1f\x7f"\\\ud800-\udfff]|\$\{', str(path))
 
 

@@ -18,7 +18,8 @@ from ec2lab.context import ContextThreadPool
 from ec2lab.errors import UserError
 from ec2lab.events import Emit, Step
 from ec2lab.events.launch import ExpirySet
-from ec2lab.hosts.inventory import absent, instances_of, region_of, running_hosts
+from ec2lab.hosts.inventory import absent, instances_of, region_of
+from ec2lab.hosts.named_hosts import running_hosts
 from ec2lab.hosts.program_packer import program
 from ec2lab.hosts.protocol import LAST_MOMENT, parse_number
 from ec2lab.hosts.ssh import Host

@@ -13,7 +13,8 @@ from ec2lab.errors import UserError
 from ec2lab.events import Emit, Step
 from ec2lab.events.datasets import DatasetBuilt
 from ec2lab.hosts.call_failures import Unreachable
-from ec2lab.hosts.inventory import host_for_experiment, region_of, running_instances
+from ec2lab.hosts.inventory import region_of, running_instances
+from ec2lab.hosts.named_hosts import host_for_experiment
 from ec2lab.hosts.program_packer import sent
 from ec2lab.hosts.ssh import Host
 from ec2lab.instances.deletion import delete_experiment

@@ -12,7 +12,7 @@ from ec2lab.console import Console
 from ec2lab.context import ContextThreadPool
 from ec2lab.errors import UserError
 from ec2lab.events.runs import InstanceMetrics
-from ec2lab.hosts.inventory import HostToCall
+from ec2lab.hosts.named_hosts import HostToCall
 from ec2lab.hosts.parallel import AT_ONCE
 from ec2lab.hosts.program_packer import program
 from ec2lab.hosts.protocol import parse_json

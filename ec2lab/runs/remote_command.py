@@ -17,7 +17,7 @@ from ec2lab.events.runs import RemoteOutput
 from ec2lab.hosts.call_failures import Failed
 from ec2lab.hosts.program_packer import program
 from ec2lab.hosts.ssh import Host
-from ec2lab.hosts.ssh_config import terminal_command
+from ec2lab.hosts.ssh_options import terminal_command
 from ec2lab.runs.logs import LogLines, NobodyReads
 
 STREAMS = {"out": "stdout", "err": "stderr"}

@@ -11,7 +11,8 @@ from ec2lab.context import ContextThreadPool, working_on
 from ec2lab.errors import UserError
 from ec2lab.events import Log
 from ec2lab.hosts.call_failures import Unreachable
-from ec2lab.hosts.inventory import absent, instances_of, login_name, running_hosts
+from ec2lab.hosts.inventory import absent, instances_of, login_name
+from ec2lab.hosts.named_hosts import running_hosts
 from ec2lab.hosts.ssh import Host
 from ec2lab.hosts.ssh_config import SshConfig
 from ec2lab.instance_state import InstanceState, state_of

@@ -14,7 +14,7 @@ from ec2lab.errors import UserError
 from ec2lab.events import Emit
 from ec2lab.events.runs import ServerStarted
 from ec2lab.hosts.forwarding import Port, forward_until_interrupted
-from ec2lab.hosts.inventory import HostToCall
+from ec2lab.hosts.named_hosts import HostToCall
 from ec2lab.hosts.program_packer import program
 from ec2lab.hosts.ssh import Host
 from ec2lab.login_names import LOGIN

@@ -14,7 +14,7 @@ from ec2lab.aws.region_queries import not_seen
 from ec2lab.config.fields import mount_point
 from ec2lab.datasets.dataset import chosen, data_registries, list_snapshots
 from ec2lab.errors import UserError
-from ec2lab.hosts.inventory import single_host
+from ec2lab.hosts.named_hosts import single_host
 from ec2lab.hosts.ssh import Host
 from ec2lab.hosts.ssh_config import SshConfig
 from ec2lab.resources.live_in_aws import known_regions

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ec2lab.hosts import ssh_config
+from ec2lab.hosts import ssh_config, ssh_options
 from ec2lab.hosts.ssh import Host as Way
 from ec2lab.hosts.ssh_config import SshConfig, SshTarget
 from tests.hosts.host import QUICK
@@ -32,9 +32,10 @@ def test_a_program_runs_as_it_is(host_with_sshd, tmp_path, key_pairs):
 
 
 def test_its_ssh_takes_what_it_is_told_over_a_configuration_for_terminals(host, tmp_path, monkeypatch):
-    version = ssh_config.version_in(host.run("ssh", "-V").stderr)
+    version = ssh_options.version_in(host.run("ssh", "-V").stderr)
     assert version > (8, 0)
-    monkeypatch.setattr(ssh_config, "client_version", lambda: version)
+    for module in (ssh_config, ssh_options):
+        monkeypatch.setattr(module, "client_version", lambda: version)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     files = SshConfig(tmp_path / "lab")
     files.write("demo", [SshTarget("demo", "127.0.0.1", "i-1", "us-east-1")], "carol")
@@ -43,7 +44,7 @@ def test_its_ssh_takes_what_it_is_told_over_a_configuration_for_terminals(host, 
     settings += ["  KnownHostsCommand /usr/bin/false"]
     own = [line for line in settings if version >= (8, 7) or not line.strip().startswith(NEW)]
     host.write("/root/config", "\n".join([block, *own, ssh_config.DEFAULTS]))
-    told = host.run("ssh", "-G", "-F", "/root/config", *ssh_config.overriding("yes"), "--", "demo", "/bin/sh").stdout
+    told = host.run("ssh", "-G", "-F", "/root/config", *ssh_options.forced_options("yes"), "--", "demo", "/bin/sh").stdout
     found = dict(line.split(" ", 1) for line in told.splitlines() if " " in line)
     wanted = ASKED | (SINCE_8_7 if version >= (8, 7) else {})
     assert {name: found.get(name) for name in wanted} == wanted
