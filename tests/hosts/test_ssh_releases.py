@@ -44,7 +44,9 @@ def test_its_ssh_takes_what_it_is_told_over_a_configuration_for_terminals(host, 
     settings += ["  KnownHostsCommand /usr/bin/false"]
     own = [line for line in settings if version >= (8, 7) or not line.strip().startswith(NEW)]
     host.write("/root/config", "\n".join([block, *own, ssh_config.DEFAULTS]))
-    told = host.run("ssh", "-G", "-F", "/root/config", *ssh_options.forced_options("yes"), "--", "demo", "/bin/sh").stdout
+    told = host.run(
+        "ssh", "-G", "-F", "/root/config", *ssh_options.forced_options("yes"), "--", "demo", "/bin/sh"
+    ).stdout
     found = dict(line.split(" ", 1) for line in told.splitlines() if " " in line)
     wanted = ASKED | (SINCE_8_7 if version >= (8, 7) else {})
     assert {name: found.get(name) for name in wanted} == wanted
