@@ -3,6 +3,7 @@
 import json
 import shlex
 import subprocess
+from dataclasses import replace
 
 import pytest
 import yaml
@@ -13,6 +14,8 @@ from ec2lab.config.container import at_digest, digest_in
 from ec2lab.config.models import Experiment
 from ec2lab.errors import UserError
 from ec2lab.launch.reproduce import pinned_container
+from ec2lab.launch.run_spec import RunSpec, with_pulled_image
+from ec2lab.registry.history import ExperimentHistory
 from ec2lab.runs.command import SCRIPT, command_files, command_script
 from tests.waiting import in_quick_motion
 
@@ -161,3 +164,25 @@ def test_an_image_with_a_digest_of_its_own_needs_none_on_record_and_two_are_not_
     assert pinned_container(written, (), "demo") == written
     with pytest.raises(UserError, match=f"was pulled as {DIGEST} and as {OTHER}"):
         pinned_container({"container": "python:3"}, [DIGEST, OTHER], "demo")
+
+
+def test_a_relaunch_has_the_image_that_the_run_pulled_until_its_file_names_another_one():
+    def launched(written, containers=(), **named):
+        run = {"from": "demo", "experiment": {"container": written}, **named}
+        return ExperimentHistory(run=run, ran=(run, {}), containers=containers)
+
+    def image(written, past, *, again=True):
+        spec = with_pulled_image(RunSpec({"container": written}, "demo"), past, again=again)
+        return spec.written["container"], spec.more
+
+    pinned = f"nvcr.io/nvidia/pytorch@{DIGEST}"
+    assert image(IMAGE, launched(IMAGE, [DIGEST])) == (pinned, {"container": IMAGE})
+    relaunched = launched(pinned, container=IMAGE)
+    assert image(IMAGE, relaunched) == (pinned, {"container": IMAGE}), "interrupted again before its image was seen"
+    assert image(IMAGE, relaunched, again=False) == (pinned, {"container": IMAGE}), "its launch is resumed"
+    for past in (launched(IMAGE), launched(IMAGE, [DIGEST, OTHER]), launched("python:3", [DIGEST])):
+        assert image(IMAGE, past) == (IMAGE, {})
+    assert image(IMAGE, launched(IMAGE, [DIGEST]), again=False) == (IMAGE, {}), "its run has that name on its instances"
+    assert image("python:3", relaunched) == ("python:3", {})
+    failed = replace(launched(IMAGE, [DIGEST]), run={"from": "demo", "experiment": {"container": "python:3"}})
+    assert image("python:3", failed) == ("python:3", {}), "the digest is that of the launch before"

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ec2lab.config.container import at_digest
 from ec2lab.config.git import file_versions
 from ec2lab.config.lab_files import has_file, written_experiment
 from ec2lab.config.models import Code, Experiment
@@ -20,12 +21,12 @@ from ec2lab.errors import UserError
 from ec2lab.launch.gpus import cheapest_types
 from ec2lab.launch.search import placement_preferences
 from ec2lab.registry.account_records import AccountRecords
-from ec2lab.registry.history import History
+from ec2lab.registry.history import ExperimentHistory, History
 from ec2lab.registry.record import COMMAND_DIGEST
 from ec2lab.runs.code_archive import CodeArchive, load_code, packed
 from ec2lab.session import Session
 
-CODE, COMMAND, GPU, INSTANCE_TYPES = "code", "command", "gpu", "instance_types"
+CODE, COMMAND, CONTAINER, GPU, INSTANCE_TYPES = "code", "command", "container", "gpu", "instance_types"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,24 +86,43 @@ def definition(
     has_a_file = has_file(session.directory, name)
     if base and base != name and has_a_file:
         raise UserError(f"BASE: experiments/{name}.toml exists; leave BASE out, or give EXP another name")
-    recorded = last_recorded_run(session, name, ever=again or not has_a_file)
+    past = _past(session, name, ever=again or not has_a_file)
+    recorded = past.run
+    launched = recorded if again or (recorded and _lives(session.records, name)) else None
     if not base and not has_a_file and recorded:
         written = from_record(session.directory, recorded, name)
         pack = load_pack(session.directory, recorded, name)
-        return RunSpec(chosen(written, parameters or {}, name), recorded["from"], pack=pack, recorded_of=name)
+        spec = RunSpec(chosen(written, parameters or {}, name), recorded["from"], pack=pack, recorded_of=name)
+        return with_pulled_image(spec, past, again=again) if launched else spec
     where = base or name
     written = written_experiment(session.directory, where)
     checked(written, Experiment, shown_as=f"experiments/{where}.toml")
-    if not parameters and not base and recorded and (again or _lives(session.records, name)):
-        parameters = recorded["experiment"].get("parameters", {})
+    if not parameters and not base and launched:
+        parameters = launched["experiment"].get("parameters", {})
     trials = 1
     if first_of_matrix:
         matrix = {name: values for name, values in written.get("matrix", {}).items() if name not in (parameters or {})}
         trials = math.prod(map(len, matrix.values()))
         parameters = {**{name: values[0] for name, values in matrix.items()}, **(parameters or {})}
     spec = RunSpec(chosen(written, parameters or {}, f"experiments/{where}.toml"), where, trials=trials)
-    launched = recorded if again or (recorded and _lives(session.records, name)) else None
-    return with_gpu_types(session, spec, launched)
+    return with_gpu_types(session, with_pulled_image(spec, past, again=again) if launched else spec, launched)
+
+
+def with_pulled_image(spec: RunSpec, past: ExperimentHistory, *, again: bool) -> RunSpec:
+    """Return what goes on with a run in the image that it began with, unless the file names another one by now.
+
+    A resumed launch keeps the image as it was written. One that is launched `again` gets the digest that was pulled, as
+    the tag may have moved; the name is recorded too.
+    """
+    image, run = spec.written.get(CONTAINER), past.run or {}
+    began = run.get("experiment", {}).get(CONTAINER)
+    if not image or image != run.get(CONTAINER, began):
+        return spec
+    pulled = past.containers if again and past.ran and past.ran[0] is run else ()
+    pinned = at_digest(image, pulled[0]) if len(pulled) == 1 else began
+    if pinned == image:
+        return spec
+    return replace(spec, written={**spec.written, CONTAINER: pinned}, more={**spec.more, CONTAINER: image})
 
 
 def with_gpu_types(session: Session, spec: RunSpec, launched: Mapping[str, Any] | None = None) -> RunSpec:
@@ -172,8 +192,12 @@ def digest_of(command: str) -> str:
 
 def last_recorded_run(session: Session, name: str, *, ever: bool = False) -> Mapping[str, Any] | None:
     """Return the last recorded run of `name`; with `ever`, the archive is searched too."""
+    return _past(session, name, ever=ever).run
+
+
+def _past(session: Session, name: str, *, ever: bool) -> ExperimentHistory:
     records = session.registry.history(name) if ever else session.records.current(name)
-    return History(records).of(name).run
+    return History(records).of(name)
 
 
 def _lives(records: AccountRecords, name: str) -> bool:
