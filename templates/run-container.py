@@ -9,11 +9,15 @@ container on disk, and everyone on the instance can read a command line.
 
 systemd sends SIGTERM to this process alone (KillMode=mixed). It is passed on to every process of the container but its
 init, as systemd does with the processes of a unit; docker would signal only the first, whose end kills the others.
+
+The container outlives a restart of docker's daemon, as an update of its package makes: it prints into the log's pipe
+itself, and its end is waited for again.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import pathlib
 import pwd
@@ -24,17 +28,22 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 
 ACCOUNT, NAME, SCRIPT = "experiment", "ec2-lab-experiment", "/opt/ec2-lab/experiment"
 IMAGE = pathlib.Path("/var/lib/ec2-lab/instance/container-id")
 RUNTIME = pathlib.Path("/run/ec2-lab/experiment")
 BEGUN, ENVIRONMENT, WHY = RUNTIME / "begun", RUNTIME / "environment", RUNTIME.parent / "never-began"
+OUTPUT = RUNTIME.parent / "output"
+DAEMON = pathlib.Path("/etc/docker/daemon.json")
+PAUSE, TRIES = 1, 600
+"""Seconds, and how often an exit status is asked for while docker's daemon does not respond."""
 DEVICES, HOSTS = pathlib.Path("/dev"), pathlib.Path("/opt/ec2-lab/hosts")
 LIMITS = ("memlock", "nofile", "core")
 """As experiment.service has them."""
 STACK = 64 << 20
 """Bytes; NVIDIA's images ask for it."""
-SHELL = 'command -v bash >/dev/null 2>&1 && exec bash "$0"; exec sh "$0"'
+SHELL = f'exec >{OUTPUT} 2>&1; command -v bash >/dev/null 2>&1 && exec bash "$0"; exec sh "$0"'
 OWN = re.compile(
     r"PATH|SHELL|PWD|OLDPWD|SHLVL|_|LANG|LANGUAGE|INVOCATION_ID|JOURNAL_STREAM|NOTIFY_SOCKET|SYSTEMD_EXEC_PID|"
     r"MEMORY_PRESSURE_(WATCH|WRITE)|(LC|LD)_.*|.*\W.*"
@@ -75,12 +84,30 @@ def has_nvidia_gpu():
     )
 
 
+def gpu_devices():
+    """Yield docker's options for the device nodes of NVIDIA GPUs, which --gpus adds without systemd's knowledge.
+
+    Any `systemctl daemon-reload` (package updates run it, and `make ttl-set`) would take them from the container. runc
+    tells systemd only of devices that are found below /dev/char, where NVIDIA's driver puts none
+    (https://github.com/NVIDIA/nvidia-container-toolkit/issues/48).
+    """
+    if shutil.which("nvidia-modprobe"):  # or /dev/nvidia-uvm comes with the first program that uses a GPU
+        subprocess.run(["nvidia-modprobe", "-c", "0", "-u"], check=False, capture_output=True, env=QUIET, cwd="/")
+    for node in filter(pathlib.Path.is_char_device, sorted(DEVICES.glob("nvidia*"))):
+        number = node.stat().st_rdev
+        link = DEVICES / f"char/{os.major(number)}:{os.minor(number)}"
+        with contextlib.suppress(FileExistsError):
+            link.symlink_to(f"../{node.name}")
+        yield f"--device={node}"
+
+
 def accelerators():
     """Yield docker's options for GPUs, EFA and Neuron devices. Raises NeverBegan."""
     if has_nvidia_gpu():
         if not shutil.which(TOOLKIT):
             raise NeverBegan(NO_TOOLKIT)
         yield "--gpus=all"
+        yield from gpu_devices()
     for device in (*DEVICES.glob("infiniband"), *DEVICES.glob("neuron*")):
         yield f"--device={device}"
 
@@ -90,7 +117,7 @@ def mounts(account, wanted):
     for path in (path.partition(":")[0] for path in wanted):
         if not os.path.ismount(path):
             raise NeverBegan(f"{path} is not mounted")
-    own = [f"{SCRIPT}:ro", *map(str, HOSTS.parent.glob(HOSTS.name)), account.pw_dir, str(RUNTIME)]
+    own = [str(OUTPUT), f"{SCRIPT}:ro", *map(str, HOSTS.parent.glob(HOSTS.name)), account.pw_dir, str(RUNTIME)]
     for path, _, read_only in (path.partition(":") for path in (*own, *wanted)):
         yield f"--mount=type=bind,source={path},target={path}{',readonly' if read_only else ''}"
 
@@ -101,6 +128,20 @@ def limits():
         soft, hard = resource.getrlimit(getattr(resource, f"RLIMIT_{name.upper()}"))
         yield f"--ulimit={name}={soft}:{hard}"
     yield f"--ulimit=stack={STACK}:{resource.getrlimit(resource.RLIMIT_STACK)[1]}"
+
+
+def keep_alive():
+    """Let containers go on while docker's daemon is restarted, if that is set nowhere. Raises NeverBegan, OSError.
+
+    https://docs.docker.com/engine/daemon/live-restore
+    """
+    if docker("info", "--format={{.LiveRestoreEnabled}} {{.Swarm.LocalNodeState}}").split() == ["false", "inactive"]:
+        settings = json.loads(DAEMON.read_text()) if DAEMON.exists() else {}
+        DAEMON.parent.mkdir(exist_ok=True)
+        draft = DAEMON.with_suffix(".new")
+        draft.write_text(json.dumps({**settings, "live-restore": True}, indent=2))
+        draft.replace(DAEMON)
+        subprocess.run(["systemctl", "reload", "docker"], check=False)
 
 
 def options(account, wanted):
@@ -132,15 +173,31 @@ def terminate():
                 os.kill(int(pid), signal.SIGTERM)
 
 
+def exit_code():
+    """Return the exit status of the container once it has one: docker's daemon may be away for a while meanwhile."""
+    for _ in range(TRIES):
+        try:
+            return int(docker("wait", NAME))
+        except NeverBegan as why:
+            problem = why
+            time.sleep(PAUSE)
+    print(f"ec2-lab: the exit status of the container is unknown: {problem}", flush=True)
+    return 128 + signal.SIGKILL
+
+
 def run(wanted):
     """Run the command and return its exit status. Raises NeverBegan."""
     if not IMAGE.exists():
         raise NeverBegan("its image was not pulled (journalctl -u experiment-container)")
     account = pwd.getpwnam(ACCOUNT)
     image = IMAGE.read_text()
+    with contextlib.suppress(NeverBegan, OSError, ValueError):
+        keep_alive()
     docker("create", *options(account, wanted), image, "-c", SHELL, SCRIPT)
     write_environment(account)
-    started = subprocess.Popen(["docker", "start", "--attach", NAME], stdin=subprocess.DEVNULL, env=QUIET, cwd="/")
+    started = subprocess.Popen(
+        ["docker", "start", "--attach", NAME], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, env=QUIET, cwd="/"
+    )
 
     def pass_on(*_):
         try:
@@ -149,11 +206,13 @@ def run(wanted):
             started.terminate()
 
     signal.signal(signal.SIGTERM, pass_on)
-    code = started.wait()
+    _, complaint = started.communicate()
+    code = exit_code()
     if not BEGUN.exists():
+        print(complaint.decode(errors="replace"), end="", flush=True)
         why = docker("inspect", "--format={{.State.Error}}", NAME).strip()
         raise NeverBegan(why or f"sh exited with {code} before the command; the log says why")
-    return code if code >= 0 else 128 - code
+    return code
 
 
 def main(mode, *wanted):

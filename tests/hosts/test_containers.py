@@ -116,9 +116,18 @@ def test_a_command_runs_in_the_image_that_was_pulled_with_all_that_it_has_withou
     told, text = ended(systemd, begin(systemd))
     assert (told["exit_code"], text) == (3, "one\nec2-lab: the command ended with 3\n"), "its tag has moved"
 
+    put(command="echo begun; until test -e /scratch/go-on; do sleep 0.1; done; echo over; exit 4")
+    place = begin(systemd)
+    assert wait_until(lambda: "begun\n" in log.read_text()[place:])
+    systemd.run("systemctl", "restart", "docker")
+    systemd.run("touch", "/scratch/go-on")
+    told, text = ended(systemd, place)
+    assert (told["exit_code"], text) == (4, "begun\nover\nec2-lab: the command ended with 4\n"), "an update is no end"
+    assert json.loads(root.path("/etc/docker/daemon.json").read_text()) == {**DAEMON, "live-restore": True}
+
     put(command="echo begun; sleep 1000")
-    begin(systemd)
-    assert wait_until(lambda: log.exists() and "begun\n" in log.read_text())
+    place = begin(systemd)
+    assert wait_until(lambda: "begun\n" in log.read_text()[place:])
     systemd.run("systemctl", "kill", "--kill-whom=main", "--signal=KILL", "experiment.service")
     assert ended(systemd)[0]["exit_code"] == 137
     assert containers(systemd) == [], "docker would let it go on"
