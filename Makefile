@@ -4,7 +4,7 @@
 # EXP='a b; c' arrives as one string and is refused there. `override … $(value …)` keeps
 # make itself from expanding a $(shell …) in a value when it exports it.
 
-VARIABLES := EXP SCRIPT COUNT MIN_COUNT DATASET VERSION TTL REGIONS COMPLETE_WITHIN HOST VOLUME SNAPSHOT MOUNT KEEP_LAST RETAIN_FOR REASON YES FIX OWNER BASE SOURCE PARAMS DEST RETRY_FAILED AGAIN SIZE OUTPUT FORCE NAME KEY MEMBER NEW_EXP PURGE ADOPT DRY_RUN PASSWORD INCLUDE_DATASETS SINCE UNTIL GROUP_BY REGISTRY ONLY RUNS RAW GPU MEMORY PORTS LOGDIR CMD TTY DELETE VERBOSE WIDE JSON DEBUG COVERAGE FULL
+VARIABLES := EXP SCRIPT COUNT MIN_COUNT DATASET VERSION TTL REGIONS COMPLETE_WITHIN HOST VOLUME SNAPSHOT MOUNT KEEP_LAST RETAIN_FOR REASON YES FIX OWNER BASE SOURCE PARAMS DEST RETRY_FAILED AGAIN SIZE OUTPUT FORCE NAME KEY MEMBER NEW_EXP PURGE ADOPT DRY_RUN PASSWORD INCLUDE_DATASETS SINCE UNTIL GROUP_BY REGISTRY ONLY RUNS RAW GPU MEMORY PORTS LOGDIR CMD TTY DELETE OUTPUTS RUN_ID VERBOSE WIDE JSON DEBUG COVERAGE FULL
 # Some shells, and WSL, export these as the name of the computer that make runs on.
 $(foreach variable,HOST NAME,$(if $(findstring environment,$(origin $(variable))),$(eval override $(variable) :=)))
 $(foreach variable,$(VARIABLES),$(eval override $(variable) := $$(value $(variable))))
@@ -70,8 +70,11 @@ top: $(READY)  ## Show GPU, CPU, disk, network use of EXP's instances
 push: $(READY)  ## Copy SOURCE here to DEST on EXP's instances
 	$(RUN) scripts.push
 
-pull: $(READY)  ## Copy SOURCE on EXP's instances to DEST here
+pull: $(READY)  ## Copy SOURCE on EXP's instances here (or OUTPUTS=1)
 	$(RUN) scripts.pull
+
+outputs: $(READY)  ## List the outputs of EXP's runs in S3 (EXP='foo-*')
+	$(RUN) scripts.outputs
 
 forward: $(READY)  ## Forward ports of EXP to here (PORTS="8888 6006")
 	$(RUN) scripts.forward

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
         PlannedRequest,
         RetryScheduled,
     )
-    from ec2lab.events.runs import CommandEnded, FilesCopied, SweepComplete, SweepStarted, TrialFinished
+    from ec2lab.events.runs import CommandEnded, FilesCopied, OutputsPulled, SweepComplete, SweepStarted, TrialFinished
     from ec2lab.events.teardown import OwnedResource, RetainedVolume, TeardownComplete, WouldDelete
     from ec2lab.events.watch import ExperimentEnded
 
@@ -353,11 +353,22 @@ def _regions_unavailable(event: RegionsUnavailable) -> str:
 
 
 def _files_copied(event: FilesCopied) -> list[str]:
+    skipped = f"{_skipped(event)} (links that lead elsewhere, sockets, pipes)" if event.skipped else ""
+    return [f"{event.host}: {event.source} copied to {event.dest}: {_counts(event)}", skipped]
+
+
+def _outputs_pulled(event: OutputsPulled) -> list[str]:
+    return [f"{event.host}: outputs of {event.run} copied to {event.dest}: {_counts(event)}", _skipped(event)]
+
+
+def _counts(event: FilesCopied) -> str:
     deleted = f", {event.deleted} deleted" if event.deleted else ""
-    counts = f"{event.files} files, {format_bytes(event.bytes)} ({event.unchanged} unchanged{deleted})"
-    some = ", ".join(event.skipped[:3]) + (", …" if len(event.skipped) > 3 else "")  # noqa: PLR2004
-    skipped = f"    skipped: {some} (links that lead elsewhere, sockets, pipes)" if event.skipped else ""
-    return [f"{event.host}: {event.source} copied to {event.dest}: {counts}", skipped]
+    return f"{event.files} files, {format_bytes(event.bytes)} ({event.unchanged} unchanged{deleted})"
+
+
+def _skipped(event: FilesCopied) -> str:
+    more = f", and {len(event.skipped) - 3} more" if len(event.skipped) > 3 else ""  # noqa: PLR2004
+    return f"    skipped: {', '.join(event.skipped[:3])}{more}" if event.skipped else ""
 
 
 LINES: Mapping[str, tuple[Style, Text]] = {
@@ -423,6 +434,7 @@ LINES: Mapping[str, tuple[Style, Text]] = {
     "command-exited": (_failed, "{experiment}: its command ended with {exit_code} on {instance}"),
     "experiment-ended": (_failed, _experiment_ended),
     "files-copied": (GREEN, _files_copied),
+    "outputs-pulled": (GREEN, _outputs_pulled),
     "command-ended": (lambda e: RED if e.exit_code else GREEN, _command_ended),
     "warning": (YELLOW, "{message}"),
     # plan

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ec2lab.events.datasets import DatasetVersion
     from ec2lab.events.gpus import GpuInstanceType, GpuOffer
     from ec2lab.events.launch import Candidate
-    from ec2lab.events.runs import InstanceMetrics
+    from ec2lab.events.runs import InstanceMetrics, RunOutputs
 
 
 def _resource_row(event: ResourceStatus) -> Row:
@@ -110,6 +110,12 @@ def _metrics_row(one: InstanceMetrics) -> Row:
     )  # fmt: skip
 
 
+def _outputs_row(one: RunOutputs) -> Row:
+    began, changed = (f"{at:%m-%d %H:%M}" if at else "" for at in (one.began, one.changed))
+    state = one.state if one.exit_code is None else f"{one.state} {one.exit_code}"
+    return one.host, one.run, began, f"{one.files:,}", format_bytes(one.bytes), changed, state, one.uri
+
+
 TABLES: Mapping[str, tuple[Sequence[Column], Callable[[Any], Row]]] = {
     "audit-finding": (
         (
@@ -156,6 +162,13 @@ TABLES: Mapping[str, tuple[Sequence[Column], Callable[[Any], Row]]] = {
             Column("last line of the log", narrow=20),
         ),
         _metrics_row,
+    ),
+    "run-outputs": (
+        (
+            Column("name", narrow=12), Column("run", below="name"), Column("began (UTC)"), Column("files"),
+            Column("size"), Column("changed"), Column("state"), Column("where", drop=1),
+        ),
+        _outputs_row,
     ),
     "candidate": (
         (

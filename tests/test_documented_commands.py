@@ -50,6 +50,12 @@ RUN_BY = {
     ("docs/daily-work.md", "make top EXP=demo"): (
         "tests/hosts/test_top.py::test_top_shows_each_instance_and_why_nothing_is_known_of_one"
     ),
+    ("docs/daily-work.md", "make outputs EXP=speech"): (
+        "tests/test_pull_outputs.py::test_outputs_are_listed_with_the_state_of_their_run"
+    ),
+    ("docs/daily-work.md", "make pull EXP=speech OUTPUTS=1"): (
+        "tests/test_pull_outputs.py::test_an_earlier_run_is_fetched_by_its_id_into_a_directory_of_its_own"
+    ),
     ("docs/json.md", "EXP=demo JSON=1 .venv/bin/python -m scripts.wait"): (
         "tests/test_runs.py::test_the_first_that_failed_of_several_instances_is_the_exit_code"
     ),

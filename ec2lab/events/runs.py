@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import Field
@@ -90,6 +91,32 @@ class FilesCopied(Event, commands="pull push"):
     """With DELETE=1: what the source does not have."""
     skipped: list[str]
     """Paths of symbolic links that lead out of the source, and of sockets, pipes and devices."""
+
+
+class OutputsPulled(FilesCopied, commands="pull"):
+    """A run's outputs were fetched from S3. `skipped` has the reason behind each path."""
+
+    run: str
+    """The id of the instance that began it."""
+
+
+class RunOutputs(Event, commands="outputs"):
+    """The outputs of one run in S3."""
+
+    experiment: str
+    host: str
+    """What HOST calls it: foo, or foo-2."""
+    run: str
+    """What RUN_ID calls it: the id of the instance that began it."""
+    began: datetime
+    files: int
+    bytes: int
+    changed: datetime | None
+    """When the last file was uploaded; null without any."""
+    state: Literal["running", "stopping", "stopped", "ended", "interrupted"]
+    """Of the instance, or ended once the exit status of the command is known, or interrupted where neither is."""
+    exit_code: int | None
+    uri: str
 
 
 class PortForwarded(Event, commands="forward jupyter tensorboard"):

@@ -11,8 +11,12 @@ import fcntl
 import os
 import stat
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from ec2lab.hosts.file_stream import COMPLETE, DIRECTORY, FILE, LINK, PARTIAL, Entry
+
+if TYPE_CHECKING:
+    from typing import Self
 
 UMASK = os.umask(0o077)
 os.umask(UMASK)
@@ -29,16 +33,14 @@ def expect_deletable(dest: str) -> None:
         raise OSError(0, "is a directory of your own computer, not of the stand-in: DELETE=1 is refused", dest)
 
 
-class Receiver:
-    """Writes a tree. With `delete`, what the tree does not have is deleted at the end."""
+class Target:
+    """A directory that a tree is written to, below which nothing of the tree's can lead elsewhere.
 
-    def __init__(self, dest: str, single: bool, entries: Sequence[Entry], *, delete: bool) -> None:
-        """Create the directory. A single file goes into `dest` if that is a directory. Raises OSError."""
-        if single and not (dest.endswith("/") or os.path.isdir(dest)):
-            dest, name = os.path.split(os.path.abspath(dest))
-            entries = [entries[0]._replace(path=name)]
-        if delete and single:
-            raise OSError(0, "is for a single file: DELETE=1 is for directories", dest)
+    With `delete`, what the tree does not have is deleted at the end.
+    """
+
+    def __init__(self, dest: str, entries: Sequence[Entry], *, delete: bool) -> None:
+        """Create the directory. Raises OSError."""
         if delete:
             expect_deletable(dest)
         os.makedirs(dest, exist_ok=True)
@@ -46,10 +48,8 @@ class Receiver:
         self.root = os.open(dest, os.O_RDONLY | os.O_DIRECTORY)
         self.opened = "", os.dup(self.root)
         self.counts = {"files": 0, "unchanged": 0, "deleted": 0}
-        self.file = self.left = -1
-        self.queue: list[tuple[Entry, int]] = []
 
-    def __enter__(self) -> Receiver:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -57,55 +57,11 @@ class Receiver:
 
     def offsets(self) -> list[int]:
         """Create directories and links, and return how much of each entry is there. Raises OSError."""
-        found = [self._prepare(entry) for entry in self.entries]
-        self.queue = [
-            (entry, offset)
-            for entry, offset in zip(self.entries, found)
-            if entry.file_type == FILE and offset != COMPLETE
-        ][::-1]
-        self._next()
-        return found
+        return [self._prepare(entry) for entry in self.entries]
 
-    def feed(self, content: bytes) -> None:
-        rest = memoryview(content)
-        while rest:
-            if self.file < 0:
-                raise ValueError("more than the manifest has")
-            written = os.write(self.file, rest[: self.left])
-            rest, self.left = rest[written:], self.left - written
-            self._next()
-
-    def finish(self) -> dict[str, int]:
-        if self.queue:
-            raise ValueError("the connection ended before the copy was complete; the next one continues")
-        if self.delete:
-            self._delete()
-        self._delete_partials()
-        return self.counts
-
-    def close(self) -> None:
-        for descriptor in (self.root, self.opened[1], self.file):
-            if descriptor >= 0:
-                os.close(descriptor)
-
-    def _next(self) -> None:
-        while self.queue and self.left <= 0:
-            entry, offset = self.queue[-1]
-            directory, name = self._parent(entry.path)
-            if self.file < 0:
-                self.file = self._open(entry, offset, directory)
-                self.left = entry.size - offset
-                continue
-            os.fchmod(self.file, (0o777 if entry.executable else 0o666) & ~UMASK)
-            os.utime(self.file, ns=(entry.mtime, entry.mtime))
-            os.replace(entry.partial, name, src_dir_fd=directory, dst_dir_fd=directory)
-            os.close(self.file)
-            self.counts["files"] += 1
-            self.file, self.left = -1, -1
-            self.queue.pop()
-
-    def _open(self, entry: Entry, offset: int, directory: int) -> int:
+    def open(self, entry: Entry, offset: int) -> int:
         """Open the partial file of an entry at an offset, for this process alone. Raises OSError."""
+        directory, _ = self._parent(entry.path)
         flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
         file = os.open(entry.partial, flags, 0o600, dir_fd=directory)
         try:
@@ -119,6 +75,28 @@ class Receiver:
         os.ftruncate(file, offset)
         os.lseek(file, offset, os.SEEK_SET)
         return file
+
+    def complete(self, entry: Entry, file: int) -> None:
+        """Give an entry that has all of its content its name. The descriptor stays open. Raises OSError."""
+        directory, name = self._parent(entry.path)
+        os.fchmod(file, (0o777 if entry.executable else 0o666) & ~UMASK)
+        os.utime(file, ns=(entry.mtime, entry.mtime))
+        os.replace(entry.partial, name, src_dir_fd=directory, dst_dir_fd=directory)
+        self.counts["files"] += 1
+
+    def discard(self, entry: Entry) -> None:
+        _unlink(entry.partial, self._parent(entry.path)[0])
+
+    def finish(self) -> dict[str, int]:
+        """Delete what is not needed, and return what was done. Raises OSError."""
+        if self.delete:
+            self._delete()
+        self._delete_partials()
+        return self.counts
+
+    def close(self) -> None:
+        os.close(self.root)
+        os.close(self.opened[1])
 
     def _prepare(self, entry: Entry) -> int:
         directory, name = self._parent(entry.path)
@@ -177,6 +155,63 @@ class Receiver:
                 remove = os.unlink if found and stat.S_ISLNK(found.st_mode) else os.rmdir
                 remove(name, dir_fd=directory)
                 self.counts["deleted"] += 1
+
+
+class Receiver(Target):
+    """Writes a tree that arrives as a stream."""
+
+    def __init__(self, dest: str, single: bool, entries: Sequence[Entry], *, delete: bool) -> None:
+        """Create the directory. A single file goes into `dest` if that is a directory. Raises OSError."""
+        if single and not (dest.endswith("/") or os.path.isdir(dest)):
+            dest, name = os.path.split(os.path.abspath(dest))
+            entries = [entries[0]._replace(path=name)]
+        if delete and single:
+            raise OSError(0, "is for a single file: DELETE=1 is for directories", dest)
+        super().__init__(dest, entries, delete=delete)
+        self.file = self.left = -1
+        self.queue: list[tuple[Entry, int]] = []
+
+    def offsets(self) -> list[int]:
+        """Create directories and links, and return how much of each entry is there. Raises OSError."""
+        found = super().offsets()
+        self.queue = [
+            (entry, offset)
+            for entry, offset in zip(self.entries, found)
+            if entry.file_type == FILE and offset != COMPLETE
+        ][::-1]
+        self._next()
+        return found
+
+    def feed(self, content: bytes) -> None:
+        rest = memoryview(content)
+        while rest:
+            if self.file < 0:
+                raise ValueError("more than the manifest has")
+            written = os.write(self.file, rest[: self.left])
+            rest, self.left = rest[written:], self.left - written
+            self._next()
+
+    def finish(self) -> dict[str, int]:
+        if self.queue:
+            raise ValueError("the connection ended before the copy was complete; the next one continues")
+        return super().finish()
+
+    def close(self) -> None:
+        super().close()
+        if self.file >= 0:
+            os.close(self.file)
+
+    def _next(self) -> None:
+        while self.queue and self.left <= 0:
+            entry, offset = self.queue[-1]
+            if self.file < 0:
+                self.file = self.open(entry, offset)
+                self.left = entry.size - offset
+                continue
+            self.complete(entry, self.file)
+            os.close(self.file)
+            self.file, self.left = -1, -1
+            self.queue.pop()
 
 
 def _status(name: str, directory: int) -> os.stat_result | None:

@@ -94,5 +94,9 @@ def run_bucket(session: Session, address: str, experiment: str, instance: str) -
     """
     bucket, _, prefix = address.removeprefix("s3://").partition("/")
     place = "/".join(part for part in (prefix.strip("/"), experiment, instance) if part)
-    client = session.clients.make("s3", session.lab.regions[0], attempts=8)
-    return S3RunLogs(client, bucket, place)
+    return S3RunLogs(session.once(s3_client), bucket, place)
+
+
+def s3_client(session: Session) -> Any:
+    """Return the client that reads buckets, in whatever region they are: botocore follows S3's redirections."""
+    return session.clients.make("s3", session.lab.regions[0], attempts=8)

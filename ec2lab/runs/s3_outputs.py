@@ -1,0 +1,138 @@
+"""The outputs that an experiment's instances uploaded to S3: which runs have some, and how each of them ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from ec2lab.context import working_on
+from ec2lab.errors import UserError
+from ec2lab.events.runs import RunOutputs
+from ec2lab.hosts.named_hosts import CALLED
+from ec2lab.hosts.ssh_config import SshConfig
+from ec2lab.instance_state import DOWN, InstanceState
+from ec2lab.instances.status import NOT_FOUND, standing
+from ec2lab.registry.history import in_order
+from ec2lab.registry.record import LAUNCHED, OUTPUTS, PROVENANCE, Record
+from ec2lab.runs.s3_download import S3Prefix
+from ec2lab.runs.s3_logs import S3RunLogs, s3_client
+from ec2lab.session import Session
+from ec2lab.validators import did_you_mean
+
+
+@dataclass(frozen=True, slots=True)
+class OutputsRun:
+    """A run with outputs of its own: that of one instance, and of those that resumed it."""
+
+    experiment: str
+    host: str
+    """What HOST calls it: foo, or foo-2 where several were launched."""
+    instances: tuple[str, ...]
+    """The first began the run."""
+    began: str
+    launch: str
+    """The id of the record of its launch, which launched others as well if COUNT said so."""
+    uri: str
+
+    @property
+    def id(self) -> str:
+        """What RUN_ID calls it."""
+        return self.instances[0]
+
+    def objects_in(self, session: Session) -> S3Prefix:
+        """Return its objects. Raises UserError if the recorded address is none."""
+        scheme, _, place = self.uri.partition("://")
+        bucket, _, prefix = place.partition("/")
+        if scheme != "s3" or not bucket or not prefix.endswith("/"):
+            raise UserError(f"{self.experiment}: the registry has {self.uri!r} for the outputs of {self.id}")
+        return S3Prefix(session.once(s3_client), bucket, prefix)
+
+    def logs_in(self, session: Session) -> S3RunLogs:
+        """Return where its last instance writes its log and exit status."""
+        objects = self.objects_in(session)
+        above = "/".join(objects.prefix.split("/")[:-3])  # without i-…/outputs/
+        return S3RunLogs(objects.client, objects.bucket, "/".join(filter(None, (above, self.instances[-1]))))
+
+
+def runs_with_outputs(records: Iterable[Record], names: Mapping[str, str]) -> list[OutputsRun]:
+    """Return all runs with outputs, the newest last. `names` has the names for ssh of instances that still have one."""
+    runs: dict[tuple[str, str], OutputsRun] = {}
+    for record in in_order(records):
+        note, experiment = record.annotation or {}, record.experiment or ""
+        launched = note.get(LAUNCHED, ())
+        numbered = {one: f"{experiment}-{n}" for n, one in enumerate(launched, 1)} if len(launched) > 1 else {}
+        for one in note.get(PROVENANCE, ()):
+            uri, instance = one.get(OUTPUTS, {}).get("uri"), one["instance"]
+            if not uri:
+                continue
+            if known := runs.get((experiment, uri)):
+                runs[experiment, uri] = replace(known, instances=(*known.instances, instance))
+                continue
+            host = numbered.get(instance, experiment)
+            runs[experiment, uri] = OutputsRun(experiment, host, (instance,), record.time, record.id, uri)
+    return [replace(run, host=names.get(run.instances[-1], run.host)) for run in runs.values()]
+
+
+def runs_of(session: Session, experiment: str) -> list[OutputsRun]:
+    """Return the runs of an experiment with outputs, the newest last. Raises UserError where there are none."""
+    records = [record for record in session.records.history(experiment) if record.experiment == experiment]
+    runs = runs_with_outputs(records, SshConfig(session.directory).names(experiment))
+    if not runs:
+        session.records.expect_here(experiment)
+        known = {record.experiment for record in session.records.history() if record.experiment}
+        reason = "was launched without outputs" if records else f"was never launched{did_you_mean(experiment, known)}"
+        raise UserError(f"{experiment}: {reason} (docs/daily-work.md)")
+    return runs
+
+
+def chosen(runs: Sequence[OutputsRun], hosts: str, run: str) -> list[OutputsRun]:
+    """Return the run that RUN_ID names, or else those of the newest launch; of them those that HOST names, if any.
+
+    Raises UserError.
+    """
+    experiment = runs[-1].experiment
+    if run:
+        found = [one for one in runs if run in one.instances]
+        if not found:
+            raise UserError(f"RUN_ID: {run!r} is no run of {experiment} with outputs (`make outputs` lists them)")
+    else:
+        found = [one for one in runs if one.launch == runs[-1].launch]
+    for host in hosts.split():
+        if not any(host in (one.host, *one.instances) for one in found):
+            there = ", ".join(one.host for one in found)
+            raise UserError(f"HOST: {host!r} has no outputs in that run of {experiment} (it has {there})")
+    return [one for one in found if not hosts or {one.host, *one.instances} & set(hosts.split())]
+
+
+def record_pull(session: Session, runs: Sequence[OutputsRun]) -> None:
+    """Record whose outputs are about to be fetched, as for copies from instances."""
+    with working_on(runs[0].experiment):
+        session.recorder.annotate(**{CALLED: {"hosts": [run.id for run in runs]}})
+
+
+def list_outputs(session: Session, runs: Sequence[OutputsRun], pattern: str) -> Iterator[RunOutputs | UserError]:
+    """Yield each run's outputs, or why they cannot be listed."""
+    there = standing(session, session.records.state().matching(pattern)).resources if runs else ()
+    states = {one.id: one.state for one in there if one.state != NOT_FOUND}
+    for found in [session.threads.submit(_listed, session, run, states) for run in runs]:
+        try:
+            yield found.result()
+        except UserError as problem:
+            yield problem
+
+
+def _listed(session: Session, run: OutputsRun, states: Mapping[str, str]) -> RunOutputs:
+    files, size, changed = 0, 0, None
+    for one in run.objects_in(session).objects():
+        files, size = files + 1, size + one.size
+        changed = max(changed or one.changed, one.changed)
+    ending = run.logs_in(session).ending()
+    state = states.get(run.instances[-1], "interrupted")
+    if ending:
+        state = "ended"
+    elif state not in ("interrupted", *DOWN):
+        state = InstanceState.RUNNING
+    return RunOutputs(
+        experiment=run.experiment, host=run.host, run=run.id, began=run.began, files=files, bytes=size, changed=changed,
+        state=state, exit_code=ending.exit_code if ending else None, uri=run.uri,
+    )  # fmt: skip
