@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import tarfile
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
@@ -42,6 +43,8 @@ class ImageRegistry:
         """Serve at a free port."""
         self.blobs: dict[str, tuple[str, bytes]] = {}
         self.tags: dict[str, str] = {}
+        self.before_layer: Callable[[], object] = lambda: None
+        """Called before a layer is sent."""
         self._layer = layer()
         registry = self
 
@@ -56,6 +59,8 @@ class ImageRegistry:
                 self.send_header("Content-Length", str(len(content)))
                 self.send_header("Docker-Content-Digest", f"sha256:{hashlib.sha256(content).hexdigest()}")
                 self.end_headers()
+                if kind == LAYER:
+                    registry.before_layer()
                 if self.command == "GET":
                     self.wfile.write(content)
 

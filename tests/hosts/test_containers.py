@@ -1,6 +1,7 @@
 """A command in a container: docker and systemd of a Debian, and an image from a registry."""
 
 import json
+from threading import Event
 
 import pytest
 
@@ -158,3 +159,20 @@ def test_an_image_that_cannot_be_pulled_or_run_is_said_in_dockers_words_and_the_
 
     put(command="echo begun", scratch=[{"mount": "/absent", "size_gib": 1}], container=f"{registry.name}@{digest}")
     assert ended(systemd, begin(systemd))[0]["why"] == "the command never began: container: /absent is not mounted"
+
+
+def test_after_a_power_cut_while_the_image_is_pulled_it_is_pulled_again_and_the_command_begins(instance):
+    put, systemd, registry = instance
+    digest = registry.push("1")
+    put(command="echo begun")
+    asked, powerless = Event(), Event()
+    registry.before_layer = lambda: (asked.set(), powerless.wait(60))
+    systemd.boot()
+    begin(systemd)
+    assert asked.wait(60)
+    systemd.cut_power()
+    powerless.set()
+    systemd.boot()
+    told, text = ended(systemd, begin(systemd))
+    assert (told["exit_code"], told["container"]) == (0, digest)
+    assert text == "begun\nec2-lab: the command ended with 0\n"
