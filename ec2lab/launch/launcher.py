@@ -22,7 +22,7 @@ from ec2lab.hosts.ssh_config import SshConfig, SshTarget
 from ec2lab.instance_state import Instance
 from ec2lab.instances.status import running_event
 from ec2lab.launch.launched_instances import LaunchedInstances
-from ec2lab.launch.resume import instances_of_interrupted_launch
+from ec2lab.launch.resume import expect_not_live, instances_of_interrupted_launch
 from ec2lab.launch.rollback import Rollback, failure_recorded
 from ec2lab.launch.run_spec import RunSpec
 from ec2lab.launch.search_loop import SearchLoop
@@ -59,6 +59,7 @@ def launch_experiment(
     if experiment.nodes > 1:
         count = at_least = experiment.nodes
     base = defined.base if defined else name
+    expect_not_live(session, name)
     with failure_recorded(session.recorder), admitted(session, name, base, experiment, count) as budgets:
         check_ssh_access(session, name, experiment)
         launcher_secrets(name, experiment)

@@ -18,6 +18,7 @@ from ec2lab.registry.history import History
 from ec2lab.registry.record import Record
 from ec2lab.registry.redaction import redact
 from ec2lab.resource import Resource
+from ec2lab.resources.live_in_aws import find_live_resources
 from ec2lab.resources.reconcile import AskAgain, reconcile
 from ec2lab.session import Session
 
@@ -35,17 +36,40 @@ def instances_of_interrupted_launch(
     live because its launch succeeded.
     """
     found = reconcile(session, experiment, ask_again)
-    if found and not History(session.records.current(experiment)).of(experiment).interrupted:
-        named = [resource for resource in found if resource.resource_type == "instance"] or found
-        parts = ((str(r), r.shown_state, r.since and f"since {r.since}") for r in named)
-        shown = ", ".join(" ".join(filter(None, words)) for words in parts)
-        raise AlreadyRunning(f"{experiment} is already live: {shown}; {_hint(found, experiment)}")
+    if found and not _is_interrupted(session, experiment):
+        raise AlreadyRunning(_live_text(experiment, found))
     resource_type = session.resource_types["instance"]
     return [
         resource
         for resource in found
         if resource.resource_type == resource_type.name and not resource_type.is_deleting(resource)
     ]
+
+
+def expect_not_live(session: Session, experiment: str) -> None:
+    """Raise AlreadyRunning if an experiment is live because its launch succeeded, before anything is reported."""
+    if not _is_interrupted(session, experiment):
+        instances_of_interrupted_launch(session, experiment)
+
+
+def already_live(session: Session, experiment: str) -> str:
+    """Return what of an experiment is live because its launch succeeded, recording nothing; empty if nothing is."""
+    known = session.records.state(experiment)
+    if not known.live or _is_interrupted(session, experiment):
+        return ""
+    found = find_live_resources(session, experiment, known)
+    return _live_text(experiment, found) if found else ""
+
+
+def _is_interrupted(session: Session, experiment: str) -> bool:
+    return History(session.records.current(experiment)).of(experiment).interrupted
+
+
+def _live_text(experiment: str, found: Sequence[Resource]) -> str:
+    named = [resource for resource in found if resource.resource_type == "instance"] or found
+    parts = ((str(r), r.shown_state, r.since and f"since {r.since}") for r in named)
+    shown = ", ".join(" ".join(filter(None, words)) for words in parts)
+    return f"{experiment} is already live: {shown}; {_hint(found, experiment)}"
 
 
 def _hint(found: Sequence[Resource], experiment: str) -> str:
