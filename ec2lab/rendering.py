@@ -142,7 +142,7 @@ def _planned_request(event: PlannedRequest) -> list[str]:
     """Return what the first pool would be asked, in a line for each part of it."""
     asked, user_data = event.request, event.request.get("UserData", {}).get("bytes", 0)
     fields = {
-        "image": asked.get("ImageId", "that of the launch template"),
+        "image": event.image or asked.get("ImageId", "that of the launch template"),
         "volumes": "; ".join(map(_mapping_text, asked.get("BlockDeviceMappings", ()))),
         "network": _network_text(asked),
         "profile": " ".join(asked.get("IamInstanceProfile", {}).values()),
@@ -447,7 +447,7 @@ LINES: Mapping[str, tuple[Style, Text]] = {
     "code-to-upload": (None, "code: {summary}"),
     "planned-container": (None, lambda e: f"container: {e.image}, which the instance pulls while its data loads"),
     "planned-secret": (None, lambda e: f"secret: {e.name} from {e.source}{NOT_SET if e.is_set is False else ''}"),
-    "forecast": (None, lambda e: f"cost: {forecast_text(e.dollars, e.unknown, e.hours, is_assumed=e.is_assumed)}"),
+    "forecast": (None, lambda e: f"cost: {forecast_text(e.dollars, e.unpriced, e.hours, is_assumed=e.is_assumed)}"),
     "planned-request": (None, _planned_request),
     "dry-run-allowed": (GREEN, "allowed by a dry run in {region}"),
     # costs and reports

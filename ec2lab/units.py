@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import timedelta
 
 from ec2lab.errors import UserError
@@ -73,19 +74,16 @@ def counted(number: int, noun: str) -> str:
 
 def used_text(spent: float, unknown: int, promised: float) -> str:
     """Return what of a budget is used."""
-    return f"{_plus_unpriced(f'${spent:,.2f} spent', unknown)}, ${promised:,.2f} promised to live resources"
+    items = f", plus {counted(unknown, 'item')} without a price" if unknown else ""
+    return f"${spent:,.2f} spent{items}, ${promised:,.2f} promised to live resources"
 
 
-def _plus_unpriced(known: str, unknown: int) -> str:
-    items = f"{unknown} item{'s' if unknown > 1 else ''} without a price" if unknown else ""
-    return ", plus ".join(filter(None, (known, items)))
-
-
-def up_to(dollars: float, unknown: int, period: str) -> str:
+def up_to(dollars: float, unpriced: Sequence[str], period: str) -> str:
     """Return what something costs at the most, and what that leaves out."""
-    return _plus_unpriced(f"up to ${dollars:,.2f} {period}" if dollars or not unknown else "", unknown)
+    known = f"up to ${dollars:,.2f} {period}" if dollars or not unpriced else ""
+    return ", plus ".join(filter(None, (known, f"{' and '.join(unpriced)} (price unknown)" if unpriced else "")))
 
 
-def forecast_text(dollars: float, unknown: int, hours: float, *, is_assumed: bool) -> str:
+def forecast_text(dollars: float, unpriced: Sequence[str], hours: float, *, is_assumed: bool) -> str:
     """Return what a launch costs at the most over its ttl, or in a day."""
-    return up_to(dollars, unknown, "per day (no ttl)" if is_assumed else f"over its ttl of {hours:g} h")
+    return up_to(dollars, unpriced, "per day (no ttl)" if is_assumed else f"over its ttl of {hours:g} h")

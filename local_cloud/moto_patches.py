@@ -12,6 +12,7 @@ from typing import Any
 from moto import backends
 from moto.core import responses, utils
 from moto.core.utils import method_names_from_class
+from moto.ec2.models.amis import Ami
 from moto.ec2.models.instance_types import InstanceTypeOfferingBackend
 from moto.ec2.utils import filter_dict_attribute_mapping
 from moto.kms import models
@@ -41,6 +42,14 @@ def patch_moto() -> None:
         InstanceTypeOfferingBackend.describe_instance_type_offerings
     )
     models.generate_private_key = _private_key  # type: ignore[attr-defined]
+    Ami.block_device_mappings = property(_root_mapping)  # type: ignore[assignment, method-assign]
+
+
+def _root_mapping(image: Ami) -> list[dict[str, Any]]:
+    """Return an image's root disk with its snapshot's size, as DescribeImages does. moto's are all of 15 GiB."""
+    snapshot = image.ebs_snapshot
+    disk = {"SnapshotId": snapshot.id, "VolumeSize": snapshot.volume.size, "DeleteOnTermination": True}
+    return [{"DeviceName": image.root_device_name, "Ebs": {**disk, "VolumeType": "gp3"}}]
 
 
 def _private_key(key_spec: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from ec2lab.config.models import Experiment
     from ec2lab.events.launch import PlannedContainer, PlannedSecret
     from ec2lab.launch.plan import Plan, PlannedPool
+    from ec2lab.session import Session
 
 app = script(__doc__)
 Verbose = Annotated[
@@ -69,6 +71,7 @@ def plan(
         if defined.trials > 1:
             sweep = f"`make sweep EXP={defined.base}` launches all {defined.trials}"
             console.hint(f"{defined.base} has a matrix: this is the first of its trials; {sweep}")
+        warn_if_live(session, exp)
         planned = Plan(session, exp, defined.experiment, max(count, defined.experiment.nodes))
         candidates = planned.candidates()
         if requested := defined.more.get("gpu"):
@@ -84,9 +87,10 @@ def plan(
         if pack := defined.with_code(session.directory).pack:
             console.emit(CodeToUpload(**pack.as_annotation(), summary=str(pack)))
         console.emit(*planned_container(defined.experiment), *planned_secrets(defined.experiment))
-        forecast, budgets = would_cost(session, defined.base, defined.experiment, planned.count)
+        image, sizes = described_sources(planned, first.pool.region)
+        forecast, budgets = would_cost(session, defined.base, defined.experiment, planned.count, sizes)
         console.emit(Forecast(**asdict(forecast)), *(budget.usage(forecast) for budget in budgets))
-        document = show_request(console, planned, first)
+        document = show_request(console, planned, first, image)
         if verbose:
             console.document(document)
         if file:
@@ -95,6 +99,14 @@ def plan(
             console.hint("VERBOSE=1 shows the whole request and cloud-init document, OUTPUT=plan.txt writes them")
         check_permission(console, planned, candidates)
     exit_if_incomplete(planned.unseen)
+
+
+def warn_if_live(session: Session, exp: str) -> None:
+    """Warn that a launch would be refused now."""
+    from ec2lab.launch.resume import already_live
+
+    if live := already_live(session, exp):
+        warn(f"{live}; a launch would be refused")
 
 
 def planned_container(experiment: Experiment) -> list[PlannedContainer]:
@@ -131,7 +143,20 @@ def show_candidates(console: Console, candidates: list[PlannedPool]) -> None:
     ])  # fmt: skip
 
 
-def show_request(console: Console, planned: Plan, first: PlannedPool) -> str:
+def described_sources(planned: Plan, region: str) -> tuple[str, Mapping[str, int]]:
+    """Return the image's id and name, and the sizes that only it and the snapshots have, as far as AWS returns them."""
+    from ec2lab.aws.errors import AwsError, described
+    from ec2lab.launch.region_specs import known
+
+    def unknown(problem: AwsError) -> None:
+        warn(f"not known to this plan: {described(problem)}")
+
+    image = known(lambda: planned.image(region), unknown) or {}
+    name = f"{image['ImageId']}, {image.get('Name', '')}" if image else ""
+    return name, known(lambda: planned.sizes(region, image), unknown) or {}
+
+
+def show_request(console: Console, planned: Plan, first: PlannedPool, image: str) -> str:
     """Show the request to the first pool in short; return all of it, and the instance's cloud-init document."""
     from ec2lab.events.launch import PlannedRequest
     from ec2lab.registry.redaction import redact
@@ -144,7 +169,9 @@ def show_request(console: Console, planned: Plan, first: PlannedPool) -> str:
     document = cloud_init(share.cloud_init)
     made_first = [preparation.what for preparation in share.prerequisites]
     region = first.pool.region
-    console.emit(PlannedRequest(region=region, request=request, cloud_init=document, prerequisites=made_first))
+    console.emit(
+        PlannedRequest(region=region, request=request, cloud_init=document, prerequisites=made_first, image=image)
+    )
     asked = f"{MARKER}{planned.name}: the request to {first.pool}\n{json.dumps(request, indent=2)}"
     return f"{asked}\n\ncloud-init:\n{document}\n"
 

@@ -45,7 +45,10 @@ def test_without_a_ttl_a_day_is_reckoned_with_and_said():
 
 def test_prices_that_are_not_known_are_counted():
     assert forecast(BOOK, LAB, experiment(instance_types=["x9.huge"]), 2).unknown == 2
-    assert forecast(BOOK, Lab(regions=["us-east-1"]), experiment(), 1).unknown == 1, "the image's own root volume"
+    of_image = forecast(BOOK, Lab(regions=["us-east-1"]), experiment(), 1)
+    assert (of_image.unknown, of_image.unpriced) == (1, ("root volume",)), "its size is the image's"
+    described = forecast(BOOK, Lab(regions=["us-east-1"]), experiment(), 1, {"root volume": 100})
+    assert described == forecast(BOOK, LAB, experiment(), 1)
 
 
 def spending(*records, now=NOW):

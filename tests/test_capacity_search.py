@@ -122,7 +122,16 @@ def test_what_spot_does_not_support_may_be_had_on_demand_and_no_offer_is_denied(
     cloud.scenario(capacity=[unsupported, {}])
     (in_vain,) = said(lab.launch(), "capacity-exhausted")
     assert "us-east-1 refuses c6i.large, spot, as it is asked for (The requested configuration" in in_vain["advice"][0]
-    assert not any("does not" in line and "offers it" in line for line in in_vain["advice"])
+    assert not any("offers it" in line for line in in_vain["advice"])
+
+
+def test_a_misspelt_type_is_answered_with_the_one_that_may_be_meant_by_plan_and_launch(lab):
+    regions(lab, "us-east-1")
+    lab.write("experiments/demo.toml", 'instance_types = ["p4d.24xlrage"]\n')
+    meant = 'p4d.24xlrage is not offered in us-east-1 (did you mean "p4d.24xlarge"?)'
+    assert lab.run("plan", EXP="demo").error == f"error: demo: no pool would be tried: {meant}"
+    (in_vain,) = said(lab.launch(), "capacity-exhausted")
+    assert in_vain["advice"] == [f"{meant}: leave it out, or add a region that offers it"]
 
 
 @pytest.mark.parametrize(("code", "helps"), [("VolumeLimitExceeded", "EBS storage"), ("InternalError", "KMS key")])

@@ -173,11 +173,14 @@ def test_throttling_is_waited_out_at_the_same_pool(lab, cloud):
 def test_an_experiment_that_lives_is_not_launched_again_and_the_line_says_where(lab, cloud):
     first = events(lab.launch(), "instance-running")[0]
     ended = lab.launch()
-    assert ended.code == 1
+    assert (ended.code, ended.out) == (1, ""), "refused before anything is said of a launch"
     assert f"demo is already live: instance {first['id']} (us-east-1) running since 20" in ended.error
     assert "vol-" not in ended.error, "the instance is enough"
     assert "make teardown EXP=demo" in ended.error
     assert len(cloud.calls("RunInstances")) == 1
+    planned = lab.run("plan", EXP="demo")
+    assert planned.code == 0
+    assert f"warning: demo is already live: instance {first['id']} (us-east-1) running since 20" in planned.err
 
 
 def test_an_experiment_whose_instance_ended_by_itself_is_launched_again(lab, cloud):

@@ -78,14 +78,31 @@ def test_the_request_is_shown_with_its_tags_and_the_cloud_init_document(lab):
     assert request["prerequisites"] == ["a security group in us-east-1, ssh from 127.0.0.1/32"]
 
 
+def test_what_the_image_and_the_snapshot_alone_know_has_a_price_too(lab, cloud):
+    assert (
+        "  price   up to $21.96 an hour, plus root volume and /data (price unknown)"
+        in lab.run("launch", EXP="demo").out
+    )
+    (cost,) = [event for event in plan(lab).events if event["event"] == "forecast"]
+    assert (cost["unknown"], cost["unpriced"]) == (0, [])
+    a_month = (75 + 500) * 0.08 + 730 * (21.957642 + 0.005)
+    assert cost["dollars"] == pytest.approx(24 * a_month / 730, rel=1e-4)
+    cloud.scenario(faults=[{"action": "DescribeImages", "code": "UnauthorizedOperation", "times": 1}])
+    ended = lab.run("plan", EXP="demo")
+    assert "plus root volume (price unknown)" in ended.out
+    assert "not known to this plan: " in ended.err
+
+
 def test_the_request_is_summed_up_and_is_whole_only_where_that_is_asked_for(lab):
     short = lab.run("plan", EXP="demo", COUNT="2").out
-    told = dict(re.findall(r"^  (volumes|network|created)  +(.*)$", short, re.MULTILINE))
+    told = dict(re.findall(r"^  (image|volumes|network|created)  +(.*)$", short, re.MULTILINE))
     assert re.fullmatch(r"/dev/sda1 gp3 encrypted; /dev/sdf gp3 from snap-[0-9a-f]+", told["volumes"])
     assert "first request: 2 x p4d.24xlarge, on-demand, in us-east-1, any zone" in short
     assert re.search(r"user data  1\d\.\d of 16 KiB", short)
     assert told["created"] == "a security group in us-east-1, ssh from 127.0.0.1/32"
     assert "#cloud-config" not in short
+    assert told["image"].startswith("ami-")
+    assert told["image"].endswith(", Deep Learning Base OSS Nvidia Driver GPU AMI (Ubuntu 24.04) 20261006")
     assert len(short.splitlines()) < 40
     whole = lab.run("plan", EXP="demo", COUNT="2", VERBOSE="1").out
     for ended in (lab.run("plan", EXP="demo", COUNT="2", OUTPUT="plan.txt") for _ in range(2)):

@@ -11,10 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from ec2lab.capacity_pools import ON_DEMAND, SPOT
 from ec2lab.config.models import Experiment, Lab
-from ec2lab.config.volume import Data, Scratch, Volume
+from ec2lab.config.volume import Data, Scratch
 from ec2lab.costs.charges import Charge
 from ec2lab.costs.money import Dollars, sum_known, times
 from ec2lab.costs.price_book import HOURS, PriceBook
@@ -37,13 +38,15 @@ class Forecast:
     """The period."""
     is_assumed: bool
     """Whether the period is only assumed, for want of a ttl."""
+    unpriced: tuple[str, ...] = ()
+    """What has an unknown price."""
 
     @property
     def hourly_text(self) -> str:
-        return up_to(self.dollars / self.hours, self.unknown, "an hour")
+        return up_to(self.dollars / self.hours, self.unpriced, "an hour")
 
     def __str__(self) -> str:
-        return forecast_text(self.dollars, self.unknown, self.hours, is_assumed=self.is_assumed)
+        return forecast_text(self.dollars, self.unpriced, self.hours, is_assumed=self.is_assumed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,39 +87,55 @@ class Budget:
         return used_text(self.spent, self.unknown, self.promised)
 
 
-def forecast(book: PriceBook, lab: Lab, experiment: Experiment, count: int) -> Forecast:
-    """Return the cost of `count` instances over their ttl, in the most expensive possible pool."""
+ROOT = "root volume"
+
+
+def forecast(
+    book: PriceBook, lab: Lab, experiment: Experiment, count: int, sizes: Mapping[str, int] | None = None
+) -> Forecast:
+    """Return the cost of `count` instances over their ttl, in the most expensive possible pool.
+
+    `sizes` are those, in GiB, that only images and snapshots have, by mount point; the root volume's is under ROOT.
+    """
     hours = (experiment.ttl or DAY) / HOUR
-    hourly, unknown = 0.0, 0
+    hourly, unknown, unpriced = 0.0, 0, dict[str, Dollars]()
     for region in experiment.regions or lab.regions:
-        besides, missing = sum_known([book.address_hour(region, used=True), *_volumes(book, lab, experiment, region)])
-        for price in _instances(book, experiment, region):
-            hourly = max(hourly, (price or 0.0) + besides)
-            unknown = max(unknown, missing + (price is None))
-    return Forecast(hourly * hours * count, unknown * count, hours, is_assumed=experiment.ttl is None)
+        volumes = dict(_volumes(book, lab, experiment, region, sizes or {}))
+        besides = {**volumes, "address": book.address_hour(region, used=True)}
+        for instance_type, price in _instances(book, experiment, region):
+            known, missing = sum_known([price, *besides.values()])
+            hourly, unknown = max(hourly, known), max(unknown, missing)
+            unpriced |= {what: costs for what, costs in {instance_type: price, **besides}.items() if costs is None}
+    is_assumed = experiment.ttl is None
+    return Forecast(hourly * hours * count, unknown * count, hours, is_assumed, tuple(unpriced))
 
 
-def _instances(book: PriceBook, experiment: Experiment, region: str) -> Iterator[Dollars]:
-    """Return the hourly cost of each type; reserved capacity is already paid for."""
+def _instances(book: PriceBook, experiment: Experiment, region: str) -> Iterator[tuple[str, Dollars]]:
+    """Yield each type and its hourly cost; reserved capacity is already paid for."""
     spot: Mapping[str, float] = book.spot_now(region, experiment.instance_types) if SPOT in experiment.markets else {}
     for instance_type in experiment.instance_types:
         if ON_DEMAND in experiment.markets:
-            yield book.instance_hour(region, instance_type)
+            yield instance_type, book.instance_hour(region, instance_type)
         elif SPOT in experiment.markets:
-            yield spot.get(instance_type)
+            yield instance_type, spot.get(instance_type)
         else:
-            yield 0.0
+            yield instance_type, 0.0
 
 
-def _volumes(book: PriceBook, lab: Lab, experiment: Experiment, region: str) -> Iterator[Dollars]:
-    """Return the hourly cost of each volume; unknown where only its snapshot or image has the size."""
+def _volumes(
+    book: PriceBook, lab: Lab, experiment: Experiment, region: str, sizes: Mapping[str, int]
+) -> Iterator[tuple[str, Dollars]]:
+    """Yield each volume's mount point and hourly cost; unknown where its size is."""
     root = experiment.root_volume or lab.root_volume
-    volumes: list[Volume] = [*experiment.data, *experiment.scratch]
-    asked: list[tuple[int | None, str, int | None, int | None]] = [(root.size_gib, "gp3", None, None)]
-    asked += [(v.size_gib if isinstance(v, Data | Scratch) else None, v.type, v.iops, v.throughput) for v in volumes]
-    for gib, resource_type, iops, throughput in asked:
-        described = {"Size": gib, "VolumeType": resource_type, "Iops": iops, "Throughput": throughput}
-        yield times(book.volume(region, described), 1 / HOURS) if gib else None
+    volumes: list[Data | Scratch] = [*experiment.data, *experiment.scratch]
+    asked: list[tuple[str, int | None, dict[str, Any]]] = [(ROOT, root.size_gib, {"VolumeType": "gp3"})]
+    asked += [
+        (str(v.mount), v.size_gib, {"VolumeType": v.type, "Iops": v.iops, "Throughput": v.throughput})
+        for v in volumes
+    ]
+    for what, given, described in asked:
+        gib = given or sizes.get(what)
+        yield what, times(book.volume(region, {**described, "Size": gib}), 1 / HOURS) if gib else None
 
 
 def promised(charges: Iterable[Charge], now: datetime) -> tuple[float, int]:

@@ -148,8 +148,11 @@ def _budget(where: str, limit: float, of: str, charges: list[Charge], begun: lis
     return Budget(where, limit, of, spent, ahead + sum(forecast.dollars for forecast in begun), unknown)
 
 
-def planned(session: Session, base: str, experiment: Experiment, count: int) -> tuple[Forecast, list[Budget]]:
-    ahead = forecast(pricing(session).book, session.lab, experiment, count)
+def planned(
+    session: Session, base: str, experiment: Experiment, count: int, sizes: Mapping[str, int]
+) -> tuple[Forecast, list[Budget]]:
+    """Return a launch's cost, and its budgets. `sizes` are as in `forecast`."""
+    ahead = forecast(pricing(session).book, session.lab, experiment, count, sizes)
     if session.lab.budget is None and experiment.budget is None:
         return ahead, []
     spending = Spending.of(session).without_unanswered({base})

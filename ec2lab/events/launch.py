@@ -248,6 +248,8 @@ class Forecast(Event, commands="plan"):
     hours: float
     is_assumed: bool
     """Whether the hours are an assumption, because there is no ttl."""
+    unpriced: list[str]
+    """What has an unknown price: instance types, and volumes by their mount point."""
 
 
 class PlannedRequest(Event, commands="plan"):
@@ -257,6 +259,8 @@ class PlannedRequest(Event, commands="plan"):
     request: dict[str, Any]
     """Of RunInstances, without secrets."""
     cloud_init: str
+    image: str = ""
+    """The id and name of the image; empty if AWS does not return them."""
     prerequisites: list[str]
     """What would be created first, one line each."""
 

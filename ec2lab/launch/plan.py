@@ -12,7 +12,9 @@ from ec2lab.aws.error_codes import ApiError
 from ec2lab.aws.errors import AwsError, RegionUnavailable, api_error, described
 from ec2lab.aws.region_queries import NoResponse
 from ec2lab.capacity_pools import ON_DEMAND, SPOT, Pool
+from ec2lab.config.image import SSM
 from ec2lab.config.models import Experiment
+from ec2lab.costs.budget import ROOT
 from ec2lab.costs.money import Dollars
 from ec2lab.costs.pricing import pricing
 from ec2lab.datasets.dataset import in_no_region
@@ -104,6 +106,27 @@ class Plan:
     def share(self, region: str) -> LaunchFragment:
         """Return the sum of the parts' fragments in a region."""
         return self.shares.plain(region)
+
+    def image(self, region: str) -> Mapping[str, Any]:
+        """Describe the image of the request; empty if AWS does not return it."""
+        cloud, image = self.session.cloud, str(self.share(region).request.get("ImageId", ""))
+        if image.startswith(SSM):
+            found = cloud.client("ssm", region).get_parameters(Names=[image.removeprefix(SSM)])["Parameters"]
+            image = found[0]["Value"] if found else ""
+        images: Any = cloud.ec2(region).describe_images(ImageIds=[image])["Images"] if image else []
+        return images[0] if images else {}
+
+    def sizes(self, region: str, image: Mapping[str, Any]) -> dict[str, int]:
+        """Return the sizes in GiB of an image and of the experiment's snapshots, as `forecast` takes them."""
+        root = {mapping["DeviceName"]: mapping.get("Ebs", {}) for mapping in image.get("BlockDeviceMappings", ())}
+        found = {ROOT: root.get(image.get("RootDeviceName"), {}).get("VolumeSize", 0)}
+        asked = self.share(region).request.get("BlockDeviceMappings", ())[1:]
+        ids = {str(v.mount): m["Ebs"]["SnapshotId"] for v, m in zip(self.experiment.data, asked, strict=False)}
+        if ids:
+            described = self.session.cloud.ec2(region).describe_snapshots(SnapshotIds=list(set(ids.values())))
+            gib = {snapshot["SnapshotId"]: snapshot["VolumeSize"] for snapshot in described["Snapshots"]}
+            found |= {mount: gib.get(identity, 0) for mount, identity in ids.items()}
+        return found
 
     def request(self, pool: Pool) -> dict[str, Any]:
         """Return the request to a pool, as far as its prerequisites exist."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ec2lab import clock
@@ -19,6 +19,7 @@ from ec2lab.launch.part import LaunchContext, LaunchFragment, launch_parts, tota
 from ec2lab.launch.shared_by_launches import SharedByLaunches
 from ec2lab.session import Session
 from ec2lab.templates import environment
+from ec2lab.validators import did_you_mean
 
 if TYPE_CHECKING:
     from types_boto3_ec2 import EC2Client
@@ -133,6 +134,8 @@ class Zones:
     """By instance type, the zones that offer it."""
     with_default_subnet: frozenset[str] | None
     """The zones in which EC2 launches an instance without a subnet in the request."""
+    meant: Mapping[str, str] = field(default_factory=dict)
+    """By a type that EC2 has nowhere, which one may be meant."""
 
     def to_try(self, instance_type: str) -> list[str]:
         """Return the zones to try one by one for a type; an empty list if nothing is known."""
@@ -145,7 +148,7 @@ class Zones:
         """Return why a type cannot be launched in a region or zone; None if no reason is known."""
         if self.offering is not None:
             if instance_type not in self.offering:
-                return f"{instance_type} is not offered in {region}"
+                return f"{instance_type} is not offered in {region}{self.meant.get(instance_type, '')}"
             if zone and zone not in self.offering[instance_type]:
                 return f"{instance_type} is not offered in {zone}"
         if zone and self.with_default_subnet is not None and zone not in self.with_default_subnet:
@@ -158,6 +161,7 @@ def zones_of(ec2: EC2Client, types: Sequence[str], unknown: Callable[[AwsError],
     return Zones(
         known(lambda: zones_by_instance_type(ec2, types), unknown),
         known(lambda: zones_with_default_subnet(ec2), unknown),
+        misspelt_types(ec2, types),
     )
 
 
@@ -177,7 +181,14 @@ def zones_in_time(session: Session, region: str, types: Sequence[str]) -> Zones:
     ec2 = session.cloud.ec2(region)
     # In parallel: every region has already reported insufficient capacity, and others search too.
     default = session.threads.submit(in_time, lambda: zones_with_default_subnet(ec2))
-    return Zones(in_time(lambda: zones_by_instance_type(ec2, types)), default.result())
+    offering = in_time(lambda: zones_by_instance_type(ec2, types))
+    return Zones(offering, default.result(), misspelt_types(ec2, types))
+
+
+def misspelt_types(ec2: EC2Client, types: Iterable[str]) -> dict[str, str]:
+    """Return ` (did you mean "…"?)` for each type that is not in the EC2 API's own list, which knows no newer ones."""
+    every: Any = ec2.meta.service_model.shape_for("InstanceType")
+    return {one: did_you_mean(one, every.enum) for one in types if one not in every.enum}
 
 
 def known(ask: Callable[[], T], unknown: Callable[[AwsError], None]) -> T | None:

@@ -70,8 +70,8 @@ class Search:
         """What is excluded for the whole search, and why."""
         self.passed_over: dict[str, str] = {}
         """Regions that are skipped in this round only, and why."""
-        self.unoffered: set[tuple[str, str]] = set()
-        """Regions and types that AWS's own list does not offer; `Unsupported` errors may have other causes."""
+        self.unoffered: dict[tuple[str, str], str] = {}
+        """By region and type, that AWS lists no offer; `Unsupported` errors may have other causes."""
         self._region_errors: dict[str, ApiError] = {}
         self._reserved: dict[tuple[str, Market], Reservation] = {}
         self._preferences = preferences
@@ -276,8 +276,8 @@ def _about(search: Search, pool: Pool, error: ApiError) -> str | None:
             said = f"request a higher quota from AWS: {EBS_QUOTAS[code]}, in {pool.region} (Service Quotas, Amazon EBS)"
         case ErrorCategory.NETWORK_QUOTA:
             said = f"request a higher quota from AWS in {pool.region}: {NETWORK_QUOTAS[code]}"
-        case ErrorCategory.NOT_OFFERED if (pool.region, pool.instance_type) in search.unoffered:
-            said = f"leave {pool.instance_type} out, or add a region that offers it: {pool.region} does not"
+        case ErrorCategory.NOT_OFFERED if reason := search.unoffered.get((pool.region, pool.instance_type)):
+            said = f"{reason}: leave it out, or add a region that offers it"
         case ErrorCategory.NOT_OFFERED:
             said = (
                 f"{pool.region} refuses {pool.instance_type}, {pool.market}, as it is asked for "

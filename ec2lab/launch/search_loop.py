@@ -225,8 +225,8 @@ class SearchLoop:
         """Check whether types rejected as unsupported are not offered there: that is one of several causes."""
         not_offered = [pool for pool, e in self.search.errors.items() if e.category is ErrorCategory.NOT_OFFERED]
         for region, instance_type in {(pool.region, pool.instance_type) for pool in not_offered}:
-            if self._zones(region).exclusion_reason(instance_type, region, None):
-                self.search.unoffered.add((region, instance_type))
+            if reason := self._zones(region).exclusion_reason(instance_type, region, None):
+                self.search.unoffered[region, instance_type] = reason
 
     def _in_words(self, error: ApiError) -> str:
         message = in_words(self.session.cloud, error.region, error)

@@ -49,6 +49,8 @@ def test_public_parameters_lead_to_images_in_every_region(cloud, name, owner, re
     instance = look(ec2, run(ec2, ImageId=f"resolve:ssm:{name}", InstanceType="g4dn.xlarge")[0]["InstanceId"])
     assert instance["ImageId"] == identity
     assert [mapping["DeviceName"] for mapping in instance["BlockDeviceMappings"]] == [device]
+    (root,) = ec2.describe_volumes()["Volumes"]
+    assert root["Size"] == image["BlockDeviceMappings"][0]["Ebs"]["VolumeSize"]
 
 
 def test_an_image_is_the_same_at_every_start_and_another_in_each_region(cloud):
