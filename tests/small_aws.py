@@ -14,6 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import patch
 
+import jmespath
 from botocore.exceptions import ClientError
 
 from ec2lab.aws.account import Account
@@ -70,6 +71,12 @@ class ListedRegistry(Registry):
         return nullcontext()
 
 
+class Pages(list):
+    def search(self, expression):
+        for page in self:
+            yield from jmespath.search(expression, page)
+
+
 @dataclass
 class Thing:
     """One thing in the account."""
@@ -123,7 +130,9 @@ class SmallAws:
 
     def ec2(self, region):
         return SimpleNamespace(
-            get_paginator=lambda name: SimpleNamespace(paginate=lambda Filters: self._page(name, region, Filters)),  # noqa: N803
+            get_paginator=lambda name: SimpleNamespace(
+                paginate=lambda **given: Pages(self._page(name, region, given["Filters"]))
+            ),
             terminate_instances=lambda InstanceIds: self._delete("instance", InstanceIds[0]),  # noqa: N803
             delete_volume=lambda VolumeId: self._delete("volume", VolumeId),  # noqa: N803
             delete_security_group=lambda GroupId: self._delete("security-group", GroupId),  # noqa: N803

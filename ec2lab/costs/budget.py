@@ -130,8 +130,7 @@ def _volumes(
     volumes: list[Data | Scratch] = [*experiment.data, *experiment.scratch]
     asked: list[tuple[str, int | None, dict[str, Any]]] = [(ROOT, root.size_gib, {"VolumeType": "gp3"})]
     asked += [
-        (str(v.mount), v.size_gib, {"VolumeType": v.type, "Iops": v.iops, "Throughput": v.throughput})
-        for v in volumes
+        (str(v.mount), v.size_gib, {"VolumeType": v.type, "Iops": v.iops, "Throughput": v.throughput}) for v in volumes
     ]
     for what, given, described in asked:
         gib = given or sizes.get(what)
