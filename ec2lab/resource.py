@@ -18,7 +18,7 @@ from ec2lab.registry.shapes import RESPONSES
 
 if TYPE_CHECKING:
     from ec2lab.aws.cloud import Cloud
-    from ec2lab.registry.call import Call
+    from ec2lab.registry.evidence import Call
 
 
 FILTERED = 200

@@ -108,7 +108,7 @@ class Session:
     @cached_property
     def cloud(self) -> Cloud:
         """Access to AWS."""
-        return Cloud(self.lab, self.directory, self.clients, self.recorder)
+        return Cloud(self.lab, self.directory, self.clients, self.recorder.attach)
 
     def once(self, make: Callable[[Session], T]) -> T:
         """Return what `make` makes of this session, made when it is first asked for; any thread may ask."""

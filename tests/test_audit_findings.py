@@ -8,7 +8,7 @@ from ec2lab.account.uninstall import belongings
 from ec2lab.audit.audit import Verdict, findings, is_over, monthly
 from ec2lab.audit.inventory import Item, Survey
 from ec2lab.aws.tags import to_aws
-from ec2lab.registry.call import Call
+from ec2lab.registry.evidence import Call
 from ec2lab.registry.ownership import Ownership
 from ec2lab.registry.record import Event, Record
 from ec2lab.registry.state import ResourceState

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ec2lab.aws.tags import to_aws
-from ec2lab.registry.call import Call
+from ec2lab.registry.evidence import Call
 from ec2lab.registry.ownership import Marks, Ownership
 from ec2lab.registry.state import ResourceState
 from ec2lab.resources.instance import Instance

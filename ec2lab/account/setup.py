@@ -13,13 +13,14 @@ from botocore.exceptions import ClientError
 from ec2lab.account.lab_topic import LabTopic
 from ec2lab.account.log_bucket_role import LogBucketRole
 from ec2lab.account.region_setup import RegionSetup, Step, region_setup
-from ec2lab.aws.tags import SHARED, from_aws
+from ec2lab.aws.tags import SHARED
 from ec2lab.errors import UserError
 from ec2lab.events import Emit
 from ec2lab.events.account import Created
 from ec2lab.launch.parts.notifications import topic_of
 from ec2lab.registry.state import DISCOVERED, ResourceState, as_annotation
 from ec2lab.resource import GLOBAL, Resource
+from ec2lab.resources.live_in_aws import proven
 from ec2lab.session import Session
 
 DENIED = ("AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation")
@@ -118,13 +119,7 @@ class AccountSetup:
             if resource_type.name in known.resource_types
             for place in resource_type.places(names)
         ]
-        ours = session.records.ownership(known)
-        return [
-            resource_type.resource(item, place, from_aws(item.get("Tags")))
-            for resource_type, place, answer in asked
-            for item in answer.result()
-            if ours.proves(resource_type, item) and not resource_type.is_deleted(item)
-        ]
+        return proven(session, asked, known)
 
 
 @contextmanager

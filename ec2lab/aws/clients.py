@@ -6,8 +6,9 @@ import json
 import os
 import shlex
 import threading
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import boto3
 import botocore.session
@@ -27,11 +28,8 @@ FIRST_ERROR_STATUS = 300
 """HTTP statuses from here on are errors."""
 
 
-class CallRecorder(Protocol):
-    """Records the calls of a client through its events."""
-
-    def attach(self, events: Any) -> None:
-        """Record every call of the client with these events."""
+Attach = Callable[[Any], None]
+"""Records the calls of a client, given its events."""
 
 
 class Clients:
@@ -45,10 +43,10 @@ class Clients:
         self.session = _local_session(server) if server else _aws_session(lab.profile, lab.regions[0])
         self._lock = threading.Lock()
 
-    def make(self, service: str, region: str, *, attempts: int, recorder: CallRecorder | None = None) -> Any:
-        """Return a client that sends each request up to `attempts` times, recorded by `recorder`.
+    def make(self, service: str, region: str, *, attempts: int, record: Attach | None = None) -> Any:
+        """Return a client that sends each request up to `attempts` times, recorded by `record`.
 
-        The registry's own calls have no recorder, because they would record themselves.
+        The registry's own calls are not recorded, because they would record themselves.
         """
         with self._lock:  # boto3 cannot create two clients of a session at once
             client: Any = self.session.client(
@@ -59,8 +57,8 @@ class Clients:
             )
         endpoint = client._endpoint  # noqa: SLF001 - boto3 has no public way to it
         endpoint.http_session = WholeAnswers(endpoint.http_session)
-        if recorder:
-            recorder.attach(client.meta.events)
+        if record:
+            record(client.meta.events)
         self._explain_errors(client.meta.events)
         return client
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ec2lab.aws.account import LOCAL, Account
-from ec2lab.aws.clients import CallRecorder, Clients
+from ec2lab.aws.clients import Attach, Clients
 from ec2lab.aws.credentials import expect_credentials
 from ec2lab.aws.errors import in_words
 from ec2lab.aws.identity import KnownAccounts, end_of_credentials, get_identity
@@ -36,8 +36,8 @@ ADDRESS_SERVICE = "https://checkip.amazonaws.com"
 class Cloud:
     """A lab's access to AWS. Clients are created on first use and cached. Thread-safe."""
 
-    def __init__(self, lab: Lab, directory: Path, clients: Clients, recorder: CallRecorder) -> None:
-        self._clients, self._recorder = clients, recorder
+    def __init__(self, lab: Lab, directory: Path, clients: Clients, record: Attach) -> None:
+        self._clients, self._record = clients, record
         self._url, self._session = clients.url, clients.session
         self._regions = lab.regions
         self.home = lab.regions[0]
@@ -126,7 +126,7 @@ class Cloud:
         with self._lock:
             key = (service, region, attempts)
             if key not in self._made:
-                made = self._clients.make(service, region, attempts=attempts, recorder=self._recorder)
+                made = self._clients.make(service, region, attempts=attempts, record=self._record)
                 self._made[key] = made
             return self._made[key]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -85,29 +84,23 @@ def tags_in_request(request: Mapping[str, Any], resource_type: str) -> dict[str,
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class TagLimits:
-    """Maximum lengths of keys and values, in characters."""
-
-    key: int = 128
-    value: int = 256
+LIMITS, DIRECT_LIMITS = (128, 256), (127, 255)
+"""Characters of a key and of a value, and those that the EBS direct APIs take
+(https://docs.aws.amazon.com/ebs/latest/APIReference/API_Tag.html)."""
 
 
-DIRECT = TagLimits(127, 255)
-"""Limits of the EBS direct APIs (https://docs.aws.amazon.com/ebs/latest/APIReference/API_Tag.html)."""
-
-
-def checked(tags: dict[str, str], limits: TagLimits = TagLimits()) -> dict[str, str]:
+def checked(tags: dict[str, str], limits: tuple[int, int] = LIMITS) -> dict[str, str]:
     """Return tags that AWS accepts. Raises UserError.
 
     At most 50, keys up to 128 and values up to 256 characters, no key that begins with `aws:`
     (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html#tag-restrictions).
     """
+    longest_key, longest_value = limits
     for key, value in tags.items():
-        if key.lower().startswith("aws:") or not 1 <= len(key) <= limits.key or len(value) > limits.value:
+        if key.lower().startswith("aws:") or not 1 <= len(key) <= longest_key or len(value) > longest_value:
             raise UserError(
-                f"lab.toml: tags: {key!r} = {value[:40]!r}: AWS takes keys of 1 to {limits.key} characters "
-                f"that do not begin with aws:, and values of up to {limits.value} here"
+                f"lab.toml: tags: {key!r} = {value[:40]!r}: AWS takes keys of 1 to {longest_key} characters "
+                f"that do not begin with aws:, and values of up to {longest_value} here"
             )
     if len(tags) > 50:  # noqa: PLR2004
         raise UserError(f"lab.toml: tags: {len(tags)} tags on one resource, with the lab's own; AWS takes 50")

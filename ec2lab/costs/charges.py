@@ -19,7 +19,9 @@ EPOCH = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Charge:
+class Billed:
+    """One resource over one period."""
+
     resource_type: str
     id: str
     region: str
@@ -28,43 +30,37 @@ class Charge:
     """Who created it: user@host; empty where that is not known."""
     what: str
     """Its description for people: g5.xlarge, 500 GiB gp3, public IPv4 address."""
-    market: str
+    market: str = ""
     """on-demand or spot for an instance, else empty."""
     began: datetime
-    ended: datetime | None
+    ended: datetime | None = None
     """None while it is live."""
-    dollars: Dollars
-    """None where it is not known."""
-    hourly: Dollars = 0.0
-    """Its cost per hour now; 0 where it has ended."""
     parent_id: str = ""
     """The instance that it belongs to, if it is a part of one."""
     vague: bool = False
     """Whether its price is unknown because the records lack a property that AWS could return."""
-    why: str = ""
-    """Why `dollars` or `hourly` is unknown, if one is."""
     due: datetime | None = None
     """When it expires, where that is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CostPeriod:
-    resource_type: str
-    id: str
-    region: str
-    experiment: str | None
-    by: str
-    what: str
+class Charge(Billed):
+    dollars: Dollars
+    """None where it is not known."""
+    hourly: Dollars = 0.0
+    """Its cost per hour now; 0 where it has ended."""
+    why: str = ""
+    """Why `dollars` or `hourly` is unknown, if one is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CostPeriod(Billed):
+    """A period at one rate, uncut."""
+
     rate: Rate
-    began: datetime
-    ended: datetime | None = None
-    market: str = ""
-    parent_id: str = ""
     least: timedelta = MINUTE
     """The minimum charge is for this period: 60 seconds for instances and volumes
     (https://aws.amazon.com/ec2/pricing/on-demand/, https://aws.amazon.com/ebs/pricing/)."""
-    vague: bool = False
-    due: datetime | None = None
     once: Dollars = 0.0
     """Paid once at its beginning."""
 

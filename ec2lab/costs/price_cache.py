@@ -7,19 +7,20 @@ created again; what cannot be written is looked up again next time.
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Literal
+
+from pydantic import TypeAdapter
 
 from ec2lab.costs.money import Dollars
 from ec2lab.files import private_directory, read_bytes, temp_file_beside
 
-FORMAT = 1
 LARGEST = 256 << 20
 """Bytes: a year of many regions' spot prices takes a few MiB."""
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -60,6 +61,7 @@ class SpotHistory:
 
 @dataclass(slots=True)
 class _Content:
+    format: Literal[1] = 1
     listed: dict[str, Known] = field(default_factory=dict)
     spot: dict[str, list[SpotHistory]] = field(default_factory=dict)
 
@@ -68,6 +70,11 @@ class _Content:
         for old in self.spot.get(key, ()):
             history = history.joined(old) if old.touches(history) else history
         self.spot[key] = [*apart, history]
+
+
+@cache
+def _format() -> TypeAdapter[_Content]:
+    return TypeAdapter(_Content)
 
 
 class PriceCache:
@@ -106,42 +113,12 @@ class PriceCache:
 
     def _read(self) -> _Content:
         try:
-            return _content(json.loads(read_bytes(self.path, LARGEST)))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return _format().validate_json(read_bytes(self.path, LARGEST))
+        except (OSError, ValueError):
             return _Content()  # missing or damaged: prices can be looked up again
 
     def _write(self) -> None:
         with suppress(OSError):  # a full disk: this process knows the prices all the same
-            content = json.dumps(_as_json(self._content)).encode()
+            content = _format().dump_json(self._content)
             with temp_file_beside(self.path, content, mode=0o600) as draft:
                 draft.replace(self.path)
-
-
-def _content(loaded: Mapping[str, Any]) -> _Content:
-    if loaded["format"] != FORMAT:
-        return _Content()
-    listed = {
-        key: Known(entry["dollars"], datetime.fromisoformat(entry["at"])) for key, entry in loaded["listed"].items()
-    }
-    return _Content(
-        listed, {key: [_history(entry) for entry in all_of_it] for key, all_of_it in loaded["spot"].items()}
-    )
-
-
-def _history(entry: Mapping[str, Any]) -> SpotHistory:
-    zones = {
-        zone: tuple((datetime.fromisoformat(at), float(price)) for at, price in changes)
-        for zone, changes in entry["zones"].items()
-    }
-    return SpotHistory(datetime.fromisoformat(entry["since"]), datetime.fromisoformat(entry["until"]), zones)
-
-
-def _as_json(content: _Content) -> dict[str, Any]:
-    listed = {key: {"dollars": known.dollars, "at": known.at.isoformat()} for key, known in content.listed.items()}
-    spot = {key: [_history_as_json(one) for one in histories] for key, histories in content.spot.items()}
-    return {"format": FORMAT, "listed": listed, "spot": spot}
-
-
-def _history_as_json(one: SpotHistory) -> dict[str, Any]:
-    zones = {zone: [[at.isoformat(), price] for at, price in changes] for zone, changes in one.zones.items()}
-    return {"since": one.since.isoformat(), "until": one.until.isoformat(), "zones": zones}

@@ -17,8 +17,7 @@ from ec2lab.events import Emit
 from ec2lab.events.teardown import Deleting, DeletionPending
 from ec2lab.polling import attempts
 from ec2lab.progress import working
-from ec2lab.registry.call import Call
-from ec2lab.registry.evidence import unresolved
+from ec2lab.registry.evidence import Call, unresolved
 from ec2lab.registry.record import Record
 from ec2lab.registry.state import DELETED, DISCOVERED, RESOLVED, ResourceState, as_annotation
 from ec2lab.resource import Resource

@@ -6,21 +6,13 @@
     ]
 
 An append takes the same time whatever the size of the file: under an exclusive flock(2) on the file itself, one
-pwrite(2) replaces the closing `]` with `,`, the record and a new `]`, and flushes it to disk before `append` returns.
+pwrite(2) replaces the closing `]` with `,`, the record and a new `]`. A process that is killed in between leaves a torn
+last line, which `records` skips and the next `append` or `lock_experiment` truncates. A file in another layout (`jq .`)
+is read as it is, and the next `append` rewrites it. Anything else is refused and never changed.
 
-A process that is killed in between leaves a torn last line. `records` skips it, and the next `append` or
-`lock_experiment` truncates it; no record whose append returned is ever lost. A file in another layout (`jq .`) is
-read as it is, and the next `append` replaces it by a new file with one record per line. Anything else is refused and
-never changed.
-
-Readers without a lock (jq, less) find valid JSON unless they read during the pwrite, or after a kill that no append
-followed. With a reader and a writer both in a tight loop on ext4, 5 of 1,000 reads met a partial record of 300 bytes,
-19 one of 8 kB; `flock -s registry.json jq . registry.json` waits for the writer.
-
-A program that replaces the file (compaction) holds its exclusive flock until the new one is renamed over it.
-
-Records that are not needed are moved to an archive next to the file (`archive.py`) once the file has grown by a MiB;
-the first record then has the size of the file after that.
+Readers without a lock (jq, less) find valid JSON unless they read during the pwrite: in a tight loop on ext4, 5 of
+1,000 reads met a partial record of 300 bytes; `flock -s registry.json jq . registry.json` waits for the writer. A
+program that replaces the file (compaction) holds its exclusive flock until the new one is renamed over it.
 """
 
 from __future__ import annotations
@@ -36,6 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ec2lab.files import exists
+from ec2lab.registry import file_io
 from ec2lab.registry.archive import FileArchive
 from ec2lab.registry.base import GROWTH, LockOwner, Needed, Registry
 from ec2lab.registry.file_format import (
@@ -51,20 +44,6 @@ from ec2lab.registry.file_format import (
     parsed,
     records_in,
     valid_prefix_length,
-)
-from ec2lab.registry.file_io import (
-    append_record,
-    check_can_be_private,
-    explained,
-    flush,
-    flush_directory,
-    last_line,
-    locked,
-    make_private,
-    opened,
-    read_whole,
-    replace_file,
-    truncate_and_close,
 )
 from ec2lab.registry.file_lock import lock_experiment, lock_owner, lock_owners
 from ec2lab.registry.record import Event, Record
@@ -120,14 +99,14 @@ class FileRegistry(Registry):
         """
         line = as_line(record.as_json())
         appended = False
-        with explained(self.path):
+        with file_io.explained(self.path):
             while not appended:
-                with locked(self.path, os.O_RDWR | os.O_CREAT, fcntl.LOCK_EX) as descriptor:
-                    check_can_be_private(descriptor)
+                with file_io.locked(self.path, os.O_RDWR | os.O_CREAT, fcntl.LOCK_EX) as descriptor:
+                    file_io.check_can_be_private(descriptor)
                     end = self._end_of_records(descriptor) or self._repair_tail(descriptor)
-                    make_private(descriptor)  # once it is known to be a registry, and not another file
+                    file_io.make_private(descriptor)  # once it is known to be a registry, and not another file
                     if end:
-                        append_record(descriptor, end, line)
+                        file_io.append_record(descriptor, end, line)
                         appended = True
 
     def records(self, experiment: str | None = None) -> Iterator[Record]:
@@ -137,9 +116,9 @@ class FileRegistry(Registry):
         the file is not a registry, is damaged, or was written by a newer version.
         """
         del experiment  # returning all costs the same
-        with explained(self.path), self._reading:
+        with file_io.explained(self.path), self._reading:
             try:
-                with locked(self.path, os.O_RDONLY, fcntl.LOCK_SH) as descriptor:
+                with file_io.locked(self.path, os.O_RDONLY, fcntl.LOCK_SH) as descriptor:
                     inode, document, known = self._read(descriptor)
             except FileNotFoundError:
                 return iter(())
@@ -172,7 +151,7 @@ class FileRegistry(Registry):
             added = os.pread(descriptor, status.st_size - known.end, known.end)
             if added == TRAILER or added.startswith(b",\n"):
                 return status.st_ino, b"[\n" + added.removeprefix(b",").lstrip(), known
-        return status.st_ino, read_whole(descriptor), Known()
+        return status.st_ino, file_io.read_whole(descriptor), Known()
 
     def _remember(self, inode: int, document: bytes, known: Known, found: list[Record], count: int) -> None:
         """Remember what was read, if it is in the format to which records are appended."""
@@ -205,11 +184,11 @@ class FileRegistry(Registry):
         Records are in the archive before they leave the file: if interrupted, both have them, and `history` counts them
         once.
         """
-        with explained(self.path):
+        with file_io.explained(self.path):
             if not exists(self.path):
                 return 0
-        with explained(self.path), locked(self.path, os.O_RDWR, fcntl.LOCK_EX) as descriptor:
-            entries = self._entries(read_whole(descriptor))
+        with file_io.explained(self.path), file_io.locked(self.path, os.O_RDWR, fcntl.LOCK_EX) as descriptor:
+            entries = self._entries(file_io.read_whole(descriptor))
             records = [record for _, record in entries if record]
             stays = needed(records)
             over = [
@@ -220,13 +199,13 @@ class FileRegistry(Registry):
             if over:
                 self._archive.add(over)
                 live = [as_line(fields) for fields, record in entries if record is None or record.id in stays]
-                replace_file(self.path.resolve(), _with_size(live))
+                file_io.replace_file(self.path.resolve(), _with_size(live))
             return len(over)
 
     def needs_compaction(self) -> bool:
         """Compare the file's size with that after the last compaction."""
         try:
-            with opened(self.path, os.O_RDONLY) as descriptor:
+            with file_io.opened(self.path, os.O_RDONLY) as descriptor:
                 size = os.fstat(descriptor).st_size
                 return size > GROWTH and size > GROWTH + 2 * _live_bytes(os.pread(descriptor, 1000, 0))
         except OSError:  # the next read or write reports the error
@@ -240,9 +219,9 @@ class FileRegistry(Registry):
             yield
 
     def _fix(self) -> None:
-        with explained(self.path):
+        with file_io.explained(self.path):
             if exists(self.path):
-                with locked(self.path, os.O_RDWR, fcntl.LOCK_EX) as descriptor:
+                with file_io.locked(self.path, os.O_RDWR, fcntl.LOCK_EX) as descriptor:
                     if not self._end_of_records(descriptor):
                         self._repair_tail(descriptor)
 
@@ -255,7 +234,7 @@ class FileRegistry(Registry):
         return file_findings(self.path)
 
     def lock_owners(self) -> Sequence[LockOwner]:
-        with explained(self.path):
+        with file_io.explained(self.path):
             return lock_owners(self.path)
 
     def lock_owner(self, experiment: str) -> str:
@@ -270,7 +249,7 @@ class FileRegistry(Registry):
         size = os.fstat(descriptor).st_size
         if size == len(EMPTY) and os.pread(descriptor, size, 0) == EMPTY:
             return size - len(TRAILER)
-        last = last_line(descriptor, size)
+        last = file_io.last_line(descriptor, size)
         if os.pread(descriptor, len(FIRST_BYTES), 0) != FIRST_BYTES or not last.endswith(b"}" + TRAILER):
             return None
         try:
@@ -280,22 +259,22 @@ class FileRegistry(Registry):
         last_record = f"{self.path}: the last record"
         if self.record_in(fields, last_record) is None:
             del self.set_aside[last_record]
-            self._entries(read_whole(descriptor))  # raises if it is not the only invalid one
+            self._entries(file_io.read_whole(descriptor))  # raises if it is not the only invalid one
         return size - len(TRAILER)
 
     def _repair_tail(self, descriptor: int) -> int | None:
         """Repair the file and return where the next record goes; None if a new file replaced it."""
-        document = read_whole(descriptor)
+        document = file_io.read_whole(descriptor)
         if is_blank(document):
-            truncate_and_close(descriptor, 0)
-            flush(descriptor)
-            flush_directory(self.path)
+            file_io.truncate_and_close(descriptor, 0)
+            file_io.flush(descriptor)
+            file_io.flush_directory(self.path)
             return len(EMPTY) - len(TRAILER)
         if is_json(document):
             self._entries(document)
             return self._laid_out(document)
         end = valid_prefix_length(document, self.path)
-        truncate_and_close(descriptor, end)
+        file_io.truncate_and_close(descriptor, end)
         return end
 
     def _laid_out(self, document: bytes) -> int | None:
@@ -306,7 +285,7 @@ class FileRegistry(Registry):
         lines = normalize(document, self.path)
         if lines == document:
             return len(document) - len(TRAILER)
-        replace_file(self.path.resolve(), lines)
+        file_io.replace_file(self.path.resolve(), lines)
         return None
 
 

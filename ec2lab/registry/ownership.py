@@ -15,12 +15,12 @@ from typing import Any
 from ec2lab.aws.tags import (
     BY,
     DATASET,
-    DIRECT,
+    DIRECT_LIMITS,
     EXPERIMENT,
+    LIMITS,
     RECORD,
     REGISTRY,
     SHARED,
-    TagLimits,
     checked,
     from_aws,
     tags_in_request,
@@ -55,7 +55,7 @@ class Tagger:
             t for resource_type in self.resource_types for t in resource_type.taggable_types(operation, request)
         )
         given = [s["ResourceType"] for s in request.get("TagSpecifications", ())]
-        limits = DIRECT if operation == "StartSnapshot" else TagLimits()
+        limits = DIRECT_LIMITS if operation == "StartSnapshot" else LIMITS
         tags = {t: self._tags(tags_in_request(request, t), record_id) for t in dict.fromkeys([*given, *types])}
         return [
             {"ResourceType": t, "Tags": to_aws(checked(_as_iam_takes(some) if t in IN_IAM else some, limits))}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Any, Literal
 
 from pydantic_core import CoreSchema, core_schema
@@ -14,6 +15,10 @@ from pydantic_core.core_schema import TypedDictField
 
 from ec2lab.units import duration
 from ec2lab.validators import NAME
+
+optional = partial(core_schema.typed_dict_field, required=False)
+nullable = core_schema.nullable_schema
+several = partial(core_schema.list_schema, strict=True)
 
 
 def members(*, others: Literal["allow", "ignore"] = "allow", **fields: CoreSchema | TypedDictField) -> CoreSchema:
@@ -30,10 +35,6 @@ def _field(given: Any) -> TypedDictField:
     return field
 
 
-def optional(schema: CoreSchema) -> TypedDictField:
-    return core_schema.typed_dict_field(schema, required=False)
-
-
 def pattern(expression: str, longest: int | None = None) -> CoreSchema:
     """Return the schema of a text that an expression matches completely."""
     return core_schema.str_schema(pattern=f"^(?:{expression})$", max_length=longest, strict=True)
@@ -47,14 +48,6 @@ def checked(check: Callable[[str], Any], schema: CoreSchema) -> CoreSchema:
         return text
 
     return core_schema.no_info_after_validator_function(unchanged, schema)
-
-
-def nullable(schema: CoreSchema) -> CoreSchema:
-    return core_schema.nullable_schema(schema)
-
-
-def several(schema: CoreSchema) -> CoreSchema:
-    return core_schema.list_schema(schema, strict=True)
 
 
 def mapping(schema: CoreSchema) -> CoreSchema:

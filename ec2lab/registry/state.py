@@ -7,8 +7,7 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
-from ec2lab.registry.call import Call
-from ec2lab.registry.evidence import closed_by, token_of
+from ec2lab.registry.evidence import Call, closed_by, token_of
 from ec2lab.registry.record import Event, Record
 from ec2lab.resource import Resource, ResourceType
 

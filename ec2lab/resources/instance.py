@@ -17,7 +17,7 @@ from ec2lab.resource import Resource, ResourceType
 from ec2lab.resources.expiry import expiry_details
 
 if TYPE_CHECKING:
-    from ec2lab.registry.call import Call
+    from ec2lab.registry.evidence import Call
 
 
 UNKNOWN = "unknown"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -75,6 +76,19 @@ def _ours(
                 holdings.calls[str(resource.record)].made.add((resource_type.name, resource.id))
                 found += [] if resource_type.is_deleted(item) else [resource]
     return found
+
+
+def proven(
+    session: Session, asked: Iterable[tuple[ResourceType, str, Future[list[Mapping[str, Any]]]]], known: ResourceState
+) -> list[Resource]:
+    """Return what this registry can prove it created, and that still exists, of what each region describes."""
+    ours = session.records.ownership(known)
+    return [
+        resource_type.resource(item, place, from_aws(item.get("Tags")))
+        for resource_type, place, described in asked
+        for item in described.result()
+        if ours.proves(resource_type, item) and not resource_type.is_deleted(item)
+    ]
 
 
 def seen_by_id(session: Session, wanted: Iterable[Resource]) -> Responses[list[Resource]]:

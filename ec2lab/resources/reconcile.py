@@ -16,6 +16,7 @@ from ec2lab.resources.live_in_aws import (
     find_live_resources,
     is_new,
     left_alone,
+    proven,
     shown_by_id,
     within_consistency_window,
 )
@@ -68,13 +69,7 @@ def without_experiment(session: Session, intents: Iterable[Record]) -> list[Reso
         and not resource_type.is_for_experiment(intent.request or {})
         for place in resource_type.places([str(intent.region)])
     ]
-    ours = session.records.ownership(holdings(wanted, session.resource_types))
-    return [
-        resource_type.resource(item, place, from_aws(item.get("Tags")))
-        for resource_type, place, answer in asked
-        for item in answer.result()
-        if ours.proves(resource_type, item) and not resource_type.is_deleted(item)
-    ]
+    return proven(session, asked, holdings(wanted, session.resource_types))
 
 
 def _made_by(intent: Record) -> list[Any]:

@@ -16,7 +16,7 @@ from ec2lab.units import GIB
 if TYPE_CHECKING:
     from types_boto3_ec2 import EC2Client
 
-    from ec2lab.registry.call import Call
+    from ec2lab.registry.evidence import Call
 
 OLD = 90
 """Days after which an unrecorded snapshot is worth a look."""

@@ -10,7 +10,7 @@ from ec2lab.aws.tags import matching
 from ec2lab.resource import Resource, ResourceType
 
 if TYPE_CHECKING:
-    from ec2lab.registry.call import Call
+    from ec2lab.registry.evidence import Call
 
 PREFIX = "ec2-lab-"
 """The names of all labs' topics of an account, which policies name too."""

@@ -12,7 +12,7 @@ from ec2lab.registry.storage_timeline import is_retention
 from ec2lab.resource import Resource, ResourceType
 
 if TYPE_CHECKING:
-    from ec2lab.registry.call import Call
+    from ec2lab.registry.evidence import Call
 
 
 INSTANCE = "instance"

@@ -10,7 +10,7 @@ from itertools import pairwise
 import pytest
 
 from ec2lab.errors import UserError
-from ec2lab.registry import file_registry
+from ec2lab.registry import file_io
 from ec2lab.registry.compaction import needed_records
 from ec2lab.registry.dynamodb_table import Table
 from ec2lab.registry.record import Event, Record
@@ -167,8 +167,8 @@ def test_putting_away_that_is_cut_off_at_any_step_loses_nothing(registry, opened
 
         return call
 
-    mocker.patch.object(file_registry, "replace_file", cut_off_before(file_registry.replace_file))
-    mocker.patch("ec2lab.registry.archive.replace_file", cut_off_before(file_registry.replace_file))
+    mocker.patch.object(file_io, "replace_file", cut_off_before(file_io.replace_file))
+    mocker.patch("ec2lab.registry.archive.replace_file", cut_off_before(file_io.replace_file))
     mocker.patch.object(Table, "transact", cut_off_before(Table.transact))
     cut_off = False
     try:
