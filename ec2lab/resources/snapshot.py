@@ -47,7 +47,8 @@ class Snapshot(ResourceType):
 
     def find(self, cloud: Cloud, region: str, filters: Sequence[Any]) -> Iterable[Mapping[str, Any]]:
         pages = cloud.ec2(region).get_paginator("describe_snapshots").paginate(OwnerIds=["self"], Filters=filters)
-        return pages.search("Snapshots[]")
+        for page in pages:
+            yield from page["Snapshots"]
 
     def held_by(self, cloud: Cloud, resource: Resource) -> Iterable[str]:
         yield from (

@@ -68,7 +68,8 @@ class Volume(ResourceType):
         return {key: value for key, value in details.items() if value}
 
     def find(self, cloud: Cloud, region: str, filters: Sequence[Any]) -> Iterable[Mapping[str, Any]]:
-        return cloud.ec2(region).get_paginator("describe_volumes").paginate(Filters=filters).search("Volumes[]")
+        for page in cloud.ec2(region).get_paginator("describe_volumes").paginate(Filters=filters):
+            yield from page["Volumes"]
 
     def held_by(self, cloud: Cloud, resource: Resource) -> Iterable[str]:
         for found in self.find(cloud, resource.region, [{"Name": self.id_filter, "Values": [resource.id]}]):
