@@ -53,3 +53,7 @@ def state_reason_of(instance: Mapping[str, Any]) -> StateReason:
     """Return why a described instance is in its state; without a code where AWS does not say."""
     reason = instance.get("StateReason", {})
     return StateReason(str(reason.get("Code", "")), str(reason.get("Message", "")))
+
+
+def state_text(state: str, reason: str) -> str:
+    return f"{state} ({reason})" if reason else state

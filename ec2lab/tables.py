@@ -7,8 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from ec2lab import clock
-from ec2lab.instance_state import UP
-from ec2lab.rendering import state_text
+from ec2lab.instance_state import UP, state_text
 from ec2lab.terminal_layout import Column, Row
 from ec2lab.units import GIB, amount, dollars, format_bytes
 
@@ -26,7 +25,7 @@ def _resource_row(event: ResourceStatus) -> Row:
     market, loaded = details.get("market", ""), details.get("loaded", "100%")
     data = " ".join(filter(None, (details.get("data", ""), "" if loaded == "100%" else f"(loaded: {loaded})")))
     return (
-        event.host or event.experiment or "", event.id, state_text(event), event.created_by,
+        event.host or event.experiment or "", event.id, state_text(event.state, event.state_reason), event.created_by,
         details.get("zone", event.region), details.get("address", ""),
         details.get("type") or details.get("size") or event.resource_type, "" if market == "on-demand" else market,
         data, event.since[5:16].replace("T", " "),
@@ -37,7 +36,8 @@ def _resource_row(event: ResourceStatus) -> Row:
 
 def _audit_row(event: AuditFinding) -> Row:
     return (
-        event.finding, event.resource_type, event.id, event.zone or event.region, state_text(event), _age(event.since),
+        event.finding, event.resource_type, event.id, event.zone or event.region,
+        state_text(event.state, event.state_reason), _age(event.since),
         event.created_by, dollars(event.dollars_per_month), event.skipped or event.reason,
     )  # fmt: skip
 

@@ -66,6 +66,10 @@ def amount(known: float, unknown: int) -> str:
     return f"{known:,.2f}{f' + {unknown} unknown' if unknown else ''}"
 
 
+def a_month(known: float, unknown: int) -> str:
+    return f"{known:,.2f} dollars a month{f', and {unknown} of unknown price' if unknown else ''}"
+
+
 def counted(number: int, noun: str) -> str:
     """Return a number of something: 1 volume, 2 volumes."""
     plural = noun if number == 1 else f"{noun}es" if noun.endswith("s") else f"{noun}s"

@@ -80,4 +80,4 @@ def _importers() -> dict[str, set[str]]:
 
 def reporters(event: type[Event]) -> set[str]:
     """Return the modules that import an event's class: what reports it."""
-    return _importers().get(f"{event.__module__}.{event.__name__}", set()) - {"ec2lab/rendering.py"}
+    return _importers().get(f"{event.__module__}.{event.__name__}", set())

@@ -8,11 +8,11 @@ from ec2lab.account.uninstall import belongings
 from ec2lab.audit.audit import Verdict, findings, is_over, monthly
 from ec2lab.audit.inventory import Item, Survey
 from ec2lab.aws.tags import to_aws
+from ec2lab.events.account import AUDIT_PLURALS
 from ec2lab.registry.evidence import Call
 from ec2lab.registry.ownership import Ownership
 from ec2lab.registry.record import Event, Record
 from ec2lab.registry.state import ResourceState
-from ec2lab.rendering import AUDIT_PLURALS
 from ec2lab.resource import Resource
 from ec2lab.resources.instance import Instance
 from ec2lab.resources.security_group import SecurityGroup

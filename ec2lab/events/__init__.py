@@ -1,7 +1,11 @@
 """What commands report: one class for each event. Programs read it as JSON, people as text, notifiers as an object.
 
-`ec2lab/rendering.py` has the text. docs/events.schema.json and the reference in docs/json.md are generated from these
-classes by `make schema`. Each family has a module of its own, so that a command loads only what it reports.
+A class has its text for people: a template of its fields, or `lines` where it depends on them. The first line is the
+event, in its colour; the others are advice. Without either an event shows its own field `text`, as those of plugins
+may; if it has none, it is for programs alone, or is a row of a table (ec2lab/tables.py).
+
+docs/events.schema.json and the reference in docs/json.md are generated from these classes by `make schema`. Each family
+has a module of its own, so that a command loads only what it reports.
 """
 
 from __future__ import annotations
@@ -25,12 +29,23 @@ class Event(BaseModel):
     """The make targets that report it."""
     notify: ClassVar[bool]
     """Whether notifiers receive it."""
+    template: ClassVar[str]
+    style: ClassVar[str | None]
     time: datetime = Field(default_factory=clock.now)
 
-    def __init_subclass__(cls, commands: str = "", name: str = "", *, notify: bool = False, **kwargs: Any) -> None:
+    def __init_subclass__(
+        cls,
+        commands: str = "",
+        name: str = "",
+        *,
+        notify: bool = False,
+        text: str = "",
+        style: str | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init_subclass__(**kwargs)
         cls.event = name or re.sub(r"(?<=[a-z])(?=[A-Z])", "-", cls.__name__).lower()
-        cls.commands, cls.notify = frozenset(commands.split()), notify
+        cls.commands, cls.notify, cls.template, cls.style = frozenset(commands.split()), notify, text, style
 
     @model_validator(mode="before")
     @classmethod
@@ -38,11 +53,19 @@ class Event(BaseModel):
         """AWS, hosts and file names bring text that is not Unicode; UTF-8 cannot carry a lone surrogate."""
         return _encodable(data)
 
+    def lines(self) -> str | list[str]:
+        return self.template.format_map(vars(self)) if self.template else getattr(self, "text", "")
+
+    def colour(self) -> str | None:
+        return self.style
+
     def as_json(self) -> dict[str, Any]:
         """Return the object that JSON=1 prints."""
         return {"event": self.event, **self.model_dump(mode="json")}
 
 
+GREEN, YELLOW, RED = "green", "yellow", "red"
+RESOURCE = "{resource_type} {id} ({region})"
 Emit = Callable[[Event], None]
 Log = Callable[[str], None]
 
@@ -102,7 +125,7 @@ REGIONAL = "audit dataset-verify datasets dataset-prune gpus plan registry-rebui
 """The commands that query several regions, and continue without one that does not respond."""
 
 
-class Step(Event, commands=f"{LAUNCH} start teardown volume-mount volume-unmount"):
+class Step(Event, commands=f"{LAUNCH} start teardown volume-mount volume-unmount", text="  {message}"):
     """One step of something that takes a while: a boot, a mount, a snapshot at teardown."""
 
     experiment: str | None = None
@@ -124,6 +147,9 @@ class RegionsUnavailable(Event, commands=REGIONAL):
             regions.setdefault(reason, []).append(region)
         return [cls(regions=some, reason=reason) for reason, some in regions.items()]
 
+    def lines(self) -> str:
+        return f"{', '.join(self.regions)}: not seen: {self.reason}"
+
 
 class Unavailable(
     Event, commands="audit cost datasets dataset-prune gpus plan registry-rebuild report status teardown"
@@ -134,8 +160,11 @@ class Unavailable(
     region: str | None = None
     reason: str
 
+    def lines(self) -> str:
+        return f"{f'{self.region}: ' if self.region else ''}{self.what} unknown: {self.reason}"
 
-class OtherAccount(Event, commands="audit status teardown"):
+
+class OtherAccount(Event, commands="audit status teardown", text="{message}", style=YELLOW):
     """Experiments that are live, or may be, in another account than the current one. They are left alone."""
 
     experiments: list[str]

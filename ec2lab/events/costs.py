@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Literal
 
 from pydantic import ConfigDict
 
 from ec2lab.events import Event, ResourceEvent
+from ec2lab.units import amount
+
+NAMED = 3
+"""How many resources without a price are named per reason."""
 
 
 class CostEvent(Event):
@@ -27,6 +31,14 @@ class CostTotal(CostEvent, commands="cost"):
 
     since: datetime | None
     until: datetime | None
+
+    def lines(self) -> str:
+        since = f" since {_day(self.since)}" if self.since else ""
+        until = f" until {_day(self.until)}" if self.until else ""
+        hourly = amount(self.dollars_per_hour, self.unknown_per_hour)
+        return (
+            f"{amount(self.dollars, self.unknown_prices)} dollars{since}{until}; live resources cost {hourly} an hour"
+        )
 
 
 class CostGroup(CostEvent, commands="cost"):
@@ -69,8 +81,12 @@ class Unpriced(Event, commands="cost status"):
     resources: list[str]
     reason: str
 
+    def lines(self) -> str:
+        more = f" and {len(self.resources) - NAMED} more" if len(self.resources) > NAMED else ""
+        return f"  unknown: {', '.join(self.resources[:NAMED])}{more}: {self.reason}"
 
-class StalePrices(Event, commands="cost"):
+
+class StalePrices(Event, commands="cost", text="  {count} prices are of {as_of:%Y-%m-%d}, from {source}"):
     """Prices that are older than a week."""
 
     count: int
@@ -112,3 +128,11 @@ class Total(Event, commands="status"):
     """So far."""
     unknown_prices: int
     unknown_per_hour: int
+
+    def lines(self) -> str:
+        hourly = amount(self.dollars_per_hour, self.unknown_per_hour)
+        return f"{hourly} dollars an hour, {amount(self.dollars, self.unknown_prices)} so far"
+
+
+def _day(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M}".removesuffix(" 00:00")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import date
 
-from ec2lab.events import Event, ResourceEvent
+from ec2lab.events import GREEN, RED, YELLOW, Event, ResourceEvent
 
 
-class DatasetBuilt(Event, commands="dataset-build"):
+class DatasetBuilt(Event, commands="dataset-build", style=GREEN):
     """A version was built. If it was built from a bucket, id, region, version and blocks are null."""
 
     dataset: str
@@ -18,8 +18,16 @@ class DatasetBuilt(Event, commands="dataset-build"):
     blocks: int | None = None
     """Number of 512 KiB blocks that were uploaded."""
 
+    def lines(self) -> str:
+        if self.id is None:
+            return f"{self.dataset}: built from {self.source}"
+        sent = f"{self.blocks} blocks of 512 KiB were sent"
+        return f"{self.dataset}@{self.version}: {self.id} in {self.region} is complete; {sent}"
 
-class Unchanged(Event, commands="dataset-build"):
+
+class Unchanged(
+    Event, commands="dataset-build", text="{dataset}@{version} has the same content: nothing to do", style=GREEN
+):
     """The newest version has the same content; none was created."""
 
     dataset: str
@@ -27,7 +35,7 @@ class Unchanged(Event, commands="dataset-build"):
     id: str
 
 
-class SnapshotStarted(Event, commands="snapshot-create"):
+class SnapshotStarted(Event, commands="snapshot-create", style=GREEN):
     """AWS is creating a snapshot."""
 
     id: str
@@ -39,8 +47,17 @@ class SnapshotStarted(Event, commands="snapshot-create"):
     created: bool
     """false if an earlier run started it."""
 
+    def lines(self) -> str:
+        began = f"of {self.volume} on {self.mount}" if self.created else "which an earlier run began"
+        return f"{self.dataset}@{self.version}: {self.id} in {self.region}, {began}"
 
-class SnapshotComplete(Event, commands="snapshot-create"):
+
+class SnapshotComplete(
+    Event,
+    commands="snapshot-create",
+    text="{dataset}@{version} is complete: the next launch with this dataset gets it",
+    style=GREEN,
+):
     """The snapshot is complete."""
 
     id: str
@@ -73,6 +90,13 @@ class SnapshotVerified(Event, commands="dataset-verify"):
     """Whether it is identical to what was built."""
     blocks: int
 
+    def lines(self) -> str:
+        result = "is what was built" if self.same else "is NOT what was built"
+        return f"{self.dataset}@{self.version} in {self.region} {result}: {self.blocks} blocks"
+
+    def colour(self) -> str | None:
+        return GREEN if self.same else RED
+
 
 class DatasetVersion(Event, commands="datasets"):
     """A version of a dataset in a region."""
@@ -101,7 +125,7 @@ class DatasetVersion(Event, commands="datasets"):
     source: str | None
 
 
-class InUse(ResourceEvent, commands="dataset-prune"):
+class InUse(ResourceEvent, commands="dataset-prune", text="  retained  {name}  {id}  {region}  {reason}", style=YELLOW):
     """A version beyond KEEP_LAST that is not deleted."""
 
     name: str
@@ -111,13 +135,13 @@ class InUse(ResourceEvent, commands="dataset-prune"):
     """At most; null if unknown."""
 
 
-class Deleted(Event, commands="dataset-prune volume-delete"):
+class Deleted(Event, commands="dataset-prune volume-delete", text="{id} is deleted", style=GREEN):
     """It was deleted."""
 
     id: str
 
 
-class VolumeRetained(Event, commands="volume-delete volume-retain"):
+class VolumeRetained(Event, commands="volume-delete volume-retain", text="{id} {message}", style=GREEN):
     """A retained volume."""
 
     id: str
@@ -128,7 +152,7 @@ class VolumeRetained(Event, commands="volume-delete volume-retain"):
     """Everything about it, for people."""
 
 
-class VolumeMounted(Event, commands="volume-mount"):
+class VolumeMounted(Event, commands="volume-mount", text="{volume} is mounted on {mount} of {host}", style=GREEN):
     """The volume is mounted."""
 
     volume: str
@@ -139,10 +163,14 @@ class VolumeMounted(Event, commands="volume-mount"):
     """Whether the volume was created for this."""
 
 
-class VolumeUnmounted(Event, commands="volume-unmount"):
+class VolumeUnmounted(Event, commands="volume-unmount", style=GREEN):
     """The volume is unmounted and detached."""
 
     volume: str
     mount: str
     deleted: bool
     """Whether it was deleted, as volume-mount had created it."""
+
+    def lines(self) -> str:
+        became = "deleted, as it was made for this" if self.deleted else "detached, and billed until it is deleted"
+        return f"{self.volume} is {became}"

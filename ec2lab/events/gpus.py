@@ -38,7 +38,9 @@ class GpuInstanceType(Event, commands="gpus"):
     """Cheapest region first. null if a price or a quota is unknown."""
 
 
-class SpotPlacementScore(Event, commands="gpus"):
+class SpotPlacementScore(
+    Event, commands="gpus", text="  spot placement score of these {instance_types} types in {region}: {score} of 10"
+):
     """AWS's estimate of how likely a spot request for any of the shown types succeeds in a region."""
 
     region: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ec2lab.events import Event
+from ec2lab.events import GREEN, RED, YELLOW, Event
 
 
 class AccountChange(Event, commands="user-add user-remove users"):
@@ -17,8 +17,14 @@ class AccountChange(Event, commands="user-add user-remove users"):
     """problem, if it could not be made."""
     detail: str
 
+    def lines(self) -> str:
+        return f"  {self.host}  {self.member}: {self.change} {self.detail}".rstrip()
 
-class HostUpdated(Event, commands="user-add user-remove users"):
+    def colour(self) -> str | None:
+        return RED if self.change == "problem" else None
+
+
+class HostUpdated(Event, commands="user-add user-remove users", style=GREEN):
     """A host's accounts match members/."""
 
     host: str
@@ -26,8 +32,13 @@ class HostUpdated(Event, commands="user-add user-remove users"):
     dry_run: bool = False
     """Whether they would only be changed."""
 
+    def lines(self) -> str:
+        if not self.changes:
+            return f"{self.host}: nothing to change"
+        return f"{self.host}: {self.changes} {'would change' if self.dry_run else 'changed'}"
 
-class KeyPairCreated(Event, commands="user-add"):
+
+class KeyPairCreated(Event, commands="user-add", text="{message}"):
     """A key pair was created."""
 
     path: str
@@ -35,21 +46,29 @@ class KeyPairCreated(Event, commands="user-add"):
     message: str
 
 
-class MemberAdded(Event, commands="user-add"):
+class MemberAdded(Event, commands="user-add", text="wrote {path}", style=GREEN):
     """A member's file is written."""
 
     member: str
     path: str
 
 
-class MemberRemoved(Event, commands="user-remove"):
+class MemberRemoved(Event, commands="user-remove", style=GREEN):
     """A member's files are deleted."""
 
     member: str
     paths: list[str]
 
+    def lines(self) -> str:
+        return f"removed {', '.join(self.paths)}"
 
-class RecordsCopied(Event, commands="registry-pull registry-push"):
+
+class RecordsCopied(
+    Event,
+    commands="registry-pull registry-push",
+    text="{written} records of {source} written to {dest}, {existing} were there",
+    style=GREEN,
+):
     """Records were copied from one registry into another."""
 
     written: int
@@ -65,28 +84,28 @@ class HistoryRecord(Event, commands="history"):
     record: dict[str, Any]
 
 
-class ExperimentWritten(Event, commands="new"):
+class ExperimentWritten(Event, commands="new", text="wrote {path}: edit it, then `make launch EXP={experiment}`"):
     """The experiment's file is written."""
 
     experiment: str
     path: str
 
 
-class ScriptInfo(Event, commands="script"):
+class ScriptInfo(Event, commands="script", text="  {name:<20} {summary}"):
     """A script of a plugin. The events of such a script are its own, and are not described here."""
 
     name: str
     summary: str
 
 
-class DataLossWarning(Event, commands="stop"):
+class DataLossWarning(Event, commands="stop", text="  {message}", style=YELLOW):
     """What a stop would lose."""
 
     experiment: str
     message: str
 
 
-class InstancesStopped(Event, commands="stop"):
+class InstancesStopped(Event, commands="stop", style=GREEN):
     """The instances are stopped."""
 
     experiment: str
@@ -95,8 +114,12 @@ class InstancesStopped(Event, commands="stop"):
     volume_cost: str
     """Dollars per hour of the volumes, which are kept, in words."""
 
+    def lines(self) -> str:
+        done = f"{', '.join(self.instances)} stopped" if self.instances else "was stopped already"
+        return f"{self.experiment}: {done}; its volumes stay, and cost {self.volume_cost} dollars an hour"
 
-class LocalCloudRunning(Event, commands="local-cloud"):
+
+class LocalCloudRunning(Event, commands="local-cloud", text="local cloud on {url}: nothing here is real or billed"):
     """The local cloud runs."""
 
     url: str
@@ -107,8 +130,11 @@ class LocalCloudStopped(Event, commands="local-cloud-stop"):
 
     was_running: bool
 
+    def lines(self) -> str:
+        return "local cloud stopped; its resources are gone" if self.was_running else "no local cloud was running"
 
-class Measured(Event, commands="bench"):
+
+class Measured(Event, commands="bench", text="  {table}: {name}  {median} {unit} ({least} to {most})"):
     """A measurement."""
 
     part: str

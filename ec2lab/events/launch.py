@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict
 
 from ec2lab.capacity_pools import Pool
-from ec2lab.events import LAUNCH, Event
+from ec2lab.events import GREEN, LAUNCH, YELLOW, Event
+from ec2lab.units import forecast_text, used_text
+
+USER_DATA_ROOM = 16
+"""KiB, before base64."""
 
 
 class PoolEvent(Event):
@@ -22,6 +28,10 @@ class PoolEvent(Event):
     instance_type: str
     market: str
     """on-demand, spot, reservation:cr-… or capacity-block:cr-…"""
+
+    @property
+    def pool(self) -> str:
+        return f"{self.region}  {self.subnet or self.zone or 'any zone'}  {self.instance_type}  {self.market}"
 
     @classmethod
     def of(cls, pool: Pool, **fields: Any) -> Self:
@@ -41,6 +51,12 @@ class LaunchStarted(Event, commands=LAUNCH):
     datasets: dict[str, str]
     """By mount point."""
 
+    def lines(self) -> str:
+        data = ", ".join(f"{dataset} on {mount}" for mount, dataset in self.datasets.items()) or "no dataset"
+        many = f"{self.count} x " if self.count > 1 else ""
+        types, markets = " or ".join(self.instance_types), " or ".join(self.markets)
+        return f"{self.experiment}: {many}{types}, {markets}, with {data}"
+
 
 class BudgetUsage(Event, commands=f"{LAUNCH} plan"):
     """A budget that applies to a launch."""
@@ -58,8 +74,20 @@ class BudgetUsage(Event, commands=f"{LAUNCH} plan"):
     over: float | None
     """In a plan, dollars by which the launch would exceed it; negative if it would not."""
 
+    def lines(self) -> str:
+        used = f"${self.limit:,.2f} {self.period}: {used_text(self.spent, self.unknown_prices, self.promised)}"
+        if self.over is None:
+            return f"  budget  {used}"
+        by = f"${abs(self.over):,.2f}"
+        return (
+            f"{self.where}: {used}; {f'over by {by}: a launch is refused' if self.over > 0 else f'{by} would be left'}"
+        )
 
-class LaunchRejected(PoolEvent, commands=f"{LAUNCH} start", notify=True):
+    def colour(self) -> str | None:
+        return YELLOW if (self.over or 0) > 0 else None
+
+
+class LaunchRejected(PoolEvent, commands=f"{LAUNCH} start", notify=True, style=YELLOW):
     """AWS rejected a request to launch or start instances; in a watch, of any process."""
 
     instance: str | None = None
@@ -74,8 +102,12 @@ class LaunchRejected(PoolEvent, commands=f"{LAUNCH} start", notify=True):
     explanation: str
     """One line for people."""
 
+    def lines(self) -> str:
+        what = f"{self.instance} in {self.zone}: " if self.instance else f"{self.pool}  "
+        return f"  {what}{self.explanation}{' after it had started' if self.late else ''}"
 
-class RegionSkipped(Event, commands=LAUNCH):
+
+class RegionSkipped(Event, commands=LAUNCH, text="  {region}  skipped: {reason}", style=YELLOW):
     """A region was skipped."""
 
     experiment: str
@@ -83,7 +115,9 @@ class RegionSkipped(Event, commands=LAUNCH):
     reason: str
 
 
-class Resumed(Event, commands=LAUNCH):
+class Resumed(
+    Event, commands=LAUNCH, text="  {region}  {instance} was created by an interrupted launch; resuming", style=GREEN
+):
     """The launch adopts an instance of an interrupted launch."""
 
     experiment: str
@@ -91,7 +125,12 @@ class Resumed(Event, commands=LAUNCH):
     region: str
 
 
-class InstancePending(PoolEvent, commands=LAUNCH):
+class InstancePending(
+    PoolEvent,
+    commands=LAUNCH,
+    text="  {region}  {placed_in}  {instance_type}  {market}  {instance} starts",
+    style=GREEN,
+):
     """AWS created an instance. It is not running yet."""
 
     instance: str
@@ -99,7 +138,7 @@ class InstancePending(PoolEvent, commands=LAUNCH):
     """The zone that EC2 chose."""
 
 
-class RetryScheduled(Event, commands=f"{LAUNCH} start"):
+class RetryScheduled(Event, commands=f"{LAUNCH} start", style=YELLOW):
     """All pools failed; they are tried again later."""
 
     experiment: str
@@ -107,6 +146,12 @@ class RetryScheduled(Event, commands=f"{LAUNCH} start"):
     """Until the next round."""
     seconds_left: float
     """Until capacity_timeout expires."""
+
+    def lines(self) -> str:
+        at = self.time.astimezone() + timedelta(seconds=self.seconds)
+        return (
+            f"  all refused; asking again at {at:%H:%M:%S}, for another {timedelta(seconds=round(self.seconds_left))}"
+        )
 
 
 class Rejection(BaseModel):
@@ -131,20 +176,23 @@ class CapacityExhausted(Event, commands=LAUNCH, notify=True):
     """Why pools were excluded, one line each."""
     advice: list[str]
 
+    def lines(self) -> list[str]:
+        return [f"  {line}" for line in self.advice]
 
-class RollingBack(Event, commands=LAUNCH):
+
+class RollingBack(Event, commands=LAUNCH, text="  rolling back: deleting what was created", style=YELLOW):
     """The launch failed or was interrupted: what it created is deleted."""
 
     experiment: str
 
 
-class RolledBack(Event, commands=LAUNCH):
+class RolledBack(Event, commands=LAUNCH, text="{experiment}: rolled back; AWS shows nothing left", style=GREEN):
     """The rollback is complete: AWS shows nothing left of the launch."""
 
     experiment: str
 
 
-class InstanceRunning(Event, commands=f"{LAUNCH} start", notify=True):
+class InstanceRunning(Event, commands=f"{LAUNCH} start", notify=True, style=GREEN):
     """An instance is running. Additional fields are its details, all of them text."""
 
     model_config = ConfigDict(extra="allow")
@@ -161,8 +209,15 @@ class InstanceRunning(Event, commands=f"{LAUNCH} start", notify=True):
     market: str
     """on-demand or spot."""
 
+    def lines(self) -> list[str]:
+        if self.seconds is None:
+            return [f"{self.experiment}: {self.id} runs ({self.type} in {self.zone})"]
+        data = (self.model_extra or {}).get("data", "none")
+        runs = f"{self.experiment} runs after {self.seconds:.0f} s: {self.id}, {self.type} in {self.zone}"
+        return [runs, f"  data    {data}"]
 
-class SshReady(Event, commands=f"{LAUNCH} start"):
+
+class SshReady(Event, commands=f"{LAUNCH} start", text="  reach   {host} at {address}"):
     """How to reach an instance by SSH."""
 
     experiment: str
@@ -183,6 +238,20 @@ class ExpirySet(Event, commands="start ttl-set"):
     """Likewise; empty if there was none."""
     ttl: str = ""
     """Time from now; empty for never, and after a start."""
+
+    def lines(self) -> str:
+        if not self.host:
+            return f"  ends    {self.id} at {_moment(self.expires_at)}: its ttl was over, and began again"
+        never = self.expires_at == "never"
+        ends = (
+            "no longer has a ttl, and is billed until somebody ends it"
+            if never
+            else f"ends at {_moment(self.expires_at)}, {self.ttl} from now"
+        )
+        return f"{self.host} {ends} (before: {_moment(self.previous) or 'no expiry'})"
+
+    def colour(self) -> str | None:
+        return YELLOW if self.expires_at == "never" else GREEN
 
 
 class Candidate(Event, commands="plan"):
@@ -211,8 +280,11 @@ class GpuSelection(Event, commands="plan"):
     gpu: list[str]
     instance_types: list[str]
 
+    def lines(self) -> str:
+        return f"gpu {' or '.join(self.gpu)}: {', '.join(self.instance_types)}"
 
-class CodeToUpload(Event, commands="plan"):
+
+class CodeToUpload(Event, commands="plan", text="code: {summary}"):
     """The code that a launch would upload."""
 
     commit: str
@@ -228,6 +300,9 @@ class PlannedContainer(Event, commands="plan"):
 
     image: str
 
+    def lines(self) -> str:
+        return f"container: {self.image}, which the instance pulls while its data loads"
+
 
 class PlannedSecret(Event, commands="plan"):
     """A secret that the command would find in its environment."""
@@ -237,6 +312,10 @@ class PlannedSecret(Event, commands="plan"):
     """Where it is kept: env:VARIABLE, ssm:PARAMETER or secretsmanager:SECRET#KEY."""
     is_set: bool | None
     """Whether the variable is set where the plan is made; null where the instance reads the secret."""
+
+    def lines(self) -> str:
+        lacks = ", which is not set here: a launch would refuse" if self.is_set is False else ""
+        return f"secret: {self.name} from {self.source}{lacks}"
 
 
 class Forecast(Event, commands="plan"):
@@ -251,6 +330,9 @@ class Forecast(Event, commands="plan"):
     unpriced: list[str]
     """What has an unknown price: instance types, and volumes by their mount point."""
 
+    def lines(self) -> str:
+        return f"cost: {forecast_text(self.dollars, self.unpriced, self.hours, is_assumed=self.is_assumed)}"
+
 
 class PlannedRequest(Event, commands="plan"):
     """The request to the first pool, and the instance's cloud-init document."""
@@ -264,8 +346,41 @@ class PlannedRequest(Event, commands="plan"):
     prerequisites: list[str]
     """What would be created first, one line each."""
 
+    def lines(self) -> list[str]:
+        asked, user_data = self.request, self.request.get("UserData", {}).get("bytes", 0)
+        fields = {
+            "image": self.image or asked.get("ImageId", "that of the launch template"),
+            "volumes": "; ".join(map(_mapping_text, asked.get("BlockDeviceMappings", ()))),
+            "network": _network_text(asked),
+            "profile": " ".join(asked.get("IamInstanceProfile", {}).values()),
+            "user data": f"{user_data / 1024:.1f} of {USER_DATA_ROOM} KiB",
+            "created": "; ".join(self.prerequisites),
+        }
+        place = asked.get("SubnetId") or asked.get("Placement", {}).get("AvailabilityZone") or "any zone"
+        market = asked.get("InstanceMarketOptions", {}).get("MarketType", "on-demand")
+        many = f"{asked['MaxCount']} x " if asked.get("MaxCount", 1) > 1 else ""
+        first = f"first request: {many}{asked.get('InstanceType', '')}, {market}, in {self.region}, {place}"
+        return [first, *(f"  {name:<9}  {text}" for name, text in fields.items() if text)]
 
-class DryRunAllowed(Event, commands="plan"):
+
+class DryRunAllowed(Event, commands="plan", text="allowed by a dry run in {region}", style=GREEN):
     """AWS would allow the request, according to a dry run."""
 
     region: str
+
+
+def _moment(text: str) -> str:
+    return f"{text[:16].replace('T', ' ')} UTC" if text[:1].isdigit() else text
+
+
+def _mapping_text(mapping: Mapping[str, Any]) -> str:
+    disk = mapping.get("Ebs", {})
+    size, origin = f"{disk['VolumeSize']} GiB" if "VolumeSize" in disk else "", disk.get("SnapshotId", "")
+    words = (size, disk.get("VolumeType"), disk.get("Encrypted") and "encrypted", origin and f"from {origin}")
+    return " ".join(filter(None, (mapping["DeviceName"], *words)))
+
+
+def _network_text(asked: Mapping[str, Any]) -> str:
+    faces = asked.get("NetworkInterfaces", ())
+    groups = asked.get("SecurityGroupIds") or [group for face in faces[:1] for group in face.get("Groups", ())]
+    return ", ".join([*([f"{len(faces)} interfaces"] if len(faces) > 1 else []), *groups])

@@ -92,7 +92,7 @@ class DatasetSummary(Event, commands="report"):
     """null if unknown."""
 
 
-class ReportWritten(Event, commands="report"):
+class ReportWritten(Event, commands="report", text="{path} is written ({size_kib:.0f} KiB)"):
     """The page is written."""
 
     path: str

@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from ec2lab.events import Event
+from ec2lab.events import GREEN, RED, YELLOW, Event
+from ec2lab.units import format_bytes
 
 
 class CommandEnded(Event, commands="wait"):
@@ -18,6 +19,13 @@ class CommandEnded(Event, commands="wait"):
     """The command's own; with several instances, the first that is not 0."""
     reason: str
     """Why it is not the command's own; empty if it is."""
+
+    def lines(self) -> str:
+        why = f": {self.reason}" if self.reason else ""
+        return f"{self.experiment}: ended with {self.exit_code}{why}"
+
+    def colour(self) -> str | None:
+        return RED if self.exit_code else GREEN
 
 
 class LogLine(Event, commands="logs"):
@@ -76,7 +84,7 @@ class InstanceMetrics(Event, commands="top"):
     problem: str = ""
 
 
-class FilesCopied(Event, commands="pull push"):
+class FilesCopied(Event, commands="pull push", style=GREEN):
     """Files were copied to or from an instance."""
 
     host: str
@@ -92,12 +100,29 @@ class FilesCopied(Event, commands="pull push"):
     skipped: list[str]
     """Paths of symbolic links that lead out of the source, and of sockets, pipes and devices."""
 
+    def lines(self) -> list[str]:
+        skipped = f"{self.skipped_text} (links that lead elsewhere, sockets, pipes)" if self.skipped else ""
+        return [f"{self.host}: {self.source} copied to {self.dest}: {self.counts}", skipped]
 
-class OutputsPulled(FilesCopied, commands="pull"):
+    @property
+    def counts(self) -> str:
+        deleted = f", {self.deleted} deleted" if self.deleted else ""
+        return f"{self.files} files, {format_bytes(self.bytes)} ({self.unchanged} unchanged{deleted})"
+
+    @property
+    def skipped_text(self) -> str:
+        more = f", and {len(self.skipped) - 3} more" if len(self.skipped) > 3 else ""  # noqa: PLR2004
+        return f"    skipped: {', '.join(self.skipped[:3])}{more}" if self.skipped else ""
+
+
+class OutputsPulled(FilesCopied, commands="pull", style=GREEN):
     """A run's outputs were fetched from S3. `skipped` has the reason behind each path."""
 
     run: str
     """The id of the instance that began it."""
+
+    def lines(self) -> list[str]:
+        return [f"{self.host}: outputs of {self.run} copied to {self.dest}: {self.counts}", self.skipped_text]
 
 
 class RunOutputs(Event, commands="outputs"):
@@ -119,7 +144,7 @@ class RunOutputs(Event, commands="outputs"):
     uri: str
 
 
-class PortForwarded(Event, commands="forward jupyter tensorboard"):
+class PortForwarded(Event, commands="forward jupyter tensorboard", text="{host}:{port}  {url}", style=GREEN):
     """A port of an instance is reachable on this computer. Reported again when a lost connection is back."""
 
     host: str
@@ -131,15 +156,23 @@ class PortForwarded(Event, commands="forward jupyter tensorboard"):
     """For jupyter and tensorboard with the token that opens it."""
 
 
-class PortRefused(Event, commands="forward jupyter tensorboard"):
+class PortRefused(Event, commands="forward jupyter tensorboard", style=YELLOW):
     """Something here connected to a forwarded port, and nothing listens there on the instance."""
 
     host: str
     ports: list[int]
     """One of these; ssh does not say which."""
 
+    def lines(self) -> str:
+        return f"{self.host}: nothing listens on port {' or '.join(map(str, self.ports))} there yet"
 
-class ConnectionLost(Event, commands="forward jupyter tensorboard"):
+
+class ConnectionLost(
+    Event,
+    commands="forward jupyter tensorboard",
+    text="{host}: the connection was lost ({reason}); connecting again in {seconds:.0f} s",
+    style=YELLOW,
+):
     """The connection ended; it is made again."""
 
     host: str
@@ -158,6 +191,9 @@ class ServerStarted(Event, commands="jupyter tensorboard"):
     port: int
     already_running: bool
 
+    def lines(self) -> str:
+        return f"{self.host}: {self.server} {'already runs' if self.already_running else 'runs'} as {self.account}"
+
 
 class SweepStarted(Event, commands="sweep"):
     """A sweep begins."""
@@ -168,6 +204,11 @@ class SweepStarted(Event, commands="sweep"):
     trials: list[str]
     """The experiments to launch."""
     launched_before: int
+
+    def lines(self) -> str:
+        before = f", {self.launched_before} were launched before" if self.launched_before else ""
+        types, markets = " or ".join(self.instance_types), " or ".join(self.markets)
+        return f"{self.experiment}: {len(self.trials)} to launch{before}; {types}, {markets}"
 
 
 class TrialFinished(Event, commands="sweep"):
@@ -185,6 +226,14 @@ class TrialFinished(Event, commands="sweep"):
     """What is running where, in words; empty if nothing was launched."""
     parameters: dict[str, Any]
 
+    def lines(self) -> str:
+        what = {"runs": f"{self.instance}, after {self.seconds:.0f} s", "failed": f"failed: {self.reason}"}
+        code = "" if self.exit_code is None else f"; its command ended with {self.exit_code}"
+        return f"  {self.experiment}  {what.get(self.state, self.state)}{code}"
+
+    def colour(self) -> str | None:
+        return RED if self.exit_code else {"runs": GREEN, "failed": RED}.get(self.state)
+
 
 class SweepComplete(Event, commands="sweep"):
     """The number of trials in each state."""
@@ -192,3 +241,8 @@ class SweepComplete(Event, commands="sweep"):
     experiment: str
     seconds: float
     outcomes: dict[str, int]
+
+    def lines(self) -> str:
+        words = {"runs": "run", "runs already": "ran already"}
+        outcomes = ", ".join(f"{count} {words.get(state, state)}" for state, count in self.outcomes.items())
+        return f"{self.experiment}: {outcomes or 'nothing was to be launched'}, after {self.seconds:.0f} s"

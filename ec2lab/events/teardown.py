@@ -4,21 +4,29 @@ from __future__ import annotations
 
 from typing import Literal
 
-from ec2lab.events import LAUNCH, Event, ResourceEvent
+from ec2lab.events import GREEN, LAUNCH, RED, RESOURCE, YELLOW, Event, ResourceEvent
+from ec2lab.units import a_month, counted, dollars
+
+OWNED = {"would-delete": "deleted", "retained": "retained", "foreign": "another lab's", "copy": "a copy"}
 
 
-class Deleting(ResourceEvent, commands=f"audit {LAUNCH} teardown teardown-aws"):
+class Deleting(ResourceEvent, commands=f"audit {LAUNCH} teardown teardown-aws", text=f"  deleting {RESOURCE}"):
     """AWS accepted the deletion of a resource."""
 
 
-class DeletionPending(ResourceEvent, commands=f"audit {LAUNCH} teardown teardown-aws"):
+class DeletionPending(
+    ResourceEvent,
+    commands=f"audit {LAUNCH} teardown teardown-aws",
+    text=f"  waiting for {RESOURCE}: {{reason}}",
+    style=YELLOW,
+):
     """AWS still shows a resource some seconds after its deletion was requested."""
 
     reason: str
     """AWS's own message, and what uses the resource."""
 
 
-class TeardownComplete(Event, commands="teardown teardown-aws"):
+class TeardownComplete(Event, commands="teardown teardown-aws", style=GREEN):
     """AWS shows nothing left of an experiment, or of the lab (experiment is null)."""
 
     experiment: str | None
@@ -30,8 +38,14 @@ class TeardownComplete(Event, commands="teardown teardown-aws"):
     retained: int = 0
     """Number of datasets and retained volumes that are kept on purpose."""
 
+    def lines(self) -> str:
+        kinds = [counted(number, resource_type) for resource_type, number in self.deleted_types.items()]
+        done = f"deleted {', '.join(kinds)}; AWS shows nothing left" if kinds else "nothing was left"
+        stays = f"; {counted(self.retained, 'dataset or retained volume')} kept" if self.retained else ""
+        return f"{f'{self.experiment}: ' if self.experiment else ''}{done}{stays}"
 
-class TeardownFailed(Event, commands="teardown"):
+
+class TeardownFailed(Event, commands="teardown", text="{experiment}: {reason}", style=RED):
     """One of several experiments could not be deleted completely."""
 
     experiment: str
@@ -47,8 +61,15 @@ class WouldDelete(ResourceEvent, commands="dataset-prune teardown"):
     dollars_per_month: float | None = None
     """null if unknown."""
 
+    def lines(self) -> str:
+        if self.name:
+            price = dollars(self.dollars_per_month, "at most {:,.2f} dollars a month", "at an unknown price")
+            return f"  deleted  {self.name}  {self.id}  {self.region}  {price}"
+        named = f"  {self.experiment}  {RESOURCE.format_map(vars(self))}"
+        return " ".join(filter(None, (named, self.instance_type, self.zone)))
 
-class NoMatch(Event, commands="teardown"):
+
+class NoMatch(Event, commands="teardown", text="{pattern}: no live experiment matches"):
     """No live experiment matches."""
 
     pattern: str
@@ -60,6 +81,9 @@ class RecordsDropped(Event, commands="teardown"):
     experiment: str
     ids: list[str]
 
+    def lines(self) -> str:
+        return f"{self.experiment}: removed from the registry: {', '.join(self.ids)}"
+
 
 class RetainedVolume(ResourceEvent, commands="status teardown"):
     """A volume that is retained after its experiment, and costs money until `make volume-delete` deletes it."""
@@ -69,6 +93,14 @@ class RetainedVolume(ResourceEvent, commands="status teardown"):
     """null if unknown."""
     retention: str
     """The end of its retention, the reason, and the start, from its tags."""
+
+    def lines(self) -> list[str]:
+        costs = dollars(self.dollars_per_month, "{:,.2f} dollars a month", "an unknown price")
+        return [
+            f"  retained: {self.id} ({self.region}), {self.size}: {costs}",
+            f"    {self.retention}",
+            f"    `make volume-delete VOLUME={self.id} YES=1` deletes it",
+        ]
 
 
 class OwnedResource(ResourceEvent, commands="teardown-aws"):
@@ -80,9 +112,18 @@ class OwnedResource(ResourceEvent, commands="teardown-aws"):
     dollars_per_month: float | None
     """null if unknown."""
 
+    def lines(self) -> str:
+        cost = (
+            "" if self.dollars_per_month == 0 else dollars(self.dollars_per_month, "{:,.2f} $ a month", "unknown price")
+        )
+        return "  ".join(filter(None, (f"  {OWNED[self.status]:<6}", RESOURCE.format_map(vars(self)), self.name, cost)))
+
 
 class DataCost(Event, commands="teardown-aws"):
     """The monthly cost of datasets and retained volumes."""
 
     dollars_per_month: float
     unknown_prices: int
+
+    def lines(self) -> str:
+        return f"  datasets and retained volumes: {a_month(self.dollars_per_month, self.unknown_prices)}"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from ec2lab.events import Event
+from ec2lab.events import GREEN, RED, YELLOW, Event
+from ec2lab.instance_state import state_text
 
 
 class InterruptionStage(StrEnum):
@@ -18,6 +19,13 @@ class InterruptionStage(StrEnum):
     """AWS has terminated the instance."""
 
 
+STAGES = {
+    "at-risk": "may be interrupted soon",
+    "notice": "will be taken away within two minutes",
+    "terminated": "was taken away by AWS",
+}
+
+
 class InstanceStateChanged(Event, commands="watch"):
     """An instance's state changed. If it is running, the event is instance-running."""
 
@@ -28,8 +36,11 @@ class InstanceStateChanged(Event, commands="watch"):
     state_reason: str
     """AWS's code for it; empty if there is none."""
 
+    def lines(self) -> str:
+        return f"{self.experiment}  {self.instance}  {state_text(self.state, self.state_reason)}"
 
-class DataLoaded(Event, commands="watch"):
+
+class DataLoaded(Event, commands="watch", text="{experiment}  {instance}  its data is loaded"):
     """All blocks of an instance's volumes have been loaded from their snapshots."""
 
     experiment: str
@@ -44,20 +55,34 @@ class Interrupted(Event, commands="watch", notify=True):
     stage: InterruptionStage
     reason: str
 
+    def lines(self) -> str:
+        return f"{self.experiment}: {self.instance} {STAGES[self.stage]} ({self.reason})"
 
-class Relaunched(Event, commands="watch", notify=True):
+    def colour(self) -> str | None:
+        return YELLOW if self.stage == "at-risk" else RED
+
+
+class Relaunched(Event, commands="watch", notify=True, style=GREEN):
     """Instances that AWS terminated were launched again."""
 
     experiment: str
     replaced: list[str]
 
+    def lines(self) -> str:
+        return f"{self.experiment}: was launched again, instead of {', '.join(self.replaced)}"
 
-class CommandExited(Event, commands="watch", notify=True):
+
+class CommandExited(
+    Event, commands="watch", notify=True, text="{experiment}: its command ended with {exit_code} on {instance}"
+):
     """The experiment's command exited on an instance."""
 
     experiment: str
     instance: str
     exit_code: int
+
+    def colour(self) -> str | None:
+        return RED if self.exit_code else None
 
 
 class ExperimentEnded(Event, commands="watch", notify=True):
@@ -66,6 +91,13 @@ class ExperimentEnded(Event, commands="watch", notify=True):
     experiment: str
     exit_code: int | None
     """The command's own; with several instances, the first that is not 0. null without a command, or if unknown."""
+
+    def lines(self) -> str:
+        code = "" if self.exit_code is None else f"; its command ended with {self.exit_code}"
+        return f"{self.experiment}: no instance is left{code}"
+
+    def colour(self) -> str | None:
+        return RED if self.exit_code else None
 
 
 class RunProgress(Event, commands="watch"):
@@ -80,7 +112,7 @@ class RunProgress(Event, commands="watch"):
     """Until the first instance terminates itself; null if none does."""
 
 
-class WatchWarning(Event, commands="watch", name="warning"):
+class WatchWarning(Event, commands="watch", name="warning", text="{message}", style=YELLOW):
     """Why something is unknown, or was not done."""
 
     experiment: str
