@@ -122,7 +122,6 @@ class ResourceType(ABC):
 
     def taggable_types(self, operation: str, request: Mapping[str, Any]) -> Iterable[str]:
         """Return the resource types that a creating call tags for this type."""
-        del request
         return (self.tag_type,) if operation in self.created_by else ()
 
     def is_for_experiment(self, request: Mapping[str, Any]) -> bool:
@@ -173,7 +172,6 @@ class ResourceType(ABC):
 
     def came_with(self, found: Mapping[str, Any], call: Call) -> bool:
         """Say the same of what a call created besides what its response names, such as RunInstances' volumes."""
-        del found, call
         return False
 
     def whole(self, cloud: Cloud, region: str, filters: Sequence[Any]) -> list[Mapping[str, Any]]:
@@ -202,12 +200,10 @@ class ResourceType(ABC):
 
     def is_deleted(self, found: Mapping[str, Any]) -> bool:
         """Say whether a listed item is already gone (a terminated instance is listed for an hour)."""
-        del found
         return False
 
     def is_deleting(self, resource: Resource) -> bool:
         """Say whether it is being deleted, or held by something else: to be waited for, not deleted."""
-        del resource
         return False
 
     def since_in(self, found: Mapping[str, Any]) -> str:
@@ -220,34 +216,28 @@ class ResourceType(ABC):
 
     def state_reason_in(self, found: Mapping[str, Any]) -> StateReason:
         """Return why it is in that state, where AWS says so."""
-        del found
         return NO_REASON
 
     def details_in(self, found: Mapping[str, Any]) -> dict[str, str]:
         """Return details for people."""
-        del found
         return {}
 
     def idle(self, found: Mapping[str, Any]) -> str:
         """Return why an unrecorded one may be orphaned; empty where it is in use."""
-        del found
         return ""
 
     def unknown_in(self, resource: Resource) -> Mapping[str, str]:
         """Return placeholders for details that could not be determined."""
-        del resource
         return {}
 
     def held_by(self, cloud: Cloud, resource: Resource) -> Iterable[str]:
         """Return what blocks a deletion, as AWS shows it, each in a few words with its id."""
-        del cloud, resource
         return ()
 
     def extra_details(
         self, cloud: Cloud, region: str, resources: Sequence[Resource]
     ) -> Mapping[str, Mapping[str, str]]:
         """Return, by resource id, details that Describe does not return."""
-        del cloud, region, resources
         return {}
 
     @abstractmethod

@@ -40,7 +40,6 @@ class Pricer(ABC):
         self, resource_type: ResourceType, history: History, book: PriceBook, now: datetime
     ) -> Iterator[CostPeriod]:
         """Yield each time in which a resource cost the same: by default what `monthly` says, while it exists."""
-        del now
         for life in Lives(resource_type, history).known.values():
             monthly = self.monthly(life.found, life.region, book) if life.found is not None else None
             why = "what it is is not on record" if life.found is None else unlisted(self.name, life.region)

@@ -41,7 +41,6 @@ class InstancePricer(Pricer):
     def spans(
         self, resource_type: ResourceType, history: History, book: PriceBook, now: datetime
     ) -> Iterator[CostPeriod]:
-        del resource_type
         for instance in (known.as_of(now) for known in history.instances.values()):
             for run in instance.runs:
                 rate = book.instance_rate(
@@ -88,7 +87,6 @@ class VolumePricer(Pricer):
     def spans(
         self, resource_type: ResourceType, history: History, book: PriceBook, now: datetime
     ) -> Iterator[CostPeriod]:
-        del resource_type
         for one in history.volumes(now):
             yield CostPeriod(
                 resource_type="volume", id=one.id, region=one.region, experiment=one.experiment, by=one.by,
@@ -151,7 +149,6 @@ class SnapshotPricer(Pricer):
     def spans(
         self, resource_type: ResourceType, history: History, book: PriceBook, now: datetime
     ) -> Iterator[CostPeriod]:
-        del resource_type, now
         for one in history.snapshots.values():
             if one.began:
                 yield self._stored(one, one.began, book)

@@ -43,7 +43,6 @@ class HourlyRate(Rate):
         return times(self.price, (ended - began) / HOUR)
 
     def hourly(self, moment: datetime) -> Dollars:
-        del moment
         return self.price
 
 

@@ -69,7 +69,6 @@ class Check(ABC):
 
     def fix(self, session: Session, finding: Finding) -> Iterable[str]:
         """Fix what was found, for FIX=1, by recorded calls; report what was done."""
-        del session, finding
         return ()
 
 

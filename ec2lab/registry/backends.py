@@ -59,7 +59,6 @@ class File(RegistryBackend):
 
     def open(self, address: str, where: str, directory: Path, client: ClientFactory) -> Registry:
         """Return the registry at a path relative to the lab's directory. Raises UserError."""
-        del client
         from ec2lab.registry.file_registry import FileRegistry
 
         if re.match(r"[a-z0-9]+:/(?!/)", address):
@@ -84,7 +83,6 @@ class DynamoDbBackend(RegistryBackend):
 
     def open(self, address: str, where: str, directory: Path, client: ClientFactory) -> Registry:
         """Return the registry in a table, which is created on first use. Raises UserError."""
-        del directory
         from ec2lab.registry.dynamodb_registry import DynamoDbRegistry
 
         parts = urlsplit(address)

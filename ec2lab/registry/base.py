@@ -8,13 +8,11 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ec2lab.errors import UserError
+from ec2lab.findings import Finding
 from ec2lab.registry.record import FORMAT, Event, Record, actor, new_id
-
-if TYPE_CHECKING:
-    from ec2lab.findings import Finding
 
 GROWTH = 1024 * 1024
 """Bytes that a registry may grow beyond twice its live records before it is compacted."""
@@ -181,7 +179,6 @@ class Registry(ABC):
 
     def lock_owner(self, experiment: str) -> str:
         """Return who holds an experiment's lock, in words; an empty string if nobody does, or it is unknown."""
-        del experiment
         return ""
 
     def close(self) -> None:  # noqa: B027 - a file holds nothing
@@ -229,19 +226,15 @@ class NullRegistry(Registry):
         return new_id()
 
     def records(self, experiment: str | None = None) -> Iterator[Record]:
-        del experiment
         return iter(())
 
     def history(self, experiment: str | None = None) -> list[Record]:
-        del experiment
         return []
 
     def histories(self, experiments: Collection[str]) -> list[Record]:
-        del experiments
         return []
 
     def archive(self, needed: Needed) -> int:
-        del needed
         return 0
 
     def needs_compaction(self) -> bool:

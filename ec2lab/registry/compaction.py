@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from ec2lab.registry.base import identity_in
-from ec2lab.registry.evidence import closed_by
+from ec2lab.registry.evidence import closed_by, creating_operations
 from ec2lab.registry.history import History
 from ec2lab.registry.record import Event, Record, by_account
 from ec2lab.registry.state import DELETED, DISCOVERED, RESOLVED, holdings
@@ -35,7 +35,7 @@ def _needed(records: Sequence[Record], resource_types: Mapping[str, ResourceType
     unfinished = {r.experiment for r in there} | {intent.experiment for intent in known.unresolved}
     unfinished |= _not_looked_for(records, resource_types) | _with_retained_volumes(records)
     live = {resource.id for resource in there}
-    open_intents = _without_outcome(records, resource_types)
+    open_intents = {intent for intent, by in _resolved(records, resource_types).items() if by is None}
     needed = {
         record.id
         for record in records
@@ -69,7 +69,7 @@ def _ended_by(records: Sequence[Record], resource_types: Mapping[str, ResourceTy
     resolves it, because one response resolves all intents with its ClientToken. For an experiment: the last check for
     remaining resources, or it would never be archived.
     """
-    creating = {operation for resource_type in resource_types.values() for operation in resource_type.created_by}
+    creating = creating_operations(resource_types)
     resolved, sightings, ends = (
         _resolved(records, resource_types),
         _last_sightings(records),
@@ -115,7 +115,7 @@ def _not_looked_for(records: Iterable[Record], resource_types: Mapping[str, Reso
 
     Volumes are created with instances, and no record names them: only a check proves that nothing is left.
     """
-    creating = {operation for resource_type in resource_types.values() for operation in resource_type.created_by}
+    creating = creating_operations(resource_types)
     found: set[str] = set()
     for record in records:
         if not record.experiment:
@@ -127,14 +127,9 @@ def _not_looked_for(records: Iterable[Record], resource_types: Mapping[str, Reso
     return found
 
 
-def _without_outcome(records: Iterable[Record], resource_types: Mapping[str, ResourceType]) -> set[str]:
-    """Return the intents to create without a response or an error that resolves them."""
-    return {intent for intent, by in _resolved(records, resource_types).items() if by is None}
-
-
 def _resolved(records: Iterable[Record], resource_types: Mapping[str, ResourceType]) -> dict[str, str | None]:
     """Return, by intent to create, the response or error that resolves it; None if nothing does."""
-    creating = {operation for resource_type in resource_types.values() for operation in resource_type.created_by}
+    creating = creating_operations(resource_types)
     still_open: dict[str, Record] = {}
     found: dict[str, str | None] = {}
     for record in records:

@@ -11,10 +11,11 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ec2lab import clock
 from ec2lab.errors import UserError
+from ec2lab.findings import Finding
 from ec2lab.progress import working
 from ec2lab.registry.base import LockOwner, Needed, Registry, check_format
 from ec2lab.registry.dynamodb_items import (
@@ -38,9 +39,6 @@ from ec2lab.registry.dynamodb_table import ConditionFailed, Table
 from ec2lab.registry.record import Event, Record
 from ec2lab.registry.record_model import BadRecord, held_to
 from ec2lab.registry.state import DELETED
-
-if TYPE_CHECKING:
-    from ec2lab.findings import Finding
 
 MOVES, MOVED_BYTES = 50, 2_000_000
 """Limits of one transaction: AWS allows 100 actions and 4 MB

@@ -121,6 +121,10 @@ def makes(intent: Record, resource_types: Mapping[str, ResourceType]) -> list[st
     ]
 
 
+def creating_operations(resource_types: Mapping[str, ResourceType]) -> set[str]:
+    return {operation for resource_type in resource_types.values() for operation in resource_type.created_by}
+
+
 def requested_count(intent: Record) -> int:
     """Return the maximum number of resources that an intent requested."""
     return int((intent.request or {}).get("MaxCount", 1))

@@ -25,9 +25,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ec2lab.files import exists
+from ec2lab.findings import Finding
 from ec2lab.registry import file_io
 from ec2lab.registry.archive import FileArchive
 from ec2lab.registry.base import GROWTH, LockOwner, Needed, Registry
@@ -47,9 +48,6 @@ from ec2lab.registry.file_format import (
 )
 from ec2lab.registry.file_lock import lock_experiment, lock_owner, lock_owners
 from ec2lab.registry.record import Event, Record
-
-if TYPE_CHECKING:
-    from ec2lab.findings import Finding
 
 COMPACTION_HEADER = "live_bytes"
 """The annotation, first in the file, with the size after the last compaction."""
@@ -115,7 +113,6 @@ class FileRegistry(Registry):
         Writes nothing, and holds no lock after it has returned. Known records are not read again. Raises UserError if
         the file is not a registry, is damaged, or was written by a newer version.
         """
-        del experiment  # returning all costs the same
         with file_io.explained(self.path), self._reading:
             try:
                 with file_io.locked(self.path, os.O_RDONLY, fcntl.LOCK_SH) as descriptor:

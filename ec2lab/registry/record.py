@@ -6,17 +6,14 @@ import getpass
 import os
 import socket
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ec2lab import clock
 from ec2lab.aws.account import Account
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 FORMAT = 1
 """The version of this format, in every record. Newer ones are refused."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
-from ec2lab.registry.evidence import Call, closed_by, token_of
+from ec2lab.registry.evidence import Call, closed_by, creating_operations, token_of
 from ec2lab.registry.record import Event, Record
 from ec2lab.resource import Resource, ResourceType
 
@@ -85,7 +85,7 @@ def holdings(
     """Compute the state of one experiment, or of all, from the records."""
     born: Born = {}
     open_intents: dict[str, Record] = {}
-    creating = {operation for resource_type in resource_types.values() for operation in resource_type.created_by}
+    creating = creating_operations(resource_types)
     found, types = ResourceState(), set(resource_types)
     for record in records:
         meant = experiment in (None, record.experiment)

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from botocore.exceptions import ClientError
 
 from ec2lab.aws.cloud import Cloud
 from ec2lab.aws.tags import DATA, from_aws
 from ec2lab.instance_state import NO_REASON, InstanceState, StateReason, state_reason_of
+from ec2lab.registry.evidence import Call
 from ec2lab.registry.instance_timeline import instances_in
 from ec2lab.registry.record import Record
 from ec2lab.resource import Resource, ResourceType
 from ec2lab.resources.expiry import expiry_details
-
-if TYPE_CHECKING:
-    from ec2lab.registry.evidence import Call
-
 
 UNKNOWN = "unknown"
 

@@ -33,7 +33,6 @@ class InstanceProfile(ResourceType):
 
         https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListInstanceProfiles.html
         """
-        del region
         return matching(_profiles(cloud), filters)
 
     def delete(self, cloud: Cloud, resource: Resource) -> None:

@@ -37,7 +37,6 @@ class Role(ResourceType):
 
         https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListRoles.html
         """
-        del region
         return matching(_roles(cloud), filters)
 
     def delete(self, cloud: Cloud, resource: Resource) -> None:

@@ -24,8 +24,8 @@ class SecurityGroup(ResourceType):
     dependency_codes = ("DependencyViolation", "InvalidGroup.InUse")
 
     def find(self, cloud: Cloud, region: str, filters: Sequence[Any]) -> Iterable[Mapping[str, Any]]:
-        for page in cloud.ec2(region).get_paginator("describe_security_groups").paginate(Filters=filters):
-            yield from page["SecurityGroups"]
+        ec2 = cloud.ec2(region)
+        return ec2.get_paginator("describe_security_groups").paginate(Filters=filters).search("SecurityGroups[]")
 
     def held_by(self, cloud: Cloud, resource: Resource) -> Iterable[str]:
         ec2, wanted = cloud.ec2(resource.region), [resource.id]

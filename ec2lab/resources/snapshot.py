@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ec2lab import clock
 from ec2lab.aws.cloud import Cloud
 from ec2lab.aws.tags import BYTES, from_aws
+from ec2lab.registry.evidence import Call
 from ec2lab.registry.storage_timeline import CREATE_OPERATIONS
 from ec2lab.resource import Resource, ResourceType
 from ec2lab.units import GIB
@@ -16,7 +17,6 @@ from ec2lab.units import GIB
 if TYPE_CHECKING:
     from types_boto3_ec2 import EC2Client
 
-    from ec2lab.registry.evidence import Call
 
 OLD = 90
 """Days after which an unrecorded snapshot is worth a look."""
@@ -47,8 +47,7 @@ class Snapshot(ResourceType):
 
     def find(self, cloud: Cloud, region: str, filters: Sequence[Any]) -> Iterable[Mapping[str, Any]]:
         pages = cloud.ec2(region).get_paginator("describe_snapshots").paginate(OwnerIds=["self"], Filters=filters)
-        for page in pages:
-            yield from page["Snapshots"]
+        return pages.search("Snapshots[]")
 
     def held_by(self, cloud: Cloud, resource: Resource) -> Iterable[str]:
         yield from (

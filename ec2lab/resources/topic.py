@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from ec2lab.aws.cloud import Cloud
 from ec2lab.aws.tags import matching
+from ec2lab.registry.evidence import Call
 from ec2lab.resource import Resource, ResourceType
-
-if TYPE_CHECKING:
-    from ec2lab.registry.evidence import Call
 
 PREFIX = "ec2-lab-"
 """The names of all labs' topics of an account, which policies name too."""
@@ -42,7 +40,6 @@ class Topic(ResourceType):
         return self.id_in(found).rpartition(":")[2] == call.request.get("Name")
 
     def find(self, cloud: Cloud, region: str, filters: Sequence[Any]) -> Iterable[Mapping[str, Any]]:
-        del region
         sns = cloud.client("sns", cloud.home)
         listed = (topic for page in sns.get_paginator("list_topics").paginate() for topic in page["Topics"])
         labs = [one["TopicArn"] for one in listed if one["TopicArn"].rpartition(":")[2].startswith(PREFIX)]

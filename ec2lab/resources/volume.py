@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ec2lab.aws.cloud import Cloud
 from ec2lab.aws.tags import RETAINED, from_aws
+from ec2lab.registry.evidence import Call
 from ec2lab.registry.record import Record
 from ec2lab.registry.storage_timeline import is_retention
 from ec2lab.resource import Resource, ResourceType
-
-if TYPE_CHECKING:
-    from ec2lab.registry.evidence import Call
-
 
 INSTANCE = "instance"
 
@@ -68,8 +65,7 @@ class Volume(ResourceType):
         return {key: value for key, value in details.items() if value}
 
     def find(self, cloud: Cloud, region: str, filters: Sequence[Any]) -> Iterable[Mapping[str, Any]]:
-        for page in cloud.ec2(region).get_paginator("describe_volumes").paginate(Filters=filters):
-            yield from page["Volumes"]
+        return cloud.ec2(region).get_paginator("describe_volumes").paginate(Filters=filters).search("Volumes[]")
 
     def held_by(self, cloud: Cloud, resource: Resource) -> Iterable[str]:
         for found in self.find(cloud, resource.region, [{"Name": self.id_filter, "Values": [resource.id]}]):

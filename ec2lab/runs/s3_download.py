@@ -196,7 +196,7 @@ class _Fetch(BaseSubscriber):
         future.meta.provide_transfer_size(self.object.size)
         future.meta.provide_object_etag(self.object.etag)
 
-    def on_progress(self, future: TransferFuture, bytes_transferred: int, **_: Any) -> None:  # noqa: ARG002
+    def on_progress(self, future: TransferFuture, bytes_transferred: int, **_: Any) -> None:
         """Count what came; negative when a part is fetched again."""
         self._transfer.count(bytes_transferred)
 

@@ -111,7 +111,6 @@ class Versions(Check):
     order = 20
 
     def run(self, lab: DoctorContext) -> Iterator[Finding]:
-        del lab
         if sys.version_info < OLDEST_PYTHON:
             yield PYTHON_OLD.of(found=platform.python_version())
         make = make_version()

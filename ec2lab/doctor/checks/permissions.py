@@ -92,7 +92,6 @@ class Permissions(Check):
         yield partial(self._others, lab, asked)
 
     def run(self, lab: DoctorContext) -> Iterable[Finding]:
-        del lab
         return ()
 
     def _are_dry(self, lab: DoctorContext, region: str) -> Iterator[Finding]:
