@@ -9,7 +9,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ec2lab.aws.tags import BY, EXPERIMENT, RECORD, from_aws, tags_in_request
-from ec2lab.errors import PluginFailed, UserError
+from ec2lab.deletion_order import deletion_order
+from ec2lab.errors import PluginFailed
 from ec2lab.instance_state import NO_REASON, StateReason
 from ec2lab.plugin_guard import ResultCheck, is_a, one, several
 from ec2lab.plugins import Plugins
@@ -273,24 +274,4 @@ def as_text(moment: datetime | str | None) -> str:
 def resource_types(plugins: Plugins) -> dict[str, ResourceType]:
     """Return every resource type by its name, those that must be deleted first in front. Raises UserError."""
     known = plugins.named("lab_resource_types", ResourceType)
-    return {resource_type.name: resource_type for resource_type in topological_order(list(known.values()))}
-
-
-def topological_order(resource_types: list[ResourceType]) -> list[ResourceType]:
-    """Sort resource types so that each follows those in its `deleted_after`. Raises UserError for a cycle."""
-    ordered: list[ResourceType] = []
-    waiting = list(resource_types)
-    names = {resource_type.name for resource_type in resource_types}
-    while waiting:
-        done = {resource_type.name for resource_type in ordered}
-        free = [
-            resource_type
-            for resource_type in waiting
-            if all(name in done or name not in names for name in resource_type.deleted_after)
-        ]
-        if not free:
-            circle = ", ".join(resource_type.name for resource_type in waiting)
-            raise UserError(f"plugins: {circle} each want to be deleted after another; fix their deleted_after")
-        ordered += free
-        waiting = [resource_type for resource_type in waiting if resource_type not in free]
-    return ordered
+    return {name: known[name] for name in deletion_order({one.name: one.deleted_after for one in known.values()})}

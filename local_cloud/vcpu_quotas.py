@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from moto.ec2.models.instance_types import INSTANCE_TYPES
 
-from ec2lab.capacity_pools import quota_name
+from ec2lab.quota_names import quota_name
 from local_cloud.lifecycle import instances_in
 from local_cloud.placement import OVER_QUOTA, PlacementRequest
 from local_cloud.responses import Problem

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ec2lab.aws.error_codes import REGION_OUT, ApiError, ErrorCategory, classify
-from ec2lab.capacity_pools import ON_DEMAND, SPOT, Pool, quota_key
+from ec2lab.capacity_pools import ON_DEMAND, SPOT, Pool
 from ec2lab.launch.search import PlacementPreferences, Search
+from ec2lab.quota_names import quota_key
 from tests.test_error_table import ROWS
 
 REGIONS = ("us-east-1", "us-west-2", "eu-west-1")

@@ -19,7 +19,7 @@ from ec2lab.aws.error_codes import (
     zones_in,
 )
 from ec2lab.aws.errors import api_error, carry_regions, described
-from ec2lab.capacity_pools import quota_key, quota_name
+from ec2lab.quota_names import quota_key, quota_name
 from tests.lab_directory import REPOSITORY
 
 C = ErrorCategory

@@ -8,7 +8,8 @@ from contextlib import suppress
 
 from ec2lab.aws.cloud import Cloud
 from ec2lab.aws.errors import AWS_ERRORS
-from ec2lab.capacity_pools import MarketType, generation, quota_name
+from ec2lab.capacity_pools import MarketType
+from ec2lab.quota_names import generation, quota_name
 
 COUNTED = [{"Name": "instance-state-name", "Values": ["pending", "running"]}]
 """Stopped instances do not count against vCPU quotas."""

@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ec2lab.aws.error_codes import NOT_PERMITTED, REGION_OUT, ApiError, ErrorCategory
-from ec2lab.capacity_pools import Market, Pool, quota_key, quota_name
+from ec2lab.capacity_pools import Market, Pool
 from ec2lab.config.models import Experiment, Lab
 from ec2lab.errors import UserError
 from ec2lab.events.launch import CapacityExhausted, Rejection
 from ec2lab.launch.reservations import Reservation
 from ec2lab.printable import shortened
+from ec2lab.quota_names import quota_key, quota_name
 from ec2lab.regions import region_of_zone
 
 

@@ -24,7 +24,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "ec2lab/deletion_policy.py": ("malformed_tags",),
     "ec2lab/launch/run_instances_request.py": ("run_request", "launch_parts", "evidence"),
     "ec2lab/aws/error_codes.py": ("error_codes",),
-    "ec2lab/capacity_pools.py": ("error_codes",),
+    "ec2lab/quota_names.py": ("error_codes",),
     "ec2lab/costs/money.py": ("money",),
     "ec2lab/costs/rates.py": ("money",),
     "ec2lab/costs/charges.py": ("money",),
