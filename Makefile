@@ -64,6 +64,9 @@ wait: $(READY)  ## Wait for EXP's command; exit with its status
 exec: $(READY)  ## Run CMD on EXP's instances at once (HOST=foo-2, TTY=1)
 	$(RUN) scripts.exec
 
+ps: $(READY)  ## Show who runs what, since when, at what cost
+	$(RUN) scripts.ps
+
 top: $(READY)  ## Show GPU, CPU, disk, network use of EXP's instances
 	$(RUN) scripts.top
 

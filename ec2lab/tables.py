@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from ec2lab import clock
 from ec2lab.instance_state import UP, state_text
 from ec2lab.terminal_layout import Column, Row
-from ec2lab.units import GIB, amount, dollars, format_bytes
+from ec2lab.units import GIB, amount, counted, dollars, format_bytes
 
 if TYPE_CHECKING:
     from ec2lab.events.account import AuditFinding
-    from ec2lab.events.costs import CostGroup, ResourceStatus
+    from ec2lab.events.costs import CostGroup, MemberUsage, ResourceStatus
     from ec2lab.events.datasets import DatasetVersion
     from ec2lab.events.gpus import GpuInstanceType, GpuOffer
     from ec2lab.events.launch import Candidate
@@ -99,14 +99,15 @@ def _free_of_quota(offer: GpuOffer) -> str:
 
 
 def _metrics_row(one: InstanceMetrics) -> Row:
+    loading = "" if one.loaded in (None, 100) else f"{one.loaded}%"
     if one.problem:
-        return one.host, "", "", "", "", "", "", one.problem
+        return one.host, "", "", "", "", "", "", loading, one.problem
     gpus = f"{sum(one.gpu) // len(one.gpu)}%{f' of {len(one.gpu)}' if len(one.gpu) > 1 else ''}" if one.gpu else "none"
     gpu_memory = f"{sum(one.gpu_memory_used) / 1024:.0f}/{sum(one.gpu_memory_total) / 1024:.0f} GiB" if one.gpu else ""
     return (
         one.host, gpus, gpu_memory, f"{one.cpu}%", f"{one.memory_used / GIB:.0f}/{one.memory_total / GIB:.0f} GiB",
         f"r {format_bytes(one.disk_read)}/s w {format_bytes(one.disk_written)}/s",
-        f"in {format_bytes(one.network_received)}/s out {format_bytes(one.network_sent)}/s", one.line,
+        f"in {format_bytes(one.network_received)}/s out {format_bytes(one.network_sent)}/s", loading, one.line,
     )  # fmt: skip
 
 
@@ -114,6 +115,18 @@ def _outputs_row(one: RunOutputs) -> Row:
     began, changed = (f"{at:%m-%d %H:%M}" if at else "" for at in (one.began, one.changed))
     state = one.state if one.exit_code is None else f"{one.state} {one.exit_code}"
     return one.host, one.run, began, f"{one.files:,}", format_bytes(one.bytes), changed, state, one.uri
+
+
+def _usage_row(one: MemberUsage) -> Row:
+    types = [f"{number} x {name}" if number > 1 else name for name, number in one.types.items()]
+    states = [f"{number} {state}" for state, number in one.not_running.items()]
+    is_sum = one.experiment is None
+    return (
+        one.member if is_sum else f"  {one.experiment}",
+        counted(one.instances, "instance") if is_sum else ", ".join([*types, *states]) or "none",
+        "" if is_sum else ", ".join(one.markets), f"{one.since:%m-%d %H:%M}" if one.since and not is_sum else "",
+        amount(one.dollars_per_hour, one.unknown_per_hour), amount(one.dollars, one.unknown_prices),
+    )  # fmt: skip
 
 
 TABLES: Mapping[str, tuple[Sequence[Column], Callable[[Any], Row]]] = {
@@ -159,7 +172,7 @@ TABLES: Mapping[str, tuple[Sequence[Column], Callable[[Any], Row]]] = {
         (
             Column("instance", narrow=8), Column("gpu"), Column("gpu memory", below="gpu"), Column("cpu"),
             Column("memory", below="cpu"), Column("disk"), Column("network", below="disk"),
-            Column("last line of the log", narrow=20),
+            Column("data loaded", below="disk"), Column("last line of the log", narrow=20),
         ),
         _metrics_row,
     ),
@@ -169,6 +182,14 @@ TABLES: Mapping[str, tuple[Sequence[Column], Callable[[Any], Row]]] = {
             Column("size"), Column("changed"), Column("state"), Column("where", drop=1),
         ),
         _outputs_row,
+    ),
+    "member-usage": (
+        (
+            Column("member, experiment", narrow=19), Column("instances", narrow=16),
+            Column("market", below="instances"), Column("since (UTC)", drop=1), Column("$/hour", narrow=7),
+            Column("$ so far", narrow=8),
+        ),
+        _usage_row,
     ),
     "candidate": (
         (

@@ -22,15 +22,14 @@ def outputs(exp: AnyExperiments = "", wide: Wide = False, as_json: AsJson = Fals
     from ec2lab.hosts.ssh_config import SshConfig
     from ec2lab.runs.s3_outputs import list_outputs, runs_with_outputs
     from ec2lab.session import open_session
-    from ec2lab.validators import did_you_mean, is_pattern
+    from ec2lab.validators import is_pattern
 
     console = Console(as_json=as_json, wide=wide)
     with open_session("outputs") as session:
         records = session.records.history(None if is_pattern(exp) else exp)
         names = {record.experiment for record in records if record.experiment and fnmatchcase(record.experiment, exp)}
         if not names and exp != "*":
-            known = {record.experiment for record in session.records.history() if record.experiment}
-            raise UserError(f"{exp}: was never launched{did_you_mean(exp, known)}")
+            session.expect_known(exp)
         ssh = SshConfig(session.directory)
         runs = runs_with_outputs(
             (record for record in records if record.experiment in names),
@@ -41,6 +40,7 @@ def outputs(exp: AnyExperiments = "", wide: Wide = False, as_json: AsJson = Fals
         console.emit_table([one for one in found if isinstance(one, RunOutputs)])
         without = sorted(names - {one.experiment for one in runs})
         console.hint(f"launched without outputs: {', '.join(without)}" if without else "")
+        console.hint("" if names else "nothing was ever launched" if exp == "*" else f"{exp}: was never launched")
         for problem in found:
             if isinstance(problem, UserError):
                 raise problem

@@ -13,7 +13,7 @@ def top(exp: OptionalExperiment = "", host: HostName = "", as_json: AsJson = Fal
     """Show GPUs, processors, memory, disks, network and the last line of the log of EXP's instances, or of HOST's.
 
     On a terminal it is drawn again every two seconds until Ctrl-C; elsewhere it is printed once. Nothing is installed
-    on the instances. GPUs are shown if nvidia-smi is there.
+    on the instances. GPUs are shown if nvidia-smi is there, and data while AWS is still loading it from snapshots.
     """
     from ec2lab.hosts.named_hosts import hosts_to_call
     from ec2lab.runs.metrics import MetricsReader, draw

@@ -25,6 +25,7 @@ def words(text):
 
 TABLES = {
     "status": {},
+    "ps": {},
     "plan": {"EXP": "demo"},
     "cost": {},
     "datasets": {},

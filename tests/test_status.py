@@ -1,8 +1,15 @@
 """Status tells what lives, by the registry, and how it is, by AWS."""
 
 import re
+from dataclasses import replace
 
 import pytest
+
+from ec2lab.costs.summary import CostSummary
+from ec2lab.instances.usage import usage_by_member
+from ec2lab.resource import Resource
+from ec2lab.tables import TABLES
+from ec2lab.terminal_layout import table_lines
 
 
 def test_nothing_lives_in_a_new_lab_and_no_registry_is_made(lab, cloud):
@@ -96,6 +103,33 @@ def test_what_each_thing_costs_is_shown_and_the_sum(lab, cloud):
     (resource,) = lab.status()
     assert resource["dollars_per_hour"] == pytest.approx(1075 * 0.08 / 30 / 24, abs=0.01), "its volumes cost on"
     assert "dollars an hour" in lab.run("status").out
+    of_all, of_demo, total = lab.run("ps", JSON="1").events
+    assert (of_all["experiment"], of_demo["experiment"], of_demo["not_running"]) == (None, "demo", {"stopped": 1})
+    assert {one["dollars_per_hour"] for one in (of_all, of_demo, total)} == {resource["dollars_per_hour"]}
+
+
+def test_a_team_is_on_one_screen_those_who_spend_most_first():
+    resources, spent = [], {}
+    for number in range(10):
+        for of_experiment in range(8 if number == 0 else 1 + number % 2):
+            one = Resource(
+                resource_type="instance", id=f"i-{number}{of_experiment}", region="us-east-1", state="running",
+                experiment=f"speech-large-lr0_{number}", since=f"2026-11-2{number % 7}T10:00:00Z",
+                created_by=f"member-{number % 4}@laptop",
+                details={"type": "p4d.24xlarge" if number == 0 else "g5.xlarge", "market": "spot"},
+            )  # fmt: skip
+            resources.append(one)
+            spent[one.id] = CostSummary("", 100.0, 0, 1.0 + number % 4, 0, 1)
+    free = replace(resources[0], resource_type="security-group", id="sg-1", created_by="nobody@laptop")
+    rows = usage_by_member([*resources, free], {**spent, "sg-1": CostSummary("", 0.0, 0, 0.0, 0, 1)})
+    assert [(row.member[:8], row.instances, row.dollars_per_hour) for row in rows if row.experiment is None] == [
+        ("member-3", 4, 16.0), ("member-1", 6, 12.0), ("member-0", 10, 10.0), ("member-2", 2, 6.0),
+    ]  # fmt: skip
+    columns, row = TABLES["member-usage"]
+    lines = table_lines(columns, [row(one) for one in rows], 80)
+    assert len(lines) == 2 + 4 + 10, lines
+    assert max(map(len, lines)) <= 80
+    assert " ".join(lines[10].split()) == "speech-large-lr0_0 8 x p4d.24xlarge spot 11-20 10:00 8.00 800.00"
 
 
 def test_what_has_no_price_is_unknown_and_is_not_in_the_sum(lab):

@@ -121,7 +121,7 @@ class ResourceEvent(Event):
 
 LAUNCH = "dataset-build launch rerun sweep watch"
 """The commands that launch instances."""
-REGIONAL = "audit dataset-verify datasets dataset-prune gpus plan registry-rebuild snapshot-copy status teardown"
+REGIONAL = "audit dataset-verify datasets dataset-prune gpus plan ps registry-rebuild snapshot-copy status teardown"
 """The commands that query several regions, and continue without one that does not respond."""
 
 
@@ -152,7 +152,7 @@ class RegionsUnavailable(Event, commands=REGIONAL):
 
 
 class Unavailable(
-    Event, commands="audit cost datasets dataset-prune gpus plan registry-rebuild report status teardown"
+    Event, commands="audit cost datasets dataset-prune gpus plan ps registry-rebuild report status teardown"
 ):
     """A detail that AWS did not return. The command continues without it."""
 
@@ -164,7 +164,7 @@ class Unavailable(
         return f"{f'{self.region}: ' if self.region else ''}{self.what} unknown: {self.reason}"
 
 
-class OtherAccount(Event, commands="audit status teardown", text="{message}", style=YELLOW):
+class OtherAccount(Event, commands="audit ps status teardown", text="{message}", style=YELLOW):
     """Experiments that are live, or may be, in another account than the current one. They are left alone."""
 
     experiments: list[str]

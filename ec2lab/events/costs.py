@@ -75,7 +75,7 @@ class ChargeDetail(Event, commands="cost"):
     """Why its price is unknown; empty if it is known."""
 
 
-class Unpriced(Event, commands="cost status"):
+class Unpriced(Event, commands="cost ps status"):
     """Resources without a known price, grouped by reason."""
 
     resources: list[str]
@@ -120,7 +120,29 @@ class ResourceStatus(ResourceEvent, commands="report status", name="resource"):
     unknown_per_hour: int
 
 
-class Total(Event, commands="status"):
+class MemberUsage(Event, commands="ps"):
+    """What a member runs in one experiment, or in all of them."""
+
+    member: str
+    """user@host, who launched it."""
+    experiment: str | None
+    """null for the sum of the member's experiments, which comes before them."""
+    instances: int
+    not_running: dict[str, int]
+    """By state, how many of them do not run."""
+    types: dict[str, int]
+    """By instance type, how many there are."""
+    markets: list[str]
+    since: datetime | None
+    """When the first of them was launched; null without any."""
+    dollars_per_hour: float
+    dollars: float
+    """So far."""
+    unknown_prices: int
+    unknown_per_hour: int
+
+
+class Total(Event, commands="ps status"):
     """The cost of all live resources."""
 
     dollars_per_hour: float

@@ -79,6 +79,8 @@ class InstanceMetrics(Event, commands="top"):
     network_received: int = 0
     """Bytes per second, without loopback."""
     network_sent: int = 0
+    loaded: int | None = None
+    """Percent of its data that AWS has loaded from snapshots; null if it has none, or AWS does not tell."""
     line: str = ""
     """The last line of the command's log."""
     problem: str = ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Lock
 
 from ec2lab import clock
@@ -16,12 +16,15 @@ from ec2lab.hosts.named_hosts import HostToCall
 from ec2lab.hosts.parallel import AT_ONCE
 from ec2lab.hosts.program_packer import program
 from ec2lab.hosts.protocol import parse_json
+from ec2lab.instances.status import standing
 from ec2lab.registry.shapes import TEXT, members, several, whole
 from ec2lab.runs.logs import LogLines
 from ec2lab.session import Session
 
 INTERVAL = 2.0
 """Seconds between measurements."""
+LOADING_INTERVAL = 15.0
+"""Seconds between two questions to AWS how much data is loaded."""
 PERCENT, BYTES = whole(0, 100), whole(0, 2**60)
 GPU_FIELDS = 3
 MEASURED = members(
@@ -50,13 +53,16 @@ class MetricsReader:
     hosts: Sequence[HostToCall]
     last: dict[str, InstanceMetrics] = field(default_factory=dict)
     """By host, what it told last, or the reason why nothing was told."""
+    loaded: dict[str, int] = field(default_factory=dict)
+    """By instance id, how many percent of its data AWS has loaded from snapshots."""
     _lock: Lock = field(default_factory=Lock)
 
     def read(self, count: int) -> Iterator[None]:
         """Read so many measurements of each host, or without end if 0. Yields now and then, until all have ended."""
-        threads = ContextThreadPool(min(AT_ONCE, len(self.hosts)))
+        threads = ContextThreadPool(min(AT_ONCE, len(self.hosts)) + 1)
         try:
-            reading = [threads.submit(self._read, one, count) for one in self.hosts]
+            loading = threads.submit(self._follow_loading, once=bool(count))
+            reading = [*(threads.submit(self._read, one, count) for one in self.hosts), *([loading] if count else [])]
             while not all(one.done() for one in reading):
                 yield
                 clock.nap(INTERVAL / 10)
@@ -67,7 +73,21 @@ class MetricsReader:
     def rows(self) -> list[InstanceMetrics]:
         """Return the last metrics of each host, in the order of the hosts."""
         with self._lock:
-            return [self.last[one.host.name] for one in self.hosts if one.host.name in self.last]
+            return [
+                self.last[one.host.name].model_copy(update={"loaded": self.loaded.get(one.id)})
+                for one in self.hosts
+                if one.host.name in self.last
+            ]
+
+    def _follow_loading(self, *, once: bool) -> None:
+        """Ask AWS how much of the instances' data is loaded, until all of it is."""
+        known, mine = self.session.records.state(), {one.id for one in self.hosts}
+        instances = replace(known, live=[one for one in known.live if one.id in mine], unresolved=[], unknown=[])
+        while instances.live:
+            details = {one.id: one.details.get("loaded", "") for one in standing(self.session, instances).resources}
+            self.loaded = {found: int(share[:-1]) for found, share in details.items() if share.endswith("%")}
+            if once or set(self.loaded.values()) <= {100} or clock.sleep_unless(self.session.over, LOADING_INTERVAL):
+                break
 
     def _read(self, one: HostToCall, count: int) -> None:
         name, lines = one.host.name, LogLines()

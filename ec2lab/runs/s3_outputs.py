@@ -17,7 +17,6 @@ from ec2lab.registry.record import LAUNCHED, OUTPUTS, PROVENANCE, Record
 from ec2lab.runs.s3_download import S3Prefix
 from ec2lab.runs.s3_logs import S3RunLogs, s3_client
 from ec2lab.session import Session
-from ec2lab.validators import did_you_mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +77,10 @@ def runs_of(session: Session, experiment: str) -> list[OutputsRun]:
     records = [record for record in session.records.history(experiment) if record.experiment == experiment]
     runs = runs_with_outputs(records, SshConfig(session.directory).names(experiment))
     if not runs:
+        session.expect_known(experiment)
         session.records.expect_here(experiment)
-        known = {record.experiment for record in session.records.history() if record.experiment}
-        reason = "was launched without outputs" if records else f"was never launched{did_you_mean(experiment, known)}"
-        raise UserError(f"{experiment}: {reason} (docs/daily-work.md)")
+        how = "was launched without outputs" if records else "was never launched"
+        raise UserError(f"{experiment}: {how} (docs/daily-work.md)")
     return runs
 
 

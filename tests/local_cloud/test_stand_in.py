@@ -23,7 +23,7 @@ def launched(lab, cloud):
     return lab
 
 
-def test_the_tour_of_the_demo_works_on_a_stand_in_and_nothing_runs_as_root(launched):
+def test_the_tour_of_the_demo_works_on_a_stand_in_and_nothing_runs_as_root(launched, cloud):
     (instance,) = [one["id"] for one in launched.status()]
     home = (launched.path / ".local-cloud").resolve() / "instances" / instance / "home"
     launched.write("code/train.py", "print('it trains')\n")
@@ -31,6 +31,10 @@ def test_the_tour_of_the_demo_works_on_a_stand_in_and_nothing_runs_as_root(launc
     ran = launched.run("exec", EXP="demo", CMD="pwd; id -u; python3 code/train.py; cp code/train.py out.txt")
     assert ran.out == f"{home}\n{os.getuid()}\nit trains\n"
     assert ran.err == "demo: a stand-in on this computer answers in its place, as you; nothing is isolated\n"
+    cloud.scenario(stand_ins=True, initialization_seconds=10_000)
+    cloud.advance(4_130)
+    title, _, row = launched.run("top", EXP="demo").out.splitlines()
+    assert row[title.index("data loaded") :].startswith("41%")
     assert launched.run("pull", EXP="demo", SOURCE="out.txt", DEST="got/").code == 0
     assert (launched.path / "got/out.txt").read_text() == "print('it trains')\n"
     launched.write("members/alice.toml", f'keys = ["{(home.parent / "authorized_keys").read_text().strip()}"]\n')
