@@ -22,6 +22,8 @@ POLL = 0.5, 5.0
 IAM_PROPAGATION_SECONDS = 15.0
 """Seconds in which RunInstances may call a new profile's name invalid: IAM changes take time
 (https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html#troubleshoot_general_eventual-consistency)."""
+LONGEST = 64
+"""Characters of a role's name (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html)."""
 POLICY = "deliver-logs"
 TRUST: dict[str, Any] = {
     "Version": "2012-10-17",
@@ -63,7 +65,7 @@ class LogBucketRole:
     @property
     def role(self) -> str:
         """The role's name. Raises UserError where it would be too long for IAM."""
-        name = log_writer_role_name(self.session.lab.name)
+        name = f"ec2-lab-{self.session.lab.name}-log-writer"
         if len(name) > LONGEST:
             raise UserError(
                 f"lab.toml: name: {name!r} is not a valid name for an IAM role (at most {LONGEST} characters)"
@@ -73,7 +75,7 @@ class LogBucketRole:
     @property
     def profile(self) -> str:
         """The profile's name, for experiments' instance_profile."""
-        return log_profile_name(self.session.lab.name)
+        return f"ec2-lab-{self.session.lab.name}-logs"
 
     @property
     def policy(self) -> dict[str, Any]:
@@ -163,15 +165,3 @@ class LogBucketRole:
             f"aws iam create-instance-profile --path {PATH} {profile} {tag}",
             f"aws iam add-role-to-instance-profile {profile} {role}",
         ]
-
-
-LONGEST = 64
-"""Characters of a role's name (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html)."""
-
-
-def log_writer_role_name(lab: str) -> str:
-    return f"ec2-lab-{lab}-log-writer"
-
-
-def log_profile_name(lab: str) -> str:
-    return f"ec2-lab-{lab}-logs"

@@ -79,7 +79,7 @@ class AccountSetup:
         delivery = self.delivery
         for region, step in self.lacking:
             if region == GLOBAL and delivery:
-                with iam_errors():
+                with _iam_errors():
                     step.make()
             else:
                 step.make()
@@ -91,7 +91,7 @@ class AccountSetup:
     def _iam(self, delivery: LogBucketRole) -> RegionSetup:
         found = RegionSetup(GLOBAL)
         try:
-            with iam_errors():
+            with _iam_errors():
                 found.lacking = [*(self.topic.lacking() if self.topic else ()), *delivery.lacking()]
         except IamPermissionDenied as problem:
             self.denied = str(problem)
@@ -123,7 +123,7 @@ class AccountSetup:
 
 
 @contextmanager
-def iam_errors() -> Iterator[None]:
+def _iam_errors() -> Iterator[None]:
     """Do something in IAM. Raises IamPermissionDenied where that needs somebody else."""
     try:
         yield

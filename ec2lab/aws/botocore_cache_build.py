@@ -56,8 +56,8 @@ def cut(directory: Path, operations: Mapping[str, set[str]]) -> None:
         model = loader.load_data(name)
         endpoints.add(model["metadata"]["endpointPrefix"])
         if not _has_extras(loader, name):
-            write(directory / f"{name}.json", trim_model(model, operations[service]))
-    write(directory / f"{ENDPOINTS}.json", trim_endpoints(loader.load_data(ENDPOINTS), endpoints))
+            write(directory / f"{name}.json", _trim_model(model, operations[service]))
+    write(directory / f"{ENDPOINTS}.json", _trim_endpoints(loader.load_data(ENDPOINTS), endpoints))
 
 
 def _has_extras(loader: Loader, name: str) -> bool:
@@ -65,7 +65,7 @@ def _has_extras(loader: Loader, name: str) -> bool:
     return any(loader.file_loader.exists(f"{path}/{name}.sdk-extras") for path in loader.search_paths)
 
 
-def trim_endpoints(endpoints: Mapping[str, Any], services: Iterable[str]) -> dict[str, Any]:
+def _trim_endpoints(endpoints: Mapping[str, Any], services: Iterable[str]) -> dict[str, Any]:
     """Return the partitions of AWS with the endpoints of some services."""
     kept = set(services)
     partitions = [
@@ -75,7 +75,7 @@ def trim_endpoints(endpoints: Mapping[str, Any], services: Iterable[str]) -> dic
     return {**endpoints, "partitions": partitions}
 
 
-def trim_model(model: Mapping[str, Any], operations: Iterable[str]) -> dict[str, Any]:
+def _trim_model(model: Mapping[str, Any], operations: Iterable[str]) -> dict[str, Any]:
     """Return a service's model with all operations, its exceptions, and the shapes that some operations need."""
     shapes: dict[str, Any] = {}
     needed = [name for operation in operations for name in _shapes_in(model["operations"].get(operation))]

@@ -56,7 +56,7 @@ class Clients:
                 config=_config(attempts, is_local=self.url is not None),
             )
         endpoint = client._endpoint  # noqa: SLF001 - boto3 has no public way to it
-        endpoint.http_session = WholeAnswers(endpoint.http_session)
+        endpoint.http_session = _WholeAnswers(endpoint.http_session)
         if record:
             record(client.meta.events)
         self._explain_errors(client.meta.events)
@@ -124,7 +124,7 @@ def _quick(session: botocore.session.Session) -> botocore.session.Session:
     return session
 
 
-class WholeAnswers:
+class _WholeAnswers:
     """Wraps a client's HTTP session: a response shorter than announced counts as lost, so botocore retries it.
 
     botocore reads with enforce_content_length=False (botocore/httpsession.py), so a truncated response reaches its

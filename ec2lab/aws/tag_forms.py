@@ -52,7 +52,7 @@ def _bears(read: Callable[[str], object]) -> Callable[[str], bool]:
     return is_read
 
 
-def is_moment(value: str) -> bool:
+def _is_moment(value: str) -> bool:
     """Return whether a text is an RFC 3339 time with an offset, in a year that can be calculated with."""
     try:
         moment = datetime.fromisoformat(value)
@@ -73,11 +73,11 @@ def _is_disposition(value: str) -> bool:
 FORMS: Mapping[str, Form] = {
     "lab:experiment": Form("an experiment's name", _matches(r"[a-z0-9][a-z0-9_-]{0,127}"), absent=True),
     "lab:expires-at": Form(
-        'a time (RFC 3339) or "never"', lambda value: value == NEVER or is_moment(value), absent=True
+        'a time (RFC 3339) or "never"', lambda value: value == NEVER or _is_moment(value), absent=True
     ),
     "lab:ttl": Form('a length ("6h")', _is_length, absent=True),
     "lab:idle": Form('a length ("30m")', _is_length, absent=True),
-    "lab:created-at": Form("a time (RFC 3339)", is_moment, absent=True),
+    "lab:created-at": Form("a time (RFC 3339)", _is_moment, absent=True),
     "lab:retained": Form(
         'a day, and whose volume it was ("2026-11-24 after speech")', lambda value: _is_day(value[:10])
     ),

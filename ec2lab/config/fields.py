@@ -106,13 +106,13 @@ def no_secret(text: str) -> str:
     return text
 
 
-def command_without_secrets(command: str) -> str:
+def _command_without_secrets(command: str) -> str:
     if kind := secret_in_command(command):
         raise ValueError(f"holds {kind}: {REMEDY}")
     return command
 
 
-def tags_without_secrets(tags: dict[str, str]) -> dict[str, str]:
+def _tags_without_secrets(tags: dict[str, str]) -> dict[str, str]:
     """Return tags, which everybody in the account can read, unless one contains a secret."""
     for key, value in tags.items():
         if names_a_secret(key) or secret_in(value):
@@ -132,7 +132,7 @@ def zone(name: str) -> str:
     return name
 
 
-def kms_key(arn: str) -> str:
+def _kms_key(arn: str) -> str:
     head, _, key = arn.partition(":key/")
     match head.split(":"):
         case ["arn", partition, "kms", where, account] if partition in partitions() and where in regions():
@@ -148,11 +148,7 @@ def _is_word(text: str) -> bool:
     return text.isascii() and text.isprintable() and len(text.split()) == 1
 
 
-def gpu_requests(written: Any) -> Any:
-    return [written] if isinstance(written, str) else written
-
-
-def gpu_request(text: str) -> str:
+def _gpu_request(text: str) -> str:
     GpuRequest.parse(text)
     return text
 
@@ -172,7 +168,11 @@ InstanceType = Annotated[
     str, matching(r"[^\s*?.]+\.[^\s*?]+", 'an instance type (try "g5.xlarge")'), Field(examples=["g5.xlarge"])
 ]
 """AWS knows which exist. `*` and `?` would match several in a filter."""
-Gpus = Annotated[list[Annotated[str, AfterValidator(gpu_request)]], BeforeValidator(gpu_requests), Field(min_length=1)]
+Gpus = Annotated[
+    list[Annotated[str, AfterValidator(_gpu_request)]],
+    BeforeValidator(lambda written: [written] if isinstance(written, str) else written),
+    Field(min_length=1),
+]
 Market = Annotated[capacity_pools.Market, PlainValidator(market), Field(examples=["on-demand"])]
 Duration = Annotated[timedelta, BeforeValidator(duration), Field(examples=["6h"])]
 S3Address = Annotated[
@@ -195,8 +195,8 @@ MountPoint = Annotated[str, AfterValidator(mount_point), Field(examples=["/data"
 Name = Annotated[str, matching(NAME, NAME_HELP), Field(examples=["speech"])]
 ParameterName = Annotated[str, AfterValidator(parameter_name), Field(examples=["lr"])]
 ParameterValue = Annotated[bool | int | float | str, BeforeValidator(parameter_value), Field(examples=[0.1])]
-Command = Annotated[str, AfterValidator(command_without_secrets)]
-Tags = Annotated[dict[str, str], AfterValidator(tags_without_secrets)]
+Command = Annotated[str, AfterValidator(_command_without_secrets)]
+Tags = Annotated[dict[str, str], AfterValidator(_tags_without_secrets)]
 Gib = Annotated[int, Field(ge=1, le=65536, examples=[500])]
 RegistryId = Annotated[
     str,
@@ -205,7 +205,7 @@ RegistryId = Annotated[
 ]
 KmsKey = Annotated[
     str,
-    AfterValidator(kms_key),
+    AfterValidator(_kms_key),
     Field(examples=["arn:aws:kms:us-east-1:123456789012:key/0b1f7a52-52c5-4c0f-9d0f-0c4c1e7f5a10"]),
 ]
 """An ARN, because StartSnapshot accepts no alias

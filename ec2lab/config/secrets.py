@@ -72,7 +72,7 @@ def secret_name(name: str) -> str:
     return environment_name(name, "a secret's name", "HF_TOKEN")
 
 
-def table_of_sources(written: Any) -> Any:
+def _table_of_sources(written: Any) -> Any:
     """Return a table; anything else is refused here, as pydantic's own complaint would repeat it."""
     if not isinstance(written, dict):
         raise ValueError(f"is no table of sources (try {{ HF_TOKEN = {EXAMPLES.partition(',')[0]} }})")  # noqa: TRY004 - pydantic reports ValueErrors
@@ -81,4 +81,4 @@ def table_of_sources(written: Any) -> Any:
 
 SecretName = Annotated[str, AfterValidator(secret_name), Field(examples=["HF_TOKEN"])]
 Source = Annotated[SecretSource, PlainValidator(SecretSource.parse), Field(examples=["env:HF_TOKEN"])]
-Secrets = Annotated[dict[SecretName, Source], BeforeValidator(table_of_sources)]
+Secrets = Annotated[dict[SecretName, Source], BeforeValidator(_table_of_sources)]

@@ -43,12 +43,12 @@ class Spending:
     @classmethod
     def from_records(cls, records: list[Record], pricing: Pricing, now: datetime) -> Spending:
         """Compute it from records. A launch whose response was lost counts as running until that is resolved."""
-        history = History([*records, *as_if_answered(records, pricing.resource_types)])
+        history = History([*records, *_as_if_answered(records, pricing.resource_types)])
         return cls(pricing.spans(history, now), history, now)
 
     def without_unanswered(self, experiments: Collection[str]) -> Spending:
         """Return a copy without lost requests of experiments being launched: the launch resolves them."""
-        left = [one for one in self.spans if not (one.experiment in experiments and is_of_unanswered(one))]
+        left = [one for one in self.spans if not (one.experiment in experiments and _is_of_unanswered(one))]
         return replace(self, spans=left)
 
     def month_to_date(self) -> list[Charge]:
@@ -159,7 +159,7 @@ def planned(
     return ahead, list(budgets(spending, session.lab.budget, base, experiment))
 
 
-def as_if_answered(records: Iterable[Record], resource_types: Mapping[str, ResourceType]) -> list[Record]:
+def _as_if_answered(records: Iterable[Record], resource_types: Mapping[str, ResourceType]) -> list[Record]:
     """Return the responses to be expected if every request with an unknown outcome was executed in full.
 
     Retries with one ClientToken are one request. Spot instances cost no more than on demand unless a higher price was
@@ -177,5 +177,5 @@ def _answer(intent: Record) -> Record:
     return replace(intent, event=Event.RESPONSE, parent_id=intent.id, request=request, response={"Instances": made})
 
 
-def is_of_unanswered(span: CostPeriod) -> bool:
+def _is_of_unanswered(span: CostPeriod) -> bool:
     return (span.parent_id or span.id).startswith(UNKNOWN_ID)

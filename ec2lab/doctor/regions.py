@@ -114,14 +114,14 @@ def known_types(lab: DoctorContext, name: str) -> Sequence[str]:
         return ()
 
 
-def required_types(lab: DoctorContext) -> list[str]:
+def _required_types(lab: DoctorContext) -> list[str]:
     return list(dict.fromkeys(one for name in lab.experiments for one in known_types(lab, name)))
 
 
 def offered(lab: DoctorContext, region: str) -> Mapping[str, Sequence[str]]:
     """Return the zones that offer each of those types."""
     require_enabled(lab, region)
-    return zones_by_instance_type(lab.opened.cloud.ec2(region), required_types(lab)) if lab.experiments else {}
+    return zones_by_instance_type(lab.opened.cloud.ec2(region), _required_types(lab)) if lab.experiments else {}
 
 
 def datasets(lab: DoctorContext, region: str) -> list[DataSnapshot]:
@@ -140,7 +140,7 @@ def quota_values(lab: DoctorContext, region: str) -> tuple[Mapping[str, float], 
 
 def cpus(lab: DoctorContext, region: str) -> Mapping[str, int]:
     require_enabled(lab, region)
-    return virtual_cpus(lab.opened.cloud, region, required_types(lab)) if lab.experiments else {}
+    return virtual_cpus(lab.opened.cloud, region, _required_types(lab)) if lab.experiments else {}
 
 
 def in_use(lab: DoctorContext, region: str) -> Mapping[str, float]:

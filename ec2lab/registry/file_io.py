@@ -97,7 +97,7 @@ def append_record(descriptor: int, end: int, line: bytes) -> None:
     separator = b"\n" if end == len(b"[") else b",\n"
     whole = False
     try:
-        write_whole(descriptor, separator + line + TRAILER, end)
+        _write_whole(descriptor, separator + line + TRAILER, end)
         whole = True
         flush(descriptor)
     except BaseException as error:
@@ -114,10 +114,10 @@ def truncate_and_close(descriptor: int, end: int) -> None:
     Truncate first: if killed in between, the file ends with a complete record and not with a bracket in its middle.
     """
     os.ftruncate(descriptor, end)
-    write_whole(descriptor, TRAILER if end else EMPTY, end)
+    _write_whole(descriptor, TRAILER if end else EMPTY, end)
 
 
-def write_whole(descriptor: int, content: bytes, offset: int) -> None:
+def _write_whole(descriptor: int, content: bytes, offset: int) -> None:
     """Write in one pwrite. If a full disk accepts only a part, the next write reports the reason."""
     while content:
         written = os.pwrite(descriptor, content, offset)
@@ -153,7 +153,7 @@ def replace_file(path: Path, content: bytes) -> None:
     draft = path.with_name(f"{path.name}.mending")
     draft.unlink(missing_ok=True)  # of a process that died; another user may have placed a link there
     with opened(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL) as descriptor:
-        write_whole(descriptor, content, 0)
+        _write_whole(descriptor, content, 0)
         flush(descriptor)
     draft.replace(path)
     flush_directory(path)

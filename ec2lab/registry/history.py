@@ -144,7 +144,7 @@ class History:
 
     @cached_property
     def errors(self) -> Sequence[LaunchError]:
-        return [error for record in self.records if (error := launch_error_in(record))]
+        return [error for record in self.records if (error := _launch_error_in(record))]
 
     @cached_property
     def requests(self) -> Mapping[str, Record]:
@@ -174,7 +174,7 @@ class History:
         return list(self._volumes.of(instance.as_of(now) for instance in self.instances.values()))
 
 
-def launch_error_in(record: Record) -> LaunchError | None:
+def _launch_error_in(record: Record) -> LaunchError | None:
     """Return the error in response to a request for instances; None if a record has none, or is of a dry run."""
     request, error = record.request or {}, record.error or {}
     if record.event is not Event.ERROR or record.operation not in LAUNCH_OPERATIONS or request.get("DryRun"):

@@ -236,14 +236,14 @@ class InstanceTimelines:
             instance.market = found.get("InstanceLifecycle", instance.market)
             instance.zone = instance.zone or found.get("Placement", {}).get("AvailabilityZone", "")
             instance.ends = from_aws(found.get("Tags")).get(EXPIRES_AT, instance.ends)
-            instance.address = instance.address or ephemeral_ip(found)
+            instance.address = instance.address or _ephemeral_ip(found)
             for mapping in found.get("BlockDeviceMappings", ()):
                 if "Ebs" in mapping:
                     instance.volumes[mapping["DeviceName"]] = mapping["Ebs"]
             instance.saw(found, at)
 
 
-def ephemeral_ip(found: Mapping[str, Any]) -> str:
+def _ephemeral_ip(found: Mapping[str, Any]) -> str:
     """Return the public IPv4 address that came with an instance. An elastic IP is a resource of its own."""
     owners = {i["Association"].get("IpOwnerId") for i in found.get("NetworkInterfaces", ()) if "Association" in i}
     return "" if any(str(owner).isdigit() for owner in owners) else str(found.get("PublicIpAddress", ""))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -24,14 +23,6 @@ PAGED = {"Filters", "OwnerIds", "MaxResults", "NextToken"}
 """Members of requests that limit results to nothing but what the filters select."""
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """A full listing of a region's volumes."""
-
-    at: datetime
-    shown: frozenset[str]
-
-
 class Sightings:
     """When AWS did not show a resource although it was queried for it."""
 
@@ -39,13 +30,14 @@ class Sightings:
         self._missed: dict[str, list[datetime]] = defaultdict(list)
         self._shown: dict[str, datetime] = {}
         """By id, when it was last shown."""
-        self._listings: dict[tuple[Account | None, str], list[Listing]] = defaultdict(list)
+        self._listings: dict[tuple[Account | None, str], list[tuple[datetime, frozenset[str]]]] = defaultdict(list)
+        """Full listings of a region's volumes: when, and the ids."""
         self._pages: dict[tuple[Account | None, str], frozenset[str]] = {}
         sightings: dict[str | None, tuple[frozenset[str], list[str]]] = {}
         for record in records:
             if record.event is Event.RESPONSE and record.operation in DESCRIBE_CALLS:
-                shown = frozenset(shown_in(record))
-                sightings[record.id] = shown, [one for one in asked_in(record) if one not in shown]
+                shown = frozenset(_shown_in(record))
+                sightings[record.id] = shown, [one for one in _asked_in(record) if one not in shown]
                 if record.operation == "DescribeVolumes":
                     self._note_listing(record, shown)
             sighting = sightings.get(record.parent_id if record.event is Event.REPEATED else record.id)
@@ -63,7 +55,7 @@ class Sightings:
             return
         self._pages[place] = shown | (self._pages.get(place, frozenset()) if "NextToken" in request else frozenset())
         if not (record.response or {}).get("NextToken"):
-            self._listings[place].append(Listing(parse_time(record.time), self._pages[place]))
+            self._listings[place].append((parse_time(record.time), self._pages[place]))
 
     def gone_by(self, identity: str, began: datetime) -> datetime | None:
         """Return when AWS, queried for an id, first did not know it."""
@@ -73,11 +65,11 @@ class Sightings:
     def unlisted_by(self, identity: str, whose: Account | None, region: str, began: datetime) -> datetime | None:
         """Return the same for a volume, also from full listings of its region, which `make audit` makes."""
         listings, since = self._listings.get((whose, region), ()), max(began, self._shown.get(identity, began))
-        unlisted = (one.at for one in listings if one.at - since > CONSISTENCY_WINDOW and identity not in one.shown)
+        unlisted = (at for at, shown in listings if at - since > CONSISTENCY_WINDOW and identity not in shown)
         return min(filter(None, (self.gone_by(identity, began), next(unlisted, None))), default=None)
 
 
-def shown_in(record: Record) -> Iterator[str]:
+def _shown_in(record: Record) -> Iterator[str]:
     """Yield the ids in the response to a describe call."""
     _, member, name = DESCRIBE_CALLS[str(record.operation)]
     response: dict[str, Any] = record.response or {}
@@ -85,7 +77,7 @@ def shown_in(record: Record) -> Iterator[str]:
     yield from (str(found[name]) for group in groups for found in group.get(member, ()) if name in found)
 
 
-def asked_in(record: Record) -> Iterator[str]:
+def _asked_in(record: Record) -> Iterator[str]:
     """Yield the ids that a describe call asked for, if it was limited by nothing else."""
     request, response = record.request or {}, record.response or {}
     if "NextToken" in request or response.get("NextToken") or request.keys() - PAGED:

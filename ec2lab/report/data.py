@@ -96,7 +96,7 @@ class Asking:
 
 def facts(session: Session) -> ReportData:
     """Read the registry and its archive, and query live resources, datasets and orphans."""
-    asking = Asking(aws_unavailable_reason(session))
+    asking = Asking(_aws_unavailable_reason(session))
     now = clock.now()
     # All regions of an account take several seconds; those that the lab never used are for `make audit`.
     regions = known_regions(session)
@@ -135,7 +135,7 @@ def _elsewhere(session: Session) -> list[Resource]:
     ]
 
 
-def aws_unavailable_reason(session: Session) -> str:
+def _aws_unavailable_reason(session: Session) -> str:
     """Return why AWS cannot be queried (no credentials, offline); empty where a region responds, if only with an error.
 
     One query to each region, without retries: otherwise each of a hundred would wait for a connection.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from datetime import datetime
 from functools import cache
 from typing import Any
 
@@ -27,11 +26,9 @@ GENERATOR = '<meta name="generator" content="ec2-lab report">'
 
 
 def report_html(page: Page) -> str:
-    return render_page(
-        "report.html.j2",
+    return _environment().get_template("report.html.j2").render(
         page=page, facts=page.facts, charts=cost_chart, alarming=ERROR_VERDICTS, most_listed=MOST_LISTED,
         money=in_dollars, amount=amount, short=short, day=day, counted=counted, shown=shown, highest=_highest,
-        instance_readable=_iso,
     )  # fmt: skip
 
 
@@ -40,13 +37,8 @@ def _highest(series: list[Series]) -> float:
     return max((dollars for one in series for dollars in one.dollars), default=0.0)
 
 
-def _iso(moment: datetime) -> str:
-    return moment.isoformat(timespec="seconds")
-
-
 @cache
-def environment() -> Environment:
-    """Return the Jinja environment for the pages in templates/."""
+def _environment() -> Environment:
     made = Environment(
         loader=FileSystemLoader(TEMPLATES),
         undefined=StrictUndefined,
@@ -71,7 +63,3 @@ def csp_hash(text: str) -> str:
     """
     digest = hashlib.sha256(str(text).encode()).digest()
     return f"sha256-{base64.b64encode(digest).decode()}"
-
-
-def render_page(template: str, **values: Any) -> str:
-    return environment().get_template(template).render(**values)

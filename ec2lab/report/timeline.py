@@ -161,7 +161,7 @@ def _bars(life: InstanceTimeline, span: tuple[float, float], y: float, axis: Tim
     """Return an instance's bars, thin where it was stopped."""
     begin, end = span
     look = "spot" if life.market == "spot" else "on-demand"
-    tooltip = tooltip_of(life)
+    tooltip = _tooltip_of(life)
     at = begin
     for run in life.runs:
         low = _within(min(axis.at(run.began), 100 - NARROWEST), at, end)
@@ -180,7 +180,7 @@ def _within(x: float, low: float, high: float) -> float:
     return min(max(x, low), high)
 
 
-def tooltip_of(life: InstanceTimeline) -> str:
+def _tooltip_of(life: InstanceTimeline) -> str:
     what = " ".join(word for word in (life.type, life.market) if word)
     end = f"to {short(life.ended)}, {life.fate}" if life.ended else "stopped now" if life.stopped else "runs"
     return (

@@ -88,11 +88,6 @@ def _in_words(text: str) -> str:
     return f"{mount} is not mounted: {why}" if text.startswith("NOT MOUNTED: ") else text.removeprefix("PROBLEM: ")
 
 
-def describing() -> str:
-    """Return the program that describes mounts, when told to `describe`."""
-    return with_modules(*PROGRAM)
-
-
 @dataclass(frozen=True, slots=True)
 class MountedVolume:
     mount: str
@@ -117,7 +112,7 @@ MOUNTED = members(
 
 def list_mounted(host: Host) -> list[MountedVolume]:
     """Ask a host for its mounted volumes. Raises Unreachable, Failed."""
-    output = host.run_as_root(describing(), "describe")
+    output = host.run_as_root(with_modules(*PROGRAM), "describe")
     return mounted_in(output, host.name)
 
 

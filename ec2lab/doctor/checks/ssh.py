@@ -186,8 +186,8 @@ class Address(Check):
     def run(self, lab: DoctorContext) -> Iterator[Finding]:
         address = lab.begin(caller_address).result()
         ssh_allowed_cidrs = lab.lab.network.ssh_allowed_cidrs
-        if not contains_address(ssh_allowed_cidrs, address):
-            yield NOT_IN_LIST.of(address=bare(address))
+        if not _contains_address(ssh_allowed_cidrs, address):
+            yield NOT_IN_LIST.of(address=_bare(address))
             return
         facts, failures = collect(lab.begin_everywhere(shared_groups))
         yield from failures
@@ -195,12 +195,12 @@ class Address(Check):
             if not groups:
                 yield NO_GROUP_YET.of(region)
             for group in groups:
-                if contains_address(list(ssh_cidrs(group)), address):
-                    yield ADMITTED.of(region, address=bare(address))
+                if _contains_address(list(ssh_cidrs(group)), address):
+                    yield ADMITTED.of(region, address=_bare(address))
                 elif "instance" in lab.begin(sample_resource_ids, region).result():
-                    yield NOT_ADMITTED.of(region, address=bare(address), group=group["GroupId"])
+                    yield NOT_ADMITTED.of(region, address=_bare(address), group=group["GroupId"])
                 else:
-                    yield ADMITTED_ON_NEXT_LAUNCH.of(region, address=bare(address))
+                    yield ADMITTED_ON_NEXT_LAUNCH.of(region, address=_bare(address))
 
     def fix(self, session: Session, finding: Finding) -> Iterator[str]:
         if finding.diagnosis is NOT_ADMITTED:
@@ -208,7 +208,7 @@ class Address(Check):
                 yield from (f"ssh is admitted from {added}, {region}" for added in allow_current_ip(session, region))
 
 
-def contains_address(networks: Literal["auto"] | list[str], address: str) -> bool:
+def _contains_address(networks: Literal["auto"] | list[str], address: str) -> bool:
     """Say whether a network contains an address; `auto` is the address itself."""
     if networks == "auto":
         return True
@@ -219,5 +219,5 @@ def contains_address(networks: Literal["auto"] | list[str], address: str) -> boo
     )
 
 
-def bare(network: str) -> str:
+def _bare(network: str) -> str:
     return network.partition("/")[0]
