@@ -1,8 +1,9 @@
-"""Sizes, lengths of time, counts, and amounts of money, in words."""
+"""Sizes, lengths of time, counts, amounts of money, and exit statuses, in words."""
 
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -74,6 +75,21 @@ def counted(number: int, noun: str) -> str:
     """Return a number of something: 1 volume, 2 volumes."""
     plural = noun if number == 1 else f"{noun}es" if noun.endswith("s") else f"{noun}s"
     return f"{number} {plural}"
+
+
+EXIT_STATUSES = {
+    126: "found, but not executable",
+    127: "command not found",
+    128 + signal.SIGINT: "ended by SIGINT, as by Ctrl-C",
+    128 + signal.SIGKILL: "killed by SIGKILL, often for want of memory",
+    **{128 + one: f"ended by {one.name}" for one in signal.Signals if one not in (signal.SIGINT, signal.SIGKILL)},
+}
+"""Those of a shell (https://www.gnu.org/software/bash/manual/html_node/Exit-Status.html)."""
+
+
+def exited(status: int, why: str = "") -> str:
+    """Return an exit status in words, with what it means in a shell: `exited with status 127: command not found`."""
+    return ": ".join(filter(None, (f"exited with status {status}", why or EXIT_STATUSES.get(status))))
 
 
 def used_text(spent: float, unknown: int, promised: float) -> str:

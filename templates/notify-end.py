@@ -30,7 +30,7 @@ def main(reason: str) -> int:
         code = json.loads((STATE / "ended.json").read_text())["exit_code"]
         event.update(event="command-exited", exit_code=code)
         del event["reason"]
-        text = f"its command ended with {code}"
+        text = f"its command exited with status {code}"
     elif reason in REASONS:
         text = REASONS[reason]
     else:

@@ -106,7 +106,7 @@ def ending() -> tuple[int, str]:
     code = exit_code(os.environ.get("EXIT_CODE", ""), os.environ.get("EXIT_STATUS", ""))
     if BEGUN.exists():
         return code, ""
-    login = f"the command never began: what a login does before it (/etc/profile) ended with {code}"
+    login = f"the command never began: what a login does before it (/etc/profile) exited with status {code}"
     return code or 1, content(WHY) or login
 
 
@@ -114,7 +114,7 @@ def main() -> int:
     """Write it atomically, readable by everybody."""
     code, why = ending()
     wait_for_end()
-    print("ec2-lab:", why or f"the command ended with {code}", flush=True)
+    print("ec2-lab:", why or f"the command exited with status {code}", flush=True)
     wait_for_end()
     told = {"exit_code": code, "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
     # The digest of its container's image is pull-container's.

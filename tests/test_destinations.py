@@ -267,7 +267,7 @@ def test_an_instance_publishes_its_end_by_itself(lab, cloud, received, aws_cli, 
         subprocess.run([sys.executable, "-c", program, reason], check=True, env={**inherited, **cloud.credentials()})
     assert sorted(one["Subject"] for one in received()) == [
         "[r-d] demo: it ends, as it was idle (i-1)", "[r-d] demo: it ends, as its ttl is over (i-1)",
-        "[r-d] demo: its command ended with 7 (i-1)",
+        "[r-d] demo: its command exited with status 7 (i-1)",
     ]  # fmt: skip
 
 

@@ -10,6 +10,7 @@ import tarfile
 import pytest
 import yaml
 
+from ec2lab.units import exited
 from tests.live_resources import living_in
 from tests.waiting import in_quick_motion
 
@@ -233,7 +234,23 @@ def test_logs_and_exit_code_come_from_the_bucket(lab, bucket):
     assert lab.run("logs", EXP="told").out == "epoch 1\nepoch 2\nepoch 3\n"
     waited = lab.run("wait", EXP="told")
     assert waited.code == 3
-    assert waited.out == "told: ended with 3\n"
+    assert waited.out == "told: exited with status 3\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("exit 3", "exited with status 3"),
+        ("/dev/null", "exited with status 126: found, but not executable"),
+        ("nowhere", "exited with status 127: command not found"),
+        ("(kill -KILL $BASHPID)", "exited with status 137: killed by SIGKILL, often for want of memory"),
+        ("(kill -SEGV $BASHPID)", "exited with status 139: ended by SIGSEGV"),
+        ("exit 255", "exited with status 255"),
+    ],
+)
+def test_an_exit_status_is_said_with_what_bash_means_by_it(command, said):
+    ended = subprocess.run(["bash", "-c", f"{command}; exit $?"], check=False, stderr=subprocess.DEVNULL)
+    assert exited(ended.returncode) == said
 
 
 def test_a_log_has_its_colours_and_nothing_else_that_a_terminal_obeys_unless_it_is_to_be_raw(lab, bucket):

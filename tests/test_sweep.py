@@ -111,7 +111,7 @@ def test_what_was_launched_and_taken_down_is_launched_again_only_where_that_is_w
     for name in gone:
         assert lab.teardown(name).code == 0
     idle = run_on_terminal(lab, "sweep", EXP="speech").lines
-    assert "  speech-lr0_1-seed2  was launched before; its command ended with 3" in idle
+    assert "  speech-lr0_1-seed2  was launched before; its command exited with status 3" in idle
     assert running(cloud) == ALL - gone
     shown = run_on_terminal(lab, "sweep", EXP="speech", AGAIN="1").lines
     for name in ALL:

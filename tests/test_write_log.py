@@ -55,7 +55,7 @@ def test_a_burst_is_there_to_its_last_line_when_the_end_is_written(host_log):
     lines = log.log.read_bytes().splitlines()
     assert len(lines) == 400_002
     assert lines[0] == b"line 1 of a burst, with as much on it as lines mostly have"
-    assert lines[-2:] == [b"Traceback", b"ec2-lab: the command ended with 3"]
+    assert lines[-2:] == [b"Traceback", b"ec2-lab: the command exited with status 3"]
 
 
 def test_ten_megabytes_a_second_take_little_of_a_processor(host_log):
@@ -77,7 +77,7 @@ def test_every_byte_is_kept_as_it_came_and_a_reader_gets_it_from_any_place_on(ho
     log = host_log()
     log.prints(STRANGE)
     log.ends()
-    whole = STRANGE + b"ec2-lab: the command ended with 0\n"
+    whole = STRANGE + b"ec2-lab: the command exited with status 0\n"
     assert log.log.read_bytes() == whole
     for place in (0, 5, len(whole)):
         pieces = log.followed(place)
@@ -118,7 +118,7 @@ def test_the_end_is_not_told_before_the_log_is_whole(host_log):
     log.writing.send_signal(signal.SIGCONT)
     assert ending.wait(20) == 0
     assert log.ended.exists()
-    assert log.log.read_bytes() == b"one\nec2-lab: the command ended with 137\n"
+    assert log.log.read_bytes() == b"one\nec2-lab: the command exited with status 137\n"
 
 
 def test_a_full_disk_neither_ends_nor_holds_up_a_command_and_what_is_missing_is_said_where_it_is(host_log, small_disk):
@@ -191,7 +191,10 @@ def test_a_command_that_is_begun_again_goes_on_in_the_log_and_has_not_ended(host
     assert not log.ended.exists()
     log.prints(b"two\n")
     log.ends(0)
-    assert log.followed()[0].data == b"one\nec2-lab: the command ended with 1\ntwo\nec2-lab: the command ended with 0\n"
+    assert (
+        log.followed()[0].data
+        == b"one\nec2-lab: the command exited with status 1\ntwo\nec2-lab: the command exited with status 0\n"
+    )
 
 
 def test_an_instance_that_was_started_again_without_its_command_says_so_and_nobody_waits(host_log):
@@ -223,6 +226,6 @@ def test_a_command_that_a_start_up_file_ended_before_it_began_has_failed_and_say
     assert log.begins()
     log.begun.unlink()
     ended = log.ends(status)
-    why = f"the command never began: what a login does before it (/etc/profile) ended with {status}"
+    why = f"the command never began: what a login does before it (/etc/profile) exited with status {status}"
     assert (ended["exit_code"], ended["why"]) == (code, why)
     assert log.log.read_text() == f"ec2-lab: {why}\n"

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from ec2lab.events import GREEN, RED, YELLOW, Event
-from ec2lab.units import format_bytes
+from ec2lab.units import exited, format_bytes
 
 
 class CommandEnded(Event, commands="wait"):
@@ -21,8 +21,7 @@ class CommandEnded(Event, commands="wait"):
     """Why it is not the command's own; empty if it is."""
 
     def lines(self) -> str:
-        why = f": {self.reason}" if self.reason else ""
-        return f"{self.experiment}: ended with {self.exit_code}{why}"
+        return f"{self.experiment}: {exited(self.exit_code, self.reason)}"
 
     def colour(self) -> str | None:
         return RED if self.exit_code else GREEN
@@ -230,7 +229,7 @@ class TrialFinished(Event, commands="sweep"):
 
     def lines(self) -> str:
         what = {"runs": f"{self.instance}, after {self.seconds:.0f} s", "failed": f"failed: {self.reason}"}
-        code = "" if self.exit_code is None else f"; its command ended with {self.exit_code}"
+        code = "" if self.exit_code is None else f"; its command {exited(self.exit_code)}"
         return f"  {self.experiment}  {what.get(self.state, self.state)}{code}"
 
     def colour(self) -> str | None:

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from ec2lab.events import GREEN, RED, YELLOW, Event
 from ec2lab.instance_state import state_text
+from ec2lab.units import exited
 
 
 class InterruptionStage(StrEnum):
@@ -72,14 +73,15 @@ class Relaunched(Event, commands="watch", notify=True, style=GREEN):
         return f"{self.experiment}: was launched again, instead of {', '.join(self.replaced)}"
 
 
-class CommandExited(
-    Event, commands="watch", notify=True, text="{experiment}: its command ended with {exit_code} on {instance}"
-):
+class CommandExited(Event, commands="watch", notify=True):
     """The experiment's command exited on an instance."""
 
     experiment: str
     instance: str
     exit_code: int
+
+    def lines(self) -> str:
+        return f"{self.experiment}: its command on {self.instance} {exited(self.exit_code)}"
 
     def colour(self) -> str | None:
         return RED if self.exit_code else None
@@ -93,7 +95,7 @@ class ExperimentEnded(Event, commands="watch", notify=True):
     """The command's own; with several instances, the first that is not 0. null without a command, or if unknown."""
 
     def lines(self) -> str:
-        code = "" if self.exit_code is None else f"; its command ended with {self.exit_code}"
+        code = "" if self.exit_code is None else f"; its command {exited(self.exit_code)}"
         return f"{self.experiment}: no instance is left{code}"
 
     def colour(self) -> str | None:

@@ -10,6 +10,7 @@ from ec2lab.hosts.protocol import MISSING, SHELL, Opening
 from ec2lab.hosts.reachability import DENIED, explain
 from ec2lab.hosts.ssh_call import SILENCE, SshCall
 from ec2lab.printable import printable
+from ec2lab.units import exited
 
 CONNECTION_FAILED = 255
 """ssh's own exit code (ssh(1), EXIT STATUS)."""
@@ -41,7 +42,7 @@ class CallFailures:
 
     def ended_with(self, status: int, errors: bytes) -> Failed:
         last = _last_line(errors)
-        return Failed(f"{self.host}: {self.program} ended with {status}{f': {last}' if last else ''}")
+        return Failed(f"{self.host}: {self.program} {exited(status, last)}")
 
     def never_began(self, status: int, opening: Opening, stderr: bytes) -> Failed:
         _, _, after = stderr.rpartition(f"{opening.marker} ready".encode())

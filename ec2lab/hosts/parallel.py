@@ -11,6 +11,7 @@ from ec2lab.errors import UserError
 from ec2lab.hosts.call_failures import Unreachable
 from ec2lab.hosts.named_hosts import HostToCall
 from ec2lab.hosts.ssh import Host
+from ec2lab.units import exited
 
 AT_ONCE = 64
 NAMED = 3
@@ -27,7 +28,7 @@ class HostOutcome:
     """Why the work failed; empty if the exit code is that of the command."""
 
     def __str__(self) -> str:
-        return self.reason or f"{self.host}: the command ended with {self.exit_code}"
+        return self.reason or f"{self.host}: the command {exited(self.exit_code)}"
 
 
 class HostsFailed(UserError):

@@ -39,7 +39,7 @@ def ended(host):
 
 
 def test_what_ends_the_login_before_the_command_begins_is_said_and_is_no_success(ended):
-    never = "the command never began: what a login does before it (/etc/profile) ended with 0"
+    never = "the command never began: what a login does before it (/etc/profile) exited with status 0"
     for start_up in ("exit 0\n", "exec true\n"):
         written, printed = ended(start_up, "echo trained")
         assert (written["exit_code"], written["why"]) == (1, never)
@@ -51,10 +51,10 @@ def test_no_file_for_the_end_of_a_login_changes_the_exit_code(ended, exits, code
     """Debian's has a command that fails where there is no console."""
     written, printed = ended("", exits)
     assert written["exit_code"] == code
-    assert printed == f"ec2-lab: the command ended with {code}\n"
+    assert printed == f"ec2-lab: the command exited with status {code}\n"
 
 
 def test_a_start_up_file_that_goes_elsewhere_leaves_the_command_in_its_code(ended):
     written, printed = ended("cd /\n", "pwd; exit 3")
     assert (written["exit_code"], "why" in written) == (3, False)
-    assert printed == "/home/experiment/code\nec2-lab: the command ended with 3\n"
+    assert printed == "/home/experiment/code\nec2-lab: the command exited with status 3\n"

@@ -109,13 +109,13 @@ def test_a_command_runs_in_the_image_that_was_pulled_with_all_that_it_has_withou
     systemd.run("systemctl", "stop", "experiment.service")
     told, text = ended(systemd)
     assert (told["exit_code"], told["container"]) == (143, digest), "what it started is told to end, and waited for"
-    assert text.endswith("saved\nec2-lab: the command ended with 143\n"), text
+    assert text.endswith("saved\nec2-lab: the command exited with status 143\n"), text
     assert containers(systemd) == []
 
     registry.push("1", FROM_IMAGE="two")
     put(command='echo "$FROM_IMAGE"; exit 3', container=f"{registry.name}@{digest}")
     told, text = ended(systemd, begin(systemd))
-    assert (told["exit_code"], text) == (3, "one\nec2-lab: the command ended with 3\n"), "its tag has moved"
+    assert (told["exit_code"], text) == (3, "one\nec2-lab: the command exited with status 3\n"), "its tag has moved"
 
     put(command="echo begun; until test -e /scratch/go-on; do sleep 0.1; done; echo over; exit 4")
     place = begin(systemd)
@@ -123,7 +123,9 @@ def test_a_command_runs_in_the_image_that_was_pulled_with_all_that_it_has_withou
     systemd.run("systemctl", "restart", "docker")
     systemd.run("touch", "/scratch/go-on")
     told, text = ended(systemd, place)
-    assert (told["exit_code"], text) == (4, "begun\nover\nec2-lab: the command ended with 4\n"), "an update is no end"
+    assert (told["exit_code"], text) == (4, "begun\nover\nec2-lab: the command exited with status 4\n"), (
+        "an update is no end"
+    )
     assert json.loads(root.path("/etc/docker/daemon.json").read_text()) == {**DAEMON, "live-restore": True}
 
     put(command="echo begun; sleep 1000")
@@ -175,4 +177,4 @@ def test_after_a_power_cut_while_the_image_is_pulled_it_is_pulled_again_and_the_
     systemd.boot()
     told, text = ended(systemd, begin(systemd))
     assert (told["exit_code"], told["container"]) == (0, digest)
-    assert text == "begun\nec2-lab: the command ended with 0\n"
+    assert text == "begun\nec2-lab: the command exited with status 0\n"

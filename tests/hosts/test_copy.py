@@ -61,8 +61,8 @@ def test_a_copy_that_is_interrupted_continues_and_what_cannot_be_copied_is_one_l
     assert there.read_bytes() == here.read_bytes()
     assert list(there.parent.iterdir()) == [there]
     for script, source, dest, words in (
-        ("push", str(here), "/root/x", "error: demo: the copy ended with 1: /root: Permission denied"),
-        ("pull", "nowhere", "x", "error: demo: the copy ended with 1: "),
+        ("push", str(here), "/root/x", "error: demo: the copy exited with status 1: /root: Permission denied"),
+        ("pull", "nowhere", "x", "error: demo: the copy exited with status 1: "),
         ("push", "nowhere", "x", f"error: SOURCE: {lab.path}/nowhere: No such file or directory"),
         ("pull", "data/big", "lab.toml/x", "error: demo: "),
     ):

@@ -35,10 +35,11 @@ def test_a_command_reaches_bash_as_one_argument_and_its_output_and_exit_status_c
         "exec", CMD=r"read x; echo got=$x in $PWD; printf '\033]0;t\a\033[31mred\n'; echo oh >&2; exit 7", **variables
     )
     assert ended.out == "got= in /home/alice\n\\x1b]0;t\\x07red\n"
-    assert (ended.code, ended.err) == (7, "oh\nerror: demo: the command ended with 7\n")
-    assert lab.run("exec", CMD="exit 255", **variables).error == "error: demo: the command ended with 255"
+    assert (ended.code, ended.err) == (7, "oh\nerror: demo: the command exited with status 7\n")
+    assert lab.run("exec", CMD="exit 255", **variables).error == "error: demo: the command exited with status 255"
+    assert lab.run("exec", CMD="nowhere", **variables).err.endswith("exited with status 127: command not found\n")
     told = [record["annotation"] for record in lab.records() if "called" in (record.get("annotation") or {})]
-    assert told == [{"called": {"hosts": [lab.status()[0]["id"]]}}] * (len(HOSTILE) + 2)
+    assert told == [{"called": {"hosts": [lab.status()[0]["id"]]}}] * (len(HOSTILE) + 3)
     assert "cmdline" not in lab.registry.read_text()
     host.as_user("alice", "echo exit 0 > /home/alice/.bash_profile")
     ended = lab.run("exec", CMD="true", **variables)
@@ -66,7 +67,9 @@ def test_all_instances_run_it_at_once_and_one_that_hangs_or_is_stopped_holds_up_
     exited = {event["host"]: event["exit_code"] for event in ended.events if event["event"] == "remote-command-exited"}
     assert exited == {first: 5, second: 255, third: 5}
     last = ended.err.splitlines()[-1]
-    assert last.startswith(f"error: 3 of 3 hosts failed: {first}: the command ended with 5; {second}: no program")
+    assert last.startswith(
+        f"error: 3 of 3 hosts failed: {first}: the command exited with status 5; {second}: no program"
+    )
 
 
 @pytest.mark.parametrize("instances", [2], indirect=True)

@@ -198,9 +198,9 @@ def test_an_ssh_configuration_that_is_made_for_terminals_changes_no_call(carol, 
 def test_of_a_program_that_fails_the_last_words_are_told_whatever_else_is_on_standard_error(carol):
     host, there = carol
     make_noisy(host, "/bin/bash")
-    with pytest.raises(Failed, match=r"^there: python3 ended with 3: why it failed$"):
+    with pytest.raises(Failed, match=r"^there: python3 exited with status 3: why it failed$"):
         there().run_program("import sys\nprint('why it failed', file=sys.stderr)\nsys.exit(3)")
-    with pytest.raises(Failed, match=r"^there: python3 ended with 143$"):
+    with pytest.raises(Failed, match=r"^there: python3 exited with status 143: ended by SIGTERM$"):
         there().run_program("import os\nos.kill(os.getpid(), 15)")
 
 

@@ -102,7 +102,10 @@ def test_the_exit_code_is_written_when_what_saves_its_state_has_ended(instance):
     systemd.run("systemctl", "stop", "experiment.service")
     assert has_ended(systemd.host)
     assert saved.stat().st_mtime < systemd.host.path(f"{STATE}/ended.json").stat().st_mtime
-    assert put(systemd.host) == ("ready\nsaved\nec2-lab: the command ended with 143\n", (143, None))
+    assert put(systemd.host) == (
+        "ready\nsaved\nec2-lab: the command exited with status 143\n",
+        (143, None),
+    )
 
 
 def test_a_login_that_ends_before_the_command_begins_is_no_success(instance):
@@ -110,7 +113,7 @@ def test_a_login_that_ends_before_the_command_begins_is_no_success(instance):
     systemd.host.write("/etc/profile.d/own.sh", "exit 0\n")
     systemd.run(*BEGIN)
     assert has_ended(systemd.host)
-    why = "the command never began: what a login does before it (/etc/profile) ended with 0"
+    why = "the command never began: what a login does before it (/etc/profile) exited with status 0"
     assert put(systemd.host) == (f"ec2-lab: {why}\n", (1, why))
 
 
@@ -118,7 +121,7 @@ def test_the_end_of_the_command_and_of_the_instance_are_published_once_each(inst
     systemd = instance("exit 3")
     published = systemd.host.path("/var/published")
     systemd.run(*BEGIN)
-    told = f"--subject [lab] demo: its command ended with 3 ({INSTANCE})"
+    told = f"--subject [lab] demo: its command exited with status 3 ({INSTANCE})"
     assert wait_until(lambda: published.exists() and told in published.read_text())
     assert f"--region us-east-1 --topic-arn {TOPIC}" in published.read_text()
     assert put(systemd.host)[1] == (3, None)

@@ -64,7 +64,7 @@ sys.exit(3)
 BEGIN = "lr 0.1 as experiment in /home/experiment/code\nTrue True\n"
 SECRET = f"planted{ODD}"
 DIGEST = f"{sha256(SECRET.encode()).hexdigest()}\n"
-LOG = f"{BEGIN}{3 * DIGEST}the last word\nec2-lab: the command ended with 3\n"
+LOG = f"{BEGIN}{3 * DIGEST}the last word\nec2-lab: the command exited with status 3\n"
 SEARCH = """
 echo planted | sudo tee /dev/shm/needle >/dev/null; systemctl is-active experiment-deadline >&2 || echo no deadline
 sudo find / /run /dev/shm -xdev -path /proc -prune -o -path /var/lib/dpkg -prune -o -type f -newer /etc/hostname \
@@ -146,7 +146,7 @@ def test_the_command_runs_in_its_code_is_followed_and_ends_its_instance_when_all
     assert followed.with_secret == "/dev/shm/needle\n", "the search works, and nothing else is found"
     assert followed.logs.code == 0, followed.logs.err
     assert followed.logs.out == LOG
-    assert (followed.wait.code, followed.wait.out) == (3, "train: ended with 3\n"), followed.wait.err
+    assert (followed.wait.code, followed.wait.out) == (3, "train: exited with status 3\n"), followed.wait.err
     assert "ec2-lab: powering off: completion" in instance.console
     s3 = laboratory.cloud.client("s3", "us-east-1")
     place = f"of/train/{instance.instance}"
