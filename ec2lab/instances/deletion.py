@@ -34,8 +34,6 @@ SILENCE = 10.0
 
 @dataclass
 class Deletion:
-    """The deletion of an owner's resources."""
-
     session: Session
     name: str
     emit: Emit
@@ -99,12 +97,10 @@ class Deletion:
 
     @property
     def deleted_types(self) -> dict[str, int]:
-        """The number of deleted resources, by resource type."""
         return dict(Counter(one.resource_type for one in [*self.deleted.values(), *self.went_along.values()]))
 
     @property
     def unseen(self) -> dict[str, str]:
-        """By region, why it could not be described."""
         return Responses[Any](failures=self.failed).unseen
 
     def _check_remaining(self) -> list[Resource]:
@@ -136,7 +132,6 @@ class Deletion:
         ]
 
     def _failed(self, stuck: Sequence[Resource]) -> Exception:
-        """Return the error to raise where AWS deletes nothing of what is left."""
         unseen = self._not_seen()
         if len(stuck) == 1 and not unseen:
             return self.failures[stuck[0].id]
@@ -159,7 +154,6 @@ class Deletion:
                 self.emit(DeletionPending.of(resource, reason=why))
 
     def _why(self, resource: Resource) -> str:
-        """Return why something still exists: AWS's error, and what uses it."""
         error = self.failures.get(resource.id) or self.rejected.get(resource.id)
         lock_owners = self._holders(resource)
         held = f"held by {', '.join(lock_owners)}" if lock_owners else ""
@@ -167,7 +161,6 @@ class Deletion:
         return "; ".join(filter(None, (said, held)))
 
     def _holders(self, resource: Resource) -> list[str]:
-        """Return what blocks a deletion, as far as AWS tells."""
         resource_type = self.session.resource_types[resource.resource_type]
         try:
             return self.session.queries.run_one(lambda: list(resource_type.held_by(self.session.cloud, resource)))
@@ -210,7 +203,6 @@ class Deletion:
         return bool(young) or any(is_new(self.session, one) for one in self._missing() if not self._parent(one))
 
     def _intents(self) -> list[Record]:
-        """Return the open intents whose region responded."""
         unseen = {region for region, _ in self.failed}
         return [intent for intent in self.known.unresolved if intent.region not in unseen]
 

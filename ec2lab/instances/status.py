@@ -35,8 +35,6 @@ NOT_SEEN = "not seen"
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Live resources."""
-
     resources: list[Resource]
     unseen: Mapping[str, str] = field(default_factory=dict)
     """Regions that could not be described, with reasons; resources recorded there are included."""
@@ -118,8 +116,6 @@ def _described(session: Session, kind_name: str, region: str) -> list[Resource]:
 
 @dataclass(frozen=True, slots=True)
 class _More:
-    """Additional details of resources, by id."""
-
     details: Mapping[str, Mapping[str, str]]
     unknown: list[Unavailable]
 
@@ -157,12 +153,10 @@ def running_event(
     instance: Mapping[str, Any],
     seconds: float | None = None,
 ) -> InstanceRunning:
-    """Return a described running instance as an event; `seconds` is the duration of its launch."""
     return seen_running(experiment, resource_types["instance"].resource(instance, region_of(instance), {}), seconds)
 
 
 def seen_running(experiment: str, instance: Resource, seconds: float | None = None) -> InstanceRunning:
-    """Return a running instance as an event."""
     known = {
         "experiment": experiment, "id": instance.id, "region": instance.region,
         "seconds": None if seconds is None else round(seconds, 3),
@@ -172,7 +166,6 @@ def seen_running(experiment: str, instance: Resource, seconds: float | None = No
 
 
 def status_event(resource: Resource, cost: CostSummary, host: str = "") -> ResourceStatus:
-    """Return a live resource and its cost as an event."""
     from ec2lab.events.costs import ResourceStatus  # launches need none of these
 
     details, state, now = resource.details, resource.state, clock.now()
@@ -186,5 +179,4 @@ def status_event(resource: Resource, cost: CostSummary, host: str = "") -> Resou
 
 
 def _texts(details: Mapping[str, Any]) -> dict[str, str]:
-    """Return a type's own details, possibly a plugin's, as in an event."""
     return {name: str(value) for name, value in details.items()}

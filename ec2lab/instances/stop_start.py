@@ -30,8 +30,6 @@ STOP_TIMEOUT = 20 * 60
 
 @dataclass(frozen=True)
 class Stopping:
-    """Stops one experiment's instances."""
-
     session: Session
     experiment: str
 

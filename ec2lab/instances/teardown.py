@@ -75,7 +75,6 @@ def drop_records(session: Session, experiment: str) -> list[str]:
 
 
 def live_experiments(records: AccountRecords, pattern: str = "*") -> list[str]:
-    """Return the names of live experiments, or possibly live ones, that match a shell pattern."""
     return sorted(name for name in records.state().names if fnmatchcase(name, pattern))
 
 

@@ -36,7 +36,6 @@ SHORTEST, LONGEST = timedelta(minutes=1), timedelta(days=3650)
 
 
 def parse_ttl(text: str) -> timedelta | None:
-    """Parse TTL: a duration from now, or "never" (None). Raises UserError."""
     if not text:
         raise UserError("TTL: how long from now? (TTL=4h; TTL=never removes the expiry)")
     if text in (NO_END, "none"):
@@ -95,7 +94,6 @@ class TtlChange:
             raise UserError(f"{'; '.join(problems)}; the new end is not known to hold there, extend it again")
 
     def _on_the_instances(self, running: list[Mapping[str, Any]]) -> list[tuple[str, int | UserError]]:
-        """Return each instance's name and its new expiry, in seconds since 1970, or the error."""
         if not self.session.cloud.instances_boot:
             return [(instance["InstanceId"], self._from_now()) for instance in running]
         files = SshConfig(self.session.directory)
@@ -126,7 +124,6 @@ class TtlChange:
         return {**settings, "seconds": seconds, "at_boot": [AT_BOOT]}
 
     def _write_down(self, instance: Mapping[str, Any], name: str, ends: int) -> None:
-        """Tag the instance, so that everybody knows, and record it."""
         identity, before = instance["InstanceId"], expires_at(instance)
         moment = as_text(datetime.fromtimestamp(ends, UTC)) if self.length else NO_END
         tags = {EXPIRES_AT: moment, **({TTL: duration_text(self.length)} if self.length else {})}

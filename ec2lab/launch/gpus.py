@@ -31,8 +31,6 @@ FEWEST_SCORED, SCORED_REGIONS = 3, 10
 
 @dataclass(frozen=True, slots=True)
 class GpuType:
-    """An instance type with GPUs."""
-
     name: str
     gpu: str
     """The GPU's name, as AWS has it."""
@@ -50,7 +48,6 @@ class GpuType:
 
     @classmethod
     def described(cls, described_type: Mapping[str, Any]) -> GpuType:
-        """Return it from what DescribeInstanceTypes tells of it."""
         gpu, network = described_type["GpuInfo"]["Gpus"][0], described_type["NetworkInfo"]
         count = gpu.get("Count") or gpu.get("LogicalGpuCount", 0) * gpu.get("GpuPartitionSize", 0.0)
         return cls(
@@ -63,11 +60,9 @@ class GpuType:
 
     @property
     def gpu_memory_gb(self) -> int:
-        """The size that the GPU is sold by."""
         return nominal_gb(self.gpu_memory_mib)
 
     def is_wanted(self, request: GpuRequest) -> bool:
-        """Return whether the type has the GPUs of a request."""
         by_gpu = request.is_called(self.gpu) and request.has_memory(self.gpu_memory_mib)
         return by_gpu and request.has_count(self.count)
 
@@ -95,7 +90,6 @@ class Offer:
 
 
 def gpus_in(cloud: Cloud, region: str) -> RegionGpus:
-    """Return what a region offers with GPUs. Raises AWS_ERRORS."""
     ec2 = cloud.ec2(region)
     wanted: Any = [{"Name": "instance-type", "Values": list(FAMILIES)}]
     pages = ec2.get_paginator("describe_instance_types").paginate(Filters=wanted)
@@ -106,7 +100,6 @@ def gpus_in(cloud: Cloud, region: str) -> RegionGpus:
 
 
 def gpus_by_region(session: Session, regions: Iterable[str]) -> Responses[RegionGpus]:
-    """Ask regions side by side what they offer with GPUs."""
     return session.queries.run({(region, GPU): partial(gpus_in, session.cloud, region) for region in regions})
 
 
@@ -132,7 +125,6 @@ def offers_of(
 
 
 def lowest(offers: Iterable[Offer]) -> float:
-    """Return the lowest price, which is infinite where none is known."""
     return min((offer.price for offer in offers if offer.price is not None), default=float("inf"))
 
 
@@ -148,7 +140,6 @@ class RegionQuotas:
     used: Mapping[str, float]
 
     def of(self, gpu_type: GpuType, offer: Offer) -> Offer:
-        """Return an offer with its quota, where that is known."""
         if not (quota := quota_of(gpu_type.name, offer.market.type, self.allowed)):
             return offer
         return replace(offer, quota=quota[1], used=self.used.get(quota[0], 0.0))

@@ -23,8 +23,6 @@ from ec2lab.session import Session
 
 @dataclass
 class LaunchedInstances:
-    """The instances that a launch has so far."""
-
     session: Session
     count: int = 1
     """The number of instances wanted."""
@@ -36,7 +34,6 @@ class LaunchedInstances:
 
     @property
     def ids(self) -> set[str]:
-        """The ids of running and pending instances."""
         running = {instance["InstanceId"] for instance in self.running}
         return running.union(*(starting.pending for starting in self._starting.values()))
 
@@ -47,11 +44,9 @@ class LaunchedInstances:
 
     @property
     def in_order(self) -> list[Instance]:
-        """The running instances, in the order of their launch."""
         return by_launch_order(self.running)
 
     def add(self, pool: Pool, ids: Iterable[str], request: Mapping[str, Any]) -> None:
-        """Add instances that a pool returned for a request."""
         self._starting[pool] = PendingInstances(self.session.once(SharedByLaunches).batcher(pool.region), set(ids))
         self._requests[pool] = request
 

@@ -125,21 +125,18 @@ def _started(name: str, experiment: Experiment, count: int) -> LaunchStarted:
 
 
 def _outlook(session: Session, name: str, experiment: Experiment, count: int) -> Iterator[str]:
-    """Yield the cost of the launch, the expiry of its instances, and whether anybody can log in."""
     yield f"  price   {forecast(price_book(session, asks_aws=False), session.lab, experiment, count).hourly_text}"
     yield f"  ends    {end_of(experiment, name)}"
     yield nobody_can_log_in(session.directory, on_stand_ins=stand_ins_answer(session))
 
 
 def nobody_can_log_in(directory: Path, *, on_stand_ins: bool = False) -> str:
-    """Return a warning if nobody will have an account on the instances, else an empty string."""
     who = "nobody could log in on AWS" if on_stand_ins else "nobody can log in"
     warning = f"  login   members/ is empty, so {who} (`make user-add NAME=…` adds a member)"
     return "" if load_members(directory) else warning
 
 
 def end_of(experiment: Experiment, name: str) -> str:
-    """Return when and why instances terminate themselves, in words."""
     ends = [f"{duration_text(experiment.ttl)} after the launch"] if experiment.ttl else []
     ends += [f"after {duration_text(experiment.idle_timeout)} without work"] if experiment.idle_timeout else []
     never = f"never by itself (no ttl): `make teardown EXP={name}` ends it"
@@ -147,7 +144,6 @@ def end_of(experiment: Experiment, name: str) -> str:
 
 
 def _ready(session: Session, name: str, experiment: Experiment, reaches: Sequence[SshTarget]) -> Iterator[Event]:
-    """Yield how to reach the instances, and the next commands."""
     for reach in reaches:
         yield SshReady(experiment=name, host=reach.name, address=reach.address)
     can_log_in = session.cloud.instances_boot and load_members(session.directory)

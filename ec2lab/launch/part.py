@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class LaunchContext:
-    """The experiment and the region that a part adds to."""
-
     session: Session
     name: str
     """The experiment's name."""
@@ -103,7 +101,6 @@ def _is_member(share: LaunchFragment, name: str, wanted: Any) -> None:
 
 
 def _check_request(site: LaunchContext, request: Mapping[str, Any]) -> None:
-    """Validate members of a RunInstances request by botocore's model. Raises ParamValidationError."""
     from botocore.validate import validate_parameters
 
     model = site.session.cloud.ec2(site.region).meta.service_model.operation_model("RunInstances")
@@ -130,13 +127,17 @@ class LaunchPart(ABC):
         """
 
 
+def write_files(files: Mapping[str, tuple[str, str]]) -> list[dict[str, str]]:
+    """Return cloud-init's `write_files` for files given by path as (mode, content)."""
+    return [{"path": path, "permissions": mode, "content": content} for path, (mode, content) in files.items()]
+
+
 def launch_parts(plugins: Plugins) -> list[LaunchPart]:
     """Return the launch parts, in the order in which they are added up."""
     return plugins.ordered("lab_launch_parts", LaunchPart)
 
 
 def total(shares: Iterable[LaunchFragment]) -> LaunchFragment:
-    """Return the sum of fragments, in order."""
     return sum(shares, start=LaunchFragment())
 
 

@@ -35,8 +35,6 @@ FACTS = "facts"
 
 @dataclass(frozen=True, slots=True)
 class PlannedPool:
-    """A pool, in the order of the search."""
-
     pool: Pool
     price: Dollars
     """Dollars per hour for one instance; None if unknown."""
@@ -84,7 +82,6 @@ class Plan:
         self.facts = {region: facts for (region, _), facts in responses.found.items()} | silent
 
     def candidates(self) -> list[PlannedPool]:
-        """Return all pools of a round in order, including excluded ones."""
         search = Search(self.preferences, lambda region, one: self.facts[region].zones.to_try(one))
         read_reservations(self.session.cloud, self.preferences, search)
         pools = list(search.round())
@@ -99,12 +96,10 @@ class Plan:
         return [PlannedPool(pool, self._price(pool), search.exclusion_reason(pool)) for pool in pools]
 
     def unknown(self) -> list[str]:
-        """Return the optional information that is missing for the regions of the plan."""
         unknown = (what for facts in self.facts.values() if not facts.lack for what in facts.unknown)
         return list(dict.fromkeys(unknown))
 
     def share(self, region: str) -> LaunchFragment:
-        """Return the sum of the parts' fragments in a region."""
         return self.shares.plain(region)
 
     def image(self, region: str) -> Mapping[str, Any]:

@@ -41,7 +41,6 @@ def _listed(cloud: Cloud, region: str, operation: str) -> dict[str, float]:
 
 
 def virtual_cpus(cloud: Cloud, region: str, types: list[str]) -> Mapping[str, int]:
-    """Return the vCPUs of each type that a region offers."""
     pages = cloud.ec2(region).get_paginator("describe_instance_types")
     wanted = [{"Name": "instance-type", "Values": types}]
     found = [t for page in pages.paginate(Filters=wanted) for t in page["InstanceTypes"]]  # type: ignore[arg-type]

@@ -29,8 +29,6 @@ WARMUP_DELAY = 0.03
 
 
 class RegionSpecs:
-    """The fragments of one launch, by region."""
-
     def __init__(self, session: Session, name: str, experiment: Experiment) -> None:
         self._session = session
         self._site: Callable[[str], LaunchContext] = lambda region: LaunchContext(session, name, experiment, region)
@@ -212,6 +210,5 @@ def zones_by_instance_type(ec2: EC2Client, types: Sequence[str]) -> Mapping[str,
 
 
 def zones_with_default_subnet(ec2: EC2Client) -> frozenset[str]:
-    """Return the zones in which EC2 launches an instance without a subnet in the request."""
     pages = ec2.get_paginator("describe_subnets").paginate(Filters=[{"Name": "default-for-az", "Values": ["true"]}])
     return frozenset(subnet["AvailabilityZone"] for page in pages for subnet in page["Subnets"])

@@ -21,7 +21,6 @@ REPRODUCES = "repeats"
 
 
 def reproduce_last_run(session: Session, name: str, new: str) -> tuple[RunSpec, int]:
-    """Return the spec of an experiment's last run, and its number of instances. Raises UserError."""
     if exists(session.directory / "experiments" / f"{new}.toml"):
         raise UserError(
             f"NEW_EXP: experiments/{new}.toml exists, so {new} is an experiment of its own; give another name"
@@ -78,7 +77,6 @@ def pinned_container(written: dict[str, Any], digests: Sequence[str], name: str)
 
 
 def _versions(cloud: Cloud, instances: Sequence[Mapping[str, Any]], name: str) -> dict[str, str]:
-    """Return the version of each dataset on an instance, by device name. Raises UserError if one no longer exists."""
     first = instances[0]
     if not first["snapshots"]:
         return {}

@@ -31,8 +31,6 @@ NOT_YET = ("pending", "scheduled", "assessing", "delayed", "payment-pending")
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """A Capacity Reservation or a Capacity Block."""
-
     id: str
     zone: str
     instance_type: str
@@ -44,7 +42,6 @@ class Reservation:
 
     @classmethod
     def of(cls, described: Mapping[str, Any]) -> Self:
-        """Return the reservation of a DescribeCapacityReservations response."""
         return cls(
             described["CapacityReservationId"], described.get("AvailabilityZone", ""), described["InstanceType"],
             described.get("ReservationType", KINDS[MarketType.RESERVATION]), described.get("State", ACTIVE),
@@ -73,7 +70,6 @@ class Reservation:
 
 
 def find(ec2: EC2Client, market: Market) -> Reservation | None:
-    """Return a market's reservation in the client's region; None if it is not there."""
     try:
         found = ec2.describe_capacity_reservations(CapacityReservationIds=[market.reservation])
     except ClientError as error:

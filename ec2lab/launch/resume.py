@@ -80,7 +80,6 @@ def _hint(found: Sequence[Resource], experiment: str) -> str:
 def requests_of(
     records: AccountRecords, experiment: str, instances: Sequence[Resource]
 ) -> dict[str, Mapping[str, Any]]:
-    """Return, by instance id, the RunInstances request that created it."""
     intents = History(records.current(experiment)).requests
     return {m.id: intents[m.record].request or {} for m in instances if m.record and m.record in intents}
 

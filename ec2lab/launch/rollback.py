@@ -24,7 +24,6 @@ from ec2lab.session import Session
 
 @contextmanager
 def failure_recorded(recorder: Recorder) -> Iterator[None]:
-    """Record why a launch failed or was refused."""
     try:
         yield
     except AlreadyRunning:

@@ -83,8 +83,6 @@ def ask(
 
 @dataclass
 class PendingInstances:
-    """Instances of one region that are not running yet."""
-
     batcher: DescribeBatcher
     pending: set[str]
     running: list[Instance] = field(default_factory=list)
@@ -92,7 +90,6 @@ class PendingInstances:
     """Why others terminated while pending: late rejections."""
 
     def poll(self) -> None:
-        """Poll all pending instances once."""
         for found in self.batcher.describe(sorted(self.pending)):
             identity, state = found["InstanceId"], state_of(found)
             if state is InstanceState.PENDING:

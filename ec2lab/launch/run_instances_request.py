@@ -46,7 +46,6 @@ def build_request(share: LaunchFragment, pool: Pool, most: int = 1, least: int =
 
 
 def pool_of(request: Mapping[str, Any], region: str) -> Pool:
-    """Return the pool that a RunInstances request names."""
     interface: Mapping[str, Any] = next(iter(request.get("NetworkInterfaces", ())), {})
     target = request.get("CapacityReservationSpecification", {}).get("CapacityReservationTarget", {})
     reservation = target.get("CapacityReservationId", "")
@@ -110,7 +109,6 @@ def _market(pool: Pool) -> dict[str, Any]:
 
 
 def check_block_devices(mappings: list[Mapping[str, Any]]) -> None:
-    """Raise UserError for block device mappings that AWS would reject."""
     names = [mapping.get("DeviceName") for mapping in mappings]
     for name in names:
         if not name:

@@ -186,7 +186,6 @@ def load_pack(directory: Path, recorded: Mapping[str, Any], name: str) -> CodeAr
 
 
 def digest_of(command: str) -> str:
-    """Return the SHA-256 of a command, in hexadecimal."""
     return hashlib.sha256(command.encode()).hexdigest()
 
 

@@ -42,7 +42,6 @@ class Exclusion:
     market: Market | None = None
 
     def covers(self, pool: Pool) -> bool:
-        """Return whether a pool is in the set."""
         return (
             self.region == pool.region
             and self.instance_type in (None, pool.instance_type)
@@ -114,16 +113,13 @@ class Search:
                 self.ruled_out[Exclusion(region, instance_type, market=market)] = reason
 
     def lack(self, pool: Pool, wanted: int) -> str | None:
-        """Return why a pool has no `wanted` instances in its reservation now, if it has a reservation; else None."""
         found = self._reserved.get((pool.region, pool.market))
         return found.lack(wanted) if found else None
 
     def pass_over(self, region: str, reason: str) -> None:
-        """Skip a region in this round only."""
         self.passed_over[region] = reason
 
     def exclusion_reason(self, pool: Pool) -> str | None:
-        """Return why a pool is permanently excluded, or None."""
         return next((reason for exclusion, reason in self.ruled_out.items() if exclusion.covers(pool)), None)
 
     def reasons(self) -> list[str]:
@@ -131,7 +127,6 @@ class Search:
         return list(dict.fromkeys([*self.ruled_out.values(), *self.passed_over.values()]))
 
     def exhausted(self) -> bool:
-        """Return whether another round would try no pool."""
         return all(self.exclusion_reason(pool) for pool in self._first_pass())
 
     def global_error(self) -> ApiError | None:
@@ -204,7 +199,6 @@ def _exclusion_for(pool: Pool, error: ApiError) -> Exclusion | None:
 
 
 def placement_preferences(lab: Lab, name: str, experiment: Experiment) -> PlacementPreferences:
-    """Return an experiment's placement preferences. Raises UserError if they exclude everything."""
     regions, zones = experiment.regions or lab.regions, experiment.zones or []
     if strangers := [zone for zone in zones if region_of_zone(zone) not in regions]:
         raise UserError(

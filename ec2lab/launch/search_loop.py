@@ -37,8 +37,6 @@ from ec2lab.session import Session
 
 @dataclass
 class SearchLoop:
-    """The search of one launch."""
-
     session: Session
     name: str
     experiment: Experiment
@@ -50,17 +48,14 @@ class SearchLoop:
 
     @cached_property
     def specs(self) -> RegionSpecs:
-        """What the launch needs in each region."""
         return RegionSpecs(self.session, self.name, self.experiment)
 
     @cached_property
     def preferences(self) -> PlacementPreferences:
-        """The experiment's placement preferences. Raises UserError if they exclude everything."""
         return placement_preferences(self.session.lab, self.name, self.experiment)
 
     @cached_property
     def search(self) -> Search:
-        """The pools to try, in order."""
         return Search(self.preferences, lambda region, instance_type: self._zones(region).to_try(instance_type))
 
     @cached_property
@@ -94,7 +89,6 @@ class SearchLoop:
             ask(ec2, request, token_of(intent), limiter, renew=False)
 
     def adopt(self, left: Sequence[Resource]) -> None:
-        """Start with the instances of an interrupted launch."""
         if not left:
             return
         self.rollback.may_hold_something = True
@@ -233,7 +227,6 @@ class SearchLoop:
         return f"{error.region}: {format_code(error.code, message)}"
 
     def _in_vain(self, at_least: int) -> str:
-        """Return in one line why there are too few instances."""
         if error := self.search.global_error():
             return self._in_words(error) + ("; so says every region" if len(self.preferences.regions) > 1 else "")
         if not self.search.errors:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from ec2lab import clock
 from ec2lab.aws.errors import AWS_ERRORS, described
@@ -30,6 +31,7 @@ from ec2lab.polling import attempts
 from ec2lab.registry.shapes import TEXT, members, optional, several
 from ec2lab.session import Session
 
+End = TypeVar("End")
 POLL = 1.0, 10.0
 LEAST_WAIT = 10.0
 """Minimum time in seconds that cloud-init gets to respond, however late the login succeeded."""
@@ -55,22 +57,18 @@ class BootFailed(UserError):
 
 @dataclass(frozen=True)
 class Arrival:
-    """Waits for one instance of an experiment."""
-
     session: Session
     experiment: str
     reach: SshTarget
     say: Log
 
     def wait(self, seconds: float) -> Host:
-        """Return the host when its set-up is complete. Raises LoginTimeout, BootFailed."""
         deadline = clock.monotonic() + seconds
         host = self.wait_for_login(seconds)
         self._set_up(host, deadline)
         return host
 
     def wait_for_login(self, seconds: float) -> Host:
-        """Return the host when a login succeeds. Raises LoginTimeout."""
         deadline = clock.monotonic() + seconds
         pinning = Pinning(self.session, self.experiment, self.reach, self.say)
         try:
@@ -128,7 +126,6 @@ class Arrival:
         raise AssertionError("the last attempt raises")
 
     def _from_console(self) -> str:
-        """Return the lab's own error lines from the console, if it can be read."""
         try:
             console = console_output(self.session.cloud.ec2(self.reach.region), self.reach.instance)
         except AWS_ERRORS:  # report the original error, not this one
@@ -178,7 +175,6 @@ class SetUp:
     """The reasons, one line each."""
 
     def expect_seen(self, name: str) -> None:
-        """Raise NotReached if one accepted no login."""
         if self.shut:
             looks = f"`make ssh EXP={name}` looks, `make teardown EXP={name}` ends it"
             raise NotReached(f"{'; '.join(self.shut)}; {name} runs on: {looks}")
@@ -202,8 +198,7 @@ def set_up(session: Session, name: str, experiment: Experiment, instances: Seque
         say(f"the instances' set-up can't be looked at: {not_a_member(session)}")
         return SetUp(reaches)
     arrivals = [Arrival(session, name, reach, say) for reach in reaches]
-    with ContextThreadPool(max(len(arrivals), 1)) as waiting:  # minutes: the session itself is for short calls
-        ends = list(waiting.map(lambda arrival: _wait_ready(arrival, experiment, seconds, say), arrivals))
+    ends = _all(arrivals, lambda arrival: _wait_ready(arrival, experiment, seconds))
     failures = [str(end) for end in ends if isinstance(end, BootFailed)]
 
     def roll_back(_: BaseException) -> None:
@@ -224,11 +219,14 @@ def wait_for_logins(session: Session, name: str, instances: Sequence[Instance], 
     if not seconds or not login_name(session.directory):
         return SetUp(reaches)
     tell_of_no_key(session, name, emit)
-    say = steps(emit, name)
-    arrivals = [Arrival(session, name, reach, say) for reach in reaches]
-    with ContextThreadPool(max(len(arrivals), 1)) as waiting:
-        ends = list(waiting.map(lambda arrival: _wait_for_login(arrival, seconds, say), arrivals))
+    arrivals = [Arrival(session, name, reach, steps(emit, name)) for reach in reaches]
+    ends = _all(arrivals, lambda arrival: _wait_for_login(arrival, seconds))
     return SetUp(reaches, [str(end) for end in ends if isinstance(end, NotLetIn)])
+
+
+def _all(arrivals: Sequence[Arrival], wait: Callable[[Arrival], End]) -> list[End]:
+    with ContextThreadPool(max(len(arrivals), 1)) as waiting:  # minutes: the session itself is for short calls
+        return list(waiting.map(wait, arrivals))
 
 
 def tell_of_no_key(session: Session, name: str, emit: Emit) -> None:
@@ -237,30 +235,31 @@ def tell_of_no_key(session: Session, name: str, emit: Emit) -> None:
         emit(Step(experiment=name, message=f"nobody will be able to log in from here: {why}"))
 
 
-def _wait_for_login(arrival: Arrival, seconds: float, say: Log) -> LoginTimeout | None:
+def _wait_for_login(arrival: Arrival, seconds: float) -> LoginTimeout | None:
     try:
         arrival.wait_for_login(seconds)
     except LoginTimeout as unseen:
-        say(f"nobody could log in yet: {unseen}")
+        arrival.say(f"nobody could log in yet: {unseen}")
         return unseen
     return None
 
 
-def _wait_ready(arrival: Arrival, experiment: Experiment, seconds: float, say: Log) -> BootFailed | LoginTimeout | None:
+def _wait_ready(arrival: Arrival, experiment: Experiment, seconds: float) -> BootFailed | LoginTimeout | None:
     """Wait for one instance; return why its set-up failed or could not be checked, else None."""
     try:
         host = arrival.wait(seconds)
     except BootFailed as failure:
         return failure
     except LoginTimeout as unseen:
-        say(f"not seen to the end of its set-up: {unseen}")
+        arrival.say(f"not seen to the end of its set-up: {unseen}")
         return unseen
-    _create_remaining_accounts(arrival.session, experiment, host, say)
+    _create_remaining_accounts(arrival, experiment, host)
     return None
 
 
-def _create_remaining_accounts(session: Session, experiment: Experiment, host: Host, say: Log) -> None:
+def _create_remaining_accounts(arrival: Arrival, experiment: Experiment, host: Host) -> None:
     """Create the accounts that did not fit into the user data."""
+    session, say = arrival.session, arrival.say
     members = load_members(session.directory)
     if len(boot_members(members, login_name(session.directory), experiment)) == len(members):
         return

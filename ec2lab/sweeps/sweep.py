@@ -30,8 +30,6 @@ AT_ONCE = 128
 
 
 class State(StrEnum):
-    """The outcome of one trial."""
-
     RUNS = "runs"
     RUNS_ALREADY = "runs already"
     LAUNCHED_BEFORE = "was launched before"
@@ -40,8 +38,6 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TrialResult:
-    """A trial and its outcome."""
-
     variation: Variation
     state: State
     why: str = ""
@@ -50,7 +46,6 @@ class TrialResult:
     exit_code: int | None = None
 
     def event(self) -> TrialFinished:
-        """Return it as an event."""
         first, more = next(iter(self.running), None), len(self.running) - 1
         return TrialFinished(
             experiment=self.variation.name, state=self.state.value, reason=self.why, seconds=round(self.seconds, 3),
@@ -61,8 +56,6 @@ class TrialResult:
 
 @dataclass
 class Sweep:
-    """The launch of every variation of an experiment."""
-
     session: Session
     spec: RunSpec
     """The experiment's file, its matrix too, and the code of all trials."""
@@ -178,7 +171,6 @@ def require_confirmation(session: Session, base: str, experiment: Experiment, co
 
 
 def _cost(session: Session, experiment: Experiment, count: int) -> str:
-    """Return the maximum cost of that many instances, by the list prices of the first region."""
     region = (experiment.regions or session.lab.regions)[0]
     book = pricing(session).book
     listed = [book.instance_hour(region, instance_type) for instance_type in experiment.instance_types]

@@ -23,8 +23,6 @@ from ec2lab.watch.watcher import Watching
 
 
 class WatchConsole:
-    """A console that also notifies."""
-
     def __init__(self, console: Console, name: str, notifiers: Iterable[Notifier]) -> None:
         self.console = console
         self.name = name
@@ -32,7 +30,6 @@ class WatchConsole:
         self._shown: Any = None
 
     def emit(self, event: Event) -> None:
-        """Report an event, to notifiers as well where it is meant for them."""
         self.console.emit(event)
         if event.notify:
             self.notices.tell(event)
@@ -43,7 +40,6 @@ class WatchConsole:
             self.emit(event)
 
     def warn(self, message: str) -> None:
-        """Report what is not known or was not done."""
         self.console.emit(WatchWarning(experiment=self.name, message=message))
 
     def stands(self, watching: Watching) -> None:

@@ -39,13 +39,10 @@ SUBJECT = 100
 
 
 class Destination(Notifier):
-    """A notifier that receives the events that lab.toml names."""
-
     def __init__(self, session: Session, settings: Notify) -> None:
         self.session, self.events = session, frozenset(settings.events)
 
     def notify(self, event: Event) -> None:
-        """Send an event if it is one of those."""
         if event.event in self.events:
             self.send(event)
 
@@ -76,7 +73,6 @@ class Webhook(Destination):
     name = "webhook"
 
     def send(self, event: Event) -> None:
-        """Post the object that JSON=1 prints."""
         post(secret_address(self.session, self.name, str(self.session.lab.notify.webhook)), event.as_json())
 
 
@@ -106,7 +102,6 @@ DESTINATIONS = (Slack, Webhook, Topic)
 
 
 def all_notifiers(session: Session) -> list[Notifier]:
-    """Return the destinations of lab.toml, and the plugins' notifiers."""
     settings = session.lab.notify
     chosen = [one(session, settings) for one in DESTINATIONS if getattr(settings, one.name)]
     if settings.email:
@@ -156,7 +151,6 @@ def _parameter(session: Session, name: str) -> str | None:
 
 
 def is_allowed(address: str) -> bool:
-    """Return whether an address is https, or http to this computer."""
     try:
         parts = urlsplit(address)
         host, _ = parts.hostname or "", parts.port

@@ -23,8 +23,6 @@ LIMIT = 10.0
 
 
 class Notifier(ABC):
-    """Delivers events."""
-
     name: ClassVar[str]
     results: ClassVar[Mapping[str, ResultCheck]] = {}
 
@@ -34,13 +32,10 @@ class Notifier(ABC):
 
 
 def notifiers(plugins: Plugins) -> list[Notifier]:
-    """Return every notifier."""
     return list(plugins.named("lab_notifiers", Notifier).values())
 
 
 class _NotifierWorker:
-    """One notifier with its queue."""
-
     def __init__(self, notifier: Notifier) -> None:
         self.notifier = notifier
         self.waiting: SimpleQueue[Event] = SimpleQueue()
@@ -84,7 +79,6 @@ class _NotifierWorker:
 
 
 def _reason(problem: BaseException) -> str:
-    """Return what went wrong, without the notifier's name."""
     cause = problem.__cause__ if isinstance(problem, PluginFailed) else problem
     return f"{type(cause).__name__}: {cause}"
 
@@ -104,7 +98,6 @@ class NotificationDispatcher:
         self.check()
 
     def check(self) -> None:
-        """Report failures since the last call."""
         for courier in self._couriers:
             self._complain_of_failures(courier)
             if courier.is_slow(self._limit) and not courier.given_up:

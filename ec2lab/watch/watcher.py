@@ -120,12 +120,10 @@ class Watching:
 
     @property
     def past(self) -> ExperimentHistory:
-        """The experiment's launches and their outcome."""
         return self.history.of(self.name)
 
     @property
     def ttl(self) -> timedelta | None:
-        """The ttl of the last recorded run."""
         written = (self.past.run or {}).get("experiment", {}).get("ttl")
         found: timedelta | None = duration(written) if written else None
         return found
@@ -188,7 +186,6 @@ class Watching:
             self._reported.discard(("no answer", region))
 
     def _is(self, instance: Resource, *, ended: bool) -> Iterator[Event]:
-        """Note an instance's state."""
         before = self.instances.get(instance.id)
         self.instances[instance.id] = instance
         if (before.state if before else NOT_VISIBLE_YET) != instance.state:
@@ -331,13 +328,11 @@ class Watching:
 
 
 def by_region(instances: Iterable[Resource]) -> list[tuple[str, list[Resource]]]:
-    """Group instances by region."""
     every = list(instances)
     return [(region, [m for m in every if m.region == region]) for region in sorted({m.region for m in every})]
 
 
 def is_passing(problem: Exception) -> bool:
-    """Say whether the next poll may succeed."""
     return isinstance(problem, NoResponse) or (
         isinstance(problem, AWS_ERRORS) and api_error(problem).category in TRANSIENT
     )
@@ -349,7 +344,6 @@ def as_said(problem: Exception) -> str:
 
 
 def interrupted_by_aws(instance: Resource) -> bool:
-    """Say whether AWS, not the user, ended an instance."""
     return instance.state == InstanceState.TERMINATED and instance.state_reason.is_aws
 
 
@@ -373,7 +367,6 @@ def spot_statuses(cloud: Cloud, region: str, instances: Iterable[str]) -> Iterat
 
 
 def to_event(name: str, error: LaunchError) -> LaunchRejected:
-    """Return the event of a recorded error."""
     return LaunchRejected(
         time=parse_time(error.at), experiment=name, region=error.region, zone=None, subnet=None,
         instance_type=error.type, market=error.market, instance=" ".join(error.instances) or None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ec2lab.aws.tags import IDLE, TTL
 from ec2lab.hosts.program_packer import sent, unit
 from ec2lab.instances.ttl import DIRECTORY, UNITS, at_boot
-from ec2lab.launch.part import LaunchContext, LaunchFragment, LaunchPart
+from ec2lab.launch.part import LaunchContext, LaunchFragment, LaunchPart, write_files
 from ec2lab.templates import render, text_of
 from ec2lab.units import duration_text
 
@@ -18,15 +18,11 @@ class TimeToLive(LaunchPart):
     """First among the boot commands: a set-up that hangs must not keep the instance running."""
 
     def share(self, site: LaunchContext) -> LaunchFragment:
-        """Return the timer, and the command that sets its deadline at the first boot."""
         if site.experiment.ttl is None:
             return LaunchFragment()
         return LaunchFragment(
             cloud_init={
-                "write_files": [
-                    {"path": f"{DIRECTORY}/{name}", "permissions": "0644", "content": unit(text_of(name))}
-                    for name in UNITS[:1]
-                ],
+                "write_files": write_files({f"{DIRECTORY}/{UNITS[0]}": ("0644", unit(text_of(UNITS[0])))}),
                 "bootcmd": [at_boot(int(site.experiment.ttl.total_seconds()))],
                 "runcmd": [["systemctl", "--no-reload", "enable", "--now", UNITS[0]]],
             },
@@ -46,17 +42,17 @@ class Idle(LaunchPart):
     """Next to the accounts program, with which it compresses best."""
 
     def share(self, site: LaunchContext) -> LaunchFragment:
-        """Return the program, its unit, and the tag that shows it."""
         if site.experiment.idle_timeout is None:
             return LaunchFragment()
         seconds = int(site.experiment.idle_timeout.total_seconds())
         text = render(f"{UNIT}.j2", seconds=seconds, waits=site.experiment.needs_code_upload)
+        files = {
+            PROGRAM: ("0755", sent("idle-shutdown.py")),
+            f"{DIRECTORY}/{UNIT}": ("0644", unit(text)),
+        }
         return LaunchFragment(
             cloud_init={
-                "write_files": [
-                    {"path": PROGRAM, "permissions": "0755", "content": sent("idle-shutdown.py")},
-                    {"path": f"/etc/systemd/system/{UNIT}", "permissions": "0644", "content": unit(text)},
-                ],
+                "write_files": write_files(files),
                 "runcmd": [["systemctl", "--no-reload", "enable", "--now", UNIT]],
             },
             tags={IDLE: duration_text(site.experiment.idle_timeout)},

@@ -6,7 +6,7 @@ from typing import Any
 
 from ec2lab.hosts.program_packer import unit
 from ec2lab.instances.ttl import DIRECTORY, POWER_OFF
-from ec2lab.launch.part import LaunchContext, LaunchFragment, LaunchPart
+from ec2lab.launch.part import LaunchContext, LaunchFragment, LaunchPart, write_files
 from ec2lab.templates import text_of
 
 PROGRAM, UNIT = "/opt/ec2-lab/new-instance", "ec2-lab-new-instance.service"
@@ -24,7 +24,6 @@ class Instance(LaunchPart):
     order = 0
 
     def share(self, site: LaunchContext) -> LaunchFragment:
-        """Return metadata options, shutdown behavior, instance profile, and cloud-init's settings."""
         request: dict[str, Any] = {
             # Two hops, so that containers on the instance reach the metadata service
             # (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html).
@@ -60,9 +59,7 @@ def base_cloud_init() -> dict[str, Any]:
         # cloud-init's default, which an image may have changed.
         "ssh_deletekeys": True,
         "bootcmd": [["sh", "-c", program]],
-        "write_files": [
-            {"path": path, "permissions": mode, "content": content} for path, (mode, content) in files.items()
-        ],
+        "write_files": write_files(files),
         # Enabling a unit makes systemd read all new units, also those of other parts. They need no reload of their
         # own, which takes seconds on a small instance.
         "runcmd": [["systemctl", "enable", UNIT], ["test", "!", "-e", INCOMPLETE]],

@@ -30,7 +30,6 @@ class Nodes(LaunchPart):
     """After the lab's own security group: an instance is in both."""
 
     def share(self, site: LaunchContext) -> LaunchFragment:
-        """Return the two groups, or their prerequisites, and the types that have an adapter."""
         if site.experiment.nodes == 1:
             return LaunchFragment()
         placement, security = _existing(site, "placement-group"), _existing(site, "security-group")
@@ -82,7 +81,6 @@ def _make_placement(site: LaunchContext) -> LaunchFragment:
 
 
 def _wait_until_available(site: LaunchContext, name: str) -> None:
-    """Wait until AWS shows a group as available, before RunInstances uses it. Raises UserError."""
     wanted = [{"Name": "group-name", "Values": [name]}, {"Name": "state", "Values": ["available"]}]
     resource_type, cloud = site.session.resource_types["placement-group"], site.session.cloud
     if not wait_until(lambda: list(resource_type.find(cloud, site.region, wanted)), site.session.pause, POLL, PATIENCE):
@@ -128,7 +126,6 @@ def _network(site: LaunchContext) -> dict[str, Any]:
 
 
 def _allows_internal_traffic(group: Mapping[str, Any]) -> bool:
-    """Return whether a described group allows all traffic from and to itself."""
     return all(
         any(
             rule["IpProtocol"] == "-1" and group["GroupId"] in {pair["GroupId"] for pair in rule["UserIdGroupPairs"]}

@@ -16,7 +16,6 @@ class InstanceImage(LaunchPart):
     order = 10
 
     def share(self, site: LaunchContext) -> LaunchFragment:
-        """Return the image's id, or the parameter that EC2 itself resolves, and the root volume's mapping."""
         lab = site.session.lab
         root = site.experiment.root_volume or lab.root_volume
         match site.experiment.image or lab.image:

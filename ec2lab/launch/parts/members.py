@@ -6,7 +6,7 @@ from ec2lab.config.lab_files import load_members
 from ec2lab.hosts.accounts_document import DOCUMENT, OVER_SSH, PROGRAM, boot_members, document
 from ec2lab.hosts.inventory import login_name
 from ec2lab.hosts.program_packer import sent, sshd_drop_in
-from ec2lab.launch.part import LaunchContext, LaunchFragment, LaunchPart
+from ec2lab.launch.part import LaunchContext, LaunchFragment, LaunchPart, write_files
 
 KEYS_ON_SERIAL_CONSOLE = (
     'case "$(cat /sys/class/tty/console/active)" in *ttyS0) ;; '
@@ -44,16 +44,17 @@ class Members(LaunchPart):
         members = load_members(session.directory)
         accounts = document(members, session.lab.accounts, only=boot_members(members, first, site.experiment))
         drop_in, settings = sshd_drop_in()
+        files = {
+            # Before sshd's first start: nothing to reload, and nobody to lock out.
+            drop_in: ("0644", settings),
+            PROGRAM: ("0755", sent("accounts.py", *OVER_SSH)),
+            DOCUMENT: ("0600", accounts.as_json()),
+        }
         return LaunchFragment(
             cloud_init={
                 "users": ["default"],
                 "ssh": {"emit_keys_to_console": True},
-                "write_files": [
-                    # Before sshd's first start: nothing to reload, and nobody to lock out.
-                    {"path": drop_in, "permissions": "0644", "content": settings},
-                    {"path": PROGRAM, "permissions": "0755", "content": sent("accounts.py", *OVER_SSH)},
-                    {"path": DOCUMENT, "permissions": "0600", "content": accounts.as_json()},
-                ],
+                "write_files": write_files(files),
                 "runcmd": [KEYS_ON_SERIAL_CONSOLE, ONCE],
             }
         )

@@ -45,7 +45,6 @@ class LabNetwork(LaunchPart):
     once_per_region = True
 
     def share(self, site: LaunchContext) -> LaunchFragment:
-        """Return the group, or the prerequisite that creates or updates it."""
         vpc = _vpc(site)
         group = _group(site, vpc)
         wanted = _wanted(site.session)
@@ -99,7 +98,6 @@ def mine() -> str:
 
 
 def ssh_cidrs(group: Mapping[str, Any]) -> Rules:
-    """Return the networks from which a described group allows ssh."""
     rules: Rules = {}
     for permission in group["IpPermissions"]:
         if permission["IpProtocol"] == "tcp" and permission["FromPort"] == permission["ToPort"] == 22:  # noqa: PLR2004
@@ -151,7 +149,6 @@ def _group(site: LaunchContext, vpc: str) -> Any:
 
 
 def _made_by_a_lab(groups: Iterable[Any]) -> list[Any]:
-    """Return the groups that a lab created. One that only has the tag is neither changed nor used."""
     return [group for group in groups if Marks.read(from_aws(group.get("Tags")))]
 
 
@@ -253,7 +250,6 @@ TAKEN = r"[^A-Za-z0-9 ._:/()#,@\[\]+=&;{}!$*-]"
 
 
 def description_of(who: str) -> str:
-    """Return the description of the rule for a user's address."""
     return re.sub(TAKEN, "_", f"{OURS}{who}")[:255]
 
 

@@ -6,7 +6,7 @@ import json
 
 from ec2lab.config.models import Experiment
 from ec2lab.hosts.program_packer import sent
-from ec2lab.launch.part import LaunchContext, LaunchFragment, LaunchPart
+from ec2lab.launch.part import LaunchContext, LaunchFragment, LaunchPart, write_files
 from ec2lab.resources.topic import topic_arn
 from ec2lab.session import Session
 
@@ -32,7 +32,6 @@ def publishes_its_end(session: Session, experiment: Experiment) -> bool:
 
 
 def notification_files(topic: str, lab: str, experiment: str) -> dict[str, tuple[str, str]]:
-    """Return the files by which an instance publishes its end: by path, mode and text."""
     settings = {"topic": topic, "lab": lab, "experiment": experiment}
     files = {SETTINGS: ("0644", json.dumps(settings)), PROGRAM: ("0755", sent("notify-end.py"))}
     return files | {path: ("0644", text) for path, text in DROP_INS.items()}
@@ -45,14 +44,7 @@ class Notifications(LaunchPart):
     order = 18
 
     def share(self, site: LaunchContext) -> LaunchFragment:
-        """Return the files; nothing without a topic or an instance profile."""
         if not publishes_its_end(site.session, site.experiment):
             return LaunchFragment()
         files = notification_files(str(topic_of(site.session)), site.session.lab.name, site.name)
-        return LaunchFragment(
-            cloud_init={
-                "write_files": [
-                    {"path": path, "permissions": mode, "content": content} for path, (mode, content) in files.items()
-                ]
-            }
-        )
+        return LaunchFragment(cloud_init={"write_files": write_files(files)})

@@ -14,7 +14,7 @@ from ec2lab.datasets.dataset import UUID, DataSnapshot, chosen, data_registries,
 from ec2lab.deletion_policy import DeletionPolicy, Disposition
 from ec2lab.errors import UserError
 from ec2lab.hosts.program_packer import sent, unit
-from ec2lab.launch.part import LaunchContext, LaunchFragment, LaunchPart
+from ec2lab.launch.part import LaunchContext, LaunchFragment, LaunchPart, write_files
 from ec2lab.templates import text_of
 from ec2lab.volumes.spec import DEVICES, PROGRAM, VOLUMES, VolumeSpec
 
@@ -40,7 +40,6 @@ class Volumes(LaunchPart):
     order = 20
 
     def share(self, site: LaunchContext) -> LaunchFragment:
-        """Return mappings, mounts and tags. Raises RegionUnavailable if a dataset is not in the region."""
         if not site.experiment.mounted:
             return LaunchFragment()
         attached = list(_attached(site))
@@ -50,14 +49,15 @@ class Volumes(LaunchPart):
         has_parts = any(one.snapshot and not one.snapshot.is_whole_disk for one in attached)
         program = sent("mount-volumes.py", *(() if has_parts else OF_PARTS))
         specs.sort(key=lambda volume: volume.mount)  # /data before /data/speech
+        files = {
+            PROGRAM: ("0755", program),
+            VOLUMES: ("0644", json.dumps([one.as_dict() for one in specs])),
+            f"/etc/systemd/system/{UNIT}": ("0644", unit(text_of(UNIT))),
+        }
         return LaunchFragment(
             request={"BlockDeviceMappings": [mapping(one.volume, one.device, one.snapshot) for one in attached]},
             cloud_init={
-                "write_files": [
-                    {"path": PROGRAM, "permissions": "0755", "content": program},
-                    {"path": VOLUMES, "permissions": "0644", "content": json.dumps([one.as_dict() for one in specs])},
-                    {"path": f"/etc/systemd/system/{UNIT}", "permissions": "0644", "content": unit(text_of(UNIT))},
-                ],
+                "write_files": write_files(files),
                 # A unit, because a stop erases the instance's own disks.
                 "runcmd": [["systemctl", "--no-reload", "enable", "--now", UNIT]],
             },
@@ -90,7 +90,6 @@ def _tags(attached: list[Attached]) -> dict[str, str]:
 
 
 def _disposition(volume: Volume) -> Disposition:
-    """Return what happens to a volume that is not deleted with its instance."""
     if volume.deletion_policy is not DeletionPolicy.SNAPSHOT or not isinstance(volume, Data | Scratch):
         return Disposition(volume.deletion_policy, volume.retain_for, volume.reason or "")
     version = volume.version if isinstance(volume, Scratch) else None  # Data names its source version
@@ -120,7 +119,6 @@ def mapping(volume: Volume, device: str, snapshot: DataSnapshot | None) -> dict[
 
 
 def on_instance(volume: Volume, device: str, snapshot: DataSnapshot | None) -> VolumeSpec:
-    """Return the instance's own description of a volume."""
     return VolumeSpec(
         mount=volume.mount,
         device=device,
