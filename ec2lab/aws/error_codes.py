@@ -106,11 +106,7 @@ TABLE: dict[ErrorCategory, str] = {
     _C.DRY_RUN_SUCCEEDED: "DryRunOperation",
 }
 CATEGORIES = {code: category for category, codes in TABLE.items() for code in codes.split()}
-PREFIXES = {
-    "Throttling": _C.THROTTLED,
-    "InvalidAMIID.": _C.REGION_UNUSABLE,
-    "InvalidKMSKey": _C.REGION_UNUSABLE,
-}
+PREFIXES = {"Throttling": _C.THROTTLED, "InvalidAMIID.": _C.REGION_UNUSABLE, "InvalidKMSKey": _C.REGION_UNUSABLE}
 """Code families."""
 ACCESS_DENIED_CODES = tuple(TABLE[_C.ACCESS_DENIED].split())
 """AWS's codes for a denied call."""

@@ -8,12 +8,7 @@ from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    EndpointConnectionError,
-    ParamValidationError,
-)
+from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError, ParamValidationError
 from botocore.parsers import ResponseParserError
 
 from ec2lab import clock

@@ -32,10 +32,7 @@ CHECK_DENIED = Diagnosis(
     "docs/iam-policy.json has the permissions that the lab's role or user needs",
 )  # fmt: skip
 CHECK_CRASHED = Diagnosis(
-    "check-broken",
-    Severity.UNKNOWN,
-    "the check failed: {reason}",
-    "DEBUG=1 shows where; its author can fix it",
+    "check-broken", Severity.UNKNOWN, "the check failed: {reason}", "DEBUG=1 shows where; its author can fix it"
 )
 
 

@@ -158,11 +158,7 @@ def _condition(expression: str, *, mine: str, until: Decimal | None = None, name
     """Return a condition with its values and names, because `token` and `until` are reserved words."""
     values = {":mine": mine, **({":until": until} if until is not None else {})}
     used = {name: name[1:] for name in ("#token", "#until") if name in expression or name in names}
-    return {
-        "ConditionExpression": expression,
-        "ExpressionAttributeNames": used,
-        "ExpressionAttributeValues": values,
-    }
+    return {"ConditionExpression": expression, "ExpressionAttributeNames": used, "ExpressionAttributeValues": values}
 
 
 def _held(experiment: str, found: dict[str, Any]) -> LockHeld:

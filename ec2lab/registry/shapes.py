@@ -24,9 +24,7 @@ several = partial(core_schema.list_schema, strict=True)
 def members(*, others: Literal["allow", "ignore"] = "allow", **fields: CoreSchema | TypedDictField) -> CoreSchema:
     """Return the schema of an object with these members. Others may be anything: AWS and later versions add some."""
     return core_schema.typed_dict_schema(
-        {name.rstrip("_"): _field(given) for name, given in fields.items()},
-        extra_behavior=others,
-        strict=True,
+        {name.rstrip("_"): _field(given) for name, given in fields.items()}, extra_behavior=others, strict=True
     )
 
 

@@ -18,10 +18,7 @@ NOT_CREATED_YET = Diagnosis(
     "registry-not-created-yet", Severity.OK, "{name}: the first command that calls AWS creates it"
 )
 UNREADABLE = Diagnosis(
-    "registry-unreadable",
-    Severity.ERROR,
-    "{reason}",
-    "docs/registry.md; `make registry-rebuild` recovers a lost one",
+    "registry-unreadable", Severity.ERROR, "{reason}", "docs/registry.md; `make registry-rebuild` recovers a lost one"
 )
 NOT_ONE = Diagnosis(
     "no-registry",
