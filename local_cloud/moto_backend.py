@@ -10,6 +10,8 @@ from typing import Any
 from local_cloud.request import Call
 from local_cloud.responses import Answer, Problem, error
 
+OWN = ("content-type", "content-length", "x-amzn-requestid", "date", "server", "connection", "transfer-encoding")
+"""Headers that the server writes itself."""
 Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
 
@@ -19,6 +21,7 @@ def ask(moto: Wsgi, call: Call) -> Answer:
     def start_response(status: str, headers: list[tuple[str, str]], _: Any = None) -> None:
         caught["status"] = int(status.split(maxsplit=1)[0])
         caught["type"] = dict(headers).get("Content-Type", "text/xml")
+        caught["headers"] = {name: value for name, value in headers if name.lower() not in OWN}
 
     try:
         body = b"".join(moto(call.rewritten(), start_response))
@@ -29,7 +32,7 @@ def ask(moto: Wsgi, call: Call) -> Answer:
         # A page would be taken for an outage, and retried.
         what = f"{call.service}:{call.action} as it was asked is not in the local cloud"
         return error(Problem("UnsupportedOperation", what), call.protocol)
-    answer = Answer(caught["status"], body, caught["type"])
+    answer = Answer(caught["status"], body, caught["type"], headers=caught["headers"])
     answer.body = body.replace(b"<requestId>request-id<", f"<requestId>{answer.request_id}<".encode())
     answer.code = _code_in(answer)
     return answer
