@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import hmac
 import http.client
 import json
 import os
@@ -22,92 +21,41 @@ import re
 import sys
 import time
 import urllib.error
-import urllib.parse
 import urllib.request
+
+from ec2lab.hosts.signed_requests import PATIENCE, Instance, Later, Refused
 
 SOURCES = pathlib.Path("/opt/ec2-lab/secrets.json")
 RUNTIME = pathlib.Path("/run/ec2-lab")
 DELIVERED, RESULT, WHY = RUNTIME / "secrets.json", RUNTIME / "secrets.env", RUNTIME / "never-began"
-METADATA = os.environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://169.254.169.254").rstrip("/")
-DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-"""The metadata service is never behind a proxy, whatever the environment says."""
-PATIENCE = 10
-"""Seconds for each answer."""
 PAUSES = (1, 2, 4, 8, 15, 30, 60)
 """Seconds between the tries: after two minutes nothing is to be expected."""
 TARGETS = {"ssm": "AmazonSSM.GetParameter", "secretsmanager": "secretsmanager.GetSecretValue"}
-NOT_FOUND, SERVER_ERROR = 404, 500
+SERVER_ERROR = 500
 THROTTLED = ("ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded")
 
 
-class Missing(Exception):
+class Missing(Refused):
     """A secret can't be had, for a reason that waiting does not change."""
 
 
-class Later(Exception):
-    """It can't be had now."""
-
-
-def metadata(path: str, method: str = "GET", **headers: str) -> str:
-    """Return what the instance metadata service says (version 2). Raises Missing, Later."""
-    named = {f"X-aws-ec2-metadata-{name.replace('_', '-')}": value for name, value in headers.items()}
-    asking = urllib.request.Request(f"{METADATA}/latest/{path}", method=method, headers=named)
-    try:
-        return DIRECT.open(asking, timeout=PATIENCE).read(1 << 16).decode()
-    except urllib.error.HTTPError as refused:
-        if refused.code == NOT_FOUND and "security-credentials" in path:
-            raise Missing("the instance has no instance profile, or its role is gone") from refused
-        raise Later(f"the instance metadata service says {refused.code}") from refused
-    except (OSError, http.client.HTTPException) as problem:
-        raise Later(f"the instance metadata service does not answer ({problem})") from problem
-
-
-class Instance:
-    """Who asks: the role of the instance profile, in the instance's region."""
-
-    def __init__(self) -> None:
-        """Ask the metadata service. Raises Missing, Later."""
-        token = metadata("api/token", "PUT", token_ttl_seconds="300")
-        self.region = metadata("meta-data/placement/region", token=token)
-        self.domain = metadata("meta-data/services/domain", token=token)
-        roles = metadata("meta-data/iam/security-credentials/", token=token).split()
-        given = json.loads(metadata(f"meta-data/iam/security-credentials/{roles[0]}", token=token))
-        if given.get("Code") != "Success":
-            raise Later(f"the instance profile has no credentials ({given.get('Code')}: {given.get('Message', '')})")
-        self.key, self.secret, self.token = given["AccessKeyId"], given["SecretAccessKey"], given["Token"]
+class SecretsClient(Instance):
+    """The instance, as it asks for secrets."""
 
     def ask(self, service: str, region: str, body: dict) -> dict:
         """Return a service's answer. Raises Missing, Later."""
         url = os.environ.get("AWS_ENDPOINT_URL") or f"https://{service}.{region}.{self.domain}"
         content = json.dumps(body).encode()
-        headers = self.signed(service, region, urllib.parse.urlsplit(url).netloc, content)
+        address, digest = f"{url.rstrip('/')}/", hashlib.sha256(content).hexdigest()
+        kind = {"content-type": "application/x-amz-json-1.1", "x-amz-target": TARGETS[service]}
+        headers = self.signed(service, region, "POST", address, kind, digest)
         try:
-            asking = urllib.request.Request(f"{url.rstrip('/')}/", content, headers)
+            asking = urllib.request.Request(address, content, headers)
             return json.loads(urllib.request.urlopen(asking, timeout=PATIENCE).read(1 << 20))
         except urllib.error.HTTPError as refused:
             raise problem_of(refused, region) from refused
         except (OSError, ValueError, http.client.HTTPException) as problem:
             raise Later(f"{service} in {region} does not answer ({problem})") from problem
-
-    def signed(self, service: str, region: str, host: str, content: bytes) -> dict:
-        """Return the headers of a request, by Signature Version 4
-        (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html).
-        """  # noqa: D205
-        now = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-        scope = f"{now[:8]}/{region}/{service}/aws4_request"
-        headers = {
-            "content-type": "application/x-amz-json-1.1", "host": host, "x-amz-date": now,
-            "x-amz-security-token": self.token, "x-amz-target": TARGETS[service],
-        }  # fmt: skip
-        listed = "".join(f"{name}:{value}\n" for name, value in headers.items())
-        names = ";".join(headers)
-        request = f"POST\n/\n\n{listed}\n{names}\n{hashlib.sha256(content).hexdigest()}"
-        to_sign = f"AWS4-HMAC-SHA256\n{now}\n{scope}\n{hashlib.sha256(request.encode()).hexdigest()}"
-        key = f"AWS4{self.secret}".encode()
-        for part in (*scope.split("/"), to_sign):
-            key = hmac.new(key, part.encode(), hashlib.sha256).digest()
-        credential = f"AWS4-HMAC-SHA256 Credential={self.key}/{scope}"
-        return {**headers, "authorization": f"{credential}, SignedHeaders={names}, Signature={key.hex()}"}
 
 
 def problem_of(refused: urllib.error.HTTPError, region: str) -> Exception:
@@ -125,7 +73,7 @@ def problem_of(refused: urllib.error.HTTPError, region: str) -> Exception:
     return Missing(words + hint)
 
 
-def value_of(source: dict, instance: Instance) -> str:
+def value_of(source: dict, instance: SecretsClient) -> str:
     """Return a secret that AWS keeps. Raises Missing, Later."""
     region = source["region"] or instance.region
     if source["store"] == "ssm":
@@ -162,7 +110,7 @@ def patiently(ask):
         raise Missing(str(late)) from late
 
 
-def value(name: str, source: dict, delivered: dict, instance: Instance | None) -> str:
+def value(name: str, source: dict, delivered: dict, instance: SecretsClient | None) -> str:
     """Return a secret. Raises Missing."""
     if instance is None or source["store"] == "env":
         if name not in delivered:
@@ -178,12 +126,12 @@ def all_values(sources: dict) -> dict:
     """Return every secret by its variable. Raises Missing, which says what is wrong with each, and no value."""
     delivered = json.loads(DELIVERED.read_text()) if DELIVERED.exists() else {}
     asks = any(source["store"] != "env" for source in sources.values())
-    instance = patiently(Instance) if asks else None
+    instance = patiently(SecretsClient) if asks else None
     values, problems = {}, []
     for name, source in sources.items():
         try:
             values[name] = value(name, source, delivered, instance)
-        except Missing as why:
+        except Refused as why:
             problems.append(f"{name} ({source['store']}:{source['id']}): {why}")
     if problems:
         raise Missing("; ".join(problems))
@@ -207,7 +155,7 @@ def main() -> int:
     """Fetch all of them, or none; what the launch delivered is gone from here on."""
     try:
         values = all_values(json.loads(SOURCES.read_text()))
-    except (Missing, OSError, ValueError, LookupError) as why:
+    except (Refused, OSError, ValueError, LookupError) as why:
         line = " ".join(str(why).split())[:2000]
         write(WHY, f"the command never began: secrets: {line}")
         return 1

@@ -9,7 +9,7 @@ import pytest
 from ec2lab.hosts import program_packer as host_program
 from ec2lab.hosts.accounts_document import OVER_SSH
 from ec2lab.hosts.program_packer import program, sent, sshd_drop_in
-from ec2lab.templates import USER_DATA_LIMIT, user_data
+from ec2lab.templates import TEMPLATES, USER_DATA_LIMIT, user_data
 
 SENT = (
     "accounts.py", "idle-shutdown.py", "mount-volumes.py", "pull-from-s3.py", "upload-log.py", "write-exit-status.py",
@@ -34,6 +34,18 @@ def test_what_is_made_shorter_has_no_comments_and_keeps_what_others_know_it_by(n
     assert short.startswith(shebang) == shebang.startswith("#!")
     assert not [token for token in tokens(short)[1:] if token.type == tokenize.COMMENT]
     assert attributes(short) <= attributes(source)
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in TEMPLATES.glob("*.py")))
+def test_no_module_that_goes_into_a_program_defines_a_name_of_another(name):
+    body = ast.parse(program(name)).body
+    defined = [part.name for part in body if isinstance(part, ast.FunctionDef | ast.ClassDef)]
+    defined += [
+        target.id
+        for part in body if isinstance(part, ast.Assign)
+        for target in ast.walk(part) if isinstance(target, ast.Name) and isinstance(target.ctx, ast.Store)
+    ]  # fmt: skip
+    assert sorted(defined) == sorted(set(defined))
 
 
 def tokens(source):

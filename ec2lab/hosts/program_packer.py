@@ -22,17 +22,21 @@ OF_THE_LAB = re.compile(r"^from (ec2lab\.[\w.]+) import .*\n", re.MULTILINE)
 
 
 def whole(source: str) -> str:
-    """Return a program with the lab's modules inlined: it is sent as one file."""
-    return OF_THE_LAB.sub(lambda found: _module(found[1]), source)
+    """Return a program with the lab's modules, and those that they import, inlined once: it is sent as one file."""
+    there: set[str] = set()
+
+    def inlined(found: re.Match[str]) -> str:
+        if found[1] in there:
+            return ""
+        there.add(found[1])
+        return OF_THE_LAB.sub(inlined, _module(found[1]))
+
+    return OF_THE_LAB.sub(inlined, source)
 
 
 def _module(name: str) -> str:
-    """Return a module's text without its future imports, which may stand only at the beginning of a file.
-
-    A program imports the modules that its modules import, too.
-    """
-    text = REPOSITORY.joinpath(*name.split(".")).with_suffix(".py").read_text(encoding="utf-8")
-    return OF_THE_LAB.sub("", FUTURE.sub("", text))
+    """Return a module's text without its future imports, which may stand only at the beginning of a file."""
+    return FUTURE.sub("", REPOSITORY.joinpath(*name.split(".")).with_suffix(".py").read_text(encoding="utf-8"))
 
 
 def program(name: str) -> str:
