@@ -1,7 +1,7 @@
 #!/usr/bin/python3 -I
 """Run an experiment's command in its container, as its unit's main process. Python 3.9 or later.
 
-    run-container run MOUNT[:ro]...
+    run-container run MOUNT[:ro]... DIRECTORY:directory
     run-container remove
 
 The command's environment is a file in memory that its script reads and empties: docker keeps what it is told about a
@@ -114,12 +114,12 @@ def accelerators():
 
 def mounts(account, wanted):
     """Yield docker's options for what is mounted, at the same paths. Raises NeverBegan."""
-    for path in (path.partition(":")[0] for path in wanted):
-        if not os.path.ismount(path):
+    for path, _, kind in (path.partition(":") for path in wanted):
+        if kind != "directory" and not os.path.ismount(path):
             raise NeverBegan(f"{path} is not mounted")
     own = [str(OUTPUT), f"{SCRIPT}:ro", *map(str, HOSTS.parent.glob(HOSTS.name)), account.pw_dir, str(RUNTIME)]
-    for path, _, read_only in (path.partition(":") for path in (*own, *wanted)):
-        yield f"--mount=type=bind,source={path},target={path}{',readonly' if read_only else ''}"
+    for path, _, kind in (path.partition(":") for path in (*own, *wanted)):
+        yield f"--mount=type=bind,source={path},target={path}{',readonly' if kind == 'ro' else ''}"
 
 
 def limits():

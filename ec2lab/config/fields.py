@@ -26,8 +26,8 @@ SYSTEM_DIRS_EXACT = {"/home", "/opt", "/opt/ec2-lab", "/root", "/tmp", "/var", "
 SYSTEM_VARIABLES = {
     "_", "DIRSTACK", "ENV", "EPOCHREALTIME", "EPOCHSECONDS", "EUID", "EXPERIMENT", "FUNCNAME", "GROUPS", "HISTCMD",
     "HOME", "HOSTNAME", "HOSTTYPE", "IFS", "LANG", "LINENO", "LOGNAME", "MACHTYPE", "OLDPWD", "OPTARG", "OPTERR",
-    "OPTIND", "OSTYPE", "PATH", "PIPESTATUS", "PPID", "PS4", "PWD", "RANDOM", "REPLY", "SECONDS", "SHELL", "SHELLOPTS",
-    "SHLVL", "SRANDOM", "TMPDIR", "UID", "USER",
+    "OPTIND", "OSTYPE", "PATH", "PIPESTATUS", "PPID", "PS4", "PWD", "RANDOM", "REPLY", "RESUMED", "SECONDS", "SHELL",
+    "SHELLOPTS", "SHLVL", "SRANDOM", "TMPDIR", "UID", "USER",
 }  # fmt: skip
 """Variables that bash sets or uses itself (bash(1), Shell Variables), and those that programs take from the account."""
 SYSTEM_PREFIXES = ("BASH", "LC_", "LD_")

@@ -81,13 +81,17 @@ it would restart the command in the middle of its work
 SOURCES, DELIVERED = f"{DIRECTORY}/secrets.json", "/run/ec2-lab/secrets.json"
 """Where each secret is kept; and the values that a launch brings, in memory alone: /run is a tmpfs."""
 TO_BUCKET = ("experiment-log.service", "experiment-log.timer")
+TO_OUTPUTS = "experiment-outputs.service"
 
 Files = Mapping[str, tuple[str, str]]
 """By path: mode, and text."""
 
 
-def command_files(name: str, experiment: Experiment) -> Files:
-    """Return the files that run an experiment's command; empty where it has none."""
+def command_files(name: str, experiment: Experiment, origin: str = "") -> Files:
+    """Return the files that run an experiment's command; empty where it has none.
+
+    Its outputs continue those of the instance that is its `origin`, if another one is.
+    """
     if experiment.command is None:
         return {}
     files = {
@@ -109,14 +113,32 @@ def command_files(name: str, experiment: Experiment) -> Files:
         settings = {
             "experiment": name,
             "artifact_uri": experiment.artifact_uri,
-            "on_completion": experiment.on_completion,
+            # The end of the instance waits for its outputs.
+            "on_completion": "keep" if experiment.outputs else experiment.on_completion,
         }
         files |= {
             f"{DIRECTORY}/upload-log": ("0755", sent("upload-log.py")),
             f"{DIRECTORY}/run.json": ("0644", json.dumps(settings)),
             **{f"{UNITS}/{name}": ("0644", unit(text_of(name))) for name in TO_BUCKET},
         }
-    return files
+    return {**files, **_outputs_files(name, experiment, origin)}
+
+
+def _outputs_files(name: str, experiment: Experiment, origin: str) -> Files:
+    """Return the files that upload its outputs, and restore those of an interrupted instance; none without outputs."""
+    if not experiment.outputs:
+        return {}
+    mounts = [one.mount for one in experiment.mounted if f"{experiment.outputs}/".startswith(f"{one.mount}/")]
+    settings = {
+        "experiment": name, "artifact_uri": experiment.artifact_uri, "on_completion": experiment.on_completion,
+        "directory": experiment.outputs, "every": experiment.sync_every.total_seconds(), "origin": origin,
+        "mount": max(mounts, default="", key=len),
+    }  # fmt: skip
+    return {
+        f"{UNITS}/{TO_OUTPUTS}": ("0644", unit(text_of(TO_OUTPUTS))),
+        f"{DIRECTORY}/sync-outputs": ("0755", program("sync-outputs.py")),
+        f"{DIRECTORY}/outputs.json": ("0644", json.dumps(settings)),
+    }
 
 
 def container_files(experiment: Experiment) -> Files:
@@ -143,7 +165,12 @@ def delivery_deadline(experiment: Experiment) -> Files:
 def _service(name: str, experiment: Experiment) -> str:
     read_only = {volume.mount for volume in experiment.data if volume.read_only}
     mounts = [f"{volume.mount}{':ro' * (volume.mount in read_only)}" for volume in experiment.mounted]
+    if experiment.outputs and not any(
+        f"{experiment.outputs}/".startswith(f"{one.mount}/") for one in experiment.mounted
+    ):
+        mounts.append(f"{experiment.outputs}:directory")
     return render(
         "experiment.service.j2", experiment=name, account=ACCOUNT, tells=experiment.artifact_uri is not None,
         secrets=bool(experiment.secrets), container=experiment.container is not None, mounts=mounts,
+        outputs=experiment.outputs is not None,
     )  # fmt: skip

@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from pydantic import SecretStr
@@ -52,23 +52,28 @@ class Delivery:
     experiment: Experiment
     pack: CodeArchive | None
     instances: Sequence[Instance]
+    origins: Mapping[str, str] = field(default_factory=dict)
+    """By instance, the one whose outputs it continues."""
 
     @property
     def run(self) -> str:
         """The id of the run on its instances: the SHA-256 of code, command and parameters."""
         secrets = "".join(f"\n{name}={source}" for name, source in self.experiment.secrets.items())
         container = f"\n{self.experiment.container}" if self.experiment.container else ""
-        sent_to_all = f"{self.pack.sha256 if self.pack else ''}\n{command_script(self.experiment)}{secrets}{container}"
+        outputs = f"\n{self.experiment.outputs}" if self.experiment.outputs else ""
+        sent_to_all = (
+            f"{self.pack.sha256 if self.pack else ''}\n{command_script(self.experiment)}{secrets}{container}{outputs}"
+        )
         return hashlib.sha256(sent_to_all.encode()).hexdigest()
 
-    def header(self, environment: Mapping[str, str]) -> bytes:
+    def header(self, environment: Mapping[str, str], origin: str = "") -> bytes:
         """Return the line that install-code reads first. Raises UserError where secrets are missing here by now."""
         secrets = launcher_secrets(self.name, self.experiment)
         variables = "".join(f"{name}={json.dumps(value)}\n" for name, value in environment.items())
         files = {
             f"{DIRECTORY}/hosts": ("0644", mpi_hostfile(self.instances)),
             f"{DIRECTORY}/experiment.env": (MODE, variables),
-            **command_files(self.name, self.experiment),
+            **command_files(self.name, self.experiment, origin),
         }
         if secrets:
             files[DELIVERED] = ("0600", json.dumps(secrets, default=SecretStr.get_secret_value))
@@ -113,7 +118,7 @@ def upload_code(session: Session, name: str, delivery: Delivery, reaches: Sequen
     config = SshConfig(session.directory).config
 
     def bring(reach: SshTarget) -> None:
-        given = delivery.header(environments[reach.instance]) + content
+        given = delivery.header(environments[reach.instance], delivery.origins.get(reach.instance, "")) + content
         host = Host(reach.name, config, timeout=session.lab.ssh.login_timeout)
         printed = host.run_as_root(program("install-code.py"), given=given, within=LONGEST_DELIVERY)
         there = next(reversed(printed.strip().splitlines()), "")

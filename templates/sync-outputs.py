@@ -1,0 +1,206 @@
+#!/usr/bin/python3 -I
+"""Keep the outputs of an experiment's command in a bucket. Runs as root, on Python 3.9 or later.
+
+    sync-outputs restore    before the command: make the directory, and download what an interrupted instance uploaded
+    sync-outputs follow     while it runs: upload what has changed, again and again, and at once where AWS interrupts
+    sync-outputs ended      after it: upload the rest
+    sync-outputs leave      after that: end the instance, where the experiment says so and nothing would be lost
+
+Standard output is the pipe that the command prints into.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import pathlib
+import pwd
+import signal
+import socket
+import subprocess
+import sys
+import threading
+
+from ec2lab.hosts.changing_files import tree, writers
+from ec2lab.hosts.outputs_sync import QUIET, Journal, Outputs
+from ec2lab.hosts.s3_requests import Bucket
+from ec2lab.hosts.signed_requests import Later, Refused, metadata
+
+SETTINGS = pathlib.Path("/opt/ec2-lab/outputs.json")
+STATE = pathlib.Path("/var/lib/ec2-lab/instance")
+RUNTIME = pathlib.Path("/run/ec2-lab")
+BEGUN, WHY, INTERRUPTED = RUNTIME / "experiment/begun", RUNTIME / "never-began", RUNTIME / "interrupted"
+ENVIRONMENT, LOCK, OPEN = RUNTIME / "outputs.env", RUNTIME / "outputs-lock", RUNTIME / "outputs-open"
+INCOMPLETE = RUNTIME / "outputs-incomplete"
+ACCOUNT, UNIT = "experiment", "experiment-outputs.service"
+POLL = 5
+"""Seconds between looks for a notice of AWS's, which comes two minutes ahead."""
+LAST_TRIES = 3
+KILLED = 128
+TERMINATED = 143
+"""The exit code of what ends by SIGTERM, often after it has saved its state."""
+NOTIFY, GRACE = "/run/systemd/notify", 120
+"""Where systemd is told, and how many seconds it is to wait for the next upload."""
+
+stop, wake = threading.Event(), threading.Event()
+
+
+def say(line):
+    """Write a line into the command's log."""
+    print(f"ec2-lab: outputs: {line}", flush=True)
+
+
+def keep_waiting():
+    """Have systemd wait, as something has been uploaded (sd_notify(3))."""
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified:
+        notified.sendto(f"EXTEND_TIMEOUT_USEC={GRACE * 1000000}".encode(), NOTIFY)
+
+
+def outputs_of(settings):
+    """Return the outputs of this run. Raises OSError."""
+    origin = settings["origin"] or str(STATE.readlink())
+    address = "/".join((settings["artifact_uri"].rstrip("/"), settings["experiment"], origin))
+    journal = Journal(str(STATE / "outputs"))
+    return Outputs(
+        settings["directory"], Bucket(address, stop.wait, keep_waiting), journal, settings["every"], say, stop.wait
+    )
+
+
+def make_directory(settings, account):
+    """Make the directory. Raises Refused where it would lie elsewhere."""
+    path = settings["directory"]
+    if settings["mount"] and not os.path.ismount(settings["mount"]):
+        raise Refused(f"{settings['mount']} is not mounted")
+    pathlib.Path(path).mkdir(parents=True, exist_ok=True)
+    if os.path.realpath(path) != path:
+        raise Refused(f"{path} is a link, or lies behind one")
+    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    os.fchown(directory, account.pw_uid, account.pw_gid)
+    os.close(directory)
+
+
+def restore(settings):
+    """Prepare the directory; a command that continues begins with all of it or not at all."""
+    account = pwd.getpwnam(ACCOUNT)
+    files = size = 0
+    try:
+        make_directory(settings, account)
+        if settings["origin"]:
+            files, size = outputs_of(settings).restore((account.pw_uid, account.pw_gid))
+            say(f"{files} files ({size:,} bytes) of {settings['origin']} are here again")
+    except (Refused, Later, OSError, ValueError) as why:
+        WHY.write_text(f"the command never began: outputs: {' '.join(str(why).split())[:1000]}")
+        INTERRUPTED.write_text("its outputs could not be restored")
+        return 1
+    ENVIRONMENT.write_text(f"RESUMED={int(files > 0)}\n")
+    return 0
+
+
+def notice():
+    """Return AWS's notice to a spot instance; nothing without one, or where the metadata service does not answer
+    (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html).
+    """  # noqa: D205
+    try:
+        token = metadata("api/token", "PUT", token_ttl_seconds="60")
+        coming = json.loads(metadata("meta-data/spot/instance-action", token=token))
+        return f"{coming['action']} at {coming['time']}"
+    except (Refused, Later, ValueError, LookupError, TypeError):
+        return ""
+
+
+def look(outputs):
+    """Look for a notice, and which files are being written, until the end."""
+    while not stop.wait(POLL):
+        with contextlib.suppress(OSError):
+            OPEN.write_text(json.dumps(writers(pathlib.Path(outputs.root).stat().st_dev)))
+        if not INTERRUPTED.exists() and (coming := notice()):
+            INTERRUPTED.write_text(coming)
+            say(f"AWS interrupts this instance ({coming}); from now on all changes are uploaded at once")
+        if INTERRUPTED.exists():
+            wake.set()
+
+
+def follow(settings):
+    """Upload until told to end."""
+    for ending in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(ending, lambda *_: (stop.set(), wake.set()))
+    outputs = outputs_of(settings)
+    threading.Thread(target=look, args=(outputs,), daemon=True).start()
+    problem = ""
+    while not stop.is_set():
+        with LOCK.open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            try:
+                outputs.sync()
+            except OSError as found:
+                if str(found) != problem:
+                    say(f"can't be read: {found}")
+                problem = str(found)
+        wake.wait(settings["every"])
+        wake.clear()
+    return 0
+
+
+def mark(path):
+    """Say in the record of the command's end that it did not end by itself, if so: what is launched next continues."""
+    end = json.loads(path.read_text())
+    if INTERRUPTED.exists():
+        end["interrupted"] = INTERRUPTED.read_text()
+        draft = path.with_suffix(".new")
+        draft.write_text(json.dumps(end) + "\n")
+        draft.replace(path)
+    return end["exit_code"]
+
+
+def doubtful(outputs, code, when):
+    """Return the files that a killed command may have been in the middle of writing."""
+    if code <= KILLED:
+        return []
+    held = json.loads(OPEN.read_text()) if OPEN.exists() else {}
+    recent = when - POLL - QUIET if code != TERMINATED else when + POLL
+    return [
+        name
+        for name, file in tree(outputs.root).files.items()
+        if held.get(str(file.inode)) is False or (file.changed > recent and str(file.inode) not in held)
+    ]
+
+
+def ended(settings):
+    """Upload the rest, unless the command never began or the power was cut while it ran."""
+    path = STATE / "ended.json"
+    code = mark(path)
+    if not BEGUN.exists():
+        return 0
+    INCOMPLETE.touch()
+    subprocess.run(["systemctl", "kill", "--kill-who=main", UNIT], check=False, stderr=subprocess.DEVNULL)
+    with LOCK.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        outputs = outputs_of(settings)
+        unsure = doubtful(outputs, code, path.stat().st_mtime)
+        for name in unsure:
+            say(f"{name!r} was being written when the command was killed, and is not uploaded as it is")
+        for _ in range(LAST_TRIES):
+            if outputs.sync(unsure, is_last=True):
+                INCOMPLETE.unlink()
+                return 0
+    say("not all could be uploaded; this instance goes on trying, and does not end by itself")
+    subprocess.run(["systemctl", "start", "--no-block", UNIT], check=False)
+    return 1
+
+
+def leave(settings):
+    """End the instance, where it is to end and all is uploaded."""
+    if settings["on_completion"] == "teardown" and not INCOMPLETE.exists():
+        subprocess.run(["systemctl", "start", "--no-block", "ec2-lab-power-off@completion.service"], check=True)
+    return 0
+
+
+MODES = {"restore": restore, "follow": follow, "ended": ended, "leave": leave}
+
+if __name__ == "__main__":
+    try:
+        sys.exit(MODES[sys.argv[1]](json.loads(SETTINGS.read_text())))
+    except (OSError, ValueError, LookupError, subprocess.SubprocessError) as problem:
+        sys.exit(f"ec2-lab: sync-outputs: {problem}")
