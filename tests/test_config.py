@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ec2lab.config.models import Accounts, DatasetBuilder, Experiment, Lab, Logs, Member, Network, Ssh
+from ec2lab.config.lab_sections import Accounts, DatasetBuilder, Logs, Network, Ssh
+from ec2lab.config.models import Experiment, Lab, Member
 from ec2lab.config.public_key import public_key
 from ec2lab.config.toml_files import load
 from ec2lab.errors import UserError

@@ -13,7 +13,7 @@ from typing import get_args
 import pytest
 import yaml
 
-from ec2lab.config.models import NOTIFIED
+from ec2lab.config.lab_sections import NOTIFIED
 from ec2lab.events.schema import EVENTS
 from ec2lab.watch.destinations import is_allowed, post
 from tests.aws_cli import is_installed

@@ -9,7 +9,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Literal
 
-from ec2lab.config.models import Accounts, Experiment, Member
+from ec2lab.config.lab_sections import Accounts
+from ec2lab.config.models import Experiment, Member
 from ec2lab.errors import UserError
 from ec2lab.validators import did_you_mean
 

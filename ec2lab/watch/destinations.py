@@ -16,7 +16,7 @@ from urllib.error import HTTPError
 from urllib.parse import urlsplit
 
 from ec2lab.aws.errors import in_words
-from ec2lab.config.models import Notify
+from ec2lab.config.lab_sections import Notify
 from ec2lab.console import warn
 from ec2lab.errors import UserError
 from ec2lab.events import Emit, Event
