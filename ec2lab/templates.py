@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import re
 import shlex
-from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,10 +15,6 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
-USER_DATA_LIMIT = 16 * 1024
-"""Bytes of user data before base64
-(https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-add-user-data.html)."""
-
 
 NOT_ASCII = re.compile(r"[\x7f-\uffff]")
 
@@ -91,34 +85,3 @@ def render(template: str, **values: Any) -> str:
 def text_of(name: str) -> str:
     """Return a file of templates/ unchanged."""
     return (TEMPLATES / name).read_text(encoding="utf-8")
-
-
-def cloud_init(document: Mapping[str, Any]) -> str:
-    """Return a cloud-init document (https://docs.cloud-init.io/en/latest/reference/modules.html)."""
-    return render("cloud-init.yaml.j2", document=document)
-
-
-def user_data(text: str) -> bytes:
-    """Return a cloud-init document as sent: plain, or gzipped where only that fits. Raises UserError."""
-    plain = text.encode()
-    if len(plain) <= USER_DATA_LIMIT:
-        return plain
-    # A fixed time in gzip's header: the same document is the same bytes, so that a repeated request is identical.
-    packed = gzip.compress(plain, compresslevel=9, mtime=0)
-    if len(packed) > USER_DATA_LIMIT:
-        packed = _packed_tighter(plain)
-    if len(packed) > USER_DATA_LIMIT:
-        raise UserError(
-            f"user data: {len(packed)} bytes even when compressed, AWS takes {USER_DATA_LIMIT}; "
-            "shorten the experiment's command (let it fetch a script), list fewer members, or give it `code`: what "
-            "runs the command is then brought over ssh"
-        )
-    return packed
-
-
-def _packed_tighter(plain: bytes) -> bytes:
-    """Return bytes as gzip reads them, about 4 % fewer, for thirty times the work: a tenth of a second."""
-    from zopfli.gzip import compress
-
-    packed: bytes = compress(plain, numiterations=5)
-    return packed

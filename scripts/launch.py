@@ -45,7 +45,7 @@ def launch(
     from ec2lab.launch.launcher import launch_experiment
     from ec2lab.launch.run_spec import definition
     from ec2lab.session import locked_session
-    from ec2lab.watch.destinations import notifying
+    from ec2lab.watch.notification_destinations import notifying
 
     if min_count > count:
         raise UserError(f"MIN_COUNT: {min_count} is more than COUNT, which is {count}")

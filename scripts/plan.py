@@ -159,8 +159,8 @@ def described_sources(planned: Plan, region: str) -> tuple[str, Mapping[str, int
 def show_request(console: Console, planned: Plan, first: PlannedPool, image: str) -> str:
     """Show the request to the first pool in short; return all of it, and the instance's cloud-init document."""
     from ec2lab.events.launch import PlannedRequest
+    from ec2lab.launch.user_data import cloud_init
     from ec2lab.registry.redaction import redact
-    from ec2lab.templates import cloud_init
 
     share = planned.share(first.pool.region)
     request = planned.request(first.pool)

@@ -29,7 +29,7 @@ def relaunch(exp: ExperimentName = "", new: NewName = "", as_json: AsJson = Fals
     from ec2lab.launch.launcher import launch_experiment
     from ec2lab.launch.reproduce import reproduce_last_run
     from ec2lab.session import locked_session
-    from ec2lab.watch.destinations import notifying
+    from ec2lab.watch.notification_destinations import notifying
 
     if not new:
         raise UserError(f"NEW_EXP: what shall it be called? (NEW_EXP={exp}-again)")

@@ -26,7 +26,7 @@ def watch(exp: ExperimentName = "", as_json: AsJson = False) -> None:
     from ec2lab.hosts.inventory import absent
     from ec2lab.session import open_session
     from ec2lab.watch.console import WatchConsole
-    from ec2lab.watch.destinations import all_notifiers
+    from ec2lab.watch.notification_destinations import all_notifiers
     from ec2lab.watch.watcher import Watching
 
     console = Console(as_json=as_json)

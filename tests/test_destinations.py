@@ -15,7 +15,7 @@ import yaml
 
 from ec2lab.config.lab_sections import NOTIFIED
 from ec2lab.events.schema import EVENTS
-from ec2lab.watch.destinations import is_allowed, post
+from ec2lab.watch.notification_destinations import is_allowed, post
 from tests.aws_cli import is_installed
 
 TOPIC = "arn:aws:sns:us-east-1:{account}:ec2-lab-lab"
@@ -137,7 +137,7 @@ import os
 os.environ["HOOK"] = "{address}"
 from ec2lab.events.watch import CommandExited
 from ec2lab.session import open_session
-from ec2lab.watch import destinations, notifier
+from ec2lab.watch import notification_destinations as destinations, notifier
 notifier.NotificationDispatcher.__init__.__defaults__ = (0.2,)
 with open_session("test") as session, destinations.notifying(session, print) as emit:
     emit(CommandExited(experiment="demo", instance="i-1", exit_code=0))
@@ -240,7 +240,7 @@ def test_a_topic_of_that_name_that_is_somebody_elses_is_left_alone(lab, cloud):
 WATCHED = """
 from ec2lab.events.watch import CommandExited
 from ec2lab.session import open_session
-from ec2lab.watch import destinations
+from ec2lab.watch import notification_destinations as destinations
 with open_session("test") as session, destinations.notifying(session, lambda _: None) as emit:
     emit(CommandExited(experiment="demo", instance="i-1", exit_code=7))
 """

@@ -9,7 +9,8 @@ import pytest
 from ec2lab.hosts import program_packer as host_program
 from ec2lab.hosts.accounts_document import OVER_SSH
 from ec2lab.hosts.program_packer import program, sent, sshd_drop_in
-from ec2lab.templates import TEMPLATES, USER_DATA_LIMIT, user_data
+from ec2lab.launch.user_data import USER_DATA_LIMIT, user_data
+from ec2lab.templates import TEMPLATES
 
 SENT = (
     "accounts.py", "idle-shutdown.py", "mount-volumes.py", "pull-from-s3.py", "upload-log.py", "write-exit-status.py",

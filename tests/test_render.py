@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from jinja2 import Environment
 
 from ec2lab.errors import UserError
-from ec2lab.templates import USER_DATA_LIMIT, UnquotedValueError, cloud_init, environment, user_data
+from ec2lab.launch.user_data import USER_DATA_LIMIT, cloud_init, user_data
+from ec2lab.templates import UnquotedValueError, environment
 from tests.full import examples
 
 hostile = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))

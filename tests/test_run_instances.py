@@ -3,10 +3,10 @@
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
-from ec2lab.aws.throttle import TokenBucket
+from ec2lab.aws.token_bucket import TokenBucket
 from ec2lab.errors import UserError
 from ec2lab.launch import run_instances as asking
-from tests.test_throttle import Clock
+from tests.test_token_bucket import Clock
 
 TOO_FAST = ClientError(
     {"Error": {"Code": "RequestLimitExceeded"}, "ResponseMetadata": {"HTTPStatusCode": 503}}, "RunInstances"

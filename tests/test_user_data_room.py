@@ -11,7 +11,8 @@ import yaml
 from ec2lab.hosts.accounts_document import OVER_SSH
 from ec2lab.hosts.program_packer import left, program, sent
 from ec2lab.launch.parts.volumes import OF_PARTS
-from ec2lab.templates import USER_DATA_LIMIT, as_json, text_of, user_data
+from ec2lab.launch.user_data import USER_DATA_LIMIT, user_data
+from ec2lab.templates import as_json, text_of
 
 EVERYTHING = """
 instance_types = ["g5.xlarge"]

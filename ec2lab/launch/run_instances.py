@@ -11,7 +11,7 @@ from ec2lab import clock
 from ec2lab.aws.describe_batcher import DescribeBatcher
 from ec2lab.aws.error_codes import TRANSIENT, ApiError, ErrorCategory
 from ec2lab.aws.errors import AWS_ERRORS, api_error
-from ec2lab.aws.throttle import TokenBucket
+from ec2lab.aws.token_bucket import TokenBucket
 from ec2lab.errors import UserError
 from ec2lab.instance_state import DOWN, Instance, InstanceState, state_of, state_reason_of
 from ec2lab.polling import attempts, jittered

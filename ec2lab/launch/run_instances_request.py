@@ -10,8 +10,8 @@ from ec2lab.aws.tags import checked, tag_specifications
 from ec2lab.capacity_pools import Market, MarketType, Pool
 from ec2lab.errors import UserError
 from ec2lab.launch.part import LaunchFragment, merged
+from ec2lab.launch.user_data import cloud_init, user_data
 from ec2lab.registry.instance_timeline import market_of
-from ec2lab.templates import cloud_init, user_data
 
 IOPS = {"gp3": (3000, 80000), "io1": (100, 64000), "io2": (100, 256000)}
 IOPS_PER_GIB = {"gp3": 500, "io1": 50, "io2": 1000}

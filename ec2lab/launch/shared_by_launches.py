@@ -5,7 +5,7 @@ from __future__ import annotations
 from threading import Lock
 
 from ec2lab.aws.describe_batcher import DescribeBatcher
-from ec2lab.aws.throttle import TokenBucket
+from ec2lab.aws.token_bucket import TokenBucket
 from ec2lab.session import Session
 
 

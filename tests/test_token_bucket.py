@@ -6,7 +6,7 @@ from threading import Lock
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ec2lab.aws.throttle import TokenBucket
+from ec2lab.aws.token_bucket import TokenBucket
 
 
 class Clock:
