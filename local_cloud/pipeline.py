@@ -17,7 +17,7 @@ from local_cloud.cloudtrail import EventHistory
 from local_cloud.direct_snapshots import DirectSnapshots
 from local_cloud.ec2 import Ec2
 from local_cloud.moto_backend import Wsgi, ask
-from local_cloud.regions import check_open
+from local_cloud.regions import check_open, to_bucket_region
 from local_cloud.request import Call
 from local_cloud.responses import Answer, ConnectionDropped, Problem, error, json_answer, load_balancer_503
 from local_cloud.saved_state import SavedState
@@ -153,6 +153,8 @@ class Pipeline:
             return answer
         if call.service == "iam":
             check_iam_tags(call)
+        if elsewhere := to_bucket_region(call):
+            return elsewhere
         if call.service in ("ebs", "iam", "dynamodb"):
             self.ec2.visibility.check(call)
         if call.service == "ebs":

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import re
 
-from local_cloud.request import Call
-from local_cloud.responses import Answer, Problem
+from moto.s3.models import s3_backends
+
+from local_cloud.request import ACCOUNT, Call
+from local_cloud.responses import Answer, Problem, error
 from local_cloud.scenario import OPT_IN, Scenario
 
 OTHER_PARTITIONS = ("cn-", "us-gov-")
@@ -24,6 +26,21 @@ def check_open(call: Call, scenario: Scenario) -> None:
     if call.service == "ec2":
         raise Problem("AuthFailure", "AWS was not able to validate the provided access credentials")
     raise Problem("InvalidClientTokenId" if call.service == "sts" else "UnrecognizedClientException", INVALID)
+
+
+def to_bucket_region(call: Call) -> Answer | None:
+    """Redirect a call to the region of its bucket, as S3 does; clients follow that by themselves.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/Redirects.html
+    """
+    name = call.environ["PATH_INFO"].split("/")[1] if call.service == "s3" else ""
+    bucket = s3_backends[ACCOUNT]["aws"].buckets.get(name)
+    if bucket is None or bucket.region_name == call.region:
+        return None
+    message = "The bucket you are attempting to access must be addressed using the specified endpoint."
+    answer = error(Problem("PermanentRedirect", message), "query")
+    answer.status, answer.headers = 301, {"x-amz-bucket-region": bucket.region_name}
+    return answer
 
 
 def with_opt_in_states(call: Call, answer: Answer, scenario: Scenario) -> Answer:

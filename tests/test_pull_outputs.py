@@ -26,9 +26,9 @@ def address(origin, experiment="speech", bucket="lab-runs"):
 
 @pytest.fixture
 def bucket(cloud):
-    """Puts objects below lab-runs/team/speech/."""
-    s3 = cloud.client("s3", "us-east-1")
-    s3.create_bucket(Bucket="lab-runs")
+    """Puts objects below lab-runs/team/speech/, in a region that is none of the lab's."""
+    s3 = cloud.client("s3", "eu-north-1")
+    s3.create_bucket(Bucket="lab-runs", CreateBucketConfiguration={"LocationConstraint": "eu-north-1"})
     return lambda key, body, within="speech": s3.put_object(Bucket="lab-runs", Key=f"team/{within}/{key}", Body=body)
 
 
@@ -83,6 +83,7 @@ def test_the_newest_run_is_fetched_a_directory_for_each_instance_and_again_only_
 ):
     done = pull(lab, DEST="out")
     assert done.code == 0, done.err
+    assert cloud.calls("ListObjectsV2")[0]["code"] == "PermanentRedirect", "the bucket is in a region of its own"
     steps = {f"steps/{number}.pt": b"step %d" % number for number in range(3)}
     assert content(lab.path / "out/speech-1") == {"model.pt": b"model", **steps}
     assert content(lab.path / "out/speech-2") == {"other.txt": b"other"}
@@ -172,7 +173,7 @@ def large(bucket, cloud, monkeypatch):
     monkeypatch.setattr(s3_download, "PART", 1 << 16)
     monkeypatch.setattr(s3_download, "REQUESTS", 1)
     bucket(f"{FIRST}/outputs/a/large", b"1" * (5 << 16))
-    return S3Prefix(cloud.client("s3", "us-east-1"), "lab-runs", f"team/speech/{FIRST}/outputs/")
+    return S3Prefix(cloud.client("s3", "eu-north-1"), "lab-runs", f"team/speech/{FIRST}/outputs/")
 
 
 def test_an_object_that_changes_while_it_is_fetched_arrives_as_one_version(large, bucket, tmp_path):

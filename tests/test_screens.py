@@ -98,7 +98,7 @@ def test_exp_selects_what_a_status_shows(lab):
     assert shown() == ["demo", "speech-a", "speech-b"]
     assert shown(EXP="demo") == ["demo"]
     assert shown(EXP="speech-*") == ["speech-a", "speech-b"]
-    assert lab.run("status", EXP="dmo").out == 'dmo: no live resources (did you mean "demo"?)\n'
+    assert lab.run("status", EXP="dmo").error.endswith('neither experiments/ nor the registry (did you mean "demo"?)')
     assert "0.42 dollars" not in lab.run("status", EXP="demo").out.replace("1.", "")
 
 
