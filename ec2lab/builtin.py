@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 @hookimpl
 def lab_resource_types() -> list[ResourceType]:
-    """Return the built-in resource types."""
     return [
         Instance(), Volume(), Snapshot(), PlacementGroup(), SecurityGroup(), KeyPair(), Address(),
         InstanceProfile(), Role(), Topic(),
@@ -35,7 +34,6 @@ def lab_resource_types() -> list[ResourceType]:
 
 @hookimpl
 def lab_pricers() -> list[Pricer]:
-    """Return what the built-in resource types cost, for commands that reckon with money."""
     from ec2lab.costs.pricers import AddressPricer, InstancePricer, SnapshotPricer, VolumePricer
 
     return [InstancePricer(), VolumePricer(), SnapshotPricer(), AddressPricer()]
@@ -43,7 +41,6 @@ def lab_pricers() -> list[Pricer]:
 
 @hookimpl
 def lab_launch_parts() -> list[LaunchPart]:
-    """Return the built-in launch parts, loaded only for launches."""
     from ec2lab.launch.parts.auto_shutdown import Idle, TimeToLive
     from ec2lab.launch.parts.base_instance import Instance
     from ec2lab.launch.parts.cluster import Nodes
@@ -62,13 +59,11 @@ def lab_launch_parts() -> list[LaunchPart]:
 
 @hookimpl
 def lab_registry_backends() -> list[RegistryBackend]:
-    """Return the built-in registry backends."""
     return [File(), DynamoDbBackend()]
 
 
 @hookimpl
 def lab_checks() -> list[Check]:
-    """Return the built-in checks of `make doctor`, loaded only for it."""
     from ec2lab.doctor.checks.account import Credentials, Quotas, Regions, Tags
     from ec2lab.doctor.checks.computer import Clock, Files, Versions
     from ec2lab.doctor.checks.data import Datasets, RetainedVolumes

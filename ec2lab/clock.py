@@ -14,7 +14,6 @@ from typing import Any
 
 
 def now() -> datetime:
-    """Return the time in UTC."""
     return datetime.now(UTC)
 
 

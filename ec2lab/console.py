@@ -209,12 +209,10 @@ def exit_if_incomplete(unseen: Mapping[str, str]) -> None:
 
 
 def warn(line: str) -> None:
-    """Print a warning on standard error."""
     complain(f"warning: {line}")
 
 
 def complain(line: str) -> None:
-    """Print a line on standard error."""
     with LINE.lock:
         LINE.erase()
         print(_fitted(printable(line), terminal_width(sys.stderr)), file=sys.stderr)

@@ -15,7 +15,6 @@ _current: ContextVar[str | None] = ContextVar("experiment", default=None)
 
 
 def current_experiment() -> str | None:
-    """Return the current experiment, or None."""
     return _current.get()
 
 
@@ -33,6 +32,5 @@ class ContextThreadPool(ThreadPoolExecutor):
     """A thread pool whose work inherits the caller's experiment."""
 
     def submit(self, function: Callable[Given, Result], /, *given: Given.args, **named: Given.kwargs) -> Future[Result]:
-        """Run a function in a thread, for the caller's experiment."""
         context = copy_context()
         return super().submit(lambda: context.run(function, *given, **named))

@@ -18,8 +18,6 @@ TAG = re.compile(
 
 
 class DeletionPolicy(StrEnum):
-    """As in experiment files."""
-
     DELETE = "delete"
     SNAPSHOT = "snapshot"
     RETAIN = "retain"

@@ -9,8 +9,6 @@ from typing import Any
 
 
 class Severity(StrEnum):
-    """The severity of a finding."""
-
     OK = "ok"
     WARNING = "warning"
     """Something may fail, or may be intended."""
@@ -33,14 +31,11 @@ class Diagnosis:
     remedy: str = ""
 
     def of(self, *subjects: str, **values: Any) -> Finding:
-        """Return a finding of it, for one or several subjects."""
         return Finding(self, subjects, tuple((key, str(value)) for key, value in values.items()))
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A diagnosis of this lab."""
-
     diagnosis: Diagnosis
     subjects: tuple[str, ...]
     values: tuple[tuple[str, str], ...] = ()

@@ -45,12 +45,10 @@ NO_REASON = StateReason()
 
 
 def state_of(instance: Mapping[str, Any]) -> InstanceState:
-    """Return the state of a described instance."""
     return InstanceState(instance["State"]["Name"])
 
 
 def state_reason_of(instance: Mapping[str, Any]) -> StateReason:
-    """Return why a described instance is in its state; without a code where AWS does not say."""
     reason = instance.get("StateReason", {})
     return StateReason(str(reason.get("Code", "")), str(reason.get("Message", "")))
 

@@ -47,7 +47,6 @@ def valid_login(name: str) -> str:
 
 
 def _fault_of(name: str) -> str:
-    """Return what is wrong with a name."""
     wrong = next((character for character in name if not re.match(r"[a-z0-9_.-]", character)), "")
     if not name:
         return "it is empty"

@@ -12,91 +12,61 @@ from typer.core import TyperCommand
 from ec2lab.errors import UsageError
 from ec2lab.validators import (
     any_experiments,
-    dataset_name,
     experiment_name,
     experiment_or_glob,
     leaving_member,
     member_name,
     new_version,
     one_experiment,
-    optional_experiment,
+    optional_name,
     volume_id,
 )
 
+
+def option(variable: str, help_text: str, **more: Any) -> Any:
+    """Return the option of an environment variable: DRY_RUN is --dry-run as well."""
+    return typer.Option(f"--{variable.lower().replace('_', '-')}", envvar=variable, help=help_text, **more)
+
+
 FILE = "FILE"
 """The metavar of what may be a path: the shell completes it with files."""
-ExperimentName = Annotated[
-    str, typer.Option("--exp", envvar="EXP", callback=experiment_name, help="The experiment: experiments/EXP.toml.")
-]
-Experiments = Annotated[
-    str,
-    typer.Option("--exp", envvar="EXP", callback=experiment_or_glob, help="The experiment, or several: 'speech-*'."),
-]
-OptionalExperiment = Annotated[str, typer.Option("--exp", envvar="EXP", help="The experiment.")]
-AnyExperiments = Annotated[
-    str,
-    typer.Option("--exp", envvar="EXP", callback=any_experiments, help="Only this one, or 'speech-*'. Default: all."),
-]
-OneExperiment = Annotated[
-    str, typer.Option("--exp", envvar="EXP", callback=one_experiment, help="Only this experiment. Default: all.")
-]
-MountPoint = Annotated[str, typer.Option("--mount", envvar="MOUNT", help="Mount point: /data.")]
-VolumeId = Annotated[str, typer.Option("--volume", envvar="VOLUME", callback=volume_id, help="The volume: vol-….")]
-DatasetName = Annotated[str, typer.Option("--dataset", envvar="DATASET", callback=dataset_name, help="The dataset.")]
+ExperimentName = Annotated[str, option("EXP", "The experiment: experiments/EXP.toml.", callback=experiment_name)]
+Experiments = Annotated[str, option("EXP", "The experiment, or several: 'speech-*'.", callback=experiment_or_glob)]
+OptionalExperiment = Annotated[str, option("EXP", "The experiment.")]
+AnyExperiments = Annotated[str, option("EXP", "Only this one, or 'speech-*'. Default: all.", callback=any_experiments)]
+OneExperiment = Annotated[str, option("EXP", "Only this experiment. Default: all.", callback=one_experiment)]
+MountPoint = Annotated[str, option("MOUNT", "Mount point: /data.")]
+VolumeId = Annotated[str, option("VOLUME", "The volume: vol-….", callback=volume_id)]
+DatasetName = Annotated[str, option("DATASET", "The dataset.", callback=optional_name("DATASET"))]
 BaseExperiment = Annotated[
-    str,
-    typer.Option("--base", envvar="BASE", callback=optional_experiment, help="Launch a variation of this experiment."),
+    str, option("BASE", "Launch a variation of this experiment.", callback=optional_name("BASE"))
 ]
-Parameters = Annotated[str, typer.Option("--params", envvar="PARAMS", help='Parameters: "lr=0.1 seed=3".')]
-NewVersion = Annotated[
-    str,
-    typer.Option(
-        "--version", envvar="VERSION", callback=new_version, help="Name of the version. Default: the next number."
-    ),
-]
-Version = Annotated[str, typer.Option("--version", envvar="VERSION", help="Version. Default: the newest.")]
-Regions = Annotated[str, typer.Option("--regions", envvar="REGIONS", help="Regions, separated by spaces.")]
-HostName = Annotated[
-    str, typer.Option("--host", envvar="HOST", help="Experiment, instance (foo-2) or address; or several.")
-]
-RemoteCommandText = Annotated[
-    str, typer.Option("--cmd", envvar="CMD", help="The command, for bash: 'nvidia-smi | head'. Quoted as one word.")
-]
-Tty = Annotated[bool, typer.Option("--tty", envvar="TTY", help="Run it on a terminal, on one instance.")]
-Delete = Annotated[
-    bool, typer.Option("--delete", envvar="DELETE", help="Delete what the source directory does not have.")
-]
-Of = Annotated[str, typer.Option("--owner", envvar="OWNER", help="Whose: user@host, or everyone. Default: yours.")]
-Count = Annotated[int, typer.Option("--count", envvar="COUNT", min=1, max=1000, help="Number of instances.")]
-Confirm = Annotated[bool, typer.Option("--yes", envvar="YES", help="Confirm the changes that are shown.")]
-Check = Annotated[bool, typer.Option("--dry-run", envvar="DRY_RUN", help="Show the changes, but do not make them.")]
-Purge = Annotated[
-    bool, typer.Option("--purge", envvar="PURGE", help="Delete accounts and home directories instead of locking them.")
-]
-Adopt = Annotated[
-    bool, typer.Option("--adopt", envvar="ADOPT", help="Take over existing accounts that ec2-lab did not create.")
-]
-MemberName = Annotated[
-    str, typer.Option("--name", envvar="NAME", callback=member_name, help="The member's login name: alice.")
-]
-LeavingMember = Annotated[
-    str, typer.Option("--name", envvar="NAME", callback=leaving_member, help="The member's login name: alice.")
-]
-Raw = Annotated[bool, typer.Option("--raw", envvar="RAW", help="Print the log unfiltered, escape sequences included.")]
-Force = Annotated[
-    bool, typer.Option("--force", envvar="FORCE", help="Overwrite even a file that this command did not write.")
-]
-Wide = Annotated[
-    bool, typer.Option("--wide", envvar="WIDE", help="Show all columns, a line for each row, on a terminal too.")
-]
-AsJson = Annotated[bool, typer.Option("--json", envvar="JSON", help="Print one JSON object per line.")]
+Parameters = Annotated[str, option("PARAMS", 'Parameters: "lr=0.1 seed=3".')]
+NewVersion = Annotated[str, option("VERSION", "Name of the version. Default: the next number.", callback=new_version)]
+Version = Annotated[str, option("VERSION", "Version. Default: the newest.")]
+Regions = Annotated[str, option("REGIONS", "Regions, separated by spaces.")]
+HostName = Annotated[str, option("HOST", "Experiment, instance (foo-2) or address; or several.")]
+RemoteCommandText = Annotated[str, option("CMD", "The command, for bash: 'nvidia-smi | head'. Quoted as one word.")]
+Tty = Annotated[bool, option("TTY", "Run it on a terminal, on one instance.")]
+Delete = Annotated[bool, option("DELETE", "Delete what the source directory does not have.")]
+Of = Annotated[str, option("OWNER", "Whose: user@host, or everyone. Default: yours.")]
+Count = Annotated[int, option("COUNT", "Number of instances.", min=1, max=1000)]
+Confirm = Annotated[bool, option("YES", "Confirm the changes that are shown.")]
+Check = Annotated[bool, option("DRY_RUN", "Show the changes, but do not make them.")]
+Purge = Annotated[bool, option("PURGE", "Delete accounts and home directories instead of locking them.")]
+Adopt = Annotated[bool, option("ADOPT", "Take over existing accounts that ec2-lab did not create.")]
+MemberName = Annotated[str, option("NAME", "The member's login name: alice.", callback=member_name)]
+LeavingMember = Annotated[str, option("NAME", "The member's login name: alice.", callback=leaving_member)]
+Raw = Annotated[bool, option("RAW", "Print the log unfiltered, escape sequences included.")]
+Force = Annotated[bool, option("FORCE", "Overwrite even a file that this command did not write.")]
+Wide = Annotated[bool, option("WIDE", "Show all columns, a line for each row, on a terminal too.")]
+AsJson = Annotated[bool, option("JSON", "Print one JSON object per line.")]
 
 
 class Command(TyperCommand):
     """A command that names wrong values by their make variables: COUNT: .abc. is not a whole number."""
 
     def make_context(self, *args: Any, **more: Any) -> Any:
-        """Parse the options and their environment variables. Raises UsageError."""
         try:
             return super().make_context(*args, **more)
         except typer.BadParameter as problem:
@@ -123,7 +93,6 @@ class Script(typer.Typer):
     """A typer application whose commands report wrong values in one line."""
 
     def command(self, name: str | None = None, **more: Any) -> Any:
-        """Register a command."""
         return super().command(name, **{"cls": Command, **more})
 
 

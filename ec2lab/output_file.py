@@ -110,7 +110,6 @@ class OutputFile:
     force: bool = False
 
     def check(self) -> None:
-        """Raise UserError, before any work, where the file cannot or must not be written."""
         with self._explained(), opened_parent(self.path) as (directory, place):
             self._replaceable(directory, place)
             if not os.access(".", os.W_OK | os.X_OK, dir_fd=directory):

@@ -36,8 +36,6 @@ class Nonsense(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """The plugin that is called."""
-
     plugin: str
     """plugins/motd.py, or the name of its package."""
     what: str = ""
@@ -116,7 +114,6 @@ def _guarded_member(member: Any, guard: Guard, check: ResultCheck) -> Any:
 
 
 def as_it_is(found: Any, guard: Guard, *_: Any) -> Any:
-    """Accept any result."""
     del guard
     return found
 
@@ -131,19 +128,16 @@ def each(found: Any, guard: Guard, check: Callable[[Any], Any], wanted: str) -> 
 
 
 def is_a(found: Thing, wanted: Any, words: str) -> Thing:
-    """Return an object of a type. Raises Nonsense."""
     if not isinstance(found, wanted):
         raise Nonsense(f"returned {shortened(repr(found), 80)}, not a {words}")
     return found
 
 
 def one(wanted: Any, words: str) -> ResultCheck:
-    """Expect one thing of a type of a method."""
     return lambda found, *_: is_a(found, wanted, words)
 
 
 def several(wanted: Any, words: str) -> ResultCheck:
-    """Expect any number of things of a type of a method."""
     return lambda found, guard, *_: each(found, guard, lambda item: is_a(item, wanted, words), words)
 
 

@@ -63,10 +63,6 @@ class Plugins:
         with _plugin_errors(name):
             self._manager.register(_module(path), name=name)
 
-    def scripts(self) -> dict[str, PluginScript]:
-        """Return every script by its name."""
-        return self.named("lab_scripts", PluginScript)
-
     def named(self, hook: str, wanted: type[Any], by: str = "name") -> dict[str, Any]:
         """Return what all plugins give for a hook, by name; a later plugin's takes the place of an earlier one's.
 
@@ -151,7 +147,6 @@ class PluginScript:
 
     @property
     def summary(self) -> str:
-        """The first line of its help."""
         return str(self.app.info.help or "").strip().partition("\n")[0]
 
     def run(self) -> None:

@@ -46,7 +46,6 @@ def printable_log(line: str) -> str:
 
 
 def without_colours(line: str) -> str:
-    """Return a line of a log to be embedded in one of ours."""
     return printable(SGR.sub("", DRAWING.sub("", line)).replace("\t", " "))
 
 

@@ -30,8 +30,6 @@ Detail = Callable[[str], None]
 
 @dataclass(eq=False, slots=True)
 class Activity:
-    """Something that a command is at."""
-
     what: str
     began: float
     is_background: bool = False
@@ -39,12 +37,10 @@ class Activity:
     detail: str = ""
 
     def describe(self, detail: str) -> None:
-        """Set how far it is."""
         self.detail = detail
 
     @property
     def seconds(self) -> float:
-        """For how long it has been going on."""
         return clock.monotonic() - self.began
 
     def __str__(self) -> str:
@@ -75,7 +71,6 @@ class ProgressLine:
                 _write(f"\r{printable(text)[: width - 1]}\033[K")  # one that wraps stays
 
     def erase(self) -> None:
-        """Erase the line, if one is drawn."""
         with self.lock:
             if self._is_drawn:
                 _write("\r\033[K")

@@ -33,7 +33,6 @@ def partitions() -> Mapping[str, frozenset[str]]:
 
 @cache
 def regions() -> frozenset[str]:
-    """Return the regions of all partitions."""
     return frozenset().union(*partitions().values())
 
 
@@ -49,7 +48,6 @@ def region_of_zone(zone: str) -> str | None:
 
 
 def no_region(name: str) -> str:
-    """Return what is wrong with the name of a region."""
     unheard_of = f' that botocore {version("botocore")} knows (try "us-east-1")'
     return f"{name!r} is not a region{did_you_mean(name, sorted(regions())) or unheard_of}"
 

@@ -32,8 +32,6 @@ GLOBAL = "global"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resource:
-    """A resource in AWS."""
-
     resource_type: str
     id: str
     region: str
@@ -191,7 +189,6 @@ class ResourceType(ABC):
         return [item for item in found if self.id_in(item) in ids]
 
     def places(self, regions: Iterable[str]) -> list[str]:
-        """Return the regions to search, given these."""
         return [GLOBAL] if self.is_global else [region for region in regions if region != GLOBAL]
 
     def tagged(self, cloud: Cloud, region: str, key: str, value: str) -> list[Resource]:

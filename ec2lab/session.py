@@ -44,8 +44,6 @@ THREADS = 16
 
 @dataclass
 class Session:
-    """One run of one script in one lab."""
-
     directory: Path
     lab: Lab
     script: str
@@ -82,7 +80,6 @@ class Session:
 
     @cached_property
     def plugins(self) -> Plugins:
-        """The lab's plugins."""
         return Plugins(self.directory / "plugins")
 
     @cached_property
@@ -92,7 +89,6 @@ class Session:
 
     @cached_property
     def recorder(self) -> Recorder:
-        """Records every call."""
         registry = self.registry if self.is_recording else NullRegistry(lambda: self.registry)
         not_found = frozenset(
             code for resource_type in self.resource_types.values() for code in resource_type.not_found_codes
@@ -107,7 +103,6 @@ class Session:
 
     @cached_property
     def cloud(self) -> Cloud:
-        """Access to AWS."""
         return Cloud(self.lab, self.directory, self.clients, self.recorder.attach)
 
     def once(self, make: Callable[[Session], T]) -> T:
@@ -120,13 +115,11 @@ class Session:
 
     @cached_property
     def queries(self) -> RegionQueries:
-        """Sends queries to several regions side by side."""
         expect_credentials = lambda: self.cloud.expect_credentials()  # noqa: E731, PLW0108 - a cloud may not be had
         return RegionQueries(self.lab.region_timeout.total_seconds(), expect_credentials)
 
     @cached_property
     def threads(self) -> ContextThreadPool:
-        """Threads for independent calls."""
         return ContextThreadPool(THREADS)
 
     @cached_property

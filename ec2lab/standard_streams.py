@@ -34,15 +34,12 @@ class Outlet(io.RawIOBase):
         self._is_over = False
 
     def writable(self) -> bool:
-        """See io.RawIOBase."""
         return True
 
     def fileno(self) -> int:
-        """See io.RawIOBase."""
         return self._descriptor
 
     def isatty(self) -> bool:
-        """See io.RawIOBase."""
         return os.isatty(self._descriptor)
 
     def write(self, content: Any) -> int:
@@ -62,7 +59,6 @@ class Outlet(io.RawIOBase):
 
     @property
     def has_reader(self) -> bool:
-        """Whether somebody may still read the output."""
         poll = select.poll()
         poll.register(self._descriptor, 0)  # a closed end is reported all the same
         return not (self._is_over or poll.poll(0))
@@ -81,7 +77,6 @@ class Output(io.TextIOWrapper):
     """Standard output. What a plugin prints goes to standard error."""
 
     def write(self, text: str) -> int:
-        """Write text to the right stream."""
         if not PLUGIN_AT_WORK.get():
             return super().write(text)
         sys.stderr.write(printable_document(text))
@@ -104,7 +99,6 @@ def open_outlets() -> None:
 
 
 def _outlet(stream: TextIO) -> TextIO:
-    """Return a stream like another, through an outlet."""
     stream.flush()
     raw = Outlet(stream.fileno())
     lines = raw.isatty() or stream is sys.stderr

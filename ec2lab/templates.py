@@ -30,7 +30,6 @@ class UnquotedValueError(Exception):
 
 
 def shell(value: Any) -> Quoted:
-    """Quote one word for a POSIX shell."""
     return Quoted(shlex.quote(str(value)))
 
 
@@ -61,7 +60,6 @@ def require_quoted(value: Any) -> Quoted:
 
 @cache
 def environment(directory: Path = TEMPLATES) -> Environment:
-    """Return the Jinja environment for templates in a directory."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     made = Environment(
@@ -78,10 +76,8 @@ def environment(directory: Path = TEMPLATES) -> Environment:
 
 
 def render(template: str, **values: Any) -> str:
-    """Render a template of templates/."""
     return environment().get_template(template).render(**values)
 
 
 def text_of(name: str) -> str:
-    """Return a file of templates/ unchanged."""
     return (TEMPLATES / name).read_text(encoding="utf-8")

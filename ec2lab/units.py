@@ -41,7 +41,6 @@ def duration(text: object) -> timedelta:
 
 
 def duration_in(variable: str, text: str) -> timedelta:
-    """Parse the duration in a make variable. Raises UserError."""
     try:
         return duration(text)
     except ValueError as problem:
@@ -56,7 +55,6 @@ def duration_text(length: timedelta) -> str:
 
 
 def dollars(amount: float | None, known: str = "{:,.2f}", unknown: str = "unknown") -> str:
-    """Format a price; None is unknown."""
     return unknown if amount is None else known.format(amount)
 
 
@@ -93,7 +91,6 @@ def exited(status: int, why: str = "") -> str:
 
 
 def used_text(spent: float, unknown: int, promised: float) -> str:
-    """Return what of a budget is used."""
     items = f", plus {counted(unknown, 'item')} without a price" if unknown else ""
     return f"${spent:,.2f} spent{items}, ${promised:,.2f} promised to live resources"
 
@@ -105,5 +102,4 @@ def up_to(dollars: float, unpriced: Sequence[str], period: str) -> str:
 
 
 def forecast_text(dollars: float, unpriced: Sequence[str], hours: float, *, is_assumed: bool) -> str:
-    """Return what a launch costs at the most over its ttl, or in a day."""
     return up_to(dollars, unpriced, "per day (no ttl)" if is_assumed else f"over its ttl of {hours:g} h")

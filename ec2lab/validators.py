@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from ec2lab.errors import UserError
@@ -17,16 +17,20 @@ NAME_HELP = "a name of lower-case letters, digits, - and _ (at most 63, a letter
 
 
 def experiment_name(name: str) -> str:
-    """Return `name` if it is valid for an experiment. Raises UserError."""
     if not name:
         raise UserError(f"EXP: which experiment? ({_experiments_here()})")
-    return _expect_name("EXP", name)
+    return optional_name("EXP")(name)
 
 
-def _expect_name(variable: str, name: str) -> str:
-    if name and not re.fullmatch(NAME, name):
-        raise UserError(f"{variable}: {name!r} is not {NAME_HELP}")
-    return name
+def optional_name(variable: str) -> Callable[[str], str]:
+    """Return a validator of a variable that may be empty."""
+
+    def validated(name: str) -> str:
+        if name and not re.fullmatch(NAME, name):
+            raise UserError(f"{variable}: {name!r} is not {NAME_HELP}")
+        return name
+
+    return validated
 
 
 def _experiments_here() -> str:
@@ -46,7 +50,6 @@ def is_pattern(name: str) -> bool:
 
 
 def experiment_or_glob(name: str) -> str:
-    """Return the name of an experiment, or a pattern. Raises UserError."""
     return name if is_pattern(name) else experiment_name(name)
 
 
@@ -55,35 +58,17 @@ def any_experiments(name: str) -> str:
     return experiment_or_glob(name) if name else "*"
 
 
-def optional_experiment(name: str) -> str:
-    """Return `name` if it is valid for an experiment, or empty. Raises UserError."""
-    return _expect_name("BASE", name)
-
-
-def new_experiment(name: str) -> str:
-    """Return `name` if it is valid for an experiment, or empty. Raises UserError."""
-    return _expect_name("NEW_EXP", name)
-
-
 def one_experiment(name: str) -> str:
-    """Return `name` if it is valid for an experiment, or empty. Raises UserError."""
     return experiment_name(name) if name else name
 
 
-def dataset_name(name: str) -> str:
-    """Return `name` if it is valid for a dataset, or empty. Raises UserError."""
-    return _expect_name("DATASET", name)
-
-
 def new_version(version: str) -> str:
-    """Return the name of a new version of a dataset, or nothing. Raises UserError."""
     if version and not re.fullmatch(r"\S{1,64}", version):
         raise UserError(f"VERSION: {version!r} is not a version (no spaces, at most 64 characters)")
     return version
 
 
 def member_name(name: str) -> str:
-    """Return `name` if it is valid for a member. Raises UserError."""
     if not name:
         raise UserError("NAME: which member? (NAME=alice)")
     try:
@@ -98,7 +83,6 @@ def leaving_member(name: str) -> str:
 
 
 def volume_id(name: str) -> str:
-    """Return `name` if it is a volume's id, or empty. Raises UserError."""
     if name and not re.fullmatch(r"vol-[0-9a-z]+", name):
         raise UserError(f"VOLUME: {name!r} is not a volume's id (try vol-0123456789abcdef0)")
     return name

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ec2lab.console import Console, run
-from ec2lab.options import AsJson, Of, Regions, Wide, script
+from ec2lab.options import AsJson, Of, Regions, Wide, option, script
 
 if TYPE_CHECKING:
     from ec2lab.audit.audit import Finding
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from ec2lab.session import Session
 
 app = script(__doc__)
-Fix = Annotated[bool, typer.Option("--fix", envvar="FIX", help="Delete the orphans that you created.")]
-Only = Annotated[str, typer.Option("--only", envvar="ONLY", help="With FIX: delete these ids, whoever created them.")]
+Fix = Annotated[bool, option("FIX", "Delete the orphans that you created.")]
+Only = Annotated[str, option("ONLY", "With FIX: delete these ids, whoever created them.")]
 EXIT_FINDINGS = 3
 """Exit status if there is an error or a region did not respond. Unmanaged and retained resources may be intended."""
 

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
 from ec2lab import clock
 from ec2lab.console import Console, run
 from ec2lab.errors import UserError
-from ec2lab.options import AsJson, Wide, script
+from ec2lab.options import AsJson, Wide, option, script
 
 app = script(__doc__)
-Since = Annotated[str, typer.Option("--since", envvar="SINCE", help="Start, in UTC: 2026-10-01.")]
-Until = Annotated[str, typer.Option("--until", envvar="UNTIL", help="End, exclusive, in UTC: 2026-11-01.")]
-By = Annotated[
-    str, typer.Option("--group-by", envvar="GROUP_BY", help="Group by member, experiment, region or resource-type.")
-]
+Since = Annotated[str, option("SINCE", "Start, in UTC: 2026-10-01.")]
+Until = Annotated[str, option("UNTIL", "End, exclusive, in UTC: 2026-11-01.")]
+By = Annotated[str, option("GROUP_BY", "Group by member, experiment, region or resource-type.")]
 
 
 @app.command()

@@ -5,31 +5,17 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from ec2lab.console import Console, run
 from ec2lab.errors import UserError
-from ec2lab.options import FILE, AsJson, DatasetName, NewVersion, script
+from ec2lab.options import FILE, AsJson, DatasetName, NewVersion, option, script
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 app = script(__doc__)
-From = Annotated[
-    str,
-    typer.Option(
-        "--source", envvar="SOURCE", metavar=FILE, help="./directory, file.tar, disk.img or s3://bucket/prefix."
-    ),
-]
-Size = Annotated[
-    str, typer.Option("--size", envvar="SIZE", help="Volume size: 500G, 2T. Default (not for s3://): what fits.")
-]
-Regions = Annotated[
-    str,
-    typer.Option(
-        "--regions", envvar="REGIONS", help="Default: the lab's first region; for a bucket, any with capacity."
-    ),
-]
+From = Annotated[str, option("SOURCE", "./directory, file.tar, disk.img or s3://bucket/prefix.", metavar=FILE)]
+Size = Annotated[str, option("SIZE", "Volume size: 500G, 2T. Default (not for s3://): what fits.")]
+Regions = Annotated[str, option("REGIONS", "Default: the lab's first region; for a bucket, any with capacity.")]
 BUCKET = "s3://"
 
 
@@ -64,7 +50,6 @@ def dataset_build(
 
 
 def parse_size(size: str) -> int | None:
-    """Return SIZE in GiB, None if it is empty. Raises UserError."""
     if not size:
         return None
     if not (found := re.fullmatch(r"([1-9]\d*)([GT])", size.upper())):
@@ -75,7 +60,6 @@ def parse_size(size: str) -> int | None:
 def build_from_local(
     console: Console, dataset: str, source: Path, gib: int | None, version: str | None, places: list[str]
 ) -> None:
-    """Build from a file or directory on this computer."""
     from ec2lab.datasets.build_local import DatasetBuilder
     from ec2lab.datasets.disk_image import disk_image
     from ec2lab.events.datasets import DatasetBuilt, Unchanged
@@ -114,7 +98,6 @@ def build_from_local(
 def from_bucket(
     console: Console, dataset: str, source: str, gib: int | None, version: str | None, places: list[str]
 ) -> None:
-    """Build from a bucket, on a temporary instance."""
     from ec2lab.launch.build_from_s3 import build_from_bucket
     from ec2lab.session import locked_session
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from ec2lab.console import Console, exit_if_incomplete, run, warn
 from ec2lab.errors import UserError
-from ec2lab.options import AsJson, Confirm, DatasetName, Regions, script
+from ec2lab.options import AsJson, Confirm, DatasetName, Regions, option, script
 
 if TYPE_CHECKING:
     from ec2lab.datasets.costs import PricedSnapshot
@@ -16,10 +14,7 @@ if TYPE_CHECKING:
     from ec2lab.session import Session
 
 app = script(__doc__)
-Keep = Annotated[
-    int,
-    typer.Option("--keep-last", envvar="KEEP_LAST", min=0, help="How many versions of each dataset to keep."),
-]
+Keep = Annotated[int, option("KEEP_LAST", "How many versions of each dataset to keep.", min=0)]
 
 
 @app.command()
@@ -71,7 +66,6 @@ def dataset_prune(
 
 
 def show(console: Console, one: PricedSnapshot, why: str) -> None:
-    """Show a snapshot that would be deleted, or why it is not."""
     from ec2lab.events.datasets import InUse
     from ec2lab.events.teardown import WouldDelete
 

@@ -9,7 +9,7 @@ import typer
 
 from ec2lab.console import Console, run
 from ec2lab.errors import UserError
-from ec2lab.options import AsJson, OneExperiment, script
+from ec2lab.options import AsJson, OneExperiment, option, script
 
 if TYPE_CHECKING:
     from ec2lab.doctor.check import Check
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ec2lab.findings import Finding
 
 app = script(__doc__)
-Fix = Annotated[bool, typer.Option("--fix", envvar="FIX", help="Apply the automatic fixes.")]
+Fix = Annotated[bool, option("FIX", "Apply the automatic fixes.")]
 NOT_ALL_IS_WELL = 3
 """Exit status, the same as `make audit`'s; warnings alone exit with 0."""
 
@@ -69,7 +69,6 @@ def banner(lab: DoctorContext) -> str:
 
 
 def _remaining(found: list[tuple[Check, Finding]], emit: Emit) -> list[tuple[Check, Finding]]:
-    """Apply the fixes that exist; return the remaining findings."""
     from ec2lab.events.account import Fixed
     from ec2lab.session import open_session
 

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
 from ec2lab.console import Console, run
 from ec2lab.errors import UserError
-from ec2lab.options import AsJson, HostName, OptionalExperiment, script
+from ec2lab.options import AsJson, HostName, OptionalExperiment, option, script
 
 app = script(__doc__)
-Ports = Annotated[
-    str, typer.Option("--ports", envvar="PORTS", help='Ports on the instance: "8888 6006"; LOCAL:PORT names both.')
-]
+Ports = Annotated[str, option("PORTS", 'Ports on the instance: "8888 6006"; LOCAL:PORT names both.')]
 
 
 @app.command()

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from ec2lab.console import Console, exit_if_incomplete, run
 from ec2lab.errors import UserError
-from ec2lab.options import AsJson, Regions, Wide, script
+from ec2lab.options import AsJson, Regions, Wide, option, script
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -20,11 +18,9 @@ if TYPE_CHECKING:
     from ec2lab.session import Session
 
 app = script(__doc__)
-Gpu = Annotated[str, typer.Option("--gpu", envvar="GPU", help="Only this GPU: A100, A100-80GB or A100:8.")]
-Number = Annotated[
-    float, typer.Option("--count", envvar="COUNT", min=0, help="GPUs per instance: 8, 0.5. Default: any.")
-]
-Memory = Annotated[int, typer.Option("--memory", envvar="MEMORY", min=0, help="Minimum memory of a GPU, in GB.")]
+Gpu = Annotated[str, option("GPU", "Only this GPU: A100, A100-80GB or A100:8.")]
+Number = Annotated[float, option("COUNT", "GPUs per instance: 8, 0.5. Default: any.", min=0)]
+Memory = Annotated[int, option("MEMORY", "Minimum memory of a GPU, in GB.", min=0)]
 
 
 @app.command()
@@ -102,7 +98,6 @@ def _event(one: GpuType, offers: Iterable[Offer], quotas: Mapping[str, RegionQuo
 
 
 def _scores(session: Session, regions: list[str], types: list[str]) -> Iterable[Event]:
-    """Return each region's spot placement score, or why AWS did not tell them."""
     from ec2lab.events import Unavailable
     from ec2lab.events.gpus import SpotPlacementScore
     from ec2lab.launch.gpus import spot_scores

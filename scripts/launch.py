@@ -4,19 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
 from ec2lab.console import Console, run
 from ec2lab.errors import UserError
-from ec2lab.options import AsJson, BaseExperiment, Count, ExperimentName, Parameters, script
+from ec2lab.options import AsJson, BaseExperiment, Count, ExperimentName, Parameters, option, script
 
 app = script(__doc__)
-MinCount = Annotated[
-    int,
-    typer.Option(
-        "--min-count", envvar="MIN_COUNT", min=0, max=1000, help="Fewest instances to accept. Default: COUNT."
-    ),
-]
+MinCount = Annotated[int, option("MIN_COUNT", "Fewest instances to accept. Default: COUNT.", min=0, max=1000)]
 
 
 @app.command()

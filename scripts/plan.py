@@ -8,10 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from ec2lab.console import Console, exit_if_incomplete, run, warn
-from ec2lab.options import FILE, AsJson, BaseExperiment, Count, ExperimentName, Force, Parameters, Wide, script
+from ec2lab.options import FILE, AsJson, BaseExperiment, Count, ExperimentName, Force, Parameters, Wide, option, script
 
 if TYPE_CHECKING:
     from ec2lab.capacity_pools import Pool
@@ -21,12 +19,8 @@ if TYPE_CHECKING:
     from ec2lab.session import Session
 
 app = script(__doc__)
-Verbose = Annotated[
-    bool, typer.Option("--verbose", envvar="VERBOSE", help="Print the whole request and the cloud-init document.")
-]
-Out = Annotated[
-    str, typer.Option("--output", envvar="OUTPUT", metavar=FILE, help="File to write those two to: plan.txt.")
-]
+Verbose = Annotated[bool, option("VERBOSE", "Print the whole request and the cloud-init document.")]
+Out = Annotated[str, option("OUTPUT", "File to write those two to: plan.txt.", metavar=FILE)]
 MARKER = "# ec2-lab plan of "
 """Every file that OUTPUT names begins with it."""
 
@@ -102,7 +96,6 @@ def plan(
 
 
 def warn_if_live(session: Session, exp: str) -> None:
-    """Warn that a launch would be refused now."""
     from ec2lab.launch.resume import already_live
 
     if live := already_live(session, exp):
@@ -110,14 +103,12 @@ def warn_if_live(session: Session, exp: str) -> None:
 
 
 def planned_container(experiment: Experiment) -> list[PlannedContainer]:
-    """Return the container, if the experiment has one."""
     from ec2lab.events.launch import PlannedContainer
 
     return [PlannedContainer(image=experiment.container)] if experiment.container else []
 
 
 def planned_secrets(experiment: Experiment) -> list[PlannedSecret]:
-    """Return each secret's name and source, and whether a launch from here could bring it."""
     from ec2lab.events.launch import PlannedSecret
     from ec2lab.runs.launcher_secrets import is_set
 
@@ -128,7 +119,6 @@ def planned_secrets(experiment: Experiment) -> list[PlannedSecret]:
 
 
 def show_candidates(console: Console, candidates: list[PlannedPool]) -> None:
-    """Show the pools in the order that a launch tries them."""
     from ec2lab.costs.aws_prices import shown
     from ec2lab.events.launch import Candidate
 
@@ -200,7 +190,6 @@ def check_permission(console: Console, planned: Plan, candidates: list[PlannedPo
 
 
 def first_in_each_region(candidates: list[PlannedPool]) -> list[Pool]:
-    """Return the first pool that a launch would try in each region."""
     found: dict[str, Pool] = {}
     for candidate in candidates:
         if not candidate.out:

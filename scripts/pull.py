@@ -6,23 +6,19 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from ec2lab.console import Console, run
 from ec2lab.errors import UserError
-from ec2lab.options import FILE, AsJson, Delete, HostName, OptionalExperiment, script
+from ec2lab.options import FILE, AsJson, Delete, HostName, OptionalExperiment, option, script
 from ec2lab.validators import experiment_name
 
 if TYPE_CHECKING:
     from ec2lab.progress import ProgressBars
 
 app = script(__doc__)
-Source = Annotated[str, typer.Option("--source", envvar="SOURCE", help="A path there; a relative one begins at home.")]
-Outputs = Annotated[bool, typer.Option("--outputs", envvar="OUTPUTS", help="Fetch the outputs of a run from S3.")]
-RunId = Annotated[
-    str, typer.Option("--run-id", envvar="RUN_ID", help="The run: i-…, from `make outputs`. Default: the newest.")
-]
-Dest = Annotated[str, typer.Option("--dest", envvar="DEST", metavar=FILE, help="A path here.")]
+Source = Annotated[str, option("SOURCE", "A path there; a relative one begins at home.")]
+Outputs = Annotated[bool, option("OUTPUTS", "Fetch the outputs of a run from S3.")]
+RunId = Annotated[str, option("RUN_ID", "The run: i-…, from `make outputs`. Default: the newest.")]
+Dest = Annotated[str, option("DEST", "A path here.", metavar=FILE)]
 
 
 @app.command()

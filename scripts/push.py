@@ -5,15 +5,13 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Annotated
 
-import typer
-
 from ec2lab.console import Console, run
 from ec2lab.errors import UserError
-from ec2lab.options import FILE, AsJson, Delete, HostName, OptionalExperiment, script
+from ec2lab.options import FILE, AsJson, Delete, HostName, OptionalExperiment, option, script
 
 app = script(__doc__)
-Source = Annotated[str, typer.Option("--source", envvar="SOURCE", metavar=FILE, help="A file or directory here.")]
-Dest = Annotated[str, typer.Option("--dest", envvar="DEST", help="Its path there; a relative one begins at home.")]
+Source = Annotated[str, option("SOURCE", "A file or directory here.", metavar=FILE)]
+Dest = Annotated[str, option("DEST", "Its path there; a relative one begins at home.")]
 
 
 @app.command()

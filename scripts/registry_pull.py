@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
 from ec2lab.console import Console, run
 from ec2lab.errors import UserError
-from ec2lab.options import FILE, AsJson, script
+from ec2lab.options import FILE, AsJson, option, script
 
 app = script(__doc__)
-From = Annotated[
-    str, typer.Option("--source", envvar="SOURCE", metavar=FILE, help="Source: dynamodb://us-east-1/lab, or a file.")
-]
+From = Annotated[str, option("SOURCE", "Source: dynamodb://us-east-1/lab, or a file.", metavar=FILE)]
 
 
 @app.command()

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
 from ec2lab.console import Console, exit_if_incomplete, run
-from ec2lab.options import AsJson, Confirm, Of, Regions, Wide, script
+from ec2lab.options import AsJson, Confirm, Of, Regions, Wide, option, script
 
 app = script(__doc__)
-Only = Annotated[str, typer.Option("--only", envvar="ONLY", help="The id of a lost registry, or the beginning of it.")]
+Only = Annotated[str, option("ONLY", "The id of a lost registry, or the beginning of it.")]
 
 
 @app.command()

@@ -5,15 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from ec2lab.console import Console, exit_if_incomplete, run
-from ec2lab.options import FILE, AsJson, Force, script
+from ec2lab.options import FILE, AsJson, Force, option, script
 
 app = script(__doc__)
-Out = Annotated[
-    str, typer.Option("--output", envvar="OUTPUT", metavar=FILE, help="File to write. Default: report.html.")
-]
+Out = Annotated[str, option("OUTPUT", "File to write. Default: report.html.", metavar=FILE)]
 
 
 @app.command()

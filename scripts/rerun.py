@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
 from ec2lab.console import Console, run
 from ec2lab.errors import UserError
-from ec2lab.options import AsJson, ExperimentName, script
-from ec2lab.validators import new_experiment
+from ec2lab.options import AsJson, ExperimentName, option, script
+from ec2lab.validators import optional_name
 
 app = script(__doc__)
-NewName = Annotated[
-    str, typer.Option("--new-exp", envvar="NEW_EXP", callback=new_experiment, help="Its name: foo-again.")
-]
+NewName = Annotated[str, option("NEW_EXP", "Its name: foo-again.", callback=optional_name("NEW_EXP"))]
 
 
 @app.command()

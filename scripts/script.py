@@ -5,14 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from ec2lab.console import Console, run
 from ec2lab.errors import UserError
-from ec2lab.options import AsJson, script
+from ec2lab.options import AsJson, option, script
 
 app = script(__doc__)
-ScriptName = Annotated[str, typer.Option("--script", envvar="SCRIPT", help="The script. Default: list all.")]
+ScriptName = Annotated[str, option("SCRIPT", "The script. Default: list all.")]
 
 
 @app.command(name="script")
@@ -22,10 +20,10 @@ def run_plugin_script(name: ScriptName = "", as_json: AsJson = False) -> None:
     A script reads its options from the environment: `make script SCRIPT=who-runs EXP=foo`.
     """
     from ec2lab.events.lab import ScriptInfo
-    from ec2lab.plugins import Plugins
+    from ec2lab.plugins import Plugins, PluginScript
     from ec2lab.validators import did_you_mean
 
-    console, known = Console(as_json=as_json), Plugins(Path("plugins")).scripts()
+    console, known = Console(as_json=as_json), Plugins(Path("plugins")).named("lab_scripts", PluginScript)
     if not name:
         if not known:
             console.hint("no plugin brings a script: docs/plugins.md says how to write one")

@@ -48,7 +48,6 @@ def setup_aws(regions: Regions = "", yes: Confirm = False, as_json: AsJson = Fal
 
 
 def show(console: Console, setup: AccountSetup) -> None:
-    """Show what is present, what is missing, and the recommendations."""
     from ec2lab.events.account import Blocked, Creatable, Present, Recommendation
 
     for one in setup.regions:
@@ -93,7 +92,6 @@ def print_manual_steps(console: Console, setup: AccountSetup) -> None:
 
 
 def ended(console: Console, setup: AccountSetup, made: bool) -> None:
-    """Print the result. Raises UserError if no launch can be made."""
     from ec2lab.events.account import SetupComplete
     from ec2lab.units import counted
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from ec2lab.console import Console, exit_if_incomplete, run
 from ec2lab.errors import UserError
-from ec2lab.options import AsJson, DatasetName, Regions, Version, script
+from ec2lab.options import AsJson, DatasetName, Regions, Version, option, script
 from ec2lab.regions import region_names
 
 if TYPE_CHECKING:
@@ -17,14 +15,7 @@ if TYPE_CHECKING:
     from ec2lab.progress import ProgressBars
 
 app = script(__doc__)
-Within = Annotated[
-    str,
-    typer.Option(
-        "--complete-within",
-        envvar="COMPLETE_WITHIN",
-        help="Pay for completion within this time, 15m to 2d.",
-    ),
-]
+Within = Annotated[str, option("COMPLETE_WITHIN", "Pay for completion within this time, 15m to 2d.")]
 
 
 @app.command()
@@ -70,7 +61,6 @@ def snapshot_copy(
 
 
 def reporting(console: Console, bars: ProgressBars, source: DataSnapshot) -> Report:
-    """Return the callback that displays a copy's progress, or emits it as JSON."""
     from ec2lab.events.datasets import CopyProgress
 
     def report(copy: Copy) -> None:

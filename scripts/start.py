@@ -44,7 +44,6 @@ def start(exp: ExperimentName = "", as_json: AsJson = False) -> None:
 
 
 def capacity_timeout(session: Session, exp: str) -> timedelta:
-    """Return the experiment's capacity_timeout: from its file, or from the record of its last run."""
     from ec2lab.config.lab_files import has_file, load_experiment
     from ec2lab.launch.run_spec import last_recorded_run
     from ec2lab.units import duration

@@ -7,11 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from ec2lab.console import Console, run, warn
 from ec2lab.errors import UserError
-from ec2lab.options import AsJson, Confirm, ExperimentName, Parameters, script
+from ec2lab.options import AsJson, Confirm, ExperimentName, Parameters, option, script
 
 if TYPE_CHECKING:
     from ec2lab.config.models import Experiment
@@ -19,10 +17,8 @@ if TYPE_CHECKING:
     from ec2lab.sweeps.sweep import TrialResult
 
 app = script(__doc__)
-RetryFailed = Annotated[
-    bool, typer.Option("--retry-failed", envvar="RETRY_FAILED", help="Relaunch the trials whose command failed, too.")
-]
-Again = Annotated[bool, typer.Option("--again", envvar="AGAIN", help="Launch all trials again that are not live.")]
+RetryFailed = Annotated[bool, option("RETRY_FAILED", "Relaunch the trials whose command failed, too.")]
+Again = Annotated[bool, option("AGAIN", "Launch all trials again that are not live.")]
 
 
 @app.command()
@@ -90,7 +86,6 @@ def sweep(
 def report_start(
     console: Console, exp: str, experiment: Experiment, wanted: Sequence[Variation], before: Sequence[TrialResult]
 ) -> None:
-    """Report what a sweep launches, and the trials `before` it."""
     from ec2lab.events.runs import SweepStarted
 
     started = SweepStarted(

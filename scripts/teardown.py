@@ -27,7 +27,6 @@ def teardown(exp: Experiments = "", yes: Confirm = False, as_json: AsJson = Fals
 
 
 def one(exp: str, console: Console, yes: bool) -> None:
-    """Tear down one experiment."""
     from ec2lab.events import RegionsUnavailable
     from ec2lab.events.teardown import RecordsDropped
     from ec2lab.instances.teardown import drop_records, take_down
@@ -46,7 +45,6 @@ def one(exp: str, console: Console, yes: bool) -> None:
 
 
 def several(pattern: str, console: Console, yes: bool) -> None:
-    """List the experiments that match; tear them down if YES is set."""
     from ec2lab.costs.current_costs import history_at_hand
     from ec2lab.events import RegionsUnavailable
     from ec2lab.events.teardown import NoMatch, WouldDelete

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from ec2lab.console import Console, run
-from ec2lab.options import AsJson, Confirm, Regions, script
+from ec2lab.options import AsJson, Confirm, Regions, option, script
 
 if TYPE_CHECKING:
     from ec2lab.account.uninstall import Belongings
 
 app = script(__doc__)
-WithData = Annotated[
-    bool,
-    typer.Option("--include-datasets", envvar="INCLUDE_DATASETS", help="Also delete datasets and retained volumes."),
-]
+WithData = Annotated[bool, option("INCLUDE_DATASETS", "Also delete datasets and retained volumes.")]
 
 
 @app.command()
@@ -67,7 +62,6 @@ def teardown_aws(
 
 
 def show(console: Console, found: Belongings, with_data: bool) -> None:
-    """Show what would be deleted, and what is left, with its cost."""
     from ec2lab.costs.money import sum_known
     from ec2lab.events.teardown import DataCost, OwnedResource
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
 from ec2lab.console import Console, run
 from ec2lab.errors import UserError
-from ec2lab.options import AsJson, HostName, OptionalExperiment, script
+from ec2lab.options import AsJson, HostName, OptionalExperiment, option, script
 
 app = script(__doc__)
-Logdir = Annotated[str, typer.Option("--logdir", envvar="LOGDIR", help="Directory on the instance, or s3://…")]
+Logdir = Annotated[str, option("LOGDIR", "Directory on the instance, or s3://…")]
 
 
 @app.command()

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
 from ec2lab.console import Console, run
-from ec2lab.options import AsJson, ExperimentName, script
+from ec2lab.options import AsJson, ExperimentName, option, script
 
 app = script(__doc__)
-Ttl = Annotated[str, typer.Option("--ttl", envvar="TTL", help="Time from now: 30m, 4h, 2d; or never.")]
+Ttl = Annotated[str, option("TTL", "Time from now: 30m, 4h, 2d; or never.")]
 
 
 @app.command()

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from ec2lab.console import Console, run
-from ec2lab.options import FILE, Adopt, AsJson, HostName, MemberName, script
+from ec2lab.options import FILE, Adopt, AsJson, HostName, MemberName, option, script
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,9 +16,7 @@ SHORT_RSA = 3072
 """Bits. NIST disallows fewer from 2031 on (SP 800-57 Part 1, table 2)."""
 
 app = script(__doc__)
-Key = Annotated[
-    str, typer.Option("--key", envvar="KEY", metavar=FILE, help="Public key, or its file. Default: a new key pair.")
-]
+Key = Annotated[str, option("KEY", "Public key, or its file. Default: a new key pair.", metavar=FILE)]
 
 
 @app.command()
@@ -57,7 +53,6 @@ def user_add(
 
 
 def _keys(name: str, key: str, console: Console) -> list[str]:
-    """Return the given public keys, or that of a new key pair."""
     from ec2lab.config.key_files import keys_given
     from ec2lab.config.lab_files import new_key_pair
     from ec2lab.config.public_key import fingerprint, rsa_bits

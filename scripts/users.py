@@ -4,20 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
 from ec2lab.console import Console, run
 from ec2lab.errors import UserError
-from ec2lab.options import Adopt, AsJson, Check, HostName, Purge, script
+from ec2lab.options import Adopt, AsJson, Check, HostName, Purge, option, script
 
 app = script(__doc__)
-Name = Annotated[str, typer.Option("--name", envvar="NAME", help="Only this member.")]
-Password = Annotated[
-    str,
-    typer.Option(
-        "--password", envvar="PASSWORD", help='"ask": set a password for NAME, to be changed at the first login.'
-    ),
-]
+Name = Annotated[str, option("NAME", "Only this member.")]
+Password = Annotated[str, option("PASSWORD", '"ask": set a password for NAME, to be changed at the first login.')]
 
 
 @app.command()

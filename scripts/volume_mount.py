@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
 from ec2lab.console import Console, run
 from ec2lab.errors import UserError
-from ec2lab.options import AsJson, DatasetName, HostName, MountPoint, Version, VolumeId, script
+from ec2lab.options import AsJson, DatasetName, HostName, MountPoint, Version, VolumeId, option, script
 
 app = script(__doc__)
-SnapshotId = Annotated[
-    str, typer.Option("--snapshot", envvar="SNAPSHOT", help="Create the volume from this snapshot: snap-….")
-]
+SnapshotId = Annotated[str, option("SNAPSHOT", "Create the volume from this snapshot: snap-….")]
 
 
 @app.command()

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
 from ec2lab.console import Console, run
-from ec2lab.options import AsJson, VolumeId, script
+from ec2lab.options import AsJson, VolumeId, option, script
 
 app = script(__doc__)
-KeepFor = Annotated[str, typer.Option("--retain-for", envvar="RETAIN_FOR", help="Time from today: 30d.")]
-Why = Annotated[str, typer.Option("--reason", envvar="REASON", help="Reason. Default: unchanged.")]
+KeepFor = Annotated[str, option("RETAIN_FOR", "Time from today: 30d.")]
+Why = Annotated[str, option("REASON", "Reason. Default: unchanged.")]
 
 
 @app.command()

@@ -51,12 +51,11 @@ from ec2lab.runs.progress import parse_progress
 from ec2lab.validators import (
     LOGIN,
     NAME,
-    dataset_name,
     experiment_name,
     experiment_or_glob,
     member_name,
     one_experiment,
-    optional_experiment,
+    optional_name,
     volume_id,
 )
 from ec2lab.volumes.apply_deletion_policy import marks
@@ -395,7 +394,7 @@ def test_whatever_a_console_or_a_log_holds_it_is_read_and_shown(seed):
 # Names.
 
 NAMES = {
-    experiment_name: NAME, dataset_name: f"({NAME})?", optional_experiment: f"({NAME})?", one_experiment: f"({NAME})?",
+    experiment_name: NAME, optional_name("BASE"): f"({NAME})?", one_experiment: f"({NAME})?",
     member_name: LOGIN, volume_id: "(vol-[0-9a-f]{8,17})?", experiment_or_glob: r"[a-z0-9_*?-]{1,200}",
 }  # fmt: skip
 
