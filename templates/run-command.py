@@ -3,8 +3,9 @@
     run-command COMMAND
 
 A login shell first reads its start-up files, with its input and output redirected to /dev/null, so that the command has
-the environment of an experiment's command (PATH, LD_LIBRARY_PATH of /etc/profile.d). It then executes a bash that gets
-the command as one argument. Standard input is /dev/null.
+the environment of an experiment's command (PATH, LD_LIBRARY_PATH of /etc/profile.d). It then executes a bash that reads
+the command from a file in memory: arguments are in the list of processes, which everybody can read. Standard input is
+/dev/null.
 
 The command has its own process group. When the connection is lost, the group gets SIGTERM, and SIGKILL after a grace
 period. Processes that the command moved to another session (tmux, setsid) continue.
@@ -20,6 +21,7 @@ import sys
 import time
 
 LOGIN = 'exec >&%d 2>&%d %d>&- %d>&-; printf x >&%d; exec %d>&-; exec bash -c "$1"'
+RUN = 'IFS= read -r -d "" c <&%d; exec %d<&-; eval "unset c; $c"'
 GRACE = 5.0
 """Seconds between SIGTERM and SIGKILL."""
 NEVER_BEGAN = 126
@@ -32,13 +34,16 @@ def begin(command: str, begun: int) -> None:
     nothing = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):
         os.dup2(nothing, standard)
-    for file in (out, err, begun):
+    text = os.memfd_create("command")
+    os.write(text, os.fsencode(command))
+    os.lseek(text, 0, os.SEEK_SET)
+    for file in (out, err, begun, text):
         os.set_inheritable(file, True)
     os.environ["PYTHONUNBUFFERED"] = "1"
     script = LOGIN % (out, err, out, err, begun, begun)
     try:
         os.chdir(os.environ["HOME"])
-        os.execvp("bash", ["bash", "--login", "-c", script, "bash", command])
+        os.execvp("bash", ["bash", "--login", "-c", script, "bash", RUN % (text, text)])
     except OSError as problem:
         os.write(err, f"ec2-lab: {problem.filename}: {problem.strerror}\n".encode())
         os.write(begun, b"x")

@@ -2,24 +2,29 @@
 
     stage-command COMMAND
 
-The script deletes itself and the command first. Only the user who logged in can read the directory.
+The script deletes itself and the command first; if nobody runs it within a minute, a process that is left behind does.
+Only the user who logged in can read the directory.
 """
 
 from __future__ import annotations
 
 import os
 import pathlib
+import shutil
 import sys
 import tempfile
+import time
 
 RUN = """\
 directory=${0%/*}
-command=$(cat "$directory/command" && echo x) || exit
+exec 3<"$directory/command" || exit
 rm -r -- "$directory"
 cd || cd /
-exec bash --login -c 'exec bash -c "$1"' bash "${command%x}"
+exec bash --login -c 'exec bash -c "$1"' bash 'IFS= read -r -d "" c <&3; exec 3<&-; eval "unset c; $c"'
 """
-"""A command substitution drops trailing newlines: the x at the end preserves those of the command."""
+"""The command is in no argument: everybody can read those in the list of processes."""
+TIMEOUT = 60
+"""Seconds."""
 
 
 def main(command: str) -> None:
@@ -27,7 +32,15 @@ def main(command: str) -> None:
     directory = pathlib.Path(tempfile.mkdtemp(prefix="ec2-lab-"))
     (directory / "command").write_bytes(os.fsencode(command))
     (directory / "run").write_text(RUN)
-    print(directory / "run")
+    print(directory / "run", flush=True)
+    if not os.fork():
+        os.setsid()
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for standard in (0, 1, 2):
+            os.dup2(nothing, standard)
+        time.sleep(TIMEOUT)
+        shutil.rmtree(directory, ignore_errors=True)
+        os._exit(0)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,10 @@
 
 import ast
 import io
+import subprocess
+import sys
 import tokenize
+from pathlib import Path
 
 import pytest
 
@@ -11,12 +14,24 @@ from ec2lab.hosts.accounts_document import OVER_SSH
 from ec2lab.hosts.program_packer import program, sent, sshd_drop_in
 from ec2lab.launch.user_data import USER_DATA_LIMIT, user_data
 from ec2lab.templates import TEMPLATES
+from tests.changed_constants import sent_with
+from tests.waiting import wait_until
 
 SENT = (
     "accounts.py", "idle-shutdown.py", "mount-volumes.py", "pull-from-s3.py", "upload-log.py", "write-exit-status.py",
     "write-log.py",
 )  # fmt: skip
 """Those that user data has."""
+
+
+def test_a_command_that_no_terminal_comes_for_is_deleted():
+    staged = subprocess.run(
+        [sys.executable, "-c", sent_with("stage-command.py", TIMEOUT=0.2), "echo $((6 * 7))"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    place = Path(staged.stdout.strip())
+    assert place.parent.stat().st_mode & 0o777 == 0o700
+    assert wait_until(lambda: not place.parent.exists())
 
 
 @pytest.mark.parametrize("name", SENT)

@@ -1,7 +1,7 @@
 """Run the user's command on instances: on all in parallel, or on one with a terminal.
 
-No shell parses the command before bash gets it as one argument. It travels on ssh's standard input as a literal of a
-Python program (hosts/protocol.py); ssh's command line contains only `/bin/sh`.
+No shell parses the command before bash does, and it is in no argument of a process. It travels on ssh's standard input
+as a literal of a Python program (hosts/protocol.py); ssh's command line contains only `/bin/sh`.
 """
 
 from __future__ import annotations
@@ -57,7 +57,8 @@ class RemoteCommand:
 def become_on_terminal(host: Host, command: str) -> None:
     """Replace this process with an ssh that runs a command on a remote terminal. Raises UserError.
 
-    The terminal occupies standard input, so the command is first written to a private directory, which it deletes.
+    The terminal occupies standard input, so the command is first written to a private directory, which is deleted when
+    it runs, or after a minute.
     """
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UserError("TTY: there is no terminal here; without TTY=1 the output comes as lines")

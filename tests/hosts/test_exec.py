@@ -3,6 +3,7 @@
 import os
 import pty
 import select
+import shlex
 import signal
 import socket
 import subprocess
@@ -13,22 +14,22 @@ import pytest
 from tests.hosts.instance import reach_elsewhere
 from tests.waiting import wait_until
 
-SHOW = "tr '\\0' '\\1' < /proc/$$/cmdline"
 HOSTILE = (
-    f'{SHOW} # it\'s "$HOME" $(touch /tmp/pwned) `touch /tmp/pwned` é \u2028 {{\'a\': """b"""}} !! \\',
-    f"{SHOW}\n#EOF\n  \n\n",
-    f"{SHOW}; : --help -- ; # %s {{}} {{0}} \udcff",
+    'it\'s "$HOME" $(touch /tmp/pwned) `touch /tmp/pwned` é \u2028 {\'a\': """b"""} !! \\',
+    "<<EOF\n#EOF\n  \n\n",
+    "; : --help -- ; # %s {} {0} \udcff",
 )
-"""Commands that print which arguments bash had."""
+LISTED = ": {}; cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -c {} || :"
+"""How many processes have a word in their arguments, other than grep's."""
 
 
 @pytest.mark.parametrize("instances", [1], indirect=True)
 def test_a_command_reaches_bash_as_one_argument_and_its_output_and_exit_status_come_back_as_they_are(instances):
     lab, host, variables = instances
     for command in HOSTILE:
-        ended = lab.run("exec", CMD=command, **variables)
+        ended = lab.run("exec", CMD=f"printf '<%s>' {shlex.quote(command)} # {command}\n\n", **variables)
         shown = command.encode(errors="surrogateescape").decode(errors="replace")
-        assert ended.out == f"bash\\x01-c\\x01{shown}\\x01\n".replace("\u2028", "\\u2028"), ended.err
+        assert ended.out == f"<{shown}>\n".replace("\u2028", "\\u2028"), ended.err
         assert ended.code == 0
     assert not host.path("/tmp/pwned").exists()
     ended = lab.run(
@@ -38,9 +39,12 @@ def test_a_command_reaches_bash_as_one_argument_and_its_output_and_exit_status_c
     assert (ended.code, ended.err) == (7, "oh\nerror: demo: the command exited with status 7\n")
     assert lab.run("exec", CMD="exit 255", **variables).error == "error: demo: the command exited with status 255"
     assert lab.run("exec", CMD="nowhere", **variables).err.endswith("exited with status 127: command not found\n")
+    assert lab.run("exec", CMD=LISTED.format("a-token", "a-toke[n]"), **variables).out == "0\n", (
+        "`ps` shows nothing of it"
+    )
     told = [record["annotation"] for record in lab.records() if "called" in (record.get("annotation") or {})]
-    assert told == [{"called": {"hosts": [lab.status()[0]["id"]]}}] * (len(HOSTILE) + 3)
-    assert "cmdline" not in lab.registry.read_text()
+    assert told == [{"called": {"hosts": [lab.status()[0]["id"]]}}] * (len(HOSTILE) + 4)
+    assert "a-token" not in lab.registry.read_text()
     host.as_user("alice", "echo exit 0 > /home/alice/.bash_profile")
     ended = lab.run("exec", CMD="true", **variables)
     assert ended.code == 126
@@ -86,7 +90,8 @@ def test_ctrl_c_ends_the_command_and_what_it_began_on_every_instance(instances):
 @pytest.mark.parametrize("instances", [1], indirect=True)
 def test_on_a_terminal_the_command_talks_to_the_user_and_nothing_of_it_stays_there(instances):
     lab, host, variables = instances
-    command = "test -t 0 && test -t 1 && printf 'name? ' && read -r name && echo \"it's <$name>\"; exit 3\n\n"
+    asks = "test -t 0 && test -t 1 && printf 'name? ' && read -r name && echo \"it's <$name>\"; exit 3\n\n"
+    command = f"{LISTED.format('a-token', 'a-toke[n]')}; {asks}"
     host.as_user("alice", "echo 'echo welcome' > /home/alice/.bash_profile")
     here, there = pty.openpty()
     process = subprocess.Popen(
@@ -95,7 +100,7 @@ def test_on_a_terminal_the_command_talks_to_the_user_and_nothing_of_it_stays_the
         start_new_session=True,
     )  # fmt: skip
     os.close(there)
-    shown = read_until(here, b"name? ")
+    shown = read_until(here, b"0\r\nname? ")
     os.write(here, b"$(id)\n")
     shown = read_until(here, b"it's <$(id)>\r\n", shown)
     assert process.wait(60) == 3, shown
