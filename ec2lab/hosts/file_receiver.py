@@ -11,8 +11,12 @@ import fcntl
 import os
 import stat
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from ec2lab.hosts.file_stream import COMPLETE, DIRECTORY, FILE, LINK, PARTIAL, Entry
+
+if TYPE_CHECKING:
+    from typing_extensions import Self  # Python 3.9 has none
 
 UMASK = os.umask(0o077)
 os.umask(UMASK)
@@ -45,7 +49,7 @@ class Target:
         self.opened = "", os.dup(self.root)
         self.counts = {"files": 0, "unchanged": 0, "deleted": 0}
 
-    def __enter__(self) -> Target:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
