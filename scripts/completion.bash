@@ -12,14 +12,14 @@ if [ -n "${ZSH_VERSION-}" ]; then
     autoload -U +X bashcompinit && bashcompinit
 fi
 
-# Reads the options of a script as Python has them: `Name = Annotated[…]` with an envvar, in options.py and in the script.
+# Reads the options of a script as Python has them: `Name = Annotated[…]` with its option, in options.py and in the script.
 _ec2_lab_awk='
     FNR == 1 { file++; name = ""; importing = 0 }
     /^[A-Za-z]+ = Annotated/ { name = $1; text = "" }
     /^[^] )]/ && !/^[A-Za-z]+ = Annotated/ { name = "" }
     name != "" {
         text = text $0
-        if (match(text, /envvar="[A-Z_]+"/)) {
+        if (match(text, /option\("[A-Z_]+"/)) {
             kind = text ~ /Annotated\[ *bool/ ? "flag" : text ~ /metavar=FILE/ ? "file" : "text"
             option[name] = substr(text, RSTART + 8, RLENGTH - 9) " " kind
             if (file > 1) used[name] = 1
