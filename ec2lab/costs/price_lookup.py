@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ec2lab import clock
 from ec2lab.aws.cloud import Cloud
@@ -36,6 +36,8 @@ FAILURE = "not told: {}"
 LIST = "list prices"
 AGAIN_LATER = "AWS did not tell them within the last hour, and is asked again after it"
 LISTED, SHIPPED = "AWS's price list", "the file that comes with the lab"
+
+Answer = TypeVar("Answer")
 
 
 @dataclass
@@ -72,13 +74,8 @@ class PriceLookup:
         """Look the list prices of many instance types up, a family at a time, as far as they are not at hand."""
         stale = [name for name in types if not self._is_fresh(self.cache.listed(_key(region, name)))]
         for family in sorted({name.partition(".")[0] for name in stale}):
-            if not self.asks_aws or self._in_backoff(LIST):
-                return
-            try:
-                cloud = self._ready_cloud()
-                found = in_time(partial(family_prices, cloud, region, family), self.timeout)
-            except (PriceUnavailable, UserError) as problem:
-                self._record_failure(LIST, problem)
+            found = self._ask(LIST, partial(family_prices, region=region, family=family))
+            if found is None:
                 return
             unlisted = dict.fromkeys(name for name in stale if name.startswith(f"{family}."))
             self.cache.store(
@@ -102,15 +99,9 @@ class PriceLookup:
         return known is not None and _age(known) <= (LIST_TTL if known.dollars is not None else NEGATIVE_TTL)
 
     def _asked(self, wanted: Priced) -> Known | None:
-        if not self.asks_aws or self._in_backoff(LIST):
-            return None
-        try:
-            cloud = self._ready_cloud()
-            known = Known(in_time(lambda: list_price(cloud, wanted), self.timeout), _now())
-        except (PriceUnavailable, UserError) as problem:
-            self._record_failure(LIST, problem)
-            return None
-        self.cache.store({str(wanted): known})
+        known = self._ask(LIST, lambda cloud: Known(list_price(cloud, wanted), _now()))
+        if known:
+            self.cache.store({str(wanted): known})
         return known
 
     def spot_now(self, region: str, types: Sequence[str]) -> Mapping[str, float]:
@@ -141,26 +132,25 @@ class PriceLookup:
 
     def _fetch(self, region: str, types: Sequence[str], since: datetime) -> None:
         asked_at = _now()
-        if not self.asks_aws:
-            return
-        if self._in_backoff(region):
+        if self.asks_aws and self._in_backoff(region):
             self._unknown.setdefault(region, AGAIN_LATER)
-            return
-        if since < asked_at - SPOT_HISTORY_LIMIT:
-            return
-        try:
-            cloud = self._ready_cloud()
-            found = in_time(lambda: spot_changes(cloud, region, types, since), self.timeout)
-        except (PriceUnavailable, UserError) as problem:
-            self._record_failure(region, problem)
-            return
-        self.cache.store(spot={f"{region} {t}": SpotHistory(since, asked_at, found.get(t, {})) for t in types})
+        elif since >= asked_at - SPOT_HISTORY_LIMIT:
+            found = self._ask(region, lambda cloud: spot_changes(cloud, region, types, since))
+            if found is not None:
+                spans = {f"{region} {t}": SpotHistory(since, asked_at, found.get(t, {})) for t in types}
+                self.cache.store(spot=spans)
 
-    def _ready_cloud(self) -> Cloud:
-        """Return access to AWS with credentials; somebody who types an MFA code gets the time for it."""
-        cloud = self.cloud()
-        cloud.expect_credentials()
-        return cloud
+    def _ask(self, what: str, question: Callable[[Cloud], Answer]) -> Answer | None:
+        """Return AWS's response; None where it is not asked now, or does not tell."""
+        if not self.asks_aws or self._in_backoff(what):
+            return None
+        try:
+            cloud = self.cloud()
+            cloud.expect_credentials()  # before the clock runs: somebody may have to type an MFA code
+            return in_time(lambda: question(cloud), self.timeout)
+        except (PriceUnavailable, UserError) as problem:
+            self._record_failure(what, problem)
+            return None
 
     def _in_backoff(self, what: str) -> bool:
         failure = self.cache.listed(FAILURE.format(what))
