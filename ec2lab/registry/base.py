@@ -179,7 +179,7 @@ class Registry(ABC):
 
     def lock_owner(self, experiment: str) -> str:
         """Return who holds an experiment's lock, in words; an empty string if nobody does, or it is unknown."""
-        return ""
+        return next((one.who for one in self.lock_owners() if one.experiment == experiment and one.alive), "")
 
     def close(self) -> None:  # noqa: B027 - a file holds nothing
         """Release what it holds."""

@@ -49,36 +49,20 @@ def lock_owners(registry: Path) -> list[LockOwner]:
     found = []
     for path in sorted(_directory(registry).glob("*")):
         with explained(path), os.fdopen(open_file(path, os.O_RDONLY), "rb") as file:
-            if who := file.read(1000).decode(errors="replace").strip():
-                found.append(LockOwner(path.name, who, alive=_is_held(file.fileno())))
+            alive, who = _is_held(file.fileno()), file.read(1000).decode(errors="replace").strip()
+            if who or alive:
+                found.append(LockOwner(path.name, who or "another process", alive=alive))
     return found
 
 
 def _is_held(descriptor: int) -> bool:
-    """Try to lock, and release at once. A process that wants the lock at this moment tries again (LOOKS)."""
+    """Try to lock, and release at once. A process that wants the lock at this moment tries again (ATTEMPTS)."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
     fcntl.flock(descriptor, fcntl.LOCK_UN)
     return False
-
-
-def lock_owner(registry: Path, experiment: str) -> str:
-    """Return what the owner of an experiment's lock wrote; an empty string if nobody holds it."""
-    path = _directory(registry) / experiment
-    try:
-        file = path.open("r+b", buffering=0)
-    except FileNotFoundError:
-        return ""
-    with file, explained(path):
-        try:
-            # Shared and brief: others may check too, and a process that takes the lock tries again.
-            fcntl.flock(file.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return os.pread(file.fileno(), 1000, 0).decode(errors="replace").strip() or "another process"
-        file.truncate(0)  # of a process that died; others must not mistake it for the owner
-    return ""
 
 
 def _directory(registry: Path) -> Path:

@@ -46,7 +46,7 @@ from ec2lab.registry.file_format import (
     records_in,
     valid_prefix_length,
 )
-from ec2lab.registry.file_lock import lock_experiment, lock_owner, lock_owners
+from ec2lab.registry.file_lock import lock_experiment, lock_owners
 from ec2lab.registry.record import Event, Record
 
 COMPACTION_HEADER = "live_bytes"
@@ -233,9 +233,6 @@ class FileRegistry(Registry):
     def lock_owners(self) -> Sequence[LockOwner]:
         with file_io.explained(self.path):
             return lock_owners(self.path)
-
-    def lock_owner(self, experiment: str) -> str:
-        return lock_owner(self.path, experiment)
 
     def _end_of_records(self, descriptor: int) -> int | None:
         """Return where the next record goes; None if the file needs repair.
