@@ -48,7 +48,6 @@ class Verdict(StrEnum):
     RETENTION_EXPIRED = "retention-expired"
     """It was retained until a day that has passed."""
     RETAINED = "retained"
-    """It was retained on purpose, and is billed."""
 
 
 ERROR_VERDICTS = (Verdict.ORPHAN, Verdict.NOT_TERMINATED, Verdict.COPY, Verdict.STALE_RECORD, Verdict.RETENTION_EXPIRED)
@@ -72,11 +71,9 @@ class Finding:
     registry: str = ""
     """The registry that created it, by its tags."""
     attached: tuple[str, ...] = ()
-    """The instances it is attached to."""
     spared: str = ""
     """Why it is not simply deleted."""
     retention: Retention | None = None
-    """Its retention, if it is a retained volume."""
 
 
 def examined(session: Session, regions: Sequence[str]) -> tuple[Survey, list[Finding]]:

@@ -29,7 +29,6 @@ class Item:
     tags: Mapping[str, str]
     resource_type: ResourceType
     found: Mapping[str, Any]
-    """AWS's description of it."""
     idle: str
     """Why it may be orphaned, if no lab requested it."""
     monthly: Dollars

@@ -25,7 +25,6 @@ from ec2lab.progress import working
 from ec2lab.validators import did_you_mean
 
 FIRST_ERROR_STATUS = 300
-"""HTTP statuses from here on are errors."""
 
 
 Attach = Callable[[Any], None]

@@ -107,9 +107,7 @@ TABLE: dict[ErrorCategory, str] = {
 }
 CATEGORIES = {code: category for category, codes in TABLE.items() for code in codes.split()}
 PREFIXES = {"Throttling": _C.THROTTLED, "InvalidAMIID.": _C.REGION_UNUSABLE, "InvalidKMSKey": _C.REGION_UNUSABLE}
-"""Code families."""
 ACCESS_DENIED_CODES = tuple(TABLE[_C.ACCESS_DENIED].split())
-"""AWS's codes for a denied call."""
 CREDENTIAL_CODES = ("AuthFailure", "InvalidClientTokenId", "UnrecognizedClientException")
 """A region's response if the account has not opted in to it, and every region's if the credentials are wrong
 (https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_temp_enable-regions.html)."""

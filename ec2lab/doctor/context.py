@@ -45,7 +45,6 @@ class ConfigFiles:
     experiments: dict[str, Experiment] = field(default_factory=dict)
     members: dict[str, Member] = field(default_factory=dict)
     invalid: dict[str, list[str]] = field(default_factory=dict)
-    """File -> all of its errors."""
 
     @classmethod
     def read(cls, directory: Path) -> ConfigFiles:

@@ -44,7 +44,6 @@ class Answer(Enum):
     DENIED = "denied"
     UNCLEAR = "unclear"
     CARRIED_OUT = "carried out"
-    """It was executed."""
     NOT_MADE = "not made"
     """Another one was executed before."""
 
@@ -219,4 +218,3 @@ READS: Mapping[str, Callable[[DoctorContext], bool | None]] = {
     ),
     "sts:GetCallerIdentity": lambda _: True,  # it has responded
 }
-"""Action -> the call that tells whether it is allowed."""

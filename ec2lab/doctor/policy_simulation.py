@@ -58,7 +58,6 @@ class Place:
     table: str = TABLE
     bucket: str = BUCKET
     registry: str = MADE_UP
-    """The registry's id."""
     partition: str = "aws"
 
     def value(self, key: str, pattern: str) -> str:

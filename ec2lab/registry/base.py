@@ -46,7 +46,6 @@ class SetAside:
     where: str
     """The line of a file, or the item of a table."""
     problem: str
-    """Why it is not valid."""
 
     def __str__(self) -> str:
         return f"{self.where}: {self.problem}"

@@ -31,12 +31,10 @@ CLOCK_RESOLUTION = 1.0
 """Seconds: the Date of a response has no fractions."""
 TRIES = 5
 LEASE = "lease"
-"""The partition of leases."""
 FORM = members(
     place=TEXT, id=LINE, holder=LINE, token=RECORD_ID, process=pattern(r"(.+ [1-9][0-9]{0,8} [0-9]{1,20})?", 500),
     until=core_schema.union_schema([whole(0, 10**12), core_schema.decimal_schema(ge=Decimal(0), strict=True)]),
 )  # fmt: skip
-"""The attributes of a lease."""
 MINE = "#token = :mine"
 STATE, BEGAN = 0, 19
 """The fields of /proc/PID/stat after the name that contain a process's state and its start in clock ticks."""

@@ -49,9 +49,7 @@ GROWTH = 64 * 1024
 About a hundred records: each command reads all of them over the network, and moving them takes two transactions."""
 MAX_CONCURRENCY = 16
 IDENTITY = {"place": "about", "id": "registry"}
-"""The item with the registry's ids."""
 COMPACTION_MARKER = {"place": "about", "id": "archive"}
-"""The item with the size after the last compaction."""
 
 
 class DynamoDbRegistry(Registry):

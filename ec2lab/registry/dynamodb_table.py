@@ -21,14 +21,12 @@ from ec2lab.progress import working
 from ec2lab.registry.base import NotARegistry
 
 TRIES = 10
-"""Attempts for a write that collides with another transaction."""
 PASSING = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
 """Transient reasons of a cancelled transaction, which botocore does not retry
 (https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html)."""
 PASSING_CODES = {"TransactionConflictException", "TransactionInProgressException"}
 FIRST_PAUSE, LONGEST_PAUSE = 0.02, 1.0
 KEYS = {"place": "HASH", "id": "RANGE"}
-"""The keys of a registry's table."""
 KNOWN_AFTER = 120.0
 """Seconds during which calls may not know a new table yet, although it is described as active."""
 BACKUP_MARKER = {"place": "about", "id": "backups"}

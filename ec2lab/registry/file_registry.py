@@ -59,9 +59,7 @@ class Known:
 
     inode: int = -1
     end: int = 0
-    """The end of the last known record."""
     last: bytes = b""
-    """The line of that record."""
     count: int = 0
     """Number of entries up to there, invalid ones included."""
     records: list[Record] = field(default_factory=list)

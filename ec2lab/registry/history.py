@@ -53,7 +53,6 @@ class LaunchError:
     """AWS's error in response to a request to create or start an instance."""
 
     id: str
-    """The id of its record."""
     at: str
     """Its time, RFC 3339."""
     experiment: str
@@ -75,21 +74,16 @@ class ExperimentHistory:
     """What was launched under one name, and its outcome."""
 
     run: Mapping[str, Any] | None = None
-    """The run of its last launch."""
     ran: tuple[Mapping[str, Any], Mapping[str, Any]] | None = None
     """The run of its last successful launch, and its annotation."""
     launched: Sequence[str] | None = None
-    """The instances of its last successful launch."""
     interrupted: bool = False
-    """Whether its last launch was interrupted."""
     failed: bool = False
-    """Whether its last launch failed or was refused."""
     torn_down: bool = False
     """Whether a teardown has started since its last launch."""
     containers: Sequence[str] = ()
     """The digests of the container image that its last successful launch pulled, as far as they were reported."""
     exit_code: int | None = None
-    """The exit status of its last launch's command."""
     pulls: str | None = None
     """What its last launch was to download; None for a launch of an experiment."""
 

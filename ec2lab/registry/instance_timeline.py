@@ -49,7 +49,6 @@ class Run:
     began: datetime
     ended: datetime | None = None
     seen: datetime | None = None
-    """When it was last seen running."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -62,13 +61,11 @@ class InstanceTimeline:
     by: str
     """The caller: user@host."""
     whose: Account | None
-    """Its account, if known."""
     type: str
     market: str
     zone: str
     began: datetime
     request: Mapping[str, Any]
-    """The RunInstances request."""
     ttl: timedelta | None
     runs: list[Run]
     """The times when it ran; it was stopped in between."""

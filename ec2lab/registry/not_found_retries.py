@@ -46,7 +46,6 @@ class KnownSoon:
 
     registry: Registry
     codes: Collection[str]
-    """The errors for something that does not exist."""
     _heard: dict[str, datetime] = field(default_factory=dict)
     """When AWS first named each recent resource."""
 

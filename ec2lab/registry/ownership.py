@@ -45,7 +45,6 @@ class Tagger:
 
     resource_types: Iterable[ResourceType]
     team: Mapping[str, str]
-    """The tags in lab.toml."""
     registry: Callable[[], str]
     """Returns the id of the registry that records the call."""
 

@@ -64,7 +64,6 @@ LINE = core_schema.str_schema(max_length=500, strict=True)
 COUNT = whole(0, 10**6)
 """Number of requested instances; AWS allows a thousand per request."""
 AMOUNT = core_schema.float_schema(ge=0, le=2**63, allow_inf_nan=False)
-"""A size, rate or count."""
 MOMENT = checked(
     datetime.fromisoformat,
     pattern(r"(19|2[01])[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9:]{8}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})"),
@@ -182,7 +181,6 @@ FOUND = members(
     experiment=optional(nullable(EXPERIMENT)),
     since=core_schema.union_schema([core_schema.literal_schema([""]), MOMENT]), others="ignore",
 )  # fmt: skip
-"""A resource that was found in AWS."""
 CODE = members(commit=COMMIT, pack_sha256=DIGEST, diff_sha256=optional(DIGEST))
 """The code of a run. `commit` becomes an argument of git, the digest a file's name."""
 EXPERIMENT_FILE = members(
@@ -197,7 +195,6 @@ ORIGIN = members(
     instance=INSTANCE_ID, region=AREA, type=LINE, image=LINE, snapshots=mapping(TEXT),
     outputs=optional(members(uri=LINE)),
 )  # fmt: skip
-"""The provenance of an instance."""
 
 ANNOTATION = members(
     deleted=optional(several(RESOURCE_ID)),

@@ -55,7 +55,6 @@ class SnapshotTimeline:
     described: Mapping[str, Any] = field(default_factory=dict)
     """Everything that responses contain about it, the latest last."""
     is_listed: bool = False
-    """Whether DescribeSnapshots returned it."""
     restores: list[FastRestore] = field(default_factory=list)
 
     def end(self, moment: datetime) -> None:
@@ -142,7 +141,6 @@ class VolumeTimeline:
     experiment: str | None
     by: str
     whose: Account | None
-    """Its account, if known."""
     described: Mapping[str, Any]
     """Its properties as in DescribeVolumes, as far as they are known."""
     snapshot: Mapping[str, Any]
@@ -152,7 +150,6 @@ class VolumeTimeline:
     began: datetime
     ended: datetime | None
     retained: bool
-    """Whether a teardown retained it."""
     instance: str = ""
     """The instance that it was created with, if any."""
     due: datetime | None = None

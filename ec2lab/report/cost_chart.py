@@ -16,7 +16,6 @@ MOST_SERIES = 20
 """Experiments or members with a line of their own, most expensive first; the others share one."""
 
 PeriodCharges = Sequence[Sequence[Charge]]
-"""The charges of each period."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +130,7 @@ def _cut(axis: TimeAxis, starts: list[datetime], form: str) -> list[Period]:
 
 
 PLOT = 160
-"""Pixels: the height of the large chart."""
 SPARK = 26
-"""Pixels: the height of a small one."""
 LEAST = 1.5
 """Pixels of anything above zero."""
 GAP = 0.2

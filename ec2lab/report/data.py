@@ -38,14 +38,12 @@ from ec2lab.session import Session
 
 Answer = TypeVar("Answer")
 Priced = tuple[list[Resource], Mapping[str, CostSummary]]
-"""Live resources, and their costs by id."""
 
 
 @dataclass(slots=True)
 class ReportData:
     lab: str
     registry: str
-    """Its name."""
     banner: str
     """Where calls go, if not to AWS."""
     now: datetime
@@ -54,7 +52,6 @@ class ReportData:
     spans: list[CostPeriod]
     live: list[Resource]
     costs: Mapping[str, CostSummary]
-    """Of live resources, by id."""
     datasets: list[PricedSnapshot]
     survey: Survey
     findings: list[Finding]

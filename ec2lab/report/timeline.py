@@ -34,7 +34,6 @@ MIN_WIDTH = 0.05
 """Percent; narrower gaps between two runs are not drawn."""
 BINS = 80
 STRIP = 14
-"""Pixels below the line for errors."""
 MIN_OPACITY = 4
 """Pixels of a single error."""
 
@@ -50,7 +49,6 @@ class Rect:
     look: str
     """on-demand, spot, stopped, crowd or refused."""
     tooltip: str = ""
-    """Its tooltip."""
 
 
 @dataclass(slots=True)
@@ -65,7 +63,6 @@ class Row:
     baseline: float = 0.0
     """Pixels from the top to the line."""
     peak: int = 0
-    """The maximum of concurrent instances."""
 
     @property
     def height(self) -> float:
@@ -237,7 +234,6 @@ def _error_marks(row: Row, axis: TimeAxis, most: int) -> list[Rect]:
 
 
 Interval = tuple[float, float]
-"""From and to."""
 
 
 def assign_rows(intervals: Sequence[Interval]) -> list[int]:
