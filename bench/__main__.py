@@ -10,15 +10,13 @@ import importlib
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from bench.page import page
 from bench.picture import picture
 from bench.result import Result, keep, kept
 from ec2lab.console import Console, run
 from ec2lab.errors import UserError
 from ec2lab.events.lab import Measured
-from ec2lab.options import AsJson, script
+from ec2lab.options import AsJson, option, script
 
 PARTS = (
     "launch", "start_up", "registry_size", "registry_history", "sweep", "snapshot_copy", "capacity_search",
@@ -26,8 +24,8 @@ PARTS = (
 PICTURED = ("launch",)
 DOCUMENTS = Path(__file__).parents[1] / "docs"
 app = script(__doc__)
-Only = Annotated[str, typer.Option("--only", envvar="ONLY", help=f"Parts, separated by spaces: {', '.join(PARTS)}.")]
-Runs = Annotated[int, typer.Option("--runs", envvar="RUNS", min=1, help="Number of measurements.")]
+Only = Annotated[str, option("ONLY", f"Parts, separated by spaces: {', '.join(PARTS)}.")]
+Runs = Annotated[int, option("RUNS", "Number of measurements.", min=1)]
 
 
 @app.command()

@@ -12,7 +12,7 @@ if [ -n "${ZSH_VERSION-}" ]; then
     autoload -U +X bashcompinit && bashcompinit
 fi
 
-# Reads the options of a script as Python has them: `Name = Annotated[…]` with its option, in options.py and in the script.
+# Reads the options of a script as Python has them: `Name = Annotated[…]` with option("…"), in options.py and there.
 _ec2_lab_awk='
     FNR == 1 { file++; name = ""; importing = 0 }
     /^[A-Za-z]+ = Annotated/ { name = $1; text = "" }
