@@ -84,7 +84,7 @@ def _pull_outputs(
         for one in runs:
             place = str(Path(dest, one.host if len(runs) > 1 else "")) if dest else f"outputs/{exp}/{one.id}"
             show = lambda done, of, name=one.host: bars.show(name, done, of, "")  # noqa: E731
-            copied = download(one.objects_in(session), place, show, delete=delete)
+            copied = download(one.objects_in(session), place, show, one.state_in(session), delete=delete)
             console.emit(OutputsPulled(host=one.host, run=one.id, source=one.uri, dest=place, **asdict(copied)))
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ec2lab.errors import UserError
-from ec2lab.hosts.file_stream import parse_manifest
+from ec2lab.hosts.file_stream import Entry, parse_manifest
 from ec2lab.registry.file_registry import FileRegistry
 from ec2lab.runs import s3_download
 from ec2lab.runs.s3_download import S3Object, S3Prefix, download, entries_of, expect_room, fold
@@ -63,6 +63,9 @@ def runs(recorded, bucket):
         bucket(f"{SECOND}/outputs/steps/{number}.pt", b"step %d" % number)
     bucket(f"{SECOND}/outputs/model.pt", b"model")
     bucket(f"{SECOND}/outputs/steps/", b"")
+    bucket(f"{SECOND}/outputs/steps/9.pt", b"deleted")
+    state = {"deleted": ["steps/9.pt"], "links": {"latest": "steps/2.pt", "out": "../x"}}
+    bucket(f"{SECOND}/outputs.json", json.dumps(state).encode())
     bucket(f"{THIRD}/outputs/other.txt", b"other")
 
 
@@ -83,9 +86,12 @@ def test_the_newest_run_is_fetched_a_directory_for_each_instance_and_again_only_
 ):
     done = pull(lab, DEST="out")
     assert done.code == 0, done.err
-    assert cloud.calls("ListObjectsV2")[0]["code"] == "PermanentRedirect", "the bucket is in a region of its own"
+    assert cloud.calls("GetObject")[0]["code"] == "PermanentRedirect", "the bucket is in a region of its own"
     steps = {f"steps/{number}.pt": b"step %d" % number for number in range(3)}
+    steps["latest"] = b"step 2"
     assert content(lab.path / "out/speech-1") == {"model.pt": b"model", **steps}
+    assert done.events[0]["skipped"] == ["out: leads out of the directory"]
+    assert (lab.path / "out/speech-1/latest").is_symlink()
     assert content(lab.path / "out/speech-2") == {"other.txt": b"other"}
     assert [(event["files"], event["bytes"], event["run"]) for event in done.events] == [(4, 23, SECOND), (1, 5, THIRD)]
     before = len(fetched(cloud))
@@ -93,7 +99,7 @@ def test_the_newest_run_is_fetched_a_directory_for_each_instance_and_again_only_
     (lab.path / "out/speech-1/model.pt").write_bytes(b"mine!")
     (lab.path / "out/speech-1/mine.txt").touch()
     again = pull(lab, DEST="out", HOST="speech-1 speech-2")
-    assert sorted(fetched(cloud)[before:]) == ["1.pt", "model.pt"]
+    assert sorted(set(fetched(cloud)[before:]) - {"outputs.json"}) == ["1.pt", "model.pt"]
     assert [(event["files"], event["unchanged"]) for event in again.events] == [(2, 2), (0, 1)]
     assert content(lab.path / "out/speech-1") == {
         "model.pt": b"model", **steps, "steps/1.pt": b"STEP 1", "mine.txt": b""
@@ -154,14 +160,19 @@ def test_no_key_leads_out_of_the_directory_and_none_reaches_the_terminal_as_it_i
 NAMES = st.lists(st.sampled_from(["a", "A", "ß", "SS", "é", "e\u0301", "..", ".", "", "\0", "b" * 256]), max_size=3)
 
 
-@given(paths=st.lists(NAMES.map("/".join), max_size=12, unique=True), folds=st.booleans())
-def test_every_object_becomes_a_file_that_can_stand_beside_the_others_or_is_named(paths, folds):
+PATHS = NAMES.map("/".join)
+
+
+@given(objects=st.lists(PATHS, max_size=9, unique=True), links=st.dictionaries(PATHS, PATHS), folds=st.booleans())
+def test_every_object_becomes_a_file_that_can_stand_beside_the_others_or_is_named(objects, links, folds):
     same = fold if folds else str
-    entries, skipped = entries_of([S3Object(path, 1, NOW, "e") for path in paths], same)
+    wanted = [S3Object(path, 1, NOW, "e").entry for path in objects]
+    wanted += [Entry(path, "link", target=target) for path, target in links.items()]
+    entries, skipped = entries_of(wanted, same)
     parse_manifest(json.loads(json.dumps({"single": False, "entries": entries, "skipped": skipped})))
-    files = [entry.path for entry in entries if entry.file_type == "file"]
+    files = [entry.path for entry in entries if entry.file_type != "directory"]
     directories = [entry.path for entry in entries if entry.file_type == "directory"]
-    assert len(files) + len(skipped) == len(paths)
+    assert len(files) + len(skipped) == len(wanted)
     assert len({same(path) for path in files}) == len(files)
     assert not {same(path) for path in files} & {same(path) for path in directories}
     assert not any(len(os.fsencode(name)) > 255 for path in files for name in path.split("/"))

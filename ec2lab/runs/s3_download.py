@@ -26,7 +26,8 @@ from ec2lab.aws.errors import format_code
 from ec2lab.errors import UserError
 from ec2lab.hosts.copying import Copied, Progress
 from ec2lab.hosts.file_receiver import Target
-from ec2lab.hosts.file_stream import COMPLETE, DIRECTORY, FILE, PARTIAL, Entry
+from ec2lab.hosts.file_stream import COMPLETE, DIRECTORY, FILE, LINK, PARTIAL, Entry, stays_inside
+from ec2lab.runs.s3_logs import OutputsState
 from ec2lab.units import format_bytes
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ DENIED = ("AccessDenied", "403")
 CHANGED = ("InvalidRange", "416", "NoSuchKey", "404")
 """Error codes for an object that has become shorter, or was deleted, since it was listed."""
 TRIES = NAMED = 3
+NOTHING_ELSE = OutputsState()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,17 +100,20 @@ class S3Prefix:
             raise UserError(f"{self}: {format_code(code, message)}{needs}") from problem
 
 
-def download(source: S3Prefix, dest: str, progress: Progress, *, delete: bool = False) -> Copied:
+def download(
+    source: S3Prefix, dest: str, progress: Progress, state: OutputsState = NOTHING_ELSE, *, delete: bool = False
+) -> Copied:
     """Download what is missing in `dest`, or there in another version. Raises UserError.
 
     A file has its name only when it is complete. Nothing is written outside of `dest`, whatever the objects' keys.
     """
-    objects = list(source.objects())
+    objects = [one for one in source.objects() if one.path not in state.deleted]
+    links = [Entry(path, LINK, target=target) for path, target in state.links.items()]
     if not objects:
         raise UserError(f"{source}: holds no outputs")
     try:
         Path(dest).mkdir(parents=True, exist_ok=True)
-        entries, skipped = entries_of(objects, fold if ignores_case(dest) else str)
+        entries, skipped = entries_of([*(one.entry for one in objects), *links], fold if ignores_case(dest) else str)
         with Target(dest, entries, delete=delete) as target:
             missing = {
                 entry.path for entry, offset in zip(entries, target.offsets(), strict=True) if offset != COMPLETE
@@ -125,38 +130,40 @@ def download(source: S3Prefix, dest: str, progress: Progress, *, delete: bool = 
     return Copied(**counts, bytes=transfer.fetched, skipped=skipped)
 
 
-def entries_of(objects: Iterable[S3Object], fold: Callable[[str], str]) -> tuple[list[Entry], list[str]]:
-    """Return the directories and files that objects become, and why others become none.
+def entries_of(wanted: Iterable[Entry], fold: Callable[[str], str]) -> tuple[list[Entry], list[str]]:
+    """Return the files and links that can be, after the directories that they take, and why others cannot.
 
     `fold` returns the same for names that the file system does not distinguish.
     """
-    valid, skipped, files = list[S3Object](), list[str](), dict[str, S3Object]()
-    for one in objects:
-        if why := problem_of(one.path):
+    valid, skipped, taken = list[Entry](), list[str](), dict[str, Entry]()
+    for one in wanted:
+        if why := problem_of(one):
             skipped.append(f"{one.path}: {why}")
         else:
             valid.append(one)
     directories = {parent: fold(parent) for one in valid for parent in _parents(one.path)}
-    taken = set(directories.values())
+    above = set(directories.values())
     for one in valid:
-        if (name := fold(one.path)) in taken:
+        if (name := fold(one.path)) in above:
             skipped.append(f"{one.path}: others lie below its name, as if it were a directory")
-        elif first := files.get(name):
+        elif first := taken.get(name):
             skipped.append(f"{one.path}: cannot be told from {first.path} in that directory")
         else:
-            files[name] = one
-    return [*(Entry(path, DIRECTORY) for path in sorted(directories)), *(one.entry for one in files.values())], skipped
+            taken[name] = one
+    return [*(Entry(path, DIRECTORY) for path in sorted(directories)), *taken.values()], skipped
 
 
-def problem_of(path: str) -> str:
-    """Return why no file below a directory can have a name; empty if one can."""
-    names = path.split("/")
+def problem_of(entry: Entry) -> str:
+    """Return why a file or link cannot be in a directory; empty if it can."""
+    path, names = entry.path, entry.path.split("/")
     if {"", ".", ".."} & set(names):
         return "leads out of the directory, or is no path"
     if "\0" in path:
         return "has a NUL in its name"
     if any(PARTIAL.fullmatch(name) for name in names):
         return "has the name of a partial file"
+    if entry.file_type == LINK and ("\0" in entry.target or not stays_inside(path, entry.target)):
+        return "leads out of the directory"
     longest = max(len(name.encode(errors="surrogatepass")) for name in names)
     return f"has a name of {longest} bytes" if longest > LONGEST_NAME else ""
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from botocore.exceptions import ClientError
+from pydantic_core import from_json
 
 from ec2lab.errors import UserError
 from ec2lab.hosts.protocol import MOST
+from ec2lab.registry.record_model import held_to
+from ec2lab.registry.shapes import TEXT, mapping, members, several
 from ec2lab.runs.exit_status import Ending, parse_exit_status
 from ec2lab.runs.logs import Piece
 from ec2lab.session import Session
@@ -20,6 +23,21 @@ MISSING = ("NoSuchKey", "404")
 (https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html)."""
 LARGEST_PART = 64 * 1024 * 1024
 """Bytes: instances upload parts of 32 MiB (templates/upload-log.py)."""
+
+
+OUTPUTS_STATE = members(deleted=several(TEXT), links=mapping(TEXT))
+LARGEST_STATE = 256 * 1024 * 1024
+"""Bytes: some million names."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutputsState:
+    """What objects cannot tell of a directory."""
+
+    deleted: Collection[str] = frozenset()
+    """Files that the command deleted. Their objects stay."""
+    links: Mapping[str, str] = field(default_factory=dict)
+    """The targets of symbolic links by their paths."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +61,19 @@ class S3RunLogs:
             if error.response["Error"]["Code"] in MISSING:
                 return None
             raise self._unreadable(error) from error
+
+    def outputs_state(self) -> OutputsState:
+        """Return what the instance says of its outputs besides the objects. Raises UserError."""
+        try:
+            text = self._content("outputs.json", LARGEST_STATE)
+            told = held_to(OUTPUTS_STATE, from_json(text, allow_inf_nan=False))
+        except ClientError as error:
+            if error.response["Error"]["Code"] in MISSING:
+                return OutputsState()
+            raise self._unreadable(error) from error
+        except ValueError as problem:
+            raise UserError(f"{self}/outputs.json: {problem}") from problem
+        return OutputsState(frozenset(told["deleted"]), told["links"])
 
     def log_from(self, place: int) -> Iterator[Piece]:
         """Yield the log's parts that reach beyond an offset, in order. Raises UserError."""

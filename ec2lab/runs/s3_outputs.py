@@ -14,8 +14,9 @@ from ec2lab.instance_state import DOWN, InstanceState
 from ec2lab.instances.status import NOT_FOUND, standing
 from ec2lab.registry.history import in_order
 from ec2lab.registry.record import LAUNCHED, OUTPUTS, PROVENANCE, Record
+from ec2lab.runs.exit_status import Ending
 from ec2lab.runs.s3_download import S3Prefix
-from ec2lab.runs.s3_logs import S3RunLogs, s3_client
+from ec2lab.runs.s3_logs import OutputsState, S3RunLogs, s3_client
 from ec2lab.session import Session
 
 
@@ -42,15 +43,22 @@ class OutputsRun:
         """Return its objects. Raises UserError if the recorded address is none."""
         scheme, _, place = self.uri.partition("://")
         bucket, _, prefix = place.partition("/")
-        if scheme != "s3" or not bucket or not prefix.endswith("/"):
+        if scheme != "s3" or not bucket or not prefix.endswith(f"/{OUTPUTS}/"):
             raise UserError(f"{self.experiment}: the registry has {self.uri!r} for the outputs of {self.id}")
         return S3Prefix(session.once(s3_client), bucket, prefix)
 
-    def logs_in(self, session: Session) -> S3RunLogs:
-        """Return where its last instance writes its log and exit status."""
+    def state_in(self, session: Session) -> OutputsState:
+        """Return what its instances say of its outputs besides the objects. Raises UserError."""
+        return self._beside(session).outputs_state()
+
+    def ending_in(self, session: Session) -> Ending | None:
+        """Return how its command ended on its last instance, if that is known. Raises UserError."""
+        first = self._beside(session)
+        return replace(first, prefix=f"{first.prefix.rpartition('/')[0]}/{self.instances[-1]}".lstrip("/")).ending()
+
+    def _beside(self, session: Session) -> S3RunLogs:
         objects = self.objects_in(session)
-        above = "/".join(objects.prefix.split("/")[:-3])  # without i-…/outputs/
-        return S3RunLogs(objects.client, objects.bucket, "/".join(filter(None, (above, self.instances[-1]))))
+        return S3RunLogs(objects.client, objects.bucket, objects.prefix.removesuffix(f"/{OUTPUTS}/"))
 
 
 def runs_with_outputs(records: Iterable[Record], names: Mapping[str, str]) -> list[OutputsRun]:
@@ -121,11 +129,12 @@ def list_outputs(session: Session, runs: Sequence[OutputsRun], pattern: str) -> 
 
 
 def _listed(session: Session, run: OutputsRun, states: Mapping[str, str]) -> RunOutputs:
-    files, size, changed = 0, 0, None
+    files, size, changed, deleted = 0, 0, None, run.state_in(session).deleted
     for one in run.objects_in(session).objects():
-        files, size = files + 1, size + one.size
-        changed = max(changed or one.changed, one.changed)
-    ending = run.logs_in(session).ending()
+        if one.path not in deleted:
+            files, size = files + 1, size + one.size
+            changed = max(changed or one.changed, one.changed)
+    ending = run.ending_in(session)
     state = states.get(run.instances[-1], "interrupted")
     if ending:
         state = "ended"
