@@ -10,6 +10,7 @@ from ec2lab.options import AsJson, BaseExperiment, Count, ExperimentName, Parame
 
 app = script(__doc__)
 MinCount = Annotated[int, option("MIN_COUNT", "Fewest instances to accept. Default: COUNT.", min=0, max=1000)]
+Fresh = Annotated[bool, option("FRESH", "Begin anew: do not restore the outputs of an interrupted run.")]
 
 
 @app.command()
@@ -19,6 +20,7 @@ def launch(
     min_count: MinCount = 0,
     base: BaseExperiment = "",
     parameters: Parameters = "",
+    fresh: Fresh = False,
     as_json: AsJson = False,
 ) -> None:
     """Launch EXP (experiments/EXP.toml) on a new instance, or on COUNT instances, and wait until they have booted.
@@ -29,6 +31,9 @@ def launch(
     The launch tries one capacity pool (region, instance type, market) after another and, if all lack capacity,
     retries until the experiment's capacity_timeout. A launch that fails or is interrupted is rolled back. If it is
     killed, or the computer loses power, run it again: it resumes with the instances it already created.
+
+    If AWS interrupted the last run of an experiment with outputs, the new instance has them back before the command
+    starts, with RESUMED=1 in its environment. FRESH=1 begins anew.
 
     Exit status: 1 if there is insufficient capacity, EXP is already live, the boot failed (on_boot_failure in the
     experiment decides whether the instances are kept), or nobody could log in to check within ssh.boot_timeout in
@@ -48,7 +53,7 @@ def launch(
         if max(count, min_count) > 1 and defined.experiment.nodes > 1:
             raise UserError(f"COUNT: {exp} has nodes = {defined.experiment.nodes}, which says how many; leave it out")
         with notifying(session, Console(as_json=as_json).emit) as emit:
-            launch_experiment(session, exp, defined.experiment, emit, count, min_count or count, defined)
+            launch_experiment(session, exp, defined.experiment, emit, count, min_count or count, defined, fresh=fresh)
 
 
 if __name__ == "__main__":

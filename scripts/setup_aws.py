@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,7 +35,7 @@ def setup_aws(regions: Regions = "", yes: Confirm = False, as_json: AsJson = Fal
     console = Console(as_json=as_json)
     with open_session("setup-aws") as session, session.registry.lock_experiment(NO_NAME, "setup-aws"):
         console.hint(session.cloud.banner)
-        setup = AccountSetup(session)
+        setup = AccountSetup(session, list(readable_experiments(session.directory)))
         try:
             setup.inspect(region_names(regions) or session.lab.regions)
             show(console, setup)
@@ -58,15 +58,15 @@ def show(console: Console, setup: AccountSetup) -> None:
         console.emit(Recommendation(regions=[one.region for one in setup.regions if what in one.advice], what=what))
     if setup.denied:
         print_manual_steps(console, setup)
-    show_secrets_policies(console, setup.session)
+    show_secrets_policies(console, setup.session, setup.experiments)
 
 
-def show_secrets_policies(console: Console, session: Session) -> None:
+def show_secrets_policies(console: Console, session: Session, experiments: Sequence[Experiment]) -> None:
     """Show what instance profiles must allow for the secrets that experiments name."""
     from ec2lab.account.secrets_policy import read_on_instances, secrets_policies
     from ec2lab.events.account import SecretsPolicy
 
-    if wanted := read_on_instances(readable_experiments(session.directory), session.lab.regions):
+    if wanted := read_on_instances(experiments, session.lab.regions):
         policies = secrets_policies(wanted, session.cloud.partition, session.cloud.account.id)
         console.emit(*(SecretsPolicy(instance_profile=profile, policy=policy) for profile, policy in policies.items()))
 

@@ -1,6 +1,10 @@
 """Outputs of a command: what may be asked for, and where the registry says they go."""
 
+import json
+
 import pytest
+
+from tests.waiting import wait_until
 
 RUN = """
 instance_types = ["g5.xlarge"]
@@ -48,3 +52,109 @@ def test_the_registry_says_of_each_instance_where_its_outputs_go(lab, cloud):
     for each in (one, other):
         assert each["outputs"] == {"uri": f"s3://lab-runs/of/demo/{each['instance']}/outputs/"}
     assert one["instance"] != other["instance"]
+
+
+class Run:
+    """An experiment with outputs, and what its instances would have written into the bucket."""
+
+    def __init__(self, lab, cloud):
+        self.lab, self.s3 = lab, cloud.client("s3", "us-east-1")
+        self.s3.create_bucket(Bucket="lab-runs")
+        cloud.client("iam", "us-east-1").create_instance_profile(InstanceProfileName="writer")
+        lab.write("experiments/demo.toml", RUN + 'markets = ["spot"]\non_interruption = "relaunch"\n')
+
+    def put(self, path, content):
+        self.s3.put_object(Bucket="lab-runs", Key=f"of/demo/{path}", Body=content)
+
+    def ends(self, instance, **known):
+        self.put(f"{instance}/ended.json", json.dumps({"exit_code": 0, "at": "2026-11-27T10:00:00Z", **known}))
+
+    def launch(self, **variables):
+        """Launch; return the new instance, and what was said of its outputs."""
+        ended = self.lab.run("launch", EXP="demo", **variables)
+        assert ended.code == 0, ended.err
+        said = [line.strip() for line in ended.out.splitlines() if "resuming from" in line or "anew" in line]
+        return provenance(self.lab)[-1][0]["instance"], said
+
+    @property
+    def uri(self):
+        return provenance(self.lab)[-1][0]["outputs"]["uri"]
+
+
+@pytest.fixture
+def ran(lab, cloud):
+    return Run(lab, cloud)
+
+
+def test_a_launch_continues_what_was_interrupted_under_the_name_of_the_first_and_nothing_else(ran, lab, cloud):
+    first, said = ran.launch()
+    assert said == []
+    ran.put(f"{first}/outputs/ckpt/1", b"x" * 2048)
+    ran.put(f"{first}/outputs/ckpt/2", b"")
+    cloud.end(first, "us-east-1", "Server.SpotInstanceTermination")
+    second, said = ran.launch()
+    assert said == [f"resuming from {first} (2 files, 2 KiB); FRESH=1 begins anew"]
+    assert ran.uri == f"s3://lab-runs/of/demo/{first}/outputs/"
+    ran.ends(second, exit_code=143, interrupted="terminate at 2026-11-27T10:00:00Z")
+    cloud.end(second, "us-east-1", "Server.SpotInstanceTermination")
+    assert lab.run("wait", EXP="demo").code == 143
+    third, said = ran.launch()
+    assert said[0].startswith(f"resuming from {first} ("), "which the second continued"
+    cloud.end(third, "us-east-1", "Server.SpotInstanceTermination")
+    fourth, said = ran.launch(FRESH="1")
+    assert said == ["outputs begin anew: FRESH=1"]
+    assert ran.uri == f"s3://lab-runs/of/demo/{fourth}/outputs/"
+    ran.ends(fourth)
+    cloud.end(fourth, "us-east-1", "Client.InstanceInitiatedShutdown")
+    _, said = ran.launch()
+    assert said == ["outputs begin anew: the command had ended, or wrote elsewhere"]
+    lab.teardown()
+    assert ran.launch()[1] == ["outputs begin anew: the run before was torn down"]
+
+
+def test_a_watch_relaunches_an_interrupted_instance_with_its_outputs(ran, lab, cloud):
+    first, _ = ran.launch()
+    watching = lab.start("watch", EXP="demo")
+    assert [watching.stdout.readline() for _ in range(2)][1].startswith(f"demo: {first} runs")
+    ran.ends(first, exit_code=143, interrupted="terminate at 2026-11-27T10:00:00Z")
+    cloud.end(first, "us-east-1", "Server.SpotInstanceTermination")
+    wait_until(lambda: len(provenance(lab)) == 2)
+    assert ran.uri == f"s3://lab-runs/of/demo/{first}/outputs/"
+    second = provenance(lab)[-1][0]["instance"]
+    ran.ends(second)
+    cloud.end(second, "us-east-1", "Client.InstanceInitiatedShutdown")
+    out, _ = watching.communicate(timeout=60)
+    assert f"resuming from {first} (0 files, 0 B)" in out
+    exited = [note["exited"] for record in lab.records() if "exited" in (note := record.get("annotation", {}))]
+    assert exited == [{"exit_code": 0}], "not that of the interrupted one"
+
+
+def test_a_launch_that_was_killed_goes_on_with_what_it_had_resumed(ran, lab, cloud):
+    first, _ = ran.launch()
+    cloud.end(first, "us-east-1", "Server.SpotInstanceTermination")
+    cloud.scenario(pending=600)
+    killed = lab.start("launch", EXP="demo")
+    wait_until(lambda: len([m for m in cloud.inventory() if m["kind"] == "instance" and m["state"] == "pending"]))
+    killed.kill()
+    killed.communicate()
+    cloud.scenario()
+    cloud.hurry()
+    _, said = ran.launch(FRESH="1")
+    assert said == [f"resuming from {first} (0 files, 0 B); FRESH=1 begins anew"], "some may have begun with it"
+    assert ran.uri == f"s3://lab-runs/of/demo/{first}/outputs/"
+
+
+def test_the_role_that_is_set_up_may_read_back_where_outputs_are_and_only_there(lab, cloud):
+    lab.write("lab.toml", 'regions = ["us-east-1"]\n[logs]\nartifact_uri = "s3://lab-runs/of"\n')
+    lab.write("experiments/demo.toml", RUN)
+    assert lab.run("setup_aws", YES="1").code == 0
+    iam = cloud.client("iam", "us-east-1")
+    (policy,) = iam.list_role_policies(RoleName="ec2-lab-lab-log-writer")["PolicyNames"]
+    found = iam.get_role_policy(RoleName="ec2-lab-lab-log-writer", PolicyName=policy)["PolicyDocument"]
+    below, bucket = "arn:aws:s3:::lab-runs/of/*", "arn:aws:s3:::lab-runs"
+    condition = {"StringLike": {"s3:prefix": "of/*"}}
+    assert found["Statement"] == [
+        {"Effect": "Allow", "Action": "s3:PutObject", "Resource": below},
+        {"Effect": "Allow", "Action": "s3:GetObject", "Resource": below},
+        {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": bucket, "Condition": condition},
+    ]

@@ -31,12 +31,22 @@ TRUST: dict[str, Any] = {
 }
 
 
-def policy(partition: str, address: str | None, topic: str | None = None) -> dict[str, Any]:
-    statements = []
+def policy(partition: str, address: str | None, topic: str | None = None, *, restores: bool = False) -> dict[str, Any]:
+    """Return what an instance needs to put objects below `s3://bucket/prefix` and publish to a topic, and no more.
+
+    One that `restores` outputs needs to read there too.
+    """
+    statements: list[dict[str, Any]] = []
     if address:
         place = address.removeprefix("s3://").rstrip("/")
         resource = f"arn:{partition}:s3:::{place}/*"
         statements.append({"Effect": "Allow", "Action": "s3:PutObject", "Resource": resource})
+        if restores:
+            bucket, _, prefix = place.partition("/")
+            below = {"StringLike": {"s3:prefix": f"{prefix}/*" if prefix else "*"}}
+            listed = {"Action": "s3:ListBucket", "Resource": f"arn:{partition}:s3:::{bucket}", "Condition": below}
+            statements.append({"Effect": "Allow", "Action": "s3:GetObject", "Resource": resource})
+            statements.append({"Effect": "Allow", **listed})
     if topic:
         statements.append({"Effect": "Allow", "Action": "sns:Publish", "Resource": topic})
     return {"Version": "2012-10-17", "Statement": statements}
@@ -61,6 +71,8 @@ class LogBucketRole:
     """s3://bucket/prefix"""
     topic: str | None = None
     """The ARN of the topic that instances publish to."""
+    restores: bool = False
+    """Whether experiments have outputs, which an instance restores after an interruption."""
 
     @property
     def role(self) -> str:
@@ -79,7 +91,7 @@ class LogBucketRole:
 
     @property
     def policy(self) -> dict[str, Any]:
-        return policy(self.session.cloud.partition, self.bucket, self.topic)
+        return policy(self.session.cloud.partition, self.bucket, self.topic, restores=self.restores)
 
     def lacking(self) -> list[Step]:
         """Return what is to be created, in order. Raises UserError where one exists that is not the lab's."""

@@ -14,6 +14,7 @@ from ec2lab.account.lab_topic import LabTopic
 from ec2lab.account.log_bucket_role import LogBucketRole
 from ec2lab.account.region_setup import RegionSetup, Step, region_setup
 from ec2lab.aws.tags import SHARED
+from ec2lab.config.models import Experiment
 from ec2lab.errors import UserError
 from ec2lab.events import Emit
 from ec2lab.events.account import Created
@@ -35,6 +36,8 @@ class AccountSetup:
     """The state of the account by region; IAM comes last, without a region."""
 
     session: Session
+    experiments: Sequence[Experiment] = ()
+    """What the lab launches."""
     regions: list[RegionSetup] = field(default_factory=list)
     denied: str = ""
     """Why IAM may not be read."""
@@ -43,7 +46,8 @@ class AccountSetup:
     def delivery(self) -> LogBucketRole | None:
         """What log uploads and notifications need, if lab.toml names a bucket or a topic."""
         bucket, topic = self.session.lab.logs.artifact_uri, topic_of(self.session)
-        return LogBucketRole(self.session, bucket, topic) if bucket or topic else None
+        restores = any(experiment.outputs for experiment in self.experiments)
+        return LogBucketRole(self.session, bucket, topic, restores) if bucket or topic else None
 
     @property
     def topic(self) -> LabTopic | None:

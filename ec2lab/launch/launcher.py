@@ -23,6 +23,7 @@ from ec2lab.instance_state import Instance
 from ec2lab.instances.status import running_event
 from ec2lab.launch.launched_instances import LaunchedInstances
 from ec2lab.launch.resume import expect_not_live, instances_of_interrupted_launch
+from ec2lab.launch.resumption import resumption
 from ec2lab.launch.rollback import Rollback, failure_recorded
 from ec2lab.launch.run_spec import RunSpec
 from ec2lab.launch.search_loop import SearchLoop
@@ -48,8 +49,12 @@ def launch_experiment(
     count: int = 1,
     at_least: int = 1,
     defined: RunSpec | None = None,
+    *,
+    fresh: bool = False,
 ) -> None:
     """Launch an experiment under the lock that the caller holds, and record its run spec.
+
+    Outputs of runs that were interrupted are continued, unless it is to begin `fresh`.
 
     Raises UserError; NotReached if the instances run, but nobody could log in to check their set-up.
     """
@@ -63,12 +68,13 @@ def launch_experiment(
     with failure_recorded(session.recorder), admitted(session, name, base, experiment, count) as budgets:
         check_ssh_access(session, name, experiment)
         launcher_secrets(name, experiment)
-        run = defined.with_code(session.directory) if defined else None
+        resumed = resumption(session, name, experiment, fresh=fresh)
+        run = defined.with_code(session.directory).resuming(resumed.origins) if defined else None
         if run and run.pack:
             store_code(session.directory, run.pack.tar)
         emit(Info(text=session.cloud.banner))
         emit(_started(name, experiment, count))
-        for line in _outlook(session, name, experiment, count):
+        for line in (*_outlook(session, name, experiment, count), *resumed.lines):
             emit(Info(text=line))
         for budget in budgets:
             emit(budget.usage())
@@ -80,10 +86,11 @@ def launch_experiment(
         _tag_volumes(session, name, instances)
         done = set_up(session, name, experiment, instances, emit)
         if experiment.needs_code_upload and not done.shut:
-            delivery = Delivery(name, experiment, run.pack if run else None, instances)
-            upload_code(session, name, delivery, done.reaches, emit)
             ids = [instance["InstanceId"] for instance in instances]
-            launched.commit(outputs_uris(name, experiment, ids, {}))
+            origins = resumed.by_instance(ids)
+            delivery = Delivery(name, experiment, run.pack if run else None, instances, origins)
+            upload_code(session, name, delivery, done.reaches, emit)
+            launched.commit(outputs_uris(name, experiment, ids, origins))
         for event in _ready(session, name, experiment, done.reaches):
             emit(event)
         done.expect_seen(name)

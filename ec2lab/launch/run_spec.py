@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from ec2lab.launch.gpus import cheapest_types
 from ec2lab.launch.search import placement_preferences
 from ec2lab.registry.account_records import AccountRecords
 from ec2lab.registry.history import ExperimentHistory, History
-from ec2lab.registry.record import COMMAND_DIGEST
+from ec2lab.registry.record import COMMAND_DIGEST, RESUMES
 from ec2lab.runs.code_archive import CodeArchive, load_code, packed
 from ec2lab.session import Session
 
@@ -57,6 +57,10 @@ class RunSpec:
         digest = {COMMAND_DIGEST: digest_of(self.written[COMMAND])} if COMMAND in self.written else {}
         code = {CODE: self.pack.as_annotation()} if self.pack else {}
         return {"from": self.base, "experiment": rest, **digest, **code, **self.more}
+
+    def resuming(self, origins: Sequence[str]) -> RunSpec:
+        """Return the spec of a launch that continues runs, if there are any."""
+        return replace(self, more={**self.more, RESUMES: list(origins)}) if origins else self
 
     def with_code(self, directory: Path) -> RunSpec:
         """Return the spec with its code packed, unless it already is. Raises UserError."""

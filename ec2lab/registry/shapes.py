@@ -190,6 +190,7 @@ EXPERIMENT_FILE = members(
 """An experiment's file. The rest is validated like any such file when it is launched again."""
 RUN = members(
     from_=NAME_OF_FILE, experiment=EXPERIMENT_FILE, command_sha256=optional(DIGEST), code=optional(CODE),
+    resumes=optional(several(INSTANCE_ID)),
 )  # fmt: skip
 ORIGIN = members(
     instance=INSTANCE_ID, region=AREA, type=LINE, image=LINE, snapshots=mapping(TEXT),

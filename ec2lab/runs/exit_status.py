@@ -26,13 +26,15 @@ class Ending:
     """What is missing at the end of the log, and why."""
     why: str = ""
     """Why the exit code is not the command's own, if so."""
+    interrupted: str = ""
+    """Why it did not end by itself, so that a launch continues, where its outputs are uploaded; empty otherwise."""
     container: str = ""
     """The digest of the image of its container, where it had one from a registry."""
 
 
 ENDING = members(
     exit_code=whole(-(2**31), 2**31 - 1), at=LINE, log_missing=optional(LINE), why=optional(LINE),
-    container=optional(IMAGE_DIGEST),
+    container=optional(IMAGE_DIGEST), interrupted=optional(LINE),
 )  # fmt: skip
 
 
@@ -45,7 +47,7 @@ def parse_exit_status(text: str, who: str) -> Ending | None:
 
 def ending_of(fields: Mapping[str, Any]) -> Ending:
     """Return the end that an instance reports."""
-    words = {name: fields[name] for name in ("log_missing", "why", "container") if name in fields}
+    words = {name: fields[name] for name in ("log_missing", "why", "container", "interrupted") if name in fields}
     return Ending(fields["exit_code"], fields["at"], **words)
 
 

@@ -12,6 +12,11 @@ def outputs_uri(artifact_uri: str, experiment: str, origin: str) -> str:
     return f"{artifact_uri.rstrip('/')}/{experiment}/{origin}/outputs/"
 
 
+def origin_in(uri: str) -> str:
+    """Return the origin that such an address has."""
+    return uri.rstrip("/").split("/")[-2]
+
+
 def outputs_uris(
     name: str, experiment: Experiment, instances: Iterable[str], origins: Mapping[str, str]
 ) -> dict[str, str]:

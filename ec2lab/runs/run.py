@@ -193,5 +193,7 @@ def _wait(session: Session, name: str, say: Log) -> Ending:
     with in_words(), working_on(name):
         ends = [instance.wait(say) for instance in runs_of(session, name)]
         end = next((end for end in ends if end.exit_code), ends[0])
-        session.recorder.annotate(**{EXITED: {"exit_code": end.exit_code}, **containers_of(e.container for e in ends)})
+        exited = {} if any(e.interrupted for e in ends) else {EXITED: {"exit_code": end.exit_code}}
+        if note := {**exited, **containers_of(e.container for e in ends)}:
+            session.recorder.annotate(**note)
         return end

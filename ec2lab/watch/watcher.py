@@ -74,6 +74,8 @@ class Watching:
     history: History = field(default_factory=lambda: History(()))
     _saw_all: bool = False
     _began: bool = False
+    _cut_short: bool = False
+    """Whether a command ended because its instance was interrupted."""
 
     def events(self, relaunch: Relaunch) -> Iterator[Event]:
         """Yield events until no instance is left and nobody is launching any. Raises UserError, ClientError."""
@@ -87,6 +89,7 @@ class Watching:
                 if not (gone := self._to_relaunch()):
                     break
                 if relaunch(len(gone)):
+                    self._forget(gone)
                     yield Relaunched(experiment=self.name, replaced=list(gone))
                 self._reported |= {error.id for error in self._read().errors}  # the launch reported its own
                 continue
@@ -94,6 +97,13 @@ class Watching:
             self.session.pause(next(pauses))
         yield from self._last_words()
         yield ExperimentEnded(experiment=self.name, exit_code=self._exit_code())
+
+    def _forget(self, replaced: Iterable[str]) -> None:
+        """Let the commands of instances go that others continue."""
+        self._cut_short = False
+        for identity in replaced:
+            self.inquiries.pop(identity, None)
+            self._codes.pop(identity, None)
 
     def _polled(self) -> Iterator[Event]:
         """Poll once; the watch goes on if AWS cannot be reached for a while."""
@@ -296,11 +306,13 @@ class Watching:
             yield from self._notice(identity, said.interruption)
         if said.ending and identity not in self._codes:
             self._codes[identity] = said.ending.exit_code
+            self._cut_short |= bool(said.ending.interrupted)
             yield CommandExited(experiment=self.name, instance=identity, exit_code=said.ending.exit_code)
 
     def _put_on_record(self) -> None:
         """Record how the command ended on all instances, as `make wait` does, unless it is recorded."""
-        if self.inquiries and self._codes.keys() >= self.inquiries.keys() and self.past.exit_code is None:
+        ended = self._codes.keys() >= self.inquiries.keys() and not self._cut_short
+        if self.inquiries and ended and self.past.exit_code is None:
             self.session.recorder.annotate(**{EXITED: {"exit_code": self._exit_code()}})
             self.history = self._read()
 
