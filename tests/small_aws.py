@@ -55,18 +55,6 @@ class ListedRegistry(Registry):
     def records(self, experiment=None):
         return iter(list(self.all))
 
-    def history(self, experiment=None):
-        return list(self.all)
-
-    def histories(self, experiments):
-        return [record for record in self.all if record.experiment in experiments]
-
-    def archive(self, needed):
-        return 0
-
-    def needs_compaction(self):
-        return False
-
     def lock_experiment(self, experiment, script):
         return nullcontext()
 

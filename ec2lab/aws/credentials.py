@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,7 +74,7 @@ class CliCache(JSONFileCache):
             super().__setitem__(key, credentials)
 
 
-def share_with_cli(session: botocore.session.Session, *, prompt: Callable[[str], str] = getpass.getpass) -> None:
+def share_with_cli(session: botocore.session.Session) -> None:
     """Make a session use the AWS CLI's cache for credentials of roles, and ask for MFA codes only on a terminal.
 
     Raises CredentialsProblem if the profile does not exist or the configuration cannot be read.
@@ -91,7 +91,7 @@ def share_with_cli(session: botocore.session.Session, *, prompt: Callable[[str],
                 "credentials are then kept for an hour",
             ) from problem
         with LINE.paused():
-            return prompt(question)
+            return getpass.getpass(question)
 
     try:
         provider = session.get_component("credential_provider").get_provider("assume-role")

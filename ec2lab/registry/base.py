@@ -118,27 +118,27 @@ class Registry(ABC):
     def records(self, experiment: str | None = None) -> Iterator[Record]:
         """Return current records, oldest first; with `experiment`, at least its own. Raises UserError."""
 
-    @abstractmethod
     def history(self, experiment: str | None = None) -> list[Record]:
         """Return all records, archived ones too, each once, oldest first; with `experiment`, at least its own.
 
-        Raises UserError.
+        Raises UserError. This, as the three below, is for a registry without an archive.
         """
+        return list(self.records(experiment))
 
-    @abstractmethod
     def histories(self, experiments: Collection[str]) -> list[Record]:
         """Return all records of some experiments, each once, each experiment's oldest first. Raises UserError."""
+        return [record for record in self.history() if record.experiment in experiments]
 
-    @abstractmethod
     def archive(self, needed: Needed) -> int:
         """Archive all records except the needed ones; return their number. Raises UserError.
 
         If it is interrupted, no record is lost.
         """
+        return 0
 
-    @abstractmethod
     def needs_compaction(self) -> bool:
         """Return whether compaction is worthwhile, at little cost."""
+        return False
 
     @abstractmethod
     def lock_experiment(self, experiment: str, script: str) -> AbstractContextManager[None]:
@@ -199,9 +199,8 @@ def check_format(written: int, where: str) -> None:
 class NullRegistry(Registry):
     """Discards every record, so only calls that change nothing are allowed, such as dry runs."""
 
-    def __init__(self, stands_for: Callable[[], Registry] | None = None) -> None:
+    def __init__(self, stands_for: Callable[[], Registry]) -> None:
         """`stands_for` opens the registry that it replaces."""
-        super().__init__()
         self.stands_for = stands_for
 
     @property
@@ -219,25 +218,13 @@ class NullRegistry(Registry):
     def id(self) -> str:
         """Return the id of the registry that it replaces, or a new one, for the tags of dry runs."""
         with suppress(UserError):
-            registry = self.stands_for() if self.stands_for else None
-            if registry and registry.is_there() and (ids := registry.ids()):
+            registry = self.stands_for()
+            if registry.is_there() and (ids := registry.ids()):
                 return ids[0]
         return new_id()
 
     def records(self, experiment: str | None = None) -> Iterator[Record]:
         return iter(())
-
-    def history(self, experiment: str | None = None) -> list[Record]:
-        return []
-
-    def histories(self, experiments: Collection[str]) -> list[Record]:
-        return []
-
-    def archive(self, needed: Needed) -> int:
-        return 0
-
-    def needs_compaction(self) -> bool:
-        return False
 
     def lock_experiment(self, experiment: str, script: str) -> AbstractContextManager[None]:
         """Refuse: nothing is locked here."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ec2lab.aws.account import Account
@@ -63,11 +63,11 @@ class Recorder:
 
     registry: Registry
     script: str
-    tags_of: Callable[[str, dict[str, Any], str], list[dict[str, Any]]] = field(default=lambda *_: [])
+    tags_of: Callable[[str, dict[str, Any], str], list[dict[str, Any]]]
     """(operation, request, record id) -> TagSpecifications of what the call creates."""
-    not_found_codes: Collection[str] = ()
+    not_found_codes: Collection[str]
     """AWS's errors for something that does not exist, which includes what was just created."""
-    whose: Callable[[], Account | None] = field(default=lambda: None)
+    whose: Callable[[], Account | None]
     """Returns the account of the calls. Raises UserError if it cannot be determined."""
 
     def __post_init__(self) -> None:
