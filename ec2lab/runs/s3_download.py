@@ -22,12 +22,11 @@ from s3transfer.exceptions import RetriesExceededError, S3DownloadFailedError
 from s3transfer.manager import TransferConfig, TransferManager
 from s3transfer.subscribers import BaseSubscriber
 
-from ec2lab.aws.errors import format_code
 from ec2lab.errors import UserError
 from ec2lab.hosts.copying import Copied, Progress
 from ec2lab.hosts.file_receiver import Target
 from ec2lab.hosts.file_stream import COMPLETE, DIRECTORY, FILE, LINK, PARTIAL, Entry, stays_inside
-from ec2lab.runs.s3_logs import OutputsState
+from ec2lab.runs.s3_logs import OutputsState, unreadable
 from ec2lab.units import format_bytes
 
 if TYPE_CHECKING:
@@ -39,7 +38,6 @@ REQUESTS = 16
 OPEN_FILES = 64
 LONGEST_NAME = 255
 """Bytes of a file's name, on every file system in use."""
-DENIED = ("AccessDenied", "403")
 CHANGED = ("InvalidRange", "416", "NoSuchKey", "404")
 """Error codes for an object that has become shorter, or was deleted, since it was listed."""
 TRIES = NAMED = 3
@@ -91,13 +89,11 @@ class S3Prefix:
 
     @contextmanager
     def in_words(self) -> Iterator[None]:
-        """Convert S3's errors to a UserError that has its message, and which permissions reading takes."""
+        """Convert S3's errors to a UserError."""
         try:
             yield
         except ClientError as problem:
-            code, message = problem.response["Error"]["Code"], problem.response["Error"].get("Message", "")
-            needs = "; this takes s3:ListBucket on the bucket and s3:GetObject on its objects" if code in DENIED else ""
-            raise UserError(f"{self}: {format_code(code, message)}{needs}") from problem
+            raise unreadable(self, problem) from problem
 
 
 def download(

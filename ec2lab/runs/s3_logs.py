@@ -10,6 +10,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 from pydantic_core import from_json
 
+from ec2lab.aws.errors import format_code
 from ec2lab.errors import UserError
 from ec2lab.hosts.protocol import MOST
 from ec2lab.registry.record_model import held_to
@@ -21,6 +22,7 @@ from ec2lab.session import Session
 MISSING = ("NoSuchKey", "404")
 """Without permission to list the bucket, S3 returns AccessDenied for a missing object
 (https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html)."""
+DENIED = ("AccessDenied", "403")
 LARGEST_PART = 64 * 1024 * 1024
 """Bytes: instances upload parts of 32 MiB (templates/upload-log.py)."""
 
@@ -60,7 +62,7 @@ class S3RunLogs:
         except ClientError as error:
             if error.response["Error"]["Code"] in MISSING:
                 return None
-            raise self._unreadable(error) from error
+            raise unreadable(self, error) from error
 
     def outputs_state(self) -> OutputsState:
         """Return what the instance says of its outputs besides the objects. Raises UserError."""
@@ -70,7 +72,7 @@ class S3RunLogs:
         except ClientError as error:
             if error.response["Error"]["Code"] in MISSING:
                 return OutputsState()
-            raise self._unreadable(error) from error
+            raise unreadable(self, error) from error
         except ValueError as problem:
             raise UserError(f"{self}/outputs.json: {problem}") from problem
         return OutputsState(frozenset(told["deleted"]), told["links"])
@@ -81,7 +83,7 @@ class S3RunLogs:
             for begins in self._parts(place):
                 yield Piece(begins, self._content(f"log/{begins:020}", LARGEST_PART))
         except ClientError as error:
-            raise self._unreadable(error) from error
+            raise unreadable(self, error) from error
 
     def last_piece(self, place: int) -> Piece | None:
         """Return the last part of the log, if it reaches beyond an offset. Raises UserError."""
@@ -89,7 +91,7 @@ class S3RunLogs:
             parts = list(self._parts(place))
             return Piece(parts[-1], self._content(f"log/{parts[-1]:020}", LARGEST_PART)) if parts else None
         except ClientError as error:
-            raise self._unreadable(error) from error
+            raise unreadable(self, error) from error
 
     def _parts(self, place: int) -> Iterator[int]:
         """Yield the offsets of parts that reach beyond an offset. A part's name is its offset."""
@@ -113,9 +115,12 @@ class S3RunLogs:
             )
         return content
 
-    def _unreadable(self, failure: ClientError) -> UserError:
-        error = failure.response["Error"]
-        return UserError(f"{self}: can't be read ({error['Code']}: {error.get('Message', '')})")
+
+def unreadable(place: object, failure: ClientError) -> UserError:
+    """Return S3's error with its message, and which permissions reading takes."""
+    code, message = failure.response["Error"]["Code"], failure.response["Error"].get("Message", "")
+    takes = "; it takes s3:ListBucket on the bucket and s3:GetObject on its objects" if code in DENIED else ""
+    return UserError(f"{place}: can't be read: {format_code(code, message)}{takes}")
 
 
 def run_bucket(session: Session, address: str, experiment: str, instance: str) -> S3RunLogs:

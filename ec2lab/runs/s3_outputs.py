@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -31,7 +32,7 @@ class OutputsRun:
     """The first began the run."""
     began: str
     launch: str
-    """The id of the record of its launch, which launched others as well if COUNT said so."""
+    """The id of the record of its launch, which launched others as well if COUNT said so, or resumed them."""
     uri: str
 
     @property
@@ -66,18 +67,20 @@ def runs_with_outputs(records: Iterable[Record], names: Mapping[str, str]) -> li
     runs: dict[tuple[str, str], OutputsRun] = {}
     for record in in_order(records):
         note, experiment = record.annotation or {}, record.experiment or ""
-        launched = note.get(LAUNCHED, ())
+        launched, launch = note.get(LAUNCHED, ()), record.id
         numbered = {one: f"{experiment}-{n}" for n, one in enumerate(launched, 1)} if len(launched) > 1 else {}
         for one in note.get(PROVENANCE, ()):
             uri, instance = one.get(OUTPUTS, {}).get("uri"), one["instance"]
             if not uri:
                 continue
             if known := runs.get((experiment, uri)):
-                runs[experiment, uri] = replace(known, instances=(*known.instances, instance))
+                launch, runs[experiment, uri] = known.launch, replace(known, instances=(*known.instances, instance))
                 continue
             host = numbered.get(instance, experiment)
-            runs[experiment, uri] = OutputsRun(experiment, host, (instance,), record.time, record.id, uri)
-    return [replace(run, host=names.get(run.instances[-1], run.host)) for run in runs.values()]
+            runs[experiment, uri] = OutputsRun(experiment, host, (instance,), record.time, launch, uri)
+    named = [replace(run, host=names.get(run.instances[-1], run.host)) for run in runs.values()]
+    taken = Counter((run.launch, run.host) for run in named)  # each has a directory of its own
+    return [replace(run, host=run.id) if taken[run.launch, run.host] > 1 else run for run in named]
 
 
 def runs_of(session: Session, experiment: str) -> list[OutputsRun]:
