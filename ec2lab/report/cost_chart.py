@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from ec2lab.costs.charges import Charge, CostPeriod
 from ec2lab.costs.summary import GROUPS, THE_LAB
-from ec2lab.report.time_axis import DAY, HOUR, ON_A_PHONE, WEEK, Tick, TimeAxis
+from ec2lab.report.time_axis import DAY, HOUR, ON_A_PHONE, WEEK, Rect, Tick, TimeAxis
 
 MOST_PERIODS = 64
 MOST_SERIES = 20
@@ -68,7 +68,7 @@ def spending(spans: Iterable[CostPeriod], axis: TimeAxis, base: Callable[[str], 
     return Spending(
         every=every,
         periods=stretches,
-        all=_of_all(charged),
+        all=next(iter(_by_name(charged, lambda _: "all")), Series("all", [0.0] * len(charged))),
         by_experiment=_by_name(charged, lambda charge: base(charge.experiment) if charge.experiment else THE_LAB),
         by_member=_by_name(charged, GROUPS["member"]),
     )
@@ -91,14 +91,6 @@ def _by_name(charged: PeriodCharges, name_of: Callable[[Charge], str]) -> list[S
             name = name_of(charge)
             _add(found.setdefault(name, Series(name, [0.0] * len(charged))), number, charge)
     return sorted(found.values(), key=lambda series: (-series.total, series.name))
-
-
-def _of_all(charged: PeriodCharges) -> Series:
-    series = Series("all", [0.0] * len(charged))
-    for number, inside in enumerate(charged):
-        for charge in inside:
-            _add(series, number, charge)
-    return series
 
 
 def _add(series: Series, number: int, charge: Charge) -> None:
@@ -140,26 +132,7 @@ LAST_ON_A_PHONE = 84.0
 """Percent; a label further right does not fit on a phone."""
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One period: x and width in percent, y and height in pixels."""
-
-    x: float
-    width: float
-    y: float
-    height: float
-    tooltip: str
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """A line of the scale."""
-
-    y: float
-    label: str
-
-
-def columns(series: Series, periods: Sequence[Period], highest: float, height: float) -> list[Column]:
+def columns(series: Series, periods: Sequence[Period], highest: float, height: float) -> list[Rect]:
     """Return a column for each period with costs; `highest` is the top of the chart."""
     width = 100 / len(periods)
     found = []
@@ -167,7 +140,7 @@ def columns(series: Series, periods: Sequence[Period], highest: float, height: f
         if dollars > 0:
             tall = max(LEAST, dollars / highest * height)
             tooltip = f"{period.label}: {dollars:,.2f} dollars"
-            found.append(Column((number + GAP / 2) * width, width * (1 - GAP), height - tall, tall, tooltip))
+            found.append(Rect((number + GAP / 2) * width, width * (1 - GAP), height - tall, tall, "column", tooltip))
     return found
 
 
@@ -179,8 +152,9 @@ def scale(most: float) -> float:
     return next(2 * step * power for step in (1, 2, 2.5, 5, 10) if 2 * step * power >= most)
 
 
-def marks(highest: float, height: float) -> list[Mark]:
-    return [Mark(0.0, amount(highest)), Mark(height / 2, amount(highest / 2))]
+def marks(highest: float, height: float) -> list[tuple[float, str]]:
+    """Return the lines of the scale, each with its label: the top and half of it."""
+    return [(0.0, amount(highest)), (height / 2, amount(highest / 2))]
 
 
 def amount(dollars: float) -> str:

@@ -1,4 +1,4 @@
-"""The time axis of a chart: positions in percent, and labels. Pure."""
+"""What charts are made of: the time axis with positions in percent, labels and rectangles. Pure."""
 
 from __future__ import annotations
 
@@ -17,6 +17,19 @@ ON_A_PHONE = 4
 CLOCK, DATE = "%H:%M", "%d %b"
 LAST = 95.0
 """Percent; further right is the label of the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rect:
+    """A rectangle: x and width in percent of the chart, y and height in pixels."""
+
+    x: float
+    width: float
+    y: float
+    height: float
+    look: str
+    """on-demand, spot, stopped, crowd, refused or column."""
+    tooltip: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from ec2lab.costs.summary import THE_LAB
 from ec2lab.registry.history import LaunchError
 from ec2lab.registry.instance_timeline import InstanceTimeline
 from ec2lab.report.data import Past
-from ec2lab.report.time_axis import TimeAxis, new_axis
+from ec2lab.report.time_axis import Rect, TimeAxis, new_axis
 
 MOST_ROWS = 24
 """Experiments with a row of their own, live ones and those that ran longest; the others share one."""
@@ -36,19 +36,6 @@ BINS = 80
 STRIP = 14
 MIN_OPACITY = 4
 """Pixels of a single error."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rect:
-    """A rectangle: x and width in percent of the chart, y and height in pixels."""
-
-    x: float
-    width: float
-    y: float
-    height: float
-    look: str
-    """on-demand, spot, stopped, crowd or refused."""
-    tooltip: str = ""
 
 
 @dataclass(slots=True)
@@ -93,7 +80,7 @@ def time_line(past: Past, now: datetime) -> Timeline:
     moments = [*(life.began for life in past.lives), *(error.time for error in past.errors)]
     axis = new_axis(min(moments, default=now), now)
     rows = _rows(past, now)
-    most = max((max(_by_bin(row.errors, axis).values()) for row in rows if row.errors), default=1)
+    most = max((kinds.total() for row in rows for kinds in _by_bin(row.errors, axis).values()), default=1)
     for row in rows:
         _draw(row, axis)
         row.error_marks = _error_marks(row, axis, most)
@@ -215,19 +202,20 @@ def _moment(axis: TimeAxis, x: float) -> datetime:
     return axis.begin + axis.length * (x / 100)
 
 
-def _by_bin(errors: Iterable[LaunchError], axis: TimeAxis) -> Counter[int]:
-    return Counter(min(BINS - 1, int(axis.at(one.time) * BINS / 100)) for one in errors)
+def _by_bin(errors: Iterable[LaunchError], axis: TimeAxis) -> dict[int, Counter[str]]:
+    """Return the categories of errors in each bin that has some."""
+    found: dict[int, Counter[str]] = defaultdict(Counter)
+    for one in errors:
+        found[min(BINS - 1, int(axis.at(one.time) * BINS / 100))][one.error.category.value] += 1
+    return found
 
 
 def _error_marks(row: Row, axis: TimeAxis, most: int) -> list[Rect]:
-    kinds: dict[int, Counter[str]] = defaultdict(Counter)
-    for one in row.errors:
-        kinds[min(BINS - 1, int(axis.at(one.time) * BINS / 100))][one.error.category.value] += 1
     found = []
-    for number, count in sorted(_by_bin(row.errors, axis).items()):
-        x, width = 100 * number / BINS, 100 / BINS
+    for number, kinds in sorted(_by_bin(row.errors, axis).items()):
+        x, width, count = 100 * number / BINS, 100 / BINS, kinds.total()
         length = MIN_OPACITY + (STRIP - MIN_OPACITY) * (math.log1p(count - 1) / math.log1p(most - 1) if most > 1 else 0)
-        why = ", ".join(f"{meaning} {times}" for meaning, times in kinds[number].most_common())
+        why = ", ".join(f"{meaning} {times}" for meaning, times in kinds.most_common())
         tooltip = f"{short(_moment(axis, x))} to {short(_moment(axis, x + width))}: {why}"
         found.append(Rect(x, width * 0.7, row.baseline + 2, length, "refused", tooltip))
     return found
