@@ -14,6 +14,7 @@ from ec2lab.hosts.file_stream import Entry, parse_manifest
 from ec2lab.registry.file_registry import FileRegistry
 from ec2lab.runs import s3_download
 from ec2lab.runs.s3_download import S3Object, S3Prefix, download, entries_of, expect_room, fold
+from ec2lab.runs.s3_outputs import chosen, runs_with_outputs
 from tests.recorded import note
 
 FIRST, SECOND, THIRD, FOURTH = "i-00001", "i-00002", "i-00003", "i-00004"
@@ -59,6 +60,7 @@ def runs(recorded, bucket):
     bucket(f"{FIRST}/ended.json", b'{"exit_code": 3, "at": "2026-11-10T11:00:00Z"}')
     recorded("11", i_00002=SECOND, i_00003=THIRD)
     recorded("12", i_00004=SECOND)
+    bucket(f"{FOURTH}/ended.json", b'{"exit_code": 143, "at": "2026-11-12T11:00:00Z", "interrupted": "by AWS"}')
     for number in range(3):
         bucket(f"{SECOND}/outputs/steps/{number}.pt", b"step %d" % number)
     bucket(f"{SECOND}/outputs/model.pt", b"model")
@@ -108,6 +110,20 @@ def test_the_newest_run_is_fetched_a_directory_for_each_instance_and_again_only_
     assert (only["deleted"], only["unchanged"]) == (1, 4)
     called = [r["annotation"]["called"] for r in lab.records() if "called" in (r.get("annotation") or {})]
     assert called[0] == {"hosts": [SECOND, THIRD]}
+
+
+def test_a_launch_that_resumes_a_run_and_begins_another_belongs_to_the_launch_of_the_first():
+    def launch(**origins):
+        provenance = [{"instance": one, "outputs": {"uri": address(origin)}} for one, origin in origins.items()]
+        return note("2026-11-10T10:00:00Z", experiment="speech", launched=list(origins), provenance=provenance)
+
+    records = [launch(i1="i1", i2="i2"), launch(i3="i2", i4="i4"), launch(i5="i5")]
+    runs = runs_with_outputs(records, {"i5": "speech-9"})
+    assert [(run.id, run.host, run.instances) for run in runs] == [
+        ("i1", "speech-1", ("i1",)), ("i2", "i2", ("i2", "i3")), ("i4", "i4", ("i4",)), ("i5", "speech-9", ("i5",)),
+    ]  # fmt: skip
+    assert [run.id for run in chosen(runs[:3], "", "")] == ["i1", "i2", "i4"]
+    assert [run.id for run in chosen(runs, "", "")] == ["i5"]
 
 
 def test_an_earlier_run_is_fetched_by_its_id_into_a_directory_of_its_own(lab, runs):
@@ -228,7 +244,7 @@ def test_what_does_not_fit_is_refused_before_anything_is_fetched(tmp_path):
         expect_room(str(tmp_path), 1 << 50)
 
 
-def test_outputs_are_listed_with_the_state_of_their_run(lab, runs, recorded):
+def test_outputs_are_listed_with_the_state_of_their_run(lab, cloud, runs, recorded):
     assert lab.launch("demo").code == 0
     (live,) = [one["id"] for one in lab.status() if one["resource_type"] == "instance"]
     recorded("13", "demo", **{live.replace("-", "_"): live})
@@ -246,6 +262,8 @@ def test_outputs_are_listed_with_the_state_of_their_run(lab, runs, recorded):
     assert address(FIRST) not in narrow.out
     assert "ended 3" in narrow.out
     assert address(FIRST) in lab.at_terminal("outputs", WIDE="1").out
+    cloud.end(live, "us-east-1", "Server.SpotInstanceTermination")
+    assert "interrupted" in lab.run("outputs", EXP="demo").out
     assert lab.run("outputs", EXP="plain").out == "launched without outputs: plain\n"
 
 

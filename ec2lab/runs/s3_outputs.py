@@ -11,7 +11,7 @@ from ec2lab.errors import UserError
 from ec2lab.events.runs import RunOutputs
 from ec2lab.hosts.named_hosts import CALLED
 from ec2lab.hosts.ssh_config import SshConfig
-from ec2lab.instance_state import DOWN, InstanceState
+from ec2lab.instance_state import DOWN, OVER, InstanceState
 from ec2lab.instances.status import NOT_FOUND, standing
 from ec2lab.registry.history import in_order
 from ec2lab.registry.record import LAUNCHED, OUTPUTS, PROVENANCE, Record
@@ -131,6 +131,15 @@ def list_outputs(session: Session, runs: Sequence[OutputsRun], pattern: str) -> 
             yield problem
 
 
+def _state(ending: Ending | None, shown: str) -> str:
+    """Return a run's state. `shown` is its instance's, or why that is not known: then it is taken to run."""
+    if ending and not ending.interrupted:
+        return "ended"
+    if ending or shown in OVER:
+        return "interrupted"
+    return shown if shown in DOWN else InstanceState.RUNNING
+
+
 def _listed(session: Session, run: OutputsRun, states: Mapping[str, str]) -> RunOutputs:
     files, size, changed, deleted = 0, 0, None, run.state_in(session).deleted
     for one in run.objects_in(session).objects():
@@ -138,12 +147,8 @@ def _listed(session: Session, run: OutputsRun, states: Mapping[str, str]) -> Run
             files, size = files + 1, size + one.size
             changed = max(changed or one.changed, one.changed)
     ending = run.ending_in(session)
-    state = states.get(run.instances[-1], "interrupted")
-    if ending:
-        state = "ended"
-    elif state not in ("interrupted", *DOWN):
-        state = InstanceState.RUNNING
+    state = _state(ending, states.get(run.instances[-1], InstanceState.TERMINATED))
     return RunOutputs(
         experiment=run.experiment, host=run.host, run=run.id, began=run.began, files=files, bytes=size, changed=changed,
-        state=state, exit_code=ending.exit_code if ending else None, uri=run.uri,
+        state=state, exit_code=ending.exit_code if ending and state == "ended" else None, uri=run.uri,
     )  # fmt: skip
