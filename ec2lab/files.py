@@ -16,10 +16,7 @@ LARGEST = 1024 * 1024
 
 
 def read_text(path: Path) -> str:
-    """Read a text file that a person writes, or a link to one, as git may create it.
-
-    A BOM is removed. Raises OSError, also for a pipe or device, which may never end, and UnicodeDecodeError.
-    """
+    """Read a text that a person writes, without its BOM. Raises OSError (also for a pipe) and UnicodeDecodeError."""
     return read_content(path).decode("utf-8-sig")
 
 
@@ -48,10 +45,7 @@ def open_file(path: Path, flags: int, mode: int = 0o666) -> int:
 
 @contextmanager
 def temp_file_beside(path: Path, content: bytes, *, mode: int = 0o666) -> Iterator[Path]:
-    """Yield a new file next to `path` with some content, to be renamed over it; it is removed afterwards in any case.
-
-    Raises OSError.
-    """
+    """Yield a new file next to `path` with some content, to be renamed over it, or else removed. Raises OSError."""
     draft = path.with_name(f".{path.name[:200]}.{os.getpid()}-{threading.get_ident()}")
     try:
         draft.unlink(missing_ok=True)  # left by a process that died, with the same name

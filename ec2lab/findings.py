@@ -42,7 +42,6 @@ class Finding:
 
     @property
     def text(self) -> str:
-        """What was found, in one line."""
         return self._filled(self.diagnosis.message)
 
     @property

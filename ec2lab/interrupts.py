@@ -71,10 +71,7 @@ class Interrupts:
     def undone_on_failure(
         self, undo: Callable[[BaseException], None], way: str, what: str = "rolling back"
     ) -> Iterator[None]:
-        """Call `undo` if anything ends the block early, without interruption by signals.
-
-        `way` is how to do it later.
-        """
+        """Call `undo`, uninterrupted by signals, if anything ends the block early. `way` is how to do it later."""
         ways = self._ways if _is_main() else []  # signals interrupt only the main thread's work
         ways.append((way, what))
         begun = False
@@ -173,10 +170,7 @@ INTERRUPTS = Interrupts()
 
 
 def say(text: str) -> None:
-    """Write a line to standard error at once, from a signal handler, and only if that does not block.
-
-    It bypasses buffers, as the interrupted code may hold a buffer's lock.
-    """
+    """Write a line to standard error from a signal handler: past the buffers, and only if that does not block."""
     try:
         if select.select([], [STDERR], [], 0)[1]:
             os.write(STDERR, f"\n{text}\n".encode()[: select.PIPE_BUF])

@@ -116,10 +116,7 @@ class OutputFile:
                 raise UserError(f"{self.variable}: you may not write into {place.parent}; name another place")
 
     def write(self, text: str) -> Path:
-        """Write the file atomically, and return its resolved path. Raises UserError.
-
-        The new file has the mode of the replaced one, so that no more people can read it than before.
-        """
+        """Write the file atomically, with the mode of a replaced one, and return its path. Raises UserError."""
         with self._explained(), opened_parent(self.path) as (directory, place):
             before = self._replaceable(directory, place)
             _replace(directory, place.name, text.encode(), before)

@@ -17,8 +17,6 @@ hookspec = pluggy.HookspecMarker(PROJECT)
 
 
 class Hooks:
-    """What a plugin may provide."""
-
     @hookspec
     def lab_resource_types(self) -> Iterable[Any]:  # type: ignore[empty-body]
         """Return resource types to show, tag and tear down: `ec2lab.resource.ResourceType`."""

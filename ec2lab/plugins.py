@@ -32,13 +32,8 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
 class Plugins:
-    """All plugins of a lab, loaded once."""
-
     def __init__(self, directory: Path | None) -> None:
-        """Load the built-in plugins, then packages', then the files in `directory`; without it the built-in ones only.
-
-        Raises UserError.
-        """
+        """Load the built-in plugins and, given a directory, packages' and the files in it. Raises UserError."""
         self._manager = pluggy.PluginManager(PROJECT)
         self._manager.add_hookspecs(Hooks)
         self._register(BUILT_IN)

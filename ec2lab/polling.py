@@ -40,10 +40,7 @@ def attempts(pause: Pause, poll: Poll, timeout: float = inf) -> Iterator[bool]:
 
 
 def growing(first: float, longest: float) -> Iterator[float]:
-    """Yield seconds to wait before each next poll, a quarter longer each time, without end.
-
-    The delay is at most a fifth of the duration; the first 45 seconds take twenty polls.
-    """
+    """Yield ever longer waits before each next poll, at most a fifth of the whole; twenty polls in 45 seconds."""
     pause = first
     while True:
         yield pause
@@ -69,10 +66,7 @@ FIRST, LONGEST = 10.0, 300.0
 
 
 def pauses(capacity_timeout: float, elapsed: Callable[[], float], jitter: Jitter = random.uniform) -> Iterator[float]:
-    """Yield seconds to wait before each further round of a search that lasts `capacity_timeout` seconds.
-
-    The last round begins when the time is up, not before.
-    """
+    """Yield waits before each further round of a search; the last round begins when capacity_timeout is up."""
     for pause in jittered(FIRST, LONGEST, jitter):
         left = capacity_timeout - elapsed()
         if left <= 0:

@@ -63,7 +63,6 @@ class ProgressLine:
         self._over = threading.Event()
 
     def show(self, text: str) -> None:
-        """Draw a line, in the place of the one before."""
         with self.lock:
             if self.is_shown and not self._paused:
                 width = terminal_width(sys.stdout) or UNKNOWN_WIDTH

@@ -134,10 +134,7 @@ class Session:
         return self.registry.archive(lambda records: needed_records(records, self.resource_types))
 
     def expect_known(self, pattern: str) -> None:
-        """Raise UserError, with the nearest names, if an experiment has neither a file nor records, archive included.
-
-        A pattern must match an experiment that has.
-        """
+        """Raise UserError if no experiment, of that name or pattern, has a file or records, archive included."""
         written = [path.stem for path in experiment_files(self.directory)]
         if not (fnmatch.filter(written, pattern) or fnmatch.filter(self._recorded(self.registry.records()), pattern)):
             known = {*written, *self._recorded(self.registry.history())}

@@ -75,7 +75,6 @@ def _candidate_row(event: Candidate) -> Row:
 
 
 def _gpu_row(event: GpuInstanceType) -> Row:
-    """Return what a type has, and in the last cells a line for each region and market."""
     number = f"{event.gpus:g} x" if event.gpus >= 1 else f"{event.gpus:g},"
     efa = f", {event.efa_interfaces} EFA" if event.efa_interfaces else ""
     regions = [offer.region for offer in event.offers]

@@ -53,10 +53,7 @@ class _Stack:
 
 
 def table_lines(columns: Sequence[Column], rows: Sequence[Row], width: int | None = None) -> list[str]:
-    """Draw a table for a terminal `width` columns wide; without one it is as wide as it is, a line for each row.
-
-    A column without a single value is left out in any case.
-    """
+    """Draw a table for a terminal `width` columns wide, or as wide as it is. A column without any value is left out."""
     kept = [n for n in range(len(columns)) if any(row[n] for row in rows)]
     flat = _stacks(columns, rows, kept, stacked=False)
     if width is None or _total([one.natural for one in flat]) <= width:

@@ -47,10 +47,7 @@ def browser_error(environ: dict[str, Any]) -> str | None:
 
 
 def _is_local(host: str) -> bool:
-    """Say whether a Host header names this computer without DNS.
-
-    A virtual machine reaches its host by a link-local address.
-    """
+    """Say whether a Host header names this computer without DNS: to a virtual machine it has a link-local address."""
     try:
         name = urlsplit(f"//{host}").hostname or ""
         if name == "localhost":

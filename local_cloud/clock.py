@@ -52,7 +52,6 @@ class Clock:
         self._resumed += moment - self.monotonic()
 
     def set_right(self) -> None:
-        """Be this computer's clock again."""
         for number in range(3):
             self._shared[number] = 0.0
 

@@ -31,8 +31,6 @@ class Writing:
 
 @dataclass
 class DirectSnapshots:
-    """The snapshots being written block by block, and all blocks."""
-
     blocks: dict[str, dict[int, bytes]] = field(default_factory=dict)
     """By volume."""
     _writing: dict[str, Writing] = field(default_factory=dict)

@@ -62,7 +62,6 @@ class Hosts:
                 interface.public_ip = loopback_address(self._given)
 
     def attach(self, region: str, identity: str, address: str, console: bytes) -> None:
-        """Make an instance a real host."""
         instance = backend(region).get_instance(identity)
         for interface in instance.nics.values():
             interface.public_ip = address

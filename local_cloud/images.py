@@ -46,7 +46,6 @@ def image_id(parameter: str, region: str) -> str:
 
 
 def seed_images(region: str) -> None:
-    """Create the public images and their parameters in a region."""
     parameter: Any = ssm.Parameter
     for path, (owner, name) in IMAGES.items():
         identity = image_id(path, region)

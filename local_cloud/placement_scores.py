@@ -16,10 +16,7 @@ MOST_REGIONS, FEWEST_TYPES = 10, 3
 
 
 def scores(call: Call, scenario: Scenario) -> Answer:
-    """Answer GetSpotPlacementScores for instance types. Raises Problem.
-
-    A region scores low where no type is to be had on spot, and wherever fewer than three types are named.
-    """
+    """Answer GetSpotPlacementScores: low where no type is to be had on spot, or fewer than three are named."""
     types, regions = call.values("InstanceType"), call.values("RegionName")
     if unknown := next((one for one in types if one not in INSTANCE_TYPES), None):
         raise Problem("InvalidParameterValue", f"Invalid value '{unknown}' for InstanceType.")

@@ -20,8 +20,6 @@ SERVICES: list[Any] = BackendDict._instances  # type: ignore[misc]  # noqa: SLF0
 
 
 class _Saver(pickle.Pickler):
-    """Pickles by reference what belongs to the process and not to its state."""
-
     def __init__(self, file: io.BytesIO, process: list[Any]) -> None:
         super().__init__(file, protocol=pickle.HIGHEST_PROTOCOL)
         self._process = process
@@ -71,10 +69,7 @@ class SavedState:
     """The state of a local cloud at one moment; it can be restored any number of times."""
 
     def __init__(self, layer: dict[str, Any], process: list[Any]) -> None:
-        """Save the layer's state with moto's. `process` is what both refer to but is not state.
-
-        Raises pickle.PicklingError.
-        """
+        """Save the layer's state with moto's, by reference to `process`. Raises pickle.PicklingError."""
         self._services = list(SERVICES)
         self._process = [*process, *self._services]
         file = io.BytesIO()

@@ -94,8 +94,6 @@ class Bucket(Settings):
 
 
 class Reservation(Settings):
-    """The account's reserved capacity."""
-
     id: str
     region: str
     zone: str

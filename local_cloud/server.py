@@ -59,7 +59,6 @@ class Handler(WSGIRequestHandler):
     """A response is written in one piece, headers and body."""
 
     def setup(self) -> None:
-        """Send small responses at once."""
         super().setup()
         self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 

@@ -65,7 +65,6 @@ class Snapshots:
                 answer.body = answer.body.replace(b"<progress>100%<", b"<progress>0%<")
 
     def enable_fast_restores(self, call: Call) -> Answer:
-        """Answer EnableFastSnapshotRestores, which moto lacks."""
         asked = [(call.region, s, z) for s in call.values("SourceSnapshotId") for z in call.values("AvailabilityZone")]
         if unknown := [s for _, s, _ in asked if s not in backend(call.region).snapshots]:
             raise Problem("InvalidSnapshot.NotFound", f"The snapshot '{unknown[0]}' does not exist.")
@@ -73,7 +72,6 @@ class Snapshots:
         return _fast_restores("EnableFastSnapshotRestores", "successful", asked)
 
     def describe_fast_restores(self, call: Call) -> Answer:
-        """Answer DescribeFastSnapshotRestores, by snapshot."""
         wanted = {value for item in call.numbered("Filter") for key, value in item.items() if key.startswith("Value")}
         found = [f for f in sorted(self._fast) if f[0] == call.region and (not wanted or f[1] in wanted)]
         return _fast_restores("DescribeFastSnapshotRestores", "fastSnapshotRestoreSet", found)

@@ -44,10 +44,7 @@ QUOTAS = {
 
 
 def _get_products(call: Call, _: Scenario) -> Answer:
-    """Answer pricing:GetProducts for a type of instance or volume, for snapshots or addresses, in one region.
-
-    Prices are the bundled ones.
-    """
+    """Answer pricing:GetProducts, with the bundled prices, in one region."""
     wanted = {item["Field"]: item["Value"] for item in call.json["Filters"]}
     region = wanted.get("regionCode", "")
     if wanted.get("productFamily") == "Storage Snapshot":
@@ -88,7 +85,6 @@ UNCHANGED = 0.0
 
 
 def quotas_in(scenario: Scenario) -> dict[str, float]:
-    """Return the account's vCPU quotas by name."""
     return {**QUOTAS, **scenario.quotas, **dict.fromkeys(scenario.unlisted_quotas, UNCHANGED)}
 
 
@@ -108,10 +104,7 @@ def _quotas(known: dict[str, float]) -> Answer:
 
 
 def with_spot_prices(body: bytes, region: str) -> bytes:
-    """Return an answer to DescribeSpotPriceHistory with prices that could be; moto's are all 0.00001, since 2006.
-
-    A type without a list price has no spot price either: a made-up one could be the lowest of all.
-    """
+    """Return spot prices as they could be, for types with a list price; moto's are all 0.00001, since 2006."""
 
     def priced(item: re.Match[bytes]) -> bytes:
         if (listed := bundled_price(Priced(Unit.INSTANCE, region, item["type"].decode()))) is None:

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from ec2lab.config.gpu import GpuRequest
     from ec2lab.events import Event
-    from ec2lab.events.gpus import GpuInstanceType
-    from ec2lab.launch.gpus import GpuType, Offer, RegionGpus, RegionQuotas
+    from ec2lab.events.gpus import GpuInstanceType, GpuOffer
+    from ec2lab.launch.gpus import GpuType, RegionGpus, RegionQuotas
     from ec2lab.session import Session
 
 app = script(__doc__)
@@ -80,20 +80,13 @@ def _chosen(
     return found
 
 
-def _event(one: GpuType, offers: Iterable[Offer], quotas: Mapping[str, RegionQuotas]) -> GpuInstanceType:
-    from ec2lab.events.gpus import GpuInstanceType, GpuOffer
+def _event(one: GpuType, offers: Iterable[GpuOffer], quotas: Mapping[str, RegionQuotas]) -> GpuInstanceType:
+    from ec2lab.events.gpus import GpuInstanceType
 
-    with_quotas = [quotas[o.region].of(one, o) if o.region in quotas else o for o in offers]
     return GpuInstanceType(
         gpu=one.gpu, gpus=one.count, gpu_memory_gb=one.gpu_memory_gb, instance_type=one.name, vcpus=one.vcpus,
         memory_gib=one.memory_mib / 1024, network=one.network, efa_interfaces=one.efa_interfaces,
-        offers=[
-            GpuOffer(
-                region=offer.region, zones=list(offer.zones), market=str(offer.market), dollars_per_hour=offer.price,
-                quota_vcpus=offer.quota, used_vcpus=offer.used,
-            )
-            for offer in with_quotas
-        ],
+        offers=[quotas[offer.region].of(one, offer) if offer.region in quotas else offer for offer in offers],
     )  # fmt: skip
 
 

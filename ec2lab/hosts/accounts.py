@@ -124,10 +124,7 @@ class HostAccounts:
         return outcome.changed
 
     def _outcome(self, program: str, *arguments: str, given: bytes = b"") -> Outcome:
-        """Run one of our programs on the host; each line of its output is a change, the last one the total.
-
-        Raises UserError where it did not finish.
-        """
+        """Run one of our programs; each line of its output is a change, the last one the total. Raises UserError."""
         from ec2lab.events.lab import AccountChange  # launches need it only where accounts are left to create
 
         problems: list[AccountChange] = []

@@ -46,8 +46,6 @@ class Account:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountsDocument:
-    """The desired accounts of an instance."""
-
     members: Mapping[str, Account]
     make_groups: Sequence[str] = ()
     only: Sequence[str] | None = None
@@ -78,10 +76,7 @@ def boot_members(members: Mapping[str, Member], first: str | None, experiment: E
 
 
 def document(members: Mapping[str, Member], policy: Accounts, only: Collection[str] | None = None) -> AccountsDocument:
-    """Return the accounts of all members, or `only` of these, under the lab's policy.
-
-    Raises UserError where two members have the same uid.
-    """
+    """Return the accounts of all members, or `only` of these. Raises UserError where two have the same uid."""
     _expect_different_uids(members)
     chosen = members if only is None else only
     accounts = {name: _account(name, member, policy) for name, member in members.items() if name in chosen}
@@ -112,10 +107,7 @@ SHORTEST = 12
 
 
 def with_initial_password(document: AccountsDocument, name: str, password: str) -> AccountsDocument:
-    """Return a document for one member only, if named, and with a password, if one is to be asked for.
-
-    Raises UserError.
-    """
+    """Return a document for one member, if named, and with a password, if one is to be asked for. Raises UserError."""
     if name and name not in document.members:
         raise UserError(f"NAME: {name!r} is not in members/{did_you_mean(name, document.members)}")
     if password and password != ASK:

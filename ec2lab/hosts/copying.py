@@ -50,10 +50,7 @@ def push(host: Host, tree: Tree, dest: str, progress: Progress, *, delete: bool 
 
 
 def pull(host: Host, source: str, dest: str, progress: Progress, *, delete: bool = False) -> Copied:
-    """Copy a tree of a host to a local path, below which nothing of the host's can lead elsewhere.
-
-    Raises Unreachable, Failed, and UserError.
-    """
+    """Copy a tree of a host to a local path, as `push` does; nothing of the host's can lead elsewhere."""
     with host.talking_to(program("send-files.py"), source) as talk:
         manifest = _parsed(talk.line(MANIFEST_LIMIT), host)
         try:

@@ -36,10 +36,7 @@ def console_output(ec2: EC2Client, instance: str) -> str:
 
 
 def parse_host_keys(console: str) -> list[str]:
-    """Return the host keys in console output, "ssh-ed25519 AAAA…" each: those of the last complete boot.
-
-    Other lines may be interleaved; what is not a key is skipped.
-    """
+    """Return the host keys, "ssh-ed25519 AAAA…" each, of the last complete boot; other lines may be interleaved."""
     blocks = BLOCK.findall(console)
     found = [f"{kind} {body}" for kind, body in KEY.findall(blocks[-1])] if blocks else []
     return [key for key in dict.fromkeys(found) if _is_key(key)]

@@ -27,10 +27,7 @@ from ec2lab.validators import did_you_mean
 
 
 def login_name(directory: Path) -> str | None:
-    """Return the login name: MEMBER, or the member named as the local user; None leaves it to ssh's configuration.
-
-    Raises UserError where MEMBER is not a member.
-    """
+    """Return MEMBER, or the member named as the local user; None leaves it to ssh's configuration. Raises UserError."""
     members = load_members(directory)
     if named := os.environ.get("MEMBER"):
         if named not in members:
@@ -100,10 +97,7 @@ def identities(files: SshConfig, keys: Sequence[str]) -> list[Path]:
 
 
 def reaches_of(experiment: str, instances: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> list[SshTarget]:
-    """Name each instance: the experiment's name if it is the only one, else with a number.
-
-    An instance with a name, by its id in `names`, keeps it, so that foo-2 stays foo-2 when foo-1 is gone.
-    """
+    """Name each instance: foo if it is the only one, else foo-1, foo-2, …; those with a name in `names` keep it."""
     free = (f"{experiment}-{number}" for number in range(1, len(instances) + len(names) + 1))
     unused = (name for name in free if name not in names.values())
     alone = len(instances) == 1

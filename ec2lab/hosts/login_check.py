@@ -41,10 +41,7 @@ class KeysHere:
 
 
 def lacks_key(session: Session, host: str, *, asks: bool = False) -> str:
-    """Return why nobody can log in from here as the lab's login name; empty where somebody can, or may.
-
-    `asks` says whether ssh may ask for a passphrase.
-    """
+    """Return why nobody can log in from here; empty where somebody may. `asks`: ssh may ask for a passphrase."""
     member = login_name(session.directory)
     here = keys_here(SshConfig(session.directory).config, host) if member else None
     if not member or not here:

@@ -33,10 +33,7 @@ DESTINATION = r"(?:[A-Za-z0-9_.-]+@)?[A-Za-z0-9_][A-Za-z0-9_.:-]*"
 
 
 def parse_hosts(session: Session, words: str) -> list[Host]:
-    """Return the hosts that HOST names: experiments (all their instances), single instances, addresses.
-
-    Raises UserError where one is not a name, or is an experiment that is not running.
-    """
+    """Return the hosts that HOST names, all of an experiment. Raises UserError where one is none, or is not running."""
     if not words.split():
         raise UserError("HOST: which host? (an experiment, or an address; several with spaces between)")
     return [one.connected() for word in words.split() for one in _hosts_to_call(session, word)]

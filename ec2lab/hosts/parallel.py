@@ -45,10 +45,7 @@ class HostsFailed(UserError):
 def on_each(
     over: Event, hosts: Sequence[HostToCall], work: Callable[[Host], int], heard: Callable[[HostOutcome], None]
 ) -> None:
-    """Call `work`, which returns an exit status, for each host. `heard` gets each outcome as it arrives.
-
-    Raises HostsFailed at the end if any host failed.
-    """
+    """Call `work`, which returns an exit status, for each host, and `heard` with each outcome. Raises HostsFailed."""
 
     def done(one: HostToCall) -> HostOutcome:
         try:

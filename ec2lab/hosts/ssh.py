@@ -41,7 +41,7 @@ Heard = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A host, by its name in ssh's configuration."""
+    """A host, by its name in ssh's configuration. Calls raise Unreachable, Failed, and UserError on a timeout."""
 
     name: str
     config: Path
@@ -54,10 +54,7 @@ class Host:
     def run(
         self, *command: str, given: bytes = b"", heard: Heard | None = None, within: float | None = LONGEST_RUN
     ) -> str:
-        """Run a command as the login user; return its output, or call `heard` for each line as it comes.
-
-        Raises UserError after `within` seconds, Unreachable and Failed.
-        """
+        """Run a command as the login user; return its output, or call `heard` for each line as it comes."""
         return self._run(Opening(COMMAND, command), command[0], given, heard, within)
 
     def run_program(self, program: str, *arguments: str, within: float | None = LONGEST_RUN) -> str:
@@ -75,7 +72,7 @@ class Host:
         """Run a Python program on the host as root, with `given` as its standard input.
 
         Nothing is left there, unless `left_at` names a path for the program. If sudo wants a password, it is asked for
-        on the terminal and sent only through standard input. Raises Unreachable, Failed, and UserError on timeout.
+        on the terminal and sent only through standard input.
         """
         opening = Opening(program, arguments, as_root=True, left_at=left_at)
         return self._run(opening, "python3", given, heard, within)
@@ -86,10 +83,7 @@ class Host:
             yield from call.output()
 
     def run_streamed(self, program: str, *arguments: str, heard: Callable[[str, bytes], None]) -> int:
-        """Run a Python program on the host as the user who logs in, without a timeout, and return its exit status.
-
-        `heard` gets each piece of output as it arrives, with "out" or "err". Raises Unreachable and Failed.
-        """
+        """Run a program as the login user, without a timeout; `heard` gets its output, with "out" or "err"."""
         with self._call(Opening(program, arguments), "the command", None) as call:
             call.give(b"")
             for frame in call.frames():
@@ -100,10 +94,7 @@ class Host:
 
     @contextmanager
     def talking_to(self, program: str, *arguments: str) -> Iterator[Conversation]:
-        """Run a Python program on the host as the user who logs in, without a timeout, and converse with it.
-
-        Raises Unreachable, Failed.
-        """
+        """Run a program as the login user, without a timeout, and converse with it."""
         with self._call(Opening(program, arguments), "the copy", None, asking=False) as call:
             yield Conversation(call, call.output())
 
@@ -112,7 +103,6 @@ class Host:
         """Run a Python program on the host as root for the duration of the block, and yield its first line of output.
 
         The program must end when its standard input does: at the end of the block, and also if this process dies.
-        Raises Unreachable, Failed.
         """
         with self._call(Opening(program, arguments, as_root=True), "python3", LONGEST_RUN, asking=False) as call:
             lines = _lines(call.output())

@@ -110,7 +110,6 @@ class SshCall:
         self.send(b"")
 
     def close_input(self) -> None:
-        """Close the program's standard input after everything queued."""
         self._is_closing = True
         if not self._pending:
             self._close_input()
@@ -188,10 +187,7 @@ class SshCall:
             self._stdin.close()
 
     def _expect_calm(self) -> None:
-        """Signals interrupt only the main thread; others check here. Raises InterruptedCallError.
-
-        Cleanup after a signal is done by the main thread, or without ssh.
-        """
+        """Signals interrupt only the main thread, which cleans up; others check here. Raises InterruptedCallError."""
         if INTERRUPTS.interrupted and threading.current_thread() is not threading.main_thread():
             raise InterruptedCallError
 

@@ -171,16 +171,12 @@ class Deletion:
         return self.session.resource_types[resource.resource_type].is_deleting(resource)
 
     def _parent(self, resource: Resource) -> Resource | None:
-        """Return the resource that another came with and is deleted with, such as a volume's instance.
-
-        One request created both.
-        """
+        """Return the resource that one call created together with another, and that it is deleted with."""
         before = self.session.resource_types[resource.resource_type].deleted_after
         same = (one for one in self.seen.values() if one.record == resource.record and one.record)
         return next((one for one in same if one.resource_type in before), None)
 
     def _missing(self) -> list[Resource]:
-        """Return the recorded live resources that AWS has not shown so far."""
         live = self.known.live
         return [resource for resource in live if resource.id not in self.shown and self._can_be_seen(resource)]
 
@@ -265,10 +261,7 @@ def delete_experiment(
     session: Session, experiment: str, emit: Emit, known: ResourceState | None = None,
     unseen: Mapping[str, Exception] | None = None,
 ) -> Deletion:  # fmt: skip
-    """Delete what an experiment owns, and return that. Raises an error with the reason when anything is left.
-
-    Nothing is deleted in `unseen` regions, even if they respond by now.
-    """
+    """Delete what an experiment owns, but nothing in `unseen` regions. Raises an error when anything is left."""
     held, shut = known or session.records.state(experiment), unseen or {}
 
     def find_remaining() -> Responses[list[Resource]]:
@@ -284,10 +277,7 @@ def delete_experiment(
 
 
 def delete_resources(session: Session, name: str, going: Sequence[Resource], emit: Emit) -> Deletion:
-    """Delete previously described resources, until AWS shows none of them. Raises as a teardown does.
-
-    Resources that carry another call's tag by now are left alone.
-    """
+    """Delete described resources, but those with another call's tag by now. Raises as a teardown does."""
     records = {resource.id: resource.record for resource in going}
     known = ResourceState(live=list(going), calls={str(record): Call(str(record)) for record in records.values()})
 

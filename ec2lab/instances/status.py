@@ -83,7 +83,6 @@ def _with_known(described: Resource, recorded: Resource, more: Mapping[str, str]
 
 
 def possible_resource(resource_types: Mapping[str, ResourceType], intent: Record) -> Resource:
-    """Return a row for what an intent without a response may have created."""
     return Resource(
         resource_type=next(
             resource_type.name

@@ -51,10 +51,7 @@ class Stopping:
         return [instance for instance in instances if state_of(instance) in UP]
 
     def losses(self, instances: Sequence[Instance]) -> list[str]:
-        """Return what stopping would lose, a line for each type with instance store, whose content is lost.
-
-        https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instance-store-lifetime.html
-        """
+        """Return a line for each type with instance store, whose content a stop loses."""
         types = {(region_of(instance), instance["InstanceType"]) for instance in instances}
         found = []
         for region, instance_type in sorted(types):

@@ -60,10 +60,7 @@ def take_down(session: Session, experiment: str, emit: Emit) -> Deletion:
 
 
 def drop_records(session: Session, experiment: str) -> list[str]:
-    """Mark resources of a local cloud that no longer exists as deleted; return their ids.
-
-    Accounts of AWS are never treated so: their resources are deleted there.
-    """
+    """Mark resources of a local cloud that no longer exists (never of an AWS account) as deleted; return their ids."""
     dropped: list[str] = []
     for one in session.records.elsewhere(experiment):
         if one.may_be_over:

@@ -49,10 +49,7 @@ def parse_ttl(text: str) -> timedelta | None:
 
 
 def tag_new_expiry(session: Session, experiment: str, instances: Sequence[Mapping[str, Any]], emit: Emit) -> None:
-    """Tag instances whose time began again at a start with their new expiry.
-
-    If AWS refuses, the instance expires all the same, so it is only reported.
-    """
+    """Tag instances whose time began again at a start. They expire even if AWS refuses, so that is only reported."""
     found = [(instance, as_text(end)) for instance in instances if (end := restarted_expiry(instance))]
     for instance, ends in found:
         try:

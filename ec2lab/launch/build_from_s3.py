@@ -59,14 +59,12 @@ def build_from_bucket(
 
 
 def _launch(session: Session, name: str, emit: Emit, experiment: Experiment, source: str) -> None:
-    """Launch the instance, unless it is live and copies the same. Raises UserError.
-
-    Ownership must be checked before this build is recorded: afterwards anything with its name would look like it.
-    """
+    """Launch the instance, unless it is live and copies the same. Raises UserError."""
     earlier = History(session.records.current(name)).of(name).pulls
     if name in session.records.state(name).names and earlier != source:
         does = f"pulls from {earlier}" if earlier else "is an experiment of that name"
         raise UserError(f"{name} lives, and {does}; `make teardown EXP={name}` ends it")
+    # After the check of ownership: from now on anything with its name looks like this build's.
     session.recorder.annotate(**{PULLS: source})
     try:
         launch_experiment(session, name, experiment, emit)
@@ -75,10 +73,7 @@ def _launch(session: Session, name: str, emit: Emit, experiment: Experiment, sou
 
 
 def _create_version(session: Session, name: str, end: str) -> None:
-    """Set the volume to be snapshotted, now that it is complete.
-
-    Until now it would have been deleted with its instance. Raises UserError where the instance is gone.
-    """
+    """Set the volume, now complete, to be snapshotted. Raises UserError where the instance is gone."""
     instance, *_ = running_instances(session, name) or [{}]
     mapping = next((m for m in instance.get("BlockDeviceMappings", ()) if m["DeviceName"] == DEVICES[0]), None)
     if mapping is None:
@@ -90,10 +85,7 @@ def _create_version(session: Session, name: str, end: str) -> None:
 
 
 def _failure(session: Session, name: str, console: Console) -> str | None:
-    """Wait until copying has ended; return the end of its log if it failed, else None.
-
-    Raises UserError where the instance is gone, or was never reachable; a lost connection is retried.
-    """
+    """Wait until copying has ended; return the end of its log if it failed. Raises UserError without an instance."""
     seen = False
 
     def finished() -> tuple[Host, Ending] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -12,9 +12,9 @@ from ec2lab.aws.region_queries import Responses, not_seen
 from ec2lab.capacity_pools import ON_DEMAND, SPOT, Market
 from ec2lab.config.gpu import GpuRequest, nominal_gb, plain_count
 from ec2lab.console import warn
-from ec2lab.costs.money import Dollars
 from ec2lab.costs.pricing import pricing
 from ec2lab.errors import UserError
+from ec2lab.events.gpus import GpuOffer
 from ec2lab.launch.quotas import quota_of, quotas, vcpus_in_use
 from ec2lab.launch.region_specs import zones_by_instance_type
 from ec2lab.session import Session
@@ -69,24 +69,9 @@ class GpuType:
 
 @dataclass(frozen=True, slots=True)
 class RegionGpus:
-    """The instance types with GPUs that a region offers."""
-
     types: Mapping[str, GpuType]
     zones: Mapping[str, Sequence[str]]
     """Those that offer each type."""
-
-
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """What a type costs in a region and a market, and how much of it the account may have."""
-
-    region: str
-    market: Market
-    zones: Sequence[str]
-    price: Dollars
-    quota: float | None = None
-    """vCPUs; None where it is not known."""
-    used: float | None = None
 
 
 def gpus_in(cloud: Cloud, region: str) -> RegionGpus:
@@ -105,11 +90,11 @@ def gpus_by_region(session: Session, regions: Iterable[str]) -> Responses[Region
 
 def offers_of(
     session: Session, offered: Mapping[str, RegionGpus], types: Iterable[GpuType], markets: Iterable[Market]
-) -> dict[GpuType, list[Offer]]:
+) -> dict[GpuType, list[GpuOffer]]:
     """Return where and for how much each type is to be had: the cheapest type, and the cheapest region, first."""
     book = pricing(session).book
     wanted = {one.name: one for one in types}
-    found: dict[GpuType, list[Offer]] = {one: [] for one in wanted.values()}
+    found: dict[GpuType, list[GpuOffer]] = {one: [] for one in wanted.values()}
     chosen = list(markets)
     for region, here in offered.items():
         names = [name for name in wanted if name in here.types]
@@ -119,17 +104,19 @@ def offers_of(
             for market in chosen:
                 if market.type in wanted[name].usage_classes:
                     price = spot.get(name) if market == SPOT else book.instance_hour(region, name)
-                    found[wanted[name]].append(Offer(region, market, here.zones[name], price))
+                    place = {"region": region, "market": str(market), "zones": list(here.zones[name])}
+                    offer = GpuOffer(**place, dollars_per_hour=price, quota_vcpus=None, used_vcpus=None)
+                    found[wanted[name]].append(offer)
     by_price = sorted(found.items(), key=lambda item: (lowest(item[1]), item[0].gpu, item[0].name))
     return {one: sorted(offers, key=partial(_place, offers)) for one, offers in by_price}
 
 
-def lowest(offers: Iterable[Offer]) -> float:
-    return min((offer.price for offer in offers if offer.price is not None), default=float("inf"))
+def lowest(offers: Iterable[GpuOffer]) -> float:
+    return min((offer.dollars_per_hour for offer in offers if offer.dollars_per_hour is not None), default=float("inf"))
 
 
-def _place(every: Iterable[Offer], offer: Offer) -> tuple[float, str, str]:
-    return lowest(one for one in every if one.region == offer.region), offer.region, str(offer.market)
+def _place(every: Iterable[GpuOffer], offer: GpuOffer) -> tuple[float, str, str]:
+    return lowest(one for one in every if one.region == offer.region), offer.region, offer.market
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,10 +126,11 @@ class RegionQuotas:
     allowed: Mapping[str, float]
     used: Mapping[str, float]
 
-    def of(self, gpu_type: GpuType, offer: Offer) -> Offer:
-        if not (quota := quota_of(gpu_type.name, offer.market.type, self.allowed)):
+    def of(self, gpu_type: GpuType, offer: GpuOffer) -> GpuOffer:
+        if not (quota := quota_of(gpu_type.name, offer.market, self.allowed)):
             return offer
-        return replace(offer, quota=quota[1], used=self.used.get(quota[0], 0.0))
+        known = {"quota_vcpus": quota[1], "used_vcpus": self.used.get(quota[0], 0.0)}
+        return offer.model_copy(update=known)
 
 
 def quotas_in_use(cloud: Cloud, region: str) -> RegionQuotas:
@@ -166,10 +154,7 @@ def gpus_and_quotas(
 
 
 def spot_scores(session: Session, regions: Sequence[str], types: Sequence[str]) -> Mapping[str, int] | str:
-    """Return how likely spot gives one instance of any of the types, by region, from 1 to 10; or why AWS did not tell.
-
-    Empty where the types are too few to be scored: fewer than three score low whatever the capacity.
-    """
+    """Return by region how likely spot gives any of the types, 1 to 10, nothing for too few types; or why not."""
     if len(types) < FEWEST_SCORED or not regions:
         return {}
     several = [regions[start : start + SCORED_REGIONS] for start in range(0, len(regions), SCORED_REGIONS)]

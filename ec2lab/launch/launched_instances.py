@@ -39,7 +39,6 @@ class LaunchedInstances:
 
     @property
     def missing(self) -> int:
-        """The number of instances still to be requested."""
         return self.count - len(self.ids)
 
     @property
@@ -69,10 +68,7 @@ class LaunchedInstances:
         return dead
 
     def commit(self, outputs: Mapping[str, str] | None = None) -> None:
-        """Record that the launch succeeded, with the provenance of its instances, and where their `outputs` go.
-
-        Before this, the next launch of the experiment resumes this one; after it, the next launch is refused.
-        """
+        """Record that the launch succeeded: before, the next launch resumes it; afterwards, the next one is refused."""
         ids = [instance["InstanceId"] for instance in self.in_order]
         uris = outputs or {}
         known = [

@@ -133,7 +133,6 @@ def write_files(files: Mapping[str, tuple[str, str]]) -> list[dict[str, str]]:
 
 
 def launch_parts(plugins: Plugins) -> list[LaunchPart]:
-    """Return the launch parts, in the order in which they are added up."""
     return plugins.ordered("lab_launch_parts", LaunchPart)
 
 

@@ -132,10 +132,7 @@ class Plan:
         return self.count if self.experiment.nodes > 1 else 1
 
     def dry_run(self, pool: Pool) -> ApiError | None:
-        """Make a dry run of the request. Returns None if it is allowed, else AWS's error.
-
-        Raises UserError if the endpoint does not support dry runs.
-        """
+        """Return AWS's error for a dry run, None if it is allowed. Raises UserError if the endpoint makes none."""
         request = self.request(pool) | {"DryRun": True}
         limiter = self.session.once(SharedByLaunches).limiter(pool.region)
         if (found := dry_runs(self.session.cloud.ec2(pool.region))) is not DryRuns.DRY:

@@ -24,10 +24,7 @@ def quotas(cloud: Cloud, region: str) -> Mapping[str, float]:
 
 
 def read_quotas(cloud: Cloud, region: str) -> Mapping[str, float]:
-    """Return EC2's quotas in a region, by name. Raises AWS_ERRORS if the applied ones cannot be read.
-
-    ListServiceQuotas omits some that were never changed; AWS's default applies to them.
-    """
+    """Return EC2's quotas by name: AWS's defaults, and the applied ones. Raises AWS_ERRORS if those cannot be read."""
     applied = _listed(cloud, region, "list_service_quotas")
     defaults: Mapping[str, float] = {}
     with suppress(*AWS_ERRORS):  # the applied ones are useful without the defaults
@@ -61,10 +58,7 @@ def vcpus_in_use(cloud: Cloud, region: str, allowed: Mapping[str, float]) -> Map
 
 
 def quota_of(instance_type: str, market: str, known: Mapping[str, float]) -> tuple[str, float] | None:
-    """Return name and value of the quota that an instance counts toward; None if unknown.
-
-    If AWS's documentation lists no spot quota for a generation, a quota that names the generation is used.
-    """
+    """Return name and value of an instance's quota, of spot one that names its generation; None if unknown."""
     if market not in (MarketType.ON_DEMAND, MarketType.SPOT):
         return None
     name = quota_name(instance_type, market) or (_naming(instance_type, known) if market == MarketType.SPOT else "")

@@ -72,10 +72,7 @@ class RegionSpecs:
             return total(self._in_time(region))
 
     def _in_time(self, region: str) -> Iterator[LaunchFragment]:
-        """Yield the parts' fragments. Raises RegionUnavailable after three times region_timeout.
-
-        Three times, because a part may make several calls, one after the other.
-        """
+        """Yield the parts' fragments. Raises RegionUnavailable after region_timeout for each of three calls."""
         with suppress(UserError):  # entering an MFA code may take longer; each query reports other problems
             self._session.cloud.expect_credentials()
         left = 3 * self._session.queries.timeout

@@ -80,10 +80,7 @@ def find(ec2: EC2Client, market: Market) -> Reservation | None:
 
 
 def read_reservations(cloud: Cloud, preferences: PlacementPreferences, search: Search) -> None:
-    """Describe the reservations that an experiment names, in each region, and add them to the search.
-
-    If that fails, the search continues without them, and EC2's own error reports a mismatch.
-    """
+    """Add the reservations that an experiment names to the search, as far as AWS describes them."""
     for market in (market for market in preferences.markets if market.reservation):
         for region in preferences.regions:
             with suppress(*AWS_ERRORS):

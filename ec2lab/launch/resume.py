@@ -97,10 +97,7 @@ def is_wanted(intent: Record, preferences: PlacementPreferences, missing: int) -
 
 
 def same_request(cloud: Cloud, specs: RegionSpecs, intent: Record) -> dict[str, Any] | None:
-    """Return the request of an intent, if the experiment would now make exactly the same; else None.
-
-    It is built again, because the record has only a digest of the user data.
-    """
+    """Build an intent's request again, as its record has only a digest of the user data; None if it differs."""
     recorded, region = intent.request or {}, str(intent.region)
     try:
         spec, pool = specs.ready(region), pool_of(recorded, region)

@@ -62,7 +62,6 @@ class Rollback:
             raise
 
     def asked_before(self) -> None:
-        """Note that a RunInstances call was sent whose response is unknown."""
         self.may_hold_something = self._has_asked = True
 
     def _undo(self, problem: BaseException) -> None:

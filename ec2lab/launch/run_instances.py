@@ -105,10 +105,7 @@ class PendingInstances:
 
 
 def wait_until_gone(batcher: DescribeBatcher, ids: Iterable[str], wait: Callable[[float], None]) -> set[str]:
-    """Wait until instances have terminated; return those that are still shutting down after the timeout.
-
-    Large instances may take longer, and a search that ran for hours must not fail because of them.
-    """
+    """Wait until instances have terminated; return those that are still shutting down after the timeout."""
     left = set(ids)
     for _ in attempts(wait, POLL, PATIENCE):
         left = {
@@ -122,10 +119,7 @@ def wait_until_gone(batcher: DescribeBatcher, ids: Iterable[str], wait: Callable
 def wait_until_running(
     all_starting: Sequence[PendingInstances], waiting: Callable[[float], None], wait: Callable[[float], None]
 ) -> None:
-    """Wait until each instance runs or has terminated, with one call per region. Raises UserError on a timeout.
-
-    `waiting` is called after each poll with the seconds since the start; `wait` sleeps between polls.
-    """
+    """Wait until each runs or has terminated; `waiting` gets the seconds so far. Raises UserError on a timeout."""
     began = clock.monotonic()
     for last in attempts(wait, POLL, PATIENCE):
         for starting in all_starting:

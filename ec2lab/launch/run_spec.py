@@ -31,8 +31,6 @@ CODE, COMMAND, CONTAINER, GPU, INSTANCE_TYPES = "code", "command", "container", 
 
 @dataclass(frozen=True, slots=True)
 class RunSpec:
-    """An experiment to launch, with its parameters applied."""
-
     written: Mapping[str, Any]
     base: str
     """The experiment whose file it comes from."""

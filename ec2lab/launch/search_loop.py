@@ -72,10 +72,7 @@ class SearchLoop:
         return self.instances.missing if self.is_all_or_nothing else 1
 
     def resend(self, intent: Record) -> None:
-        """Resend a request whose response was lost, if the experiment would now make the same.
-
-        With its ClientToken, AWS returns the instances of the first request, or creates them now. Either is correct.
-        """
+        """Resend a request whose response was lost: its ClientToken brings that one's instances, or new ones."""
         if intent.operation != "RunInstances" or not is_wanted(intent, self.preferences, self.instances.missing):
             return
         self.rollback.may_hold_something |= self.is_all_or_nothing

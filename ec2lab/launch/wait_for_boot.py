@@ -168,8 +168,6 @@ def _errors_in_words(status: str, who: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class SetUp:
-    """How to reach the instances, and which of them accepted no login."""
-
     reaches: list[SshTarget]
     shut: list[str] = field(default_factory=list)
     """The reasons, one line each."""
@@ -185,10 +183,7 @@ class NotReached(UserError):
 
 
 def set_up(session: Session, name: str, experiment: Experiment, instances: Sequence[Instance], emit: Emit) -> SetUp:
-    """Write the ssh configuration, wait until the set-up is complete, and return how to reach the instances.
-
-    Raises UserError if it failed; the instances are kept or torn down, as on_boot_failure says.
-    """
+    """Wait until the set-up is complete. Raises UserError if it failed, and does what on_boot_failure says."""
     reaches = write_ssh_files(session, name, instances)
     seconds = session.cloud.boot_timeout
     if not seconds:

@@ -68,10 +68,7 @@ class Sweep:
     """Whether trials whose command failed are launched again; one whose instance is still live can't be."""
 
     def run(self, variations: Sequence[Variation]) -> list[TrialResult]:
-        """Launch variations, and return their outcomes in order.
-
-        Ctrl-C leaves running instances alone: the next sweep goes on with the rest.
-        """
+        """Launch variations, and return their outcomes in order; Ctrl-C leaves running instances to the next sweep."""
         outcomes: dict[str, TrialResult] = {}
         with ContextThreadPool(AT_ONCE) as threads:
             launches = {threads.submit(self._launched, variation): variation for variation in variations}

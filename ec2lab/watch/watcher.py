@@ -225,7 +225,6 @@ class Watching:
         return Interrupted(experiment=self.name, instance=instance, stage=stage, reason=why)
 
     def _loading(self) -> Iterator[Event]:
-        """Poll the loading of data, of volumes not complete yet."""
         resource_type = self.session.resource_types["instance"]
         loading = [m for m in self.instances.values() if m.details.get("data") and self.loaded.get(m.id) != "100%"]
         for region, some in by_region(loading):
@@ -266,7 +265,6 @@ class Watching:
         )
 
     def _commands(self) -> Iterator[Event]:
-        """Poll the command on running instances, and report the answers so far."""
         self._start_pollers()
         for identity, inquiry in self.inquiries.items():
             if identity in self.instances and self.instances[identity].state == InstanceState.RUNNING:
@@ -283,7 +281,6 @@ class Watching:
             self.history = self._read()
 
     def _start_pollers(self) -> None:
-        """Start pollers for a run with a command once its launch has ended."""
         launched = self.past.launched or ()
         if new := [identity for identity in launched if (identity, "run") not in self._reported]:
             self._reported.update((identity, "run") for identity in new)

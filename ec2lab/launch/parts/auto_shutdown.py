@@ -11,8 +11,6 @@ from ec2lab.units import duration_text
 
 
 class TimeToLive(LaunchPart):
-    """The timer, if the experiment has a ttl."""
-
     name = "time-to-live"
     order = 10
     """First among the boot commands: a set-up that hangs must not keep the instance running."""
@@ -35,8 +33,6 @@ UNIT = "ec2-lab-idle.service"
 
 
 class Idle(LaunchPart):
-    """The idle check, if the experiment has an idle_timeout."""
-
     name = "idle"
     order = 17
     """Next to the accounts program, with which it compresses best."""

@@ -18,8 +18,6 @@ INCOMPLETE = "/var/lib/ec2-lab/instance/incomplete"
 
 
 class Instance(LaunchPart):
-    """The base of the request, independent of the experiment."""
-
     name = "instance"
     order = 0
 

@@ -157,10 +157,7 @@ def _efa_types(site: LaunchContext) -> frozenset[str]:
 
 
 def takes_efa_first(network: Mapping[str, Any]) -> bool:
-    """Return whether a type's card 0 supports an EFA, by its NetworkInfo.
-
-    If AWS does not list what each card supports, one adapter per card implies it.
-    """
+    """Say whether a type's card 0 supports an EFA; unless AWS lists that, one adapter per card implies it."""
     cards = network.get("NetworkCards", ())
     first: Mapping[str, Any] = next((card for card in cards if card["NetworkCardIndex"] == 0), {})
     if "InterfaceTypes" in first:

@@ -23,8 +23,6 @@ who were removed since."""
 
 
 class Members(LaunchPart):
-    """One account for each file in members/."""
-
     name = "members"
     order = 15
     """Before the volumes, whose mount points may belong to a member."""

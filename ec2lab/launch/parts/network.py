@@ -93,7 +93,6 @@ def _wanted(session: Session) -> Rules:
 
 
 def mine() -> str:
-    """Return the description of the rule for this user's own address."""
     return description_of(person())
 
 
@@ -107,10 +106,7 @@ def ssh_cidrs(group: Mapping[str, Any]) -> Rules:
 
 
 def difference(present: Rules, wanted: Rules, *, only_mine: bool) -> tuple[Rules, Rules]:
-    """Return the rules to add and the rules to remove.
-
-    With `only_mine`, other users' addresses stay: each user replaces only their own earlier ones.
-    """
+    """Return the rules to add and to remove; with `only_mine`, other users' addresses stay."""
     missing = {network: text for network, text in wanted.items() if network not in present}
     surplus = {
         network: text

@@ -38,8 +38,6 @@ def notification_files(topic: str, lab: str, experiment: str) -> dict[str, tuple
 
 
 class Notifications(LaunchPart):
-    """The program that publishes, and where it is called."""
-
     name = "notifications"
     order = 18
 

@@ -97,10 +97,7 @@ def _disposition(volume: Volume) -> Disposition:
 
 
 def mapping(volume: Volume, device: str, snapshot: DataSnapshot | None) -> dict[str, Any]:
-    """Return the block device mapping with which RunInstances creates, attaches and later deletes the volume.
-
-    Raises UserError if AWS would reject it.
-    """
+    """Return the mapping by which RunInstances creates and later deletes the volume. Raises UserError."""
     gib = volume.size_gib if isinstance(volume, Data | Scratch) else None
     if snapshot and gib is not None and gib < snapshot.gib:
         raise UserError(f"dataset {snapshot.dataset}: size_gib = {gib}, its snapshot has {snapshot.gib}")
