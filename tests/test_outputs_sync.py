@@ -17,6 +17,8 @@ from ec2lab.hosts import outputs_sync, s3_requests, signed_requests
 from ec2lab.hosts.outputs_sync import Journal, Outputs
 from ec2lab.hosts.s3_requests import Bucket
 from ec2lab.hosts.signed_requests import Refused
+from ec2lab.runs.s3_download import S3Prefix, download
+from ec2lab.runs.s3_logs import S3RunLogs
 from tests.unreliable_network import Network
 from tests.vm.metadata import answers, serve
 
@@ -326,3 +328,29 @@ def test_no_object_is_torn_while_its_file_is_rewritten_in_place_all_the_time(ins
         over.set()
         writer.join()
     assert len(seen) == 3, "and it does not wait for ever"
+
+
+def test_what_an_instance_has_uploaded_is_what_a_pull_writes(instances, cloud, tmp_path):
+    outputs = instances.one()
+    root = pathlib.Path(outputs.root)
+    (root / "a b/ü;").mkdir(parents=True)
+    for name in ("a b/ü;/x%2F+&~\x1b.pt", "empty", "old.pt"):
+        (root / name).write_bytes(name.encode() if name != "empty" else b"")
+    (root / "large").write_bytes(os.urandom(PART + 1))
+    (root / "latest").symlink_to("a b/ü;/x%2F+&~\x1b.pt")
+    assert outputs.sync()
+    (root / "old.pt").unlink()
+    assert all(outputs.sync() for _ in range(2))
+    assert b"old.pt" in instances.objects["/old.pt"], "its object stays"
+    s3 = cloud.client("s3", "us-east-1")
+    state = S3RunLogs(s3, "lab-runs", "of/foo/i-1").outputs_state()
+    copied = download(S3Prefix(s3, "lab-runs", "of/foo/i-1/outputs/"), str(tmp_path / "here"), lambda *_: None, state)
+    there, here = (
+        {
+            str(path.relative_to(tree)): path.is_dir() or (path.is_symlink(), path.read_bytes())
+            for path in tree.rglob("*")
+        }
+        for tree in (root, tmp_path / "here")
+    )
+    assert here == there
+    assert (copied.files, copied.skipped) == (3, [])
