@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from ec2lab.account.region_setup import Step
+from ec2lab.aws.errors import ignoring
 from ec2lab.aws.tags import SHARED, from_aws, to_aws
 from ec2lab.errors import UserError
 from ec2lab.polling import wait_until
@@ -24,6 +22,8 @@ IAM_PROPAGATION_SECONDS = 15.0
 (https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html#troubleshoot_general_eventual-consistency)."""
 LONGEST = 64
 """Characters of a role's name (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html)."""
+EXISTS = "EntityAlreadyExists"
+"""An earlier try created it, or another setup just did."""
 POLICY = "deliver-logs"
 TRUST: dict[str, Any] = {
     "Version": "2012-10-17",
@@ -50,16 +50,6 @@ def policy(partition: str, address: str | None, topic: str | None = None, *, res
     if topic:
         statements.append({"Effect": "Allow", "Action": "sns:Publish", "Resource": topic})
     return {"Version": "2012-10-17", "Statement": statements}
-
-
-@contextmanager
-def _already_exists_ok(*more: str) -> Iterator[None]:
-    """Ignore the error that a resource exists: an earlier try created it, or another setup just did."""
-    try:
-        yield
-    except ClientError as error:
-        if error.response["Error"]["Code"] not in ("EntityAlreadyExists", *more):
-            raise
 
 
 @dataclass(frozen=True)
@@ -135,14 +125,14 @@ class LogBucketRole:
         return document
 
     def _make_role(self) -> None:
-        with _already_exists_ok():
+        with ignoring(EXISTS):
             self.session.cloud.iam.create_role(
                 Path=PATH, RoleName=self.role, AssumeRolePolicyDocument=json.dumps(TRUST), Tags=self._tags(),
                 Description=f"By this role instances of ec2-lab {self.session.lab.name} deliver their logs.",
             )  # fmt: skip
 
     def _make_profile(self) -> None:
-        with _already_exists_ok():
+        with ignoring(EXISTS):
             self.session.cloud.iam.create_instance_profile(
                 Path=PATH, InstanceProfileName=self.profile, Tags=self._tags()
             )
@@ -154,7 +144,7 @@ class LogBucketRole:
         for other in iam.get_instance_profile(**profile)["InstanceProfile"]["Roles"]:
             if other["RoleName"] != self.role:
                 iam.remove_role_from_instance_profile(**profile, RoleName=other["RoleName"])
-        with _already_exists_ok("LimitExceeded"):  # it has a role: ours, by another setup
+        with ignoring(EXISTS, "LimitExceeded"):  # it has a role: ours, by another setup
             iam.add_role_to_instance_profile(**profile, RoleName=self.role)
 
     def _tags(self) -> list[dict[str, str]]:

@@ -11,7 +11,7 @@ from typing import Any
 from ec2lab import clock
 from ec2lab.audit.inventory import Item, Survey, survey
 from ec2lab.aws.tags import BY, DATASET, DELETION_POLICY, RETAINED, SHARED
-from ec2lab.costs.money import Dollars, total
+from ec2lab.costs.money import Dollars, sum_known
 from ec2lab.instance_state import OVER as INSTANCE_OVER
 from ec2lab.registry.evidence import token_of
 from ec2lab.registry.ownership import PREFIX, Marks, Ownership
@@ -171,5 +171,4 @@ def is_over(item: Item) -> bool:
 
 def monthly(found: Iterable[Finding]) -> tuple[float, int]:
     """Return the total monthly cost of findings, and how many have an unknown cost."""
-    costs = [finding.monthly for finding in found]
-    return total([cost for cost in costs if cost is not None]) or 0.0, costs.count(None)
+    return sum_known(finding.monthly for finding in found)

@@ -86,6 +86,16 @@ def in_words() -> Iterator[None]:
         raise UserError(_in_words(problem)) from problem
 
 
+@contextmanager
+def ignoring(*codes: str) -> Iterator[None]:
+    """Go on after AWS's errors with these codes."""
+    try:
+        yield
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in codes:
+            raise
+
+
 def _in_words(problem: AwsError, *, place: bool = True) -> str:
     if isinstance(problem, ClientError):
         return described(problem, place=place)

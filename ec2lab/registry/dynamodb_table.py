@@ -13,7 +13,7 @@ from boto3.dynamodb.types import Binary, TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
 
 from ec2lab import clock
-from ec2lab.aws.errors import AWS_ERRORS, described
+from ec2lab.aws.errors import AWS_ERRORS, described, ignoring
 from ec2lab.aws.tags import SHARED, to_aws
 from ec2lab.errors import UserError
 from ec2lab.polling import attempts, jittered
@@ -103,7 +103,7 @@ class Table:
 
     def description(self) -> dict[str, Any] | None:
         """Return DynamoDB's description of the table; None if it does not exist. Raises UserError."""
-        with self._explained(), _unless("ResourceNotFoundException"):
+        with self._explained(), ignoring("ResourceNotFoundException"):
             described: dict[str, Any] = self.client.describe_table(TableName=self.name)["Table"]
             return described
         return None
@@ -186,7 +186,7 @@ class Table:
 
     def _make(self) -> None:
         """Create the table: on-demand billing, encrypted with the account's key, point-in-time recovery."""
-        with _unless("ResourceInUseException"):  # somebody else creates it
+        with ignoring("ResourceInUseException"):  # somebody else creates it
             self.client.create_table(
                 TableName=self.name,
                 AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in KEYS],
@@ -218,14 +218,14 @@ class Table:
         """Enable backups of a table whose creator was interrupted before it did. Raises UserError."""
         if self.get(BACKUP_MARKER) is None:
             # Without the permission, a teammate can do it.
-            with self._explained(), _unless("AccessDeniedException"):
+            with self._explained(), ignoring("AccessDeniedException"):
                 self._back_up()
                 self.put(BACKUP_MARKER)
 
     def _back_up(self) -> None:
         """Enable point-in-time recovery as soon as AWS allows it for a new table."""
         for last in attempts(clock.sleep, BACKUP_POLL, BACKUP_PATIENCE):
-            with nullcontext() if last else _unless(*NO_BACKUPS_YET):
+            with nullcontext() if last else ignoring(*NO_BACKUPS_YET):
                 self.client.update_continuous_backups(
                     TableName=self.name, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
                 )
@@ -239,12 +239,3 @@ class Table:
         except AWS_ERRORS as problem:
             said = described(problem) if isinstance(problem, ClientError) else str(problem).partition("\n")[0]
             raise UserError(f"{self.address}: {said}") from problem
-
-
-@contextmanager
-def _unless(*codes: str) -> Iterator[None]:
-    try:
-        yield
-    except ClientError as error:
-        if error.response["Error"]["Code"] not in codes:
-            raise

@@ -6,9 +6,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from ec2lab.aws.cloud import Cloud
+from ec2lab.aws.errors import ignoring
 from ec2lab.aws.tags import DATA, from_aws
 from ec2lab.instance_state import NO_REASON, InstanceState, StateReason, state_reason_of
 from ec2lab.registry.evidence import Call
@@ -110,12 +109,9 @@ def _loaded(cloud: Cloud, region: str, volumes: Sequence[str]) -> dict[str, int]
     """Return the loaded percentage by volume; volumes created empty are left out."""
     if not volumes:
         return {}
-    try:
+    found = []
+    with ignoring("InvalidVolume.NotFound"):  # one of them has just gone
         pages = cloud.ec2(region).get_paginator("describe_volume_status").paginate(VolumeIds=list(volumes))
         found = list(pages.search("VolumeStatuses[]"))
-    except ClientError as problem:
-        if problem.response["Error"]["Code"] != "InvalidVolume.NotFound":
-            raise
-        return {}  # one of them has just gone
     details = {status["VolumeId"]: status.get("InitializationStatusDetails", {}) for status in found}
     return {volume: detail["Progress"] for volume, detail in details.items() if "Progress" in detail}

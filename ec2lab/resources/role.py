@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
-from botocore.exceptions import ClientError
-
 from ec2lab.aws.cloud import Cloud
+from ec2lab.aws.errors import ignoring
 from ec2lab.aws.tags import matching
 from ec2lab.resource import Resource, ResourceType
 
@@ -61,9 +60,6 @@ def _roles(cloud: Cloud) -> Iterator[Mapping[str, Any]]:
 
 def described(ask: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any] | None:
     """Return IAM's description of a resource; None where it does not exist."""
-    try:
+    with ignoring("NoSuchEntity"):
         return ask()
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "NoSuchEntity":
-            raise
-        return None
+    return None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from ec2lab.aws.error_codes import ErrorCategory
-from ec2lab.aws.errors import AWS_ERRORS, api_error, reason
+from ec2lab.aws.errors import AWS_ERRORS, api_error, ignoring, reason
 from ec2lab.aws.tags import INSTANCE, MOUNTED, from_aws, tag_specifications
 from ec2lab.context import current_experiment
 from ec2lab.datasets.dataset import UUID
@@ -229,11 +229,8 @@ class VolumeMounter:
         )
 
     def _detach(self, volume: str) -> None:
-        try:
+        with ignoring("IncorrectState"):  # not attached, or being detached
             self.ec2.detach_volume(VolumeId=volume, InstanceId=self.instance.id)
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "IncorrectState":  # not attached, or being detached
-                raise
         self._wait_until(volume, lambda found: found["State"] == "available", "detached")
         self.say(f"{volume} is detached")
 
@@ -253,15 +250,12 @@ class VolumeMounter:
 
     def _wait_until(self, volume: str, there: Callable[[Description], bool], state: str) -> None:
         def is_there() -> bool:
-            try:
+            with ignoring("InvalidVolume.NotFound"):  # too new to be visible
                 found = self._described(volume)
-            except ClientError as error:
-                if error.response["Error"]["Code"] != "InvalidVolume.NotFound":  # too new to be visible
-                    raise
-                return False
-            if found["State"] == "error" and not there(found):
-                raise UserError(f"{volume}: AWS could not create it (often because of a KMS key that may not be used)")
-            return there(found)
+                if found["State"] == "error" and not there(found):
+                    raise UserError(f"{volume}: AWS could not create it (often because a KMS key may not be used)")
+                return there(found)
+            return False
 
         if not wait_until(is_there, self.session.pause, POLL, PATIENCE):
             raise UserError(f"{volume}: not {state} after {PATIENCE:.0f} s")
