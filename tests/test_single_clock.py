@@ -1,6 +1,7 @@
 """Time comes from one place: what is replaced there is replaced for all."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,17 @@ from local_cloud import clock as cloud_clock
 TESTS = Path(__file__).parent
 ROOT = TESTS.parent
 CLOCKS = {Path(clock.__file__), Path(cloud_clock.__file__)}
-FILES = sorted({p for room in ("scripts", "ec2lab", "local_cloud") for p in (ROOT / room).rglob("*.py")} - CLOCKS)
+OF_INSTANCES = {
+    ROOT.joinpath(*name.split(".")).with_suffix(".py")
+    for program in (ROOT / "templates").glob("*.py")
+    for name in re.findall(r"^from (ec2lab\.[\w.]+) import", program.read_text(), re.MULTILINE)
+}
+"""What programs of instances are sent with: an instance has a clock of its own."""
+FILES = sorted(
+    {path for room in ("scripts", "ec2lab", "local_cloud") for path in (ROOT / room).rglob("*.py")}
+    - CLOCKS
+    - OF_INSTANCES
+)
 OF_DATETIME = {"now", "utcnow", "today"}
 
 
@@ -38,6 +49,8 @@ MAY_SLEEP = {
     "waiting.py": "another process is waited for",
     "cloud_time.py": "a script is to be met on its way, by a test that needs real time for it",
     "test_rollback.py": "until a signal interrupts it",
+    "test_sync_outputs.py": "a program that runs beside the test is not to upload before its time",
+    "gpu": "a GPU is given work, and idles",
     "vm": "a virtual machine boots",
     "crash": "real processes race",
     "emulators": "an emulator, a process of its own, begins",
