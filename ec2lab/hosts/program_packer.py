@@ -80,10 +80,29 @@ def compact(source: str) -> str:
 
     # Repeated literals and names of builtins compress better than short names for them.
     short = minify(
-        source, remove_literal_statements=True, rename_globals=True, hoist_literals=False, prefer_single_line=True,
-        preserve_globals=dir(builtins),
+        _without_types(source), remove_literal_statements=True, rename_globals=True, hoist_literals=False,
+        prefer_single_line=True, preserve_globals=dir(builtins),
     )  # fmt: skip
     return f"{short}\n"
+
+
+def _without_types(source: str) -> str:
+    """Return a program without the types of its functions and fields, and without imports that nothing uses then."""
+    first = source.partition("\n")[0] if source.startswith("#!") else ""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.AnnAssign):
+            node.annotation = ast.Name("int")  # a dataclass or a named tuple needs one
+        elif isinstance(node, ast.arg):
+            node.annotation = None
+        elif isinstance(node, ast.FunctionDef):
+            node.returns = None
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    for node in tree.body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            node.names = [one for one in node.names if (one.asname or one.name).partition(".")[0] in used]
+    tree.body = [node for node in tree.body if getattr(node, "names", True)]
+    return f"{first}\n{ast.unparse(tree)}\n"
 
 
 MODULES = """\
