@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ec2lab.events.costs import CostGroup, MemberUsage, ResourceStatus
     from ec2lab.events.datasets import DatasetVersion
     from ec2lab.events.gpus import GpuInstanceType, GpuOffer
-    from ec2lab.events.launch import Candidate
+    from ec2lab.events.plan import Candidate
     from ec2lab.events.runs import InstanceMetrics, RunOutputs
 
 

@@ -14,7 +14,7 @@ from ec2lab.options import FILE, AsJson, BaseExperiment, Count, ExperimentName, 
 if TYPE_CHECKING:
     from ec2lab.capacity_pools import Pool
     from ec2lab.config.models import Experiment
-    from ec2lab.events.launch import PlannedContainer, PlannedSecret
+    from ec2lab.events.plan import PlannedContainer, PlannedSecret
     from ec2lab.launch.plan import Plan, PlannedPool
     from ec2lab.session import Session
 
@@ -49,7 +49,7 @@ def plan(
     from ec2lab.costs.pricing import pricing
     from ec2lab.errors import UserError
     from ec2lab.events import RegionsUnavailable
-    from ec2lab.events.launch import CodeToUpload, Forecast, GpuSelection
+    from ec2lab.events.plan import CodeToUpload, Forecast, GpuSelection
     from ec2lab.launch.plan import Plan
     from ec2lab.launch.run_spec import definition
     from ec2lab.output_file import OutputFile
@@ -103,13 +103,13 @@ def warn_if_live(session: Session, exp: str) -> None:
 
 
 def planned_container(experiment: Experiment) -> list[PlannedContainer]:
-    from ec2lab.events.launch import PlannedContainer
+    from ec2lab.events.plan import PlannedContainer
 
     return [PlannedContainer(image=experiment.container)] if experiment.container else []
 
 
 def planned_secrets(experiment: Experiment) -> list[PlannedSecret]:
-    from ec2lab.events.launch import PlannedSecret
+    from ec2lab.events.plan import PlannedSecret
     from ec2lab.runs.launcher_secrets import is_set
 
     return [
@@ -120,7 +120,7 @@ def planned_secrets(experiment: Experiment) -> list[PlannedSecret]:
 
 def show_candidates(console: Console, candidates: list[PlannedPool]) -> None:
     from ec2lab.costs.aws_prices import shown
-    from ec2lab.events.launch import Candidate
+    from ec2lab.events.plan import Candidate
 
     console.emit_table([
         Candidate(
@@ -148,7 +148,7 @@ def described_sources(planned: Plan, region: str) -> tuple[str, Mapping[str, int
 
 def show_request(console: Console, planned: Plan, first: PlannedPool, image: str) -> str:
     """Show the request to the first pool in short; return all of it, and the instance's cloud-init document."""
-    from ec2lab.events.launch import PlannedRequest
+    from ec2lab.events.plan import PlannedRequest
     from ec2lab.launch.user_data import cloud_init
     from ec2lab.registry.redaction import redact
 
@@ -172,7 +172,7 @@ def check_permission(console: Console, planned: Plan, candidates: list[PlannedPo
     from ec2lab.aws.error_codes import STOPS
     from ec2lab.aws.errors import format_code
     from ec2lab.errors import UserError
-    from ec2lab.events.launch import DryRunAllowed
+    from ec2lab.events.plan import DryRunAllowed
 
     refused: list[str] = []
     for pool in first_in_each_region(candidates):

@@ -7,10 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
-from itertools import islice
 from typing import Any
 
-from ec2lab.aws.cloud import Cloud
 from ec2lab.aws.error_codes import TRANSIENT
 from ec2lab.aws.errors import AWS_ERRORS, api_error, reason, rejection
 from ec2lab.aws.region_queries import NoResponse, Responses
@@ -42,6 +40,7 @@ from ec2lab.runs.progress import ProgressPoller
 from ec2lab.runs.run import containers_of, last_run_in
 from ec2lab.session import Session
 from ec2lab.units import duration
+from ec2lab.watch.spot_notices import INTERRUPTION_CODES, spot_statuses
 
 POLL = 1.0, 15.0
 """Seconds between polls. AWS gives a spot instance two minutes, so 15 s lose little."""
@@ -354,25 +353,6 @@ def as_said(problem: Exception) -> str:
 
 def interrupted_by_aws(instance: Resource) -> bool:
     return instance.state == InstanceState.TERMINATED and instance.state_reason.is_aws
-
-
-# The instance itself finds the same in its metadata, to the second, and rebalance recommendations too, which are
-# otherwise only in EventBridge and would need a permanent listener.
-INTERRUPTION_CODES = ("marked-for-termination", "marked-for-stop")
-"""https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-request-status.html"""
-VALUES = 200
-"""How many values a filter takes."""
-
-
-def spot_statuses(cloud: Cloud, region: str, instances: Iterable[str]) -> Iterator[tuple[str, str, str]]:
-    """Yield (instance, status code, message) of instances' spot requests in a region, 200 per call."""
-    rest = iter(sorted(instances))
-    while some := list(islice(rest, VALUES)):
-        pages = cloud.ec2(region).get_paginator("describe_spot_instance_requests")
-        for page in pages.paginate(Filters=[{"Name": "instance-id", "Values": some}]):
-            for request in page["SpotInstanceRequests"]:
-                status = request.get("Status", {})
-                yield request.get("InstanceId", ""), status.get("Code", ""), status.get("Message", "")
 
 
 def to_event(name: str, error: LaunchError) -> LaunchRejected:
