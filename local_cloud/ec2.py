@@ -16,13 +16,12 @@ from local_cloud import (
     reservations,
     run_instances_fixups,
     validation,
-    vcpu_quotas,
 )
 from local_cloud.client_tokens import ClientTokens
 from local_cloud.default_subnets import zones_for
 from local_cloud.hosts import Hosts
 from local_cloud.lifecycle import CODES, Instances, backend
-from local_cloud.placement import Placed, PlacementRequest, place
+from local_cloud.placement import Placed, PlacementRequest, place, within_quota
 from local_cloud.placement_groups import PlacementGroups
 from local_cloud.regions import with_opt_in_states
 from local_cloud.request import ACCOUNT, Call
@@ -171,7 +170,7 @@ class Ec2:
         offered = validation.offered_zones(wanted.region, wanted.instance_type)
         if among is not None:
             offered = [zone for zone in offered if zone in among]
-        wanted = replace(wanted, most=vcpu_quotas.within(wanted, quotas_in(self.scenario)))
+        wanted = replace(wanted, most=within_quota(wanted, quotas_in(self.scenario)))
         return place(wanted, offered, self.scenario, self.instances.alive_under)
 
     def _start_instances(self, call: Call) -> Answer:

@@ -13,7 +13,6 @@ from typing import Any
 from moto.core.exceptions import ServiceException
 
 from local_cloud import clock, clock_skew
-from local_cloud.cloudtrail import EventHistory
 from local_cloud.direct_snapshots import DirectSnapshots
 from local_cloud.ec2 import Ec2
 from local_cloud.moto_backend import Wsgi, ask
@@ -23,7 +22,7 @@ from local_cloud.responses import Answer, ConnectionDropped, Problem, error, jso
 from local_cloud.saved_state import SavedState
 from local_cloud.scenario import Fault, Scenario
 from local_cloud.seed import Seeder
-from local_cloud.stub_services import stub_response, with_spot_prices
+from local_cloud.stub_services import EventHistory, stub_response, with_spot_prices
 from local_cloud.tags import check_iam_tags
 from local_cloud.throttle import Throttle
 

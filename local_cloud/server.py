@@ -30,7 +30,7 @@ from local_cloud.access import (
 from local_cloud.admin_api import controlled
 from local_cloud.dynamodb_patches import keep_pace
 from local_cloud.hosts import key_pair
-from local_cloud.moto_patches import patch_moto
+from local_cloud.moto_backend import patch_moto
 from local_cloud.pipeline import Pipeline
 from local_cloud.request import Call
 from local_cloud.responses import Answer, ConnectionDropped, error, json_answer

@@ -1,17 +1,21 @@
-"""Stand-ins for services that moto lacks, with figures as AWS publishes them."""
+"""Stand-ins for services that moto lacks: prices, quotas, spot placement scores, IAM's policy simulator, CloudTrail."""
 
 from __future__ import annotations
 
 import base64
 import json
 import re
+import uuid
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
 from xml.sax.saxutils import escape
+
+from moto.ec2.models.instance_types import INSTANCE_TYPE_OFFERINGS, INSTANCE_TYPES
 
 from ec2lab.costs.price_book import VOLUME_USAGE, Priced, Unit, volume_usage
 from ec2lab.costs.price_lookup import bundled_instances, bundled_price
-from local_cloud import metadata_tags, placement_scores
-from local_cloud.policy_simulator import simulated
+from local_cloud import clock, metadata_tags
 from local_cloud.request import Call
 from local_cloud.responses import Answer, Problem, json_answer, xml_answer
 from local_cloud.scenario import Scenario
@@ -126,10 +130,101 @@ def _decoded(call: Call, _: Scenario) -> Answer:
     return xml_answer(call.action, content, "https://sts.amazonaws.com/doc/2011-06-15/")
 
 
+LIKELY, UNLIKELY = 9, 1
+MOST_REGIONS, FEWEST_TYPES = 10, 3
+
+
+def _scores(call: Call, scenario: Scenario) -> Answer:
+    """Answer GetSpotPlacementScores: low where no type is to be had on spot, or fewer than three are named."""
+    types, regions = call.values("InstanceType"), call.values("RegionName")
+    if unknown := next((one for one in types if one not in INSTANCE_TYPES), None):
+        raise Problem("InvalidParameterValue", f"Invalid value '{unknown}' for InstanceType.")
+    if not types or not call.params.get("TargetCapacity", "").isdigit():
+        raise Problem("MissingParameter", "The request must contain the parameters InstanceType and TargetCapacity")
+    if len(regions) > MOST_REGIONS:
+        raise Problem("InvalidParameterValue", "You can specify at most 10 Regions.")
+    items = "".join(
+        f"<item><region>{region}</region><score>{_score(region, types, scenario)}</score></item>"
+        for region in regions or INSTANCE_TYPE_OFFERINGS["region"]
+    )
+    return xml_answer(call.action, f"<spotPlacementScoreSet>{items}</spotPlacementScoreSet>")
+
+
+def _score(region: str, types: list[str], scenario: Scenario) -> int:
+    offers = INSTANCE_TYPE_OFFERINGS["availability-zone"].get(region, [])
+    pools = [(region, one["Location"], one["InstanceType"], "spot") for one in offers if one["InstanceType"] in types]
+    rules = [next((rule for rule in scenario.capacity if rule.covers(*pool)), None) for pool in pools]
+    has_room = any(rule is None or rule.available for rule in rules)
+    return LIKELY if has_room and len(types) >= FEWEST_TYPES else UNLIKELY
+
+
+REFUSALS = ("UnauthorizedOperation", "AccessDenied", "AccessDeniedException")
+CONTEXT_TYPES = {
+    kind + several for kind in ("string", "numeric", "boolean", "ip", "binary", "date") for several in ("", "List")
+}
+"""https://docs.aws.amazon.com/IAM/latest/APIReference/API_ContextEntry.html"""
+NAMESPACE = "https://iam.amazonaws.com/doc/2010-05-08/"
+
+
+def _simulated(call: Call, scenario: Scenario) -> Answer:
+    _check_simulation(call)
+    members = "".join(
+        f"<member><EvalActionName>{action}</EvalActionName><EvalResourceName>*</EvalResourceName>"
+        f"<EvalDecision>{_decision(action, scenario)}</EvalDecision></member>"
+        for action in call.values("ActionNames.member")
+    )
+    results = f"<IsTruncated>false</IsTruncated><EvaluationResults>{members}</EvaluationResults>"
+    content = f"<SimulatePrincipalPolicyResult>{results}</SimulatePrincipalPolicyResult>"
+    return xml_answer(call.action, content, NAMESPACE)
+
+
+def _check_simulation(call: Call) -> None:
+    """Reject what IAM rejects. Which actions need the same information is unknown here, so none may be mixed."""
+    if len(actions := set(call.values("ActionNames.member"))) > 1:
+        told = ", ".join(sorted(actions))
+        raise Problem("InvalidInput", f"Actions that need different authorization information: {told}. Ask one by one.")
+    for entry in call.numbered("ContextEntries.member"):
+        if (kind := entry.get("ContextKeyType", "")) not in CONTEXT_TYPES:
+            raise Problem("InvalidInput", f"Invalid context key type: {kind} ({entry.get('ContextKeyName')})")
+
+
+def _decision(action: str, scenario: Scenario) -> str:
+    name = action.partition(":")[2]
+    refused = any(fault.code in REFUSALS and fault.is_about(name) for fault in scenario.faults)
+    return "implicitDeny" if refused else "allowed"
+
+
+IDS = re.compile(rb"\b(?:i|vol|snap|sg|key|eipalloc)-[0-9a-f]{8,17}\b")
+
+
+@dataclass
+class EventHistory:
+    _events: list[dict[str, Any]] = field(default_factory=list)
+
+    def write(self, call: Call, answer: Answer) -> None:
+        """Note a call that changed something, with everything that its response names."""
+        if call.service == "ec2" and answer.code is None and call.changes_something():
+            names = {found.decode() for found in IDS.findall(answer.body)}
+            event = {"EventId": str(uuid.uuid4()), "EventName": call.action, "EventTime": clock.now().timestamp()}
+            event |= {"Username": call.key, "EventSource": "ec2.amazonaws.com", "region": call.region}
+            self._events.append({**event, "Resources": [{"ResourceName": name} for name in sorted(names)]})
+
+    def lookup(self, call: Call) -> dict[str, Any]:
+        """Answer LookupEvents by a resource's name, newest event first."""
+        wanted = {item["AttributeKey"]: item["AttributeValue"] for item in call.json.get("LookupAttributes", ())}
+        found = [
+            {key: value for key, value in event.items() if key != "region"}
+            for event in reversed(self._events)
+            if event["region"] == call.region
+            and any(resource["ResourceName"] == wanted.get("ResourceName") for resource in event["Resources"])
+        ]
+        return {"Events": found[: call.json.get("MaxResults", 50)]}
+
+
 STAND_INS: dict[tuple[str, str], Callable[[Call, Scenario], Answer]] = {
     ("ec2", "GetInstanceMetadataDefaults"): metadata_tags.defaults,
-    ("ec2", "GetSpotPlacementScores"): placement_scores.scores,
-    ("iam", "SimulatePrincipalPolicy"): simulated,
+    ("ec2", "GetSpotPlacementScores"): _scores,
+    ("iam", "SimulatePrincipalPolicy"): _simulated,
     ("pricing", "GetProducts"): _get_products,
     ("servicequotas", "ListAWSDefaultServiceQuotas"): _list_default_quotas,
     ("servicequotas", "ListServiceQuotas"): _list_service_quotas,
