@@ -58,17 +58,17 @@ def show(console: Console, setup: AccountSetup) -> None:
         console.emit(Recommendation(regions=[one.region for one in setup.regions if what in one.advice], what=what))
     if setup.denied:
         print_manual_steps(console, setup)
-    show_secrets_policies(console, setup.session, setup.experiments)
+    show_profile_policies(console, setup.session, setup.experiments)
 
 
-def show_secrets_policies(console: Console, session: Session, experiments: Sequence[Experiment]) -> None:
-    """Show what instance profiles must allow for the secrets that experiments name."""
-    from ec2lab.account.secrets_policy import read_on_instances, secrets_policies
-    from ec2lab.events.account import SecretsPolicy
+def show_profile_policies(console: Console, session: Session, experiments: Sequence[Experiment]) -> None:
+    """Show what instance profiles must allow for the secrets and images that experiments name."""
+    from ec2lab.account.profile_policies import profile_policies
+    from ec2lab.events.account import ProfilePolicy
 
-    if wanted := read_on_instances(experiments, session.lab.regions):
-        policies = secrets_policies(wanted, session.cloud.partition, session.cloud.account.id)
-        console.emit(*(SecretsPolicy(instance_profile=profile, policy=policy) for profile, policy in policies.items()))
+    account = session.cloud.account.id
+    policies = profile_policies(experiments, session.lab.regions, session.cloud.partition, account)
+    console.emit(*(ProfilePolicy(instance_profile=profile, policy=policy) for profile, policy in policies.items()))
 
 
 def readable_experiments(directory: Path) -> Iterator[Experiment]:

@@ -106,23 +106,30 @@ def test_what_secrets_need_is_said(secretive, line, said):
     assert said in secretive.launch(MY_HUB=TOKEN).error
 
 
-def test_the_set_up_shows_the_policy_of_each_profile_limited_to_its_secrets(secretive):
+def test_the_set_up_shows_the_policy_of_each_profile_limited_to_its_secrets_and_images(secretive):
     arn = "arn:aws:ssm:eu-west-1:999999999999:parameter/shared"
     secretive.write(
         "experiments/other.toml", FILE.replace('regions = ["us-east-1"]', "").replace("ssm:/speech/db", f"ssm:{arn}")
     )
+    image = "123456789012.dkr.ecr.us-east-1.amazonaws.com/team/speech:7@sha256:" + "a" * 64
+    of_image = f'instance_types = ["g5.xlarge"]\ncommand = "x"\ninstance_profile = "reader"\ncontainer = "{image}"\n'
+    secretive.write("experiments/boxed.toml", of_image)
     secretive.write("experiments/broken.toml", "instance_types = 5\n")
     secretive.write("lab.toml", 'regions = ["us-east-1", "us-west-2"]\n')
     shown = secretive.run("setup_aws", JSON="1")
     assert (shown.code, "experiments/broken.toml: instance_types: " in shown.err) == (0, True), shown.err
     account = secretive.account["account"]
-    (event,) = [event for event in shown.events if event["event"] == "secrets-policy"]
+    (event,) = [event for event in shown.events if event["event"] == "profile-policy"]
     secrets = [f"arn:aws:secretsmanager:{r}:{account}:secret:wandb-??????" for r in ("us-east-1", "us-west-2")]
     assert event["instance_profile"] == "reader"
     assert event["policy"]["Statement"] == [
+        {"Effect": "Allow",
+         "Action": ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
+         "Resource": ["arn:aws:ecr:us-east-1:123456789012:repository/team/speech"]},
         {"Effect": "Allow", "Action": "secretsmanager:GetSecretValue", "Resource": secrets},
         {"Effect": "Allow", "Action": "ssm:GetParameter",
          "Resource": [arn, f"arn:aws:ssm:us-east-1:{account}:parameter/speech/db"]},
+        {"Effect": "Allow", "Action": "ecr:GetAuthorizationToken", "Resource": ["*"]},
     ]  # fmt: skip
     assert json.dumps(event["policy"]) in secretive.run("setup_aws").out, "to be copied"
 

@@ -17,7 +17,7 @@ REFERENCE = (
     rf"(?::[A-Za-z0-9_][A-Za-z0-9_.-]{{0,127}})?(?:@(?P<digest>{DIGEST}))?"
 )
 """https://github.com/distribution/reference/blob/main/reference.go"""
-ECR = r"[0-9]{12}\.dkr[.-]ecr(-fips)?\.[a-z0-9-]+\.(amazonaws\.com(\.cn)?|on\.aws)/"
+ECR = r"([0-9]{12})\.dkr[.-]ecr(?:-fips)?\.([a-z0-9-]+)\.(?:amazonaws\.com(?:\.cn)?|on\.aws)/"
 """A private registry of Amazon ECR
 (https://docs.aws.amazon.com/AmazonECR/latest/userguide/Registries.html)."""
 ContainerImage = Annotated[
@@ -27,8 +27,10 @@ ContainerImage = Annotated[
 ]
 
 
-def is_in_ecr(image: str) -> bool:
-    return re.match(ECR, image) is not None
+def ecr_repository(image: str) -> tuple[str, str, str] | None:
+    """Return the account, the region and the name of an image's repository; None if it is not in Amazon ECR."""
+    found, named = re.match(ECR, image), re.fullmatch(REFERENCE, image)
+    return (found[1], found[2], named["repository"][found.end() :]) if found and named else None
 
 
 def digest_in(image: str) -> str:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from itertools import combinations
 from typing import TYPE_CHECKING
 
-from ec2lab.config.container import is_in_ecr
+from ec2lab.config.container import ecr_repository
 from ec2lab.units import duration_text
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def _of_command(experiment: Experiment) -> Iterator[str]:
         yield f'{lonely} is of use to a command alone; add one (command = "python3 train.py")'
     if experiment.artifact_uri and not experiment.instance_profile:
         yield "artifact_uri requires an instance_profile that lets the instance write there"
-    if experiment.container and is_in_ecr(experiment.container) and not experiment.instance_profile:
+    if experiment.container and ecr_repository(experiment.container) and not experiment.instance_profile:
         yield "container: is in Amazon ECR, and wants an instance_profile by which the instance may pull it"
     if experiment.on_completion == "teardown" and not experiment.artifact_uri:
         yield (

@@ -97,15 +97,15 @@ class ManualStep(Event, commands="setup-aws", text="  {command}"):
     command: str
 
 
-class SecretsPolicy(Event, commands="setup-aws"):
-    """What an instance profile's role must allow for the secrets of experiments."""
+class ProfilePolicy(Event, commands="setup-aws"):
+    """What an instance profile's role must allow for its experiments' secrets and images in Amazon ECR."""
 
     instance_profile: str
     policy: dict[str, Any]
 
     def lines(self) -> list[str]:
         return [
-            f"  secrets: the role of the instance profile {self.instance_profile} must allow, for its experiments:",
+            f"  the role of the instance profile {self.instance_profile} must allow, for its experiments:",
             f"    {json.dumps(self.policy)}",
         ]
 

@@ -16,6 +16,8 @@ ALL = [*DAILY, *DATA, *SETUP]
 LARGEST = 6144
 """Characters of a managed policy, white space apart
 (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html)."""
+SPARE = 150
+"""Characters that each policy leaves for a call to come."""
 
 Statements = Iterable[Mapping[str, Any]]
 

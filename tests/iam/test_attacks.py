@@ -6,7 +6,7 @@ import pytest
 
 from tests.iam.calls import ACCOUNT, World
 from tests.iam.evaluation import several
-from tests.iam.policies import ALL, DAILY, DATA, LARGEST, SETUP, of_registry, refusals
+from tests.iam.policies import ALL, DAILY, DATA, LARGEST, SETUP, SPARE, of_registry, refusals
 from tests.iam.reference import NOT_IN_THE_REFERENCE, can_have, resource_types, services
 from tests.lab_directory import REPOSITORY
 
@@ -389,7 +389,7 @@ def test_tags_of_a_snapshot_written_block_by_block_are_allowed_whether_or_not_aw
 @pytest.mark.parametrize("of", ["", "-data", "-setup"])
 def test_each_policy_fits_into_a_managed_policy_of_iam(of):
     text = (REPOSITORY / "docs" / f"iam-policy{of}.json").read_text()
-    assert len("".join(text.split())) <= LARGEST
+    assert len("".join(text.split())) <= LARGEST - SPARE, "a new call needs room; merge statements before it is gone"
     sids = [s["Sid"] for s in json.loads(text)["Statement"]]
     assert len(set(sids)) == len(sids)
     assert all(sid.isalnum() for sid in sids)
