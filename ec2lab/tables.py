@@ -101,13 +101,20 @@ def _metrics_row(one: InstanceMetrics) -> Row:
     loading = "" if one.loaded in (None, 100) else f"{one.loaded}%"
     if one.problem:
         return one.host, "", "", "", "", "", "", loading, one.problem
-    gpus = f"{sum(one.gpu) // len(one.gpu)}%{f' of {len(one.gpu)}' if len(one.gpu) > 1 else ''}" if one.gpu else "none"
-    gpu_memory = f"{sum(one.gpu_memory_used) / 1024:.0f}/{sum(one.gpu_memory_total) / 1024:.0f} GiB" if one.gpu else ""
+    gpus, gpu_memory = _gpu_cells(one) if one.gpu else ("none", "")
     return (
         one.host, gpus, gpu_memory, f"{one.cpu}%", f"{one.memory_used / GIB:.0f}/{one.memory_total / GIB:.0f} GiB",
         f"r {format_bytes(one.disk_read)}/s w {format_bytes(one.disk_written)}/s",
         f"in {format_bytes(one.network_received)}/s out {format_bytes(one.network_sent)}/s", loading, one.line,
     )  # fmt: skip
+
+
+def _gpu_cells(one: InstanceMetrics) -> tuple[str, str]:
+    """Return the mean utilization of the GPUs that report one, and the memory of all."""
+    reported = [percent for percent in one.gpu if percent is not None]
+    mean = f"{sum(reported) // len(reported)}%" if reported else "?"
+    used, total = (sum(mib or 0 for mib in all_) / 1024 for all_ in (one.gpu_memory_used, one.gpu_memory_total))
+    return f"{mean} of {len(one.gpu)}" if len(one.gpu) > 1 else mean, f"{used:.0f}/{total:.0f} GiB"
 
 
 def _outputs_row(one: RunOutputs) -> Row:

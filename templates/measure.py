@@ -34,11 +34,15 @@ def output(*command: str) -> str:
     return done.stdout.decode(errors="replace")
 
 
-def gpus() -> list[list[int]]:
-    """Return utilization in percent, and used and total memory in MiB, of each GPU. What a GPU does not tell is 0."""
+def gpus() -> list[list[int | None]]:
+    """Return utilization in percent, and used and total memory in MiB, of each GPU; null for what it does not have.
+
+    A GPU that is split into MIG instances has no utilization
+    (https://docs.nvidia.com/datacenter/tesla/mig-user-guide/).
+    """
     rows = output("nvidia-smi", f"--query-gpu={','.join(FIELDS)}", "--format=csv,noheader,nounits").splitlines()
     cells = [[cell.strip() for cell in row.split(",")] for row in rows]
-    return [[int(cell) if cell.isdigit() else 0 for cell in row] for row in cells if len(row) == len(FIELDS)]
+    return [[int(cell) if cell.isdigit() else None for cell in row] for row in cells if len(row) == len(FIELDS)]
 
 
 def last_line() -> str:

@@ -63,11 +63,11 @@ class InstanceMetrics(Event, commands="top"):
     """What an instance is busy with. All numbers are 0 where nothing could be read, and `problem` says why."""
 
     host: str
-    gpu: list[int] = Field(default_factory=list)
-    """Utilization of each GPU in percent."""
-    gpu_memory_used: list[int] = Field(default_factory=list)
+    gpu: list[int | None] = Field(default_factory=list)
+    """Utilization of each GPU in percent; null if the driver reports none, as for a GPU that is split by MIG."""
+    gpu_memory_used: list[int | None] = Field(default_factory=list)
     """Of each GPU, in MiB."""
-    gpu_memory_total: list[int] = Field(default_factory=list)
+    gpu_memory_total: list[int | None] = Field(default_factory=list)
     cpu: int = 0
     """Percent of all cores."""
     memory_used: int = 0

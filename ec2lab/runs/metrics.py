@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from threading import Lock
 
+from pydantic_core import core_schema
+
 from ec2lab import clock
 from ec2lab.console import Console
 from ec2lab.context import ContextThreadPool
@@ -28,8 +30,8 @@ LOADING_INTERVAL = 15.0
 PERCENT, BYTES = whole(0, 100), whole(0, 2**60)
 GPU_FIELDS = 3
 MEASURED = members(
-    gpus=several(several(whole(0, 2**40))), cpu=PERCENT, memory_used=BYTES, memory_total=BYTES, disk_read=BYTES,
-    disk_written=BYTES, network_received=BYTES, network_sent=BYTES, line=TEXT,
+    gpus=several(several(core_schema.nullable_schema(BYTES))), cpu=PERCENT, memory_used=BYTES, memory_total=BYTES,
+    disk_read=BYTES, disk_written=BYTES, network_received=BYTES, network_sent=BYTES, line=TEXT,
 )  # fmt: skip
 HOME = "\x1b[H\x1b[J"
 """Clears the terminal."""
@@ -38,9 +40,9 @@ HOME = "\x1b[H\x1b[J"
 def parse_metrics(text: str, host: str) -> InstanceMetrics:
     """Read a line of templates/measure.py. Raises UserError."""
     told = parse_json(text, MEASURED, host)
-    gpus: list[list[int]] = told.pop("gpus")
+    gpus: list[list[int | None]] = told.pop("gpus")
     if any(len(gpu) != GPU_FIELDS for gpu in gpus):
-        raise UserError(f"{host}: tells of GPUs in another form")
+        raise UserError(f"{host}: reports GPUs in another form")
     percent, used, total = ([gpu[field] for gpu in gpus] for field in range(GPU_FIELDS))
     return InstanceMetrics(host=host, gpu=percent, gpu_memory_used=used, gpu_memory_total=total, **told)
 

@@ -55,11 +55,11 @@ def test_utilization_is_high_at_work_and_low_at_rest(process, capsys):
     [('exec "$real" "${@/utilization.gpu/driver_model.current}"', 1), ('exec "$real" --id=99 "$@"', 0)],
     ids=["not-available", "fails"],
 )
-def test_what_a_gpu_does_not_tell_is_0_and_no_gpu_is_none(other_nvidia_smi, query, text, gpus):
+def test_what_a_gpu_does_not_report_is_null_and_no_gpu_is_none(other_nvidia_smi, query, text, gpus):
     total = query("memory.total")
     other_nvidia_smi(text)
     told = measured(1)[0]
-    assert told.gpu == [0] * len(told.gpu)
+    assert told.gpu == [None] * len(told.gpu)
     assert list(map(str, told.gpu_memory_total))[:gpus] == total[:gpus]
     assert bool(told.gpu) == bool(gpus)
 
