@@ -1,5 +1,6 @@
 """Fixtures named after what they give."""
 
+import gc
 import os
 import shutil
 import signal
@@ -33,6 +34,7 @@ def pytest_collection_modifyitems(config, items):
         items[:] = [item for item in items if not item.get_closest_marker("full")]
     result = yield
     longest_first(items)
+    gc.freeze()  # thousands of tests stay until the end: no collection need look at them
     return result
 
 

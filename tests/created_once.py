@@ -1,17 +1,21 @@
-"""What each process makes for itself with botocore and pydantic, made once for all that are forked from one."""
+"""What each process makes for itself with its libraries, made once for all that are forked from one."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import botocore.session
+import typer.main
 from botocore.client import ClientCreator
 from botocore.hooks import EventAliaser
 from botocore.loaders import JSONFileLoader
 from pydantic import BaseModel
 
+from ec2lab import plugins
 from ec2lab.aws import botocore_cache
+from ec2lab.plugin_interfaces import PROJECT
 
 
 def make_once(services: Sequence[str]) -> None:
@@ -24,6 +28,10 @@ def make_once(services: Sequence[str]) -> None:
     _remember(JSONFileLoader, "load_file", lambda _, path: path)
     _remember(botocore_cache, "read", lambda path: path)
     _remember(EventAliaser, "_alias_event_name", lambda _, name: name)
+    _remember(typer.main, "get_command", id)
+    # A lab's directory, the first one, holds no installed packages.
+    _remember(plugins, "entry_points", lambda group: (group, *sys.path[1:]))
+    plugins.entry_points(group=PROJECT)
     _remember(ClientCreator, "_create_client_class", lambda _, name, model: (name, *model.operation_names))
     for loader in (botocore.session.Session().get_component("data_loader"), botocore_cache.TrimmedLoader()):
         session = botocore.session.Session()

@@ -39,8 +39,10 @@ def check_output(target: str, out: str) -> None:
 
 
 @cache
-def _tree(module: str) -> ast.Module:
-    return ast.parse((REPOSITORY / module).read_text())
+def _imports(module: str) -> list[ast.ImportFrom]:
+    """Return what a module imports, at its top or later."""
+    tree = ast.parse((REPOSITORY / module).read_text())
+    return [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module]
 
 
 @cache
@@ -50,18 +52,14 @@ def reach_of(target: str) -> frozenset[str]:
     while ahead:
         module = ahead.pop()
         reached.add(module)
-        ahead |= {file for file in map(_file_of, _imports(module)) if file} - reached
+        ahead |= {file for node in _imports(module) if (file := _file_of(node.module or ""))} - reached
     return frozenset(reached)
 
 
+@cache
 def _file_of(name: str) -> str | None:
     place = name.replace(".", "/")
     return next((p for p in (f"{place}.py", f"{place}/__main__.py") if (REPOSITORY / p).exists()), None)
-
-
-def _imports(module: str) -> set[str]:
-    """Return what a module imports, at its top or later."""
-    return {node.module for node in ast.walk(_tree(module)) if isinstance(node, ast.ImportFrom) and node.module}
 
 
 @cache
@@ -70,10 +68,9 @@ def _importers() -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for path in (path for room in ROOMS for path in (REPOSITORY / room).rglob("*.py")):
         module = str(path.relative_to(REPOSITORY))
-        for node in ast.walk(_tree(module)):
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("ec2lab.events"):
-                for name in node.names:
-                    found.setdefault(f"{node.module}.{name.name}", set()).add(module)
+        for node in _imports(module):
+            for name in node.names:
+                found.setdefault(f"{node.module}.{name.name}", set()).add(module)
     found.setdefault("ec2lab.events.Step", set()).update(found.get("ec2lab.events.steps", ()))
     return found
 

@@ -3,7 +3,6 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from moto.ec2.models.instance_types import INSTANCE_TYPES
 
 from ec2lab.config.gpu import GpuRequest, nominal_gb
 from ec2lab.errors import UserError
@@ -77,22 +76,19 @@ def test_a_region_that_refuses_is_named_and_hides_no_other(lab, cloud):
     assert {offer["region"] for offer in listed(lab, 3, GPU="L4")["g6.xlarge"]["offers"]} == {"us-west-2"}
 
 
-TYPES = {name: GpuType.described(told) for name, told in INSTANCE_TYPES.items() if "GpuInfo" in told}
+def test_what_no_type_has_is_refused_with_what_there_is():
+    from moto.ec2.models.instance_types import INSTANCE_TYPES  # takes half a second, in this test's process alone
 
-
-@pytest.mark.parametrize(
-    ("gpu", "said"),
-    [
-        ("A10", "GPU: no instance type in us-east-1 has a GPU 'A10' (did you mean \"A10G\"?)"),
-        ("quadro", "(known: A100, A10G, B200,"),
-        ("A100-60GB", "GPU: A100 has 40 or 80 GB, not 60"),
-        ("A100:4", "GPU: A100 comes by 8 (p4d.24xlarge) to an instance, not by 4"),
-    ],
-)
-def test_what_no_type_has_is_refused_with_what_there_is(gpu, said):
-    with pytest.raises(UserError) as refused:
-        wanted_types({"us-east-1": RegionGpus(TYPES, {})}, [GpuRequest.parse(gpu)], "GPU")
-    assert said in str(refused.value)
+    types = {name: GpuType.described(told) for name, told in INSTANCE_TYPES.items() if "GpuInfo" in told}
+    for gpu, said in {
+        "A10": "GPU: no instance type in us-east-1 has a GPU 'A10' (did you mean \"A10G\"?)",
+        "quadro": "(known: A100, A10G, B200,",
+        "A100-60GB": "GPU: A100 has 40 or 80 GB, not 60",
+        "A100:4": "GPU: A100 comes by 8 (p4d.24xlarge) to an instance, not by 4",
+    }.items():
+        with pytest.raises(UserError) as refused:
+            wanted_types({"us-east-1": RegionGpus(types, {})}, [GpuRequest.parse(gpu)], "GPU")
+        assert said in str(refused.value)
 
 
 def test_a_wrong_value_is_one_line(lab):

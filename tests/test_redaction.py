@@ -139,6 +139,7 @@ def test_user_data_of_an_unforeseen_form_is_not_written_down():
 plain = st.recursive(
     st.text() | st.integers() | st.booleans(),
     lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["Id", "Tags", "Filters", "NextToken"]), inner),
+    max_leaves=20,
 )
 
 
