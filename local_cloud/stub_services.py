@@ -47,6 +47,10 @@ QUOTAS = {
 """vCPUs of a lab in its second year; a new account has 0 for most of these."""
 
 
+MEETS = {"TERM_MATCH": str.__eq__, "CONTAINS": str.__contains__}
+"""The filters that the lab uses."""
+
+
 def _get_products(call: Call, _: Scenario) -> Answer:
     """Answer pricing:GetProducts, with the bundled prices, in one region."""
     wanted = {item["Field"]: item["Value"] for item in call.json["Filters"]}
@@ -63,18 +67,13 @@ def _get_products(call: Call, _: Scenario) -> Answer:
     elif kind := wanted.get("volumeApiName"):
         found = {volume_usage(unit, kind): Priced(unit, region, kind) for unit in VOLUME_USAGE}
     else:
-        kinds = [kind for kind in bundled_instances(region) if _meets(call.json["Filters"], "instanceType", kind)]
+        asked = [(MEETS[one["Type"]], one["Value"]) for one in call.json["Filters"] if one["Field"] == "instanceType"]
+        kinds = [kind for kind in bundled_instances(region) if all(meets(kind, value) for meets, value in asked)]
         found = {f"BoxUsage:{kind}": Priced(Unit.INSTANCE, region, kind) for kind in kinds}
     products = [
         _product(usage, one, price) for usage, one in found.items() if (price := bundled_price(one)) is not None
     ]
     return json_answer({"FormatVersion": "aws_v1", "PriceList": products})
-
-
-def _meets(filters: list[dict[str, str]], field: str, value: str) -> bool:
-    """Say whether an attribute's value meets the filters on it, of the two types that the lab uses."""
-    meets = {"TERM_MATCH": str.__eq__, "CONTAINS": str.__contains__}
-    return all(meets[one["Type"]](value, one["Value"]) for one in filters if one["Field"] == field)
 
 
 def _product(usage: str, priced: Priced, price: float) -> str:

@@ -26,7 +26,7 @@ from ec2lab.config.models import Experiment, Lab
 from ec2lab.costs.price_book import PriceBook
 from ec2lab.errors import UserError
 from ec2lab.hosts.host_keys import parse_host_keys
-from ec2lab.hosts.protocol import parse_number
+from ec2lab.hosts.protocol import parse_moment
 from ec2lab.launch.resume import is_wanted
 from ec2lab.launch.search import placement_preferences
 from ec2lab.launch.wait_for_boot import errors_in
@@ -349,7 +349,7 @@ SAID = {
         {"mount": "/data", "device": "/dev/nvme1n1", "id": "vol-0a", "filesystem": "ext4", "uuid": "u", "label": "l",
          "read_only": True, "bytes_used": 1, "bytes_total": 2},
     ),
-    "number": (lambda said, who: parse_number(said, 0, 10**10, who), 1_764_000_000),
+    "number": (parse_moment, 1_764_000_000),
 }  # fmt: skip
 
 

@@ -57,8 +57,8 @@ class Host:
         """Run a command as the login user; return its output, or call `heard` for each line as it comes."""
         return self._run(Opening(COMMAND, command), command[0], given, heard, within)
 
-    def run_program(self, program: str, *arguments: str, within: float | None = LONGEST_RUN) -> str:
-        return self._run(Opening(program, arguments), "python3", within=within)
+    def run_program(self, program: str, *arguments: str) -> str:
+        return self._run(Opening(program, arguments), "python3")
 
     def run_as_root(
         self,

@@ -21,7 +21,7 @@ from ec2lab.events.launch import ExpirySet
 from ec2lab.hosts.inventory import absent, instances_of, region_of
 from ec2lab.hosts.named_hosts import running_hosts
 from ec2lab.hosts.program_packer import program
-from ec2lab.hosts.protocol import LAST_MOMENT, parse_number
+from ec2lab.hosts.protocol import parse_moment
 from ec2lab.hosts.ssh import Host
 from ec2lab.hosts.ssh_config import SshConfig
 from ec2lab.instance_state import InstanceState, state_of
@@ -104,7 +104,7 @@ class TtlChange:
     def _on(self, host: Host) -> tuple[str, int | UserError]:
         try:
             output = host.run_as_root(program("set-ttl.py"), json.dumps(self._settings()))
-            return host.name, parse_number(output, 0, LAST_MOMENT, host.name)
+            return host.name, parse_moment(output, host.name)
         except UserError as problem:
             return host.name, problem
 

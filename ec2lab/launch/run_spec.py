@@ -191,9 +191,8 @@ def digest_of(command: str) -> str:
     return hashlib.sha256(command.encode()).hexdigest()
 
 
-def last_recorded_run(session: Session, name: str, *, ever: bool = False) -> Mapping[str, Any] | None:
-    """Return the last recorded run of `name`; with `ever`, the archive is searched too."""
-    return _past(session, name, ever=ever).run
+def last_recorded_run(session: Session, name: str) -> Mapping[str, Any] | None:
+    return _past(session, name, ever=False).run
 
 
 def _past(session: Session, name: str, *, ever: bool) -> ExperimentHistory:
