@@ -18,6 +18,4 @@ def deletion_order(deleted_after: Mapping[str, Collection[str]]) -> list[str]:
         return list(sorter.static_order())
     except CycleError as problem:
         circle = ", ".join(dict.fromkeys(problem.args[1]))
-        raise UserError(
-            f"plugins: {circle} each want to be deleted after another; fix their deleted_after"
-        ) from problem
+        raise UserError(f"plugins: {circle} are each to be deleted after another; fix their deleted_after") from problem

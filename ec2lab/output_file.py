@@ -132,7 +132,7 @@ class OutputFile:
             raise UserError(f"{self.variable}: {place} is not a file; name one ({self.variable}=report.html)")
         if before.st_size and not self.force and self.marker not in _beginning(directory, place.name):
             raise UserError(
-                f"{self.variable}: {place} is there, and was not written by this command; name another place, or say "
+                f"{self.variable}: {place} exists, and was not written by this command; name another place, or set "
                 "FORCE=1 to overwrite it"
             )
         return before

@@ -66,7 +66,7 @@ class Session:
         scheme = address.partition("://")[0] if "://" in address else "file"
         backends = registry_backends(self.plugins)
         if scheme not in backends:
-            raise UserError(f"{where}: {address!r}: no registry is known by {scheme}:// (known: {', '.join(backends)})")
+            raise UserError(f"{where}: {address!r}: unknown registry {scheme}:// (known: {', '.join(backends)})")
         registry = backends[scheme].open(
             address, where, self.directory, lambda service, region: self.clients.make(service, region, attempts=8)
         )
@@ -189,7 +189,7 @@ def open_session(script: str, experiment: str | None = None) -> Iterator[Session
 def _name(found: Sequence[SetAside]) -> None:
     """Name the invalid records: nobody else would, and one may be of something that costs money."""
     for one in found[:NAMED]:
-        warn(f"{one} (set aside; `make doctor` says more)")
+        warn(f"{one} (set aside; see `make doctor`)")
     if len(found) > NAMED:
         warn(f"{len(found) - NAMED} more records were set aside; `make doctor` names them")
 

@@ -49,7 +49,7 @@ def dataset_verify(
         console.emit(*RegionsUnavailable.by_reason(responses.unseen))
         failed = [f"{s.id} in {s.region}" for s in found if not verify_snapshot(session, s, console)]
     if failed:
-        raise UserError(f"{dataset}: {', '.join(failed)}: not what was built; build or copy it again")
+        raise UserError(f"{dataset}: {', '.join(failed)}: differs from what was built; build or copy it again")
     exit_if_incomplete(responses.unseen)
 
 

@@ -35,7 +35,7 @@ def execute(
     if not cmd.strip():
         raise UserError("CMD: is empty (try CMD='nvidia-smi')")
     if tty and as_json:
-        raise UserError("TTY: has no JSON=1: what a terminal shows is no sequence of lines")
+        raise UserError("TTY: can't be combined with JSON=1, which prints lines")
 
     def heard(ended: HostOutcome) -> None:
         console.emit(RemoteCommandExited(host=ended.host, exit_code=ended.exit_code, reason=ended.reason))

@@ -39,7 +39,7 @@ def history(exp: ExperimentName = "", wide: Wide = False, as_json: AsJson = Fals
         ]
         console.table(HISTORY, rows)
         if not rows:
-            console.hint(f"{exp}: no call changed anything")
+            console.hint(f"{exp}: nothing was changed")
 
 
 def _row(record: Record) -> list[str]:

@@ -71,7 +71,7 @@ def plan(
         if requested := defined.more.get("gpu"):
             console.emit(GpuSelection(gpu=requested, instance_types=defined.experiment.instance_types))
         for what in planned.unknown():
-            warn(f"not known to this plan: {what}")
+            warn(f"unknown to this plan: {what}")
         show_candidates(console, candidates)
         console.emit(*pricing(session).book.unknown())
         console.emit(*RegionsUnavailable.by_reason(planned.unseen))
@@ -139,7 +139,7 @@ def described_sources(planned: Plan, region: str) -> tuple[str, Mapping[str, int
     from ec2lab.launch.region_specs import known
 
     def unknown(problem: AwsError) -> None:
-        warn(f"not known to this plan: {described(problem)}")
+        warn(f"unknown to this plan: {described(problem)}")
 
     image = known(lambda: planned.image(region), unknown) or {}
     name = f"{image['ImageId']}, {image.get('Name', '')}" if image else ""

@@ -23,7 +23,7 @@ def registry_pull(source: From = "", as_json: AsJson = False) -> None:
     from ec2lab.session import open_session
 
     if not source:
-        raise UserError("SOURCE: where from? (SOURCE=dynamodb://us-east-1/lab, for one)")
+        raise UserError("SOURCE: where from? (SOURCE=dynamodb://us-east-1/lab)")
     console = Console(as_json=as_json)
     with open_session("registry-pull") as session:
         console.hint(session.cloud.banner)

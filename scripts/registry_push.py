@@ -25,7 +25,7 @@ def registry_push(to: To = "", as_json: AsJson = False) -> None:
     from ec2lab.session import open_session
 
     if not to:
-        raise UserError("DEST: where to? (DEST=dynamodb://us-east-1/lab, for one)")
+        raise UserError("DEST: where to? (DEST=dynamodb://us-east-1/lab)")
     console = Console(as_json=as_json)
     with open_session("registry-push") as session:
         console.hint(session.cloud.banner)
@@ -33,7 +33,7 @@ def registry_push(to: To = "", as_json: AsJson = False) -> None:
         written, there = copy_records(session.registry, target, session.resource_types)
         source = session.registry.name
         console.emit(RecordsCopied(written=written, existing=there, source=source, dest=target.name))
-        console.hint(f"now say registry = {toml_text(to)} in lab.toml")
+        console.hint(f"now set registry = {toml_text(to)} in lab.toml")
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ def relaunch(exp: ExperimentName = "", new: NewName = "", as_json: AsJson = Fals
     from ec2lab.watch.notification_destinations import notifying
 
     if not new:
-        raise UserError(f"NEW_EXP: what shall it be called? (NEW_EXP={exp}-again)")
+        raise UserError(f"NEW_EXP: which name for the new run? (NEW_EXP={exp}-again)")
     with locked_session(new, "rerun") as session:
         defined, count = reproduce_last_run(session, exp, new)
         with notifying(session, Console(as_json=as_json).emit) as emit:

@@ -26,14 +26,14 @@ def run_plugin_script(name: ScriptName = "", as_json: AsJson = False) -> None:
     console, known = Console(as_json=as_json), Plugins(Path("plugins")).named("lab_scripts", PluginScript)
     if not name:
         if not known:
-            console.hint("no plugin brings a script: docs/plugins.md says how to write one")
+            console.hint("no plugin defines a script: docs/plugins.md explains how to write one")
         for found in known.values():
             console.emit(ScriptInfo(name=found.name, summary=found.summary))
     elif name in known:
         known[name].run()
     else:
-        there = f" (there is {', '.join(known)})" if known else " (no plugin brings one)"
-        raise UserError(f"SCRIPT: no plugin brings {name!r}{did_you_mean(name, known) or there}")
+        there = f" (there is {', '.join(known)})" if known else " (no plugin defines one)"
+        raise UserError(f"SCRIPT: no plugin defines {name!r}{did_you_mean(name, known) or there}")
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ def snapshot_create(
     from ec2lab.volumes.snapshot import SnapshotBuilder
 
     if not dataset:
-        raise UserError("DATASET: what is it to be a version of? (DATASET=speech EXP=foo MOUNT=/data)")
+        raise UserError("DATASET: a version of which dataset? (DATASET=speech EXP=foo MOUNT=/data)")
     console = Console(as_json=as_json)
 
     def waits(error: ApiError) -> None:
@@ -51,7 +51,7 @@ def snapshot_create(
                 mount=found.mount, created=made,
             )
         )  # fmt: skip
-        console.hint("  Ctrl-C leaves it to AWS; the same command shows how far it is")
+        console.hint("  Ctrl-C exits, and AWS continues; the same command shows the progress again")
         with progress_bars(console) as bars:
             creation.follow(
                 snapshot, lambda s: bars.show(s.name, s.size * s.percent / 100, s.size, f"{s.percent:.0f}%")

@@ -60,7 +60,7 @@ def several(pattern: str, console: Console, yes: bool) -> None:
         others = other_accounts(session.records.elsewhere(), session.cloud.account, pattern)
         console.emit(*others)
         if others and not names:
-            raise UserError(f"{pattern}: nothing of it is live in the current account")
+            raise UserError(f"{pattern}: not live in the current account")
         if not names:
             session.expect_known(pattern)
             retained = retained_volumes(session, history_at_hand(session), pattern)

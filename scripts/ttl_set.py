@@ -33,9 +33,9 @@ def extend(exp: ExperimentName = "", ttl: Ttl = "", as_json: AsJson = False) -> 
         TtlChange(session, exp, length, console.emit).run()
         idle = {expiry_details(instance).get("idle", "") for instance in instances_of(session, exp)} - {""}
         for limit in sorted(idle):
-            console.hint(f"  it still ends when it was idle for {limit}")
+            console.hint(f"  it still terminates after {limit} without work")
         if not session.cloud.instances_boot:
-            console.hint("  the local cloud's instances never boot, so only their tags say it")
+            console.hint("  the local cloud's instances never boot, so only their tags change")
 
 
 if __name__ == "__main__":

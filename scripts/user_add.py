@@ -40,7 +40,7 @@ def user_add(
         hosts = parse_hosts(session, host) if host else []
         member = load_members(session.directory).get(name)
         if member and not key:
-            console.hint(f"members/{name}.toml is there already")
+            console.hint(f"members/{name}.toml already exists")
         else:
             _write(session.directory, name, member, _keys(name, key, console), console)
         for instance in hosts:
@@ -69,7 +69,7 @@ def _keys(name: str, key: str, console: Console) -> list[str]:
         return keys_given(str(public))
     keys = keys_given(key)
     for short in (one for one in keys if (rsa_bits(one) or SHORT_RSA) < SHORT_RSA):
-        console.hint(f"  {fingerprint(short)} is an RSA key of {rsa_bits(short)} bits: enough until 2030, says NIST")
+        console.hint(f"  {fingerprint(short)} is an RSA key of {rsa_bits(short)} bits: acceptable until 2030 (NIST)")
     return keys
 
 

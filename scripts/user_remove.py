@@ -28,7 +28,7 @@ def user_remove(name: LeavingMember = "", host: HostName = "", purge: Purge = Fa
         if removed:
             console.emit(MemberRemoved(member=name, paths=removed))
         if not host and not removed:
-            raise UserError(f"NAME: {name!r} is not in members/; HOST= names the host that it is to be taken off")
+            raise UserError(f"NAME: {name!r} is not in members/; HOST= removes it from a host")
         going = AccountsDocument(members={}, only=[], removed=[name])
         failures = []
         for instance in parse_hosts(session, host) if host else ():

@@ -29,7 +29,7 @@ def volume_mount(
     from ec2lab.volumes.mount_source import resolve_instance, wanted
 
     if len([source for source in (volume, snapshot, dataset) if source]) != 1:
-        raise UserError("VOLUME, SNAPSHOT, DATASET: one of them says what is mounted (DATASET=speech)")
+        raise UserError("VOLUME, SNAPSHOT, DATASET: set one of them, to mount it (DATASET=speech)")
     console = Console(as_json=as_json)
     with locked_host_session(host, "volume-mount") as session:
         console.hint(session.cloud.banner)

@@ -76,9 +76,9 @@ def relaunch(session: Session, exp: str, report: WatchConsole, count: int) -> bo
         with session.registry.lock_experiment(exp, "watch"):
             launch_experiment(session, exp, defined.experiment, report.emit_of_launch, count, defined=defined)
     except NotReached as problem:
-        report.warn(f"launched again: {problem}")
+        report.warn(f"relaunched: {problem}")
     except UserError as problem:
-        report.warn(f"{exp}: could not be launched again: {problem}")
+        report.warn(f"{exp}: could not be relaunched: {problem}")
         return False
     return True
 

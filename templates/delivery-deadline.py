@@ -9,7 +9,7 @@ import time
 
 STATE = pathlib.Path("/var/lib/ec2-lab/instance")
 LIMIT = 3600
-WHY = "the command never began: its secrets were not delivered within an hour of the boot"
+WHY = "the command never started: its secrets were not delivered within an hour of the boot"
 
 
 def main() -> None:

@@ -157,7 +157,7 @@ def main() -> int:
         values = all_values(json.loads(SOURCES.read_text()))
     except (Refused, OSError, ValueError, LookupError) as why:
         line = " ".join(str(why).split())[:2000]
-        write(WHY, f"the command never began: secrets: {line}")
+        write(WHY, f"the command never started: secrets: {line}")
         return 1
     finally:
         DELIVERED.unlink(missing_ok=True)

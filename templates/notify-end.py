@@ -20,7 +20,7 @@ ROOT = {"HOME": "/root"}
 METADATA = "169.254.169.254,fd00:ec2::254,[fd00:ec2::254]"
 METADATA_TRIES = {"AWS_METADATA_SERVICE_TIMEOUT": "5", "AWS_METADATA_SERVICE_NUM_ATTEMPTS": "5"}
 """As in upload-log, and as long as there: what is alike takes no room in user data."""
-REASONS = {"ttl": "it ends, as its ttl is over", "idle": "it ends, as it was idle"}
+REASONS = {"ttl": "it terminates: its ttl is over", "idle": "it terminates: it was idle"}
 TIMEOUT = 45
 
 

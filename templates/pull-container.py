@@ -102,7 +102,7 @@ def main(image):
         known, digest = pulled(image)
     except Failed as why:
         line = " ".join(str(why).split())[:1000]
-        WHY.write_text(f"the command never began: container {image}: {line}")
+        WHY.write_text(f"the command never started: container {image}: {line}")
         return 1
     finally:
         shutil.rmtree(LOGIN, ignore_errors=True)

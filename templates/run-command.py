@@ -99,7 +99,7 @@ def main(command: str) -> int:
     how = watched(child, woken[0])
     os.set_blocking(begun[0], False)
     if not select.select([begun[0]], [], [], 0)[0] or not os.read(begun[0], 1):
-        print("ec2-lab: the command never began: a start-up file ends bash's login there", file=sys.stderr)
+        print("ec2-lab: the command never started: a start-up file ends bash's login there", file=sys.stderr)
         return NEVER_BEGAN
     return os.WEXITSTATUS(how) if os.WIFEXITED(how) else 128 + os.WTERMSIG(how)
 

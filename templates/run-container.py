@@ -225,7 +225,7 @@ def main(mode, *wanted):
         return run(wanted)
     except NeverBegan as why:
         if not WHY.exists():
-            WHY.write_text(f"the command never began: container: {' '.join(str(why).split())[:1000]}")
+            WHY.write_text(f"the command never started: container: {' '.join(str(why).split())[:1000]}")
         return 1
 
 

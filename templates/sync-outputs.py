@@ -91,7 +91,7 @@ def restore(settings):
             files, size = outputs_of(settings).restore((account.pw_uid, account.pw_gid))
             say(f"{files} files ({size:,} bytes) of {settings['origin']} are here again")
     except (Refused, Later, OSError, ValueError) as why:
-        WHY.write_text(f"the command never began: outputs: {' '.join(str(why).split())[:1000]}")
+        WHY.write_text(f"the command never started: outputs: {' '.join(str(why).split())[:1000]}")
         INTERRUPTED.write_text("its outputs could not be restored")
         return 1
     ENVIRONMENT.write_text(f"RESUMED={int(files > 0)}\n")
@@ -168,7 +168,7 @@ def doubtful(outputs, code, when):
 
 
 def ended(settings):
-    """Upload the rest, unless the command never began or the power was cut while it ran."""
+    """Upload the rest, unless the command never started or the power was cut while it ran."""
     path = STATE / "ended.json"
     code = mark(path)
     if not BEGUN.exists():

@@ -106,7 +106,7 @@ def ending() -> tuple[int, str]:
     code = exit_code(os.environ.get("EXIT_CODE", ""), os.environ.get("EXIT_STATUS", ""))
     if BEGUN.exists():
         return code, ""
-    login = f"the command never began: what a login does before it (/etc/profile) exited with status {code}"
+    login = f"the command never started: what a login does before it (/etc/profile) exited with status {code}"
     return code or 1, content(WHY) or login
 
 

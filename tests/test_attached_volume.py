@@ -27,12 +27,12 @@ def test_a_disk_without_an_id_is_what_aws_attached_under_its_name(named):
 
 @pytest.mark.parametrize("disk", ["/dev/xvdh", "/dev/xvdba", "/dev/loop3", ""])
 def test_what_aws_has_under_no_such_name_is_refused_and_never_an_empty_id(disk):
-    with pytest.raises(UserError, match="tells no volume's id, and AWS has none attached under that name"):
+    with pytest.raises(UserError, match="reports no volume id, and AWS has none attached under that name"):
         attached_volume(HOST, INSTANCE, [on(disk)], "/data", "")
 
 
 def test_what_is_mounted_is_on_another_volume_than_the_one_that_is_named():
-    with pytest.raises(UserError, match="/data is on vol-0f, and vol-0b is not what"):
+    with pytest.raises(UserError, match="/data is on vol-0f, not on vol-0b"):
         attached_volume(HOST, INSTANCE, [on("/dev/xvdf")], "/data", "vol-0b")
 
 
@@ -42,5 +42,5 @@ def test_what_is_attached_and_mounted_nowhere_is_given_back_too():
 
 
 def test_an_instance_that_claims_a_volume_of_another_is_not_believed():
-    with pytest.raises(UserError, match="is not what AWS has there"):
+    with pytest.raises(UserError, match="which AWS does not show as attached"):
         attached_volume(HOST, INSTANCE, [on("/dev/nvme1n1", volume="vol-0c")], "/data", "")

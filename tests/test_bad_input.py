@@ -35,9 +35,9 @@ def refused(lab, cloud, ended):
         (f"x = {'9' * 5000}\n", "error: experiments/foo.toml: not TOML: Exceeds the limit (4300 digits)"),
         (f"x = {'[' * 9000}{']' * 9000}\n", "error: experiments/foo.toml: not TOML: is nested too deeply"),
         (f"x = '{'x' * 1024 * 1024}'\n", "error: experiments/foo.toml: can't be read: is larger than 1 MiB"),
-        (EXPERIMENT + '[[data]]\ndataset = "nothing"\nmount = "/data"\n', "error: foo: no region will do: dataset"),
-        (EXPERIMENT + 'image = { us-east-2 = "ami-12345678" }\n', "error: foo: no region will do: image: no image id"),
-        (EXPERIMENT + 'image = { owner = "self", name = "none" }\n', "error: foo: no region will do: image: self"),
+        (EXPERIMENT + '[[data]]\ndataset = "nothing"\nmount = "/data"\n', "error: foo: no region is usable: dataset"),
+        (EXPERIMENT + 'image = { us-east-2 = "ami-12345678" }\n', "error: foo: no region is usable: image: no image"),
+        (EXPERIMENT + 'image = { owner = "self", name = "none" }\n', "error: foo: no region is usable: image: self"),
         (EXPERIMENT + 'root_volume = { device = "/dev/sdf" }\n[[data]]\ndataset = "speech"\nmount = "/data"\n',
          "error: volumes: /dev/sdf is used twice"),
     ],
@@ -233,7 +233,7 @@ def test_a_mount_point_that_can_not_be(lab, cloud, mount):
 @pytest.mark.parametrize(
     ("keys", "said"),
     [
-        ("size_gib = 10", "error: dataset speech: size_gib = 10, its snapshot has 500"),
+        ("size_gib = 10", "error: dataset speech: size_gib = 10 is less than the 500 of its snapshot"),
         ("throughput = 2000", "error: volume /dev/sdf: throughput: gp3 allows 1 MiB/s for every 4 iops"),
     ],
 )
@@ -248,7 +248,7 @@ def test_a_volume_that_aws_would_refuse(lab, cloud, keys, said):
 def test_more_volumes_than_an_instance_has_names_for(lab, cloud):
     data = "".join(f'[[data]]\ndataset = "speech"\nmount = "/d{n}"\n' for n in range(12))
     lab.write("experiments/demo.toml", EXPERIMENT + data)
-    assert "12 volumes; 11 fit an instance" in refused(lab, cloud, lab.launch())
+    assert "12 volumes; an instance can have 11" in refused(lab, cloud, lab.launch())
 
 
 def test_zones_outside_the_regions(lab, cloud):

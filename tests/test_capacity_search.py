@@ -68,7 +68,7 @@ def test_where_default_subnets_can_not_be_read_a_zone_without_one_is_refused_and
     refused = [event for event in said(ended, "launch-rejected") if event["zone"] == "us-west-2d"]
     (once,) = [(event["code"], event["category"]) for event in refused]
     assert once == ("InvalidSubnetID.NotFound", "ZONE_UNAVAILABLE"), "one refusal is for all types and markets"
-    assert "which zones to try is known in part: DescribeSubnets in us-west-2: UnauthorizedOperation" in ended.err
+    assert "the list of zones to try is incomplete: DescribeSubnets in us-west-2: UnauthorizedOperation" in ended.err
 
 
 def test_zones_are_tried_with_what_is_known_where_offerings_can_not_be_read(lab, cloud):
@@ -80,7 +80,7 @@ def test_zones_are_tried_with_what_is_known_where_offerings_can_not_be_read(lab,
     planned = lab.run("plan", EXP="demo", JSON="1")
     assert planned.code == 0, planned.err
     assert [event["zone"] for event in said(planned, "candidate")][:2] == [None, "us-east-1a"]
-    assert "not known to this plan: DescribeInstanceTypeOfferings in us-east-1: UnauthorizedOperation" in planned.err
+    assert "unknown to this plan: DescribeInstanceTypeOfferings in us-east-1: UnauthorizedOperation" in planned.err
     cloud.scenario(faults=faults, capacity=[{"zone": "us-east-1a", "calls": 1}, {"zone": "us-east-1[bcdf]"}])
     ended = lab.launch()
     assert ended.code == 0, ended.err

@@ -66,7 +66,7 @@ def complaint(tmp_path, kind, text):
             (
                 "experiment",
                 f'instance_types = ["g5.xlarge"]\n[[scratch]]\nsize_gib = 1\nmount = "{mount}"',
-                f"file.toml: scratch[0].mount: '{mount}' lies where others than root can write",
+                f"file.toml: scratch[0].mount: '{mount}' is where users other than root can write",
             )
             for mount in ("/tmp/a", "/var/tmp/a", "/home/alice/data")
         ),
@@ -79,7 +79,7 @@ def complaint(tmp_path, kind, text):
             (
                 "experiment",
                 f'instance_types = ["g5.xlarge"]\nscratch = [{{size_gib = 1, mount = "/s", {given_away}}}]\n{LOCAL}',
-                "file.toml: /s/local lies in /s, where its owner could lay a link: mount it elsewhere",
+                "file.toml: /s/local lies in /s, whose owner could place a link; mount it elsewhere",
             )
             for given_away in ('owner = "alice"', 'owner = ":docker", mode = "2775"')
         ),
@@ -121,7 +121,7 @@ def complaint(tmp_path, kind, text):
         (
             "experiment",
             f'{KEPT}\nreason = "x"\nretain_for = "9999d"',
-            'file.toml: data[0]: retain_for = "9999d" is longer than anybody remembers',
+            'file.toml: data[0]: retain_for = "9999d" is too long',
         ),
         ("lab", 'regions = ["us-east-1"]\ncloud = "awz"', "file.toml: cloud: should be 'local' or 'aws', not 'awz'"),
         ("lab", 'regions = ["us-east1"]', "file.toml: regions[0]: 'us-east1' is not a region"),

@@ -62,7 +62,7 @@ def test_what_is_no_image_or_cannot_be_pulled_is_refused(lab, container, said):
 
 def test_a_container_without_a_command_is_refused(lab):
     lab.write("experiments/demo.toml", FILE.replace("command", "# command"))
-    assert "container is of use to a command alone" in lab.run("plan", EXP="demo").error
+    assert "container requires a command" in lab.run("plan", EXP="demo").error
 
 
 @given(st.from_regex(r"[a-zA-Z0-9./:@_-]{1,40}", fullmatch=True))

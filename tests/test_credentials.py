@@ -116,7 +116,7 @@ def test_one_mfa_code_serves_all_commands_of_an_hour_and_the_registry_too(lab, a
     ) | {"REGISTRY": "dynamodb://us-east-1/team"}  # fmt: skip
     out, err = (unasked := detached(lab, "status", environment)).communicate(timeout=30)
     assert (unasked.returncode, out) == (1, "")
-    assert err.startswith("error: profile lab needs an MFA code, and there is no terminal to ask for it on; ")
+    assert err.startswith("error: profile lab needs an MFA code, and there is no terminal to prompt on; ")
     assert err.count("\n") == 1
     typing, terminal = pty.openpty()
     asked = detached(lab, "status", environment, terminal)

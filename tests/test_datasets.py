@@ -115,7 +115,7 @@ def test_a_data_set_of_another_registry_is_used_only_where_lab_toml_names_that(l
     (identity,) = [tag["Value"] for tag in made["Tags"] if tag["Key"] == "lab:registry"]
     refused = lab.run("launch", EXP="demo")
     assert refused.code == 1
-    assert f"dataset speech in eu-west-1 is of another registry, {identity}" in refused.error
+    assert f"dataset speech in eu-west-1 belongs to another registry, {identity}" in refused.error
     lab.write("lab.toml", f'regions = ["eu-west-1"]\ndata_of = ["{identity}"]\n')
     assert lab.run("launch", EXP="demo").code == 0
 
@@ -154,16 +154,16 @@ def test_what_a_living_experiment_was_made_from_and_what_a_file_pins_is_never_de
         (
             "snapshot_copy",
             {"DATASET": "speech", "REGIONS": "eu-west-1", "COMPLETE_WITHIN": "20m"},
-            "COMPLETE_WITHIN: 20m: AWS sells 15m to 2d",
+            "COMPLETE_WITHIN: 20m: AWS offers 15m to 2d",
         ),
         (
             "snapshot_copy",
             {"DATASET": "speech", "REGIONS": "eu-west-1", "COMPLETE_WITHIN": "soon"},
             "COMPLETE_WITHIN: 'soon' is not a duration",
         ),
-        ("snapshot_create", {"EXP": "demo"}, "DATASET: what is it to be a version of?"),
+        ("snapshot_create", {"EXP": "demo"}, "DATASET: a version of which dataset?"),
         ("snapshot_create", {"DATASET": "speech", "EXP": "demo"}, "demo: no running instance"),
-        ("volume_mount", {"HOST": "demo", "MOUNT": "/data"}, "VOLUME, SNAPSHOT, DATASET: one of them"),
+        ("volume_mount", {"HOST": "demo", "MOUNT": "/data"}, "VOLUME, SNAPSHOT, DATASET: set one of them"),
         ("volume_mount", {"HOST": "demo", "VOLUME": "data"}, "VOLUME: 'data' is not a volume's id"),
         ("volume_unmount", {"HOST": "-oProxyCommand=x", "MOUNT": "/data"}, "HOST: '-oProxyCommand=x' is neither"),
         ("ssh", {"EXP": "demo"}, "demo: no running instance; `make launch EXP=demo` launches it"),

@@ -159,7 +159,7 @@ def test_a_launch_whose_volumes_may_not_be_tagged_ends_well_says_so_and_its_tear
     cloud.scenario(faults=[{"action": "CreateTags", "code": "UnauthorizedOperation"}])
     launched = lab.launch()
     assert launched.code == 0
-    assert "demo: what becomes of its volumes is not in their tags (CreateTags: Unauth" in launched.err
+    assert "demo: the deletion policy of its volumes could not be tagged (CreateTags: Unauth" in launched.err
     cloud.scenario()
     assert lab.teardown().code == 0
     assert [volume["Size"] for volume in volumes(cloud)] == [10]

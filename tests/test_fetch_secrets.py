@@ -74,7 +74,7 @@ def test_what_is_missing_or_denied_is_one_line_with_awss_own_words_and_no_value(
     assert (done.returncode, files.keys()) == (1, {"never-began"})
     line = files["never-began"]
     for said in (
-        "the command never began: secrets: A (env:A): lost, because the instance rebooted before the command began",
+        "the command never started: secrets: A (env:A): lost, because the instance rebooted before the command began",
         "B (ssm:/b): AccessDeniedException in us-east-1: you may not (`make setup-aws` shows the policy",
         "C (secretsmanager:wandb): has no key 'key'", "D (secretsmanager:plain): is no JSON object",
         "E (secretsmanager:none): ResourceNotFoundException in us-east-1: Secrets Manager can't find the specified s",
@@ -116,7 +116,7 @@ def test_no_run_waits_for_its_secrets_for_ever(tmp_path):
     """Its end is written down once nobody has delivered them, and not where somebody has."""
     late = sent_with("delivery-deadline.py", LIMIT="0").replace("/var/lib/ec2-lab/instance", str(tmp_path))
     subprocess.run([sys.executable, "-I", "-c", late], check=True, capture_output=True)
-    why = "the command never began: its secrets were not delivered within an hour of the boot"
+    why = "the command never started: its secrets were not delivered within an hour of the boot"
     ended = json.loads((tmp_path / "ended.json").read_text())
     assert (ended["exit_code"], ended["why"]) == (1, why)
     assert (tmp_path / "delivered").read_text() == why, "what a launch that goes on says"

@@ -90,7 +90,7 @@ def test_a_data_set_that_no_region_has_is_one_line_and_nothing_is_made(lab, clou
     lab.write("experiments/demo.toml", 'instance_types = ["g5.xlarge"]\n[[data]]\ndataset = "spech"\nmount = "/data"\n')
     ended = lab.launch()
     assert ended.code == 1
-    assert ended.error == 'error: demo: no region will do: dataset spech is in none of them (did you mean "speech"?)'
+    assert ended.error == 'error: demo: no region is usable: dataset spech is in none of them (did you mean "speech"?)'
     assert events(ended, "passed-over") == []
     lab.write(
         "experiments/demo.toml", 'instance_types = ["g5.xlarge"]\n[[data]]\ndataset = "images"\nmount = "/data"\n'
@@ -246,7 +246,7 @@ def test_two_launches_of_one_experiment_at_once_make_one_instance_and_the_other_
     ended = [(process.communicate(timeout=60)[1], process.returncode) for process in both]
     assert sorted(code for _, code in ended) == [0, 1]
     refused = next(err for err, code in ended if code)
-    assert "demo is being worked on by launch (" in refused
+    assert "demo is locked by launch (" in refused
     assert len(living_in(cloud, "us-east-1", "instance")) == 1
 
 
@@ -459,10 +459,10 @@ def test_an_experiment_that_names_subnets_is_asked_for_in_them_and_its_group_is_
     ("keys", "said"),
     [
         ('subnets = { us-east-1 = ["net-x"] }', "subnets.us-east-1[0]: 'net-x' is not a subnet"),
-        ('subnets = { us-east-1 = ["subnet-0123456789abcdef0"] }\nzones = ["us-east-1a"]', "leave zones out"),
+        ('subnets = { us-east-1 = ["subnet-0123456789abcdef0"] }\nzones = ["us-east-1a"]', "remove zones"),
         (
             'subnets = { us-east-1 = ["subnet-0123456789abcdef0"] }',
-            "no region will do: subnets: us-east-1: The subnet ID",
+            "no region is usable: subnets: us-east-1: The subnet ID",
         ),
     ],
 )

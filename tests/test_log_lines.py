@@ -59,7 +59,7 @@ def test_pieces_arrive_as_they_were_sent_however_the_stream_is_cut(sent, sizes):
     "stream", [b"welcome to my instance, which greets whoever comes", b"0 9999999 runs\n", b"0 " + b"1" * 50]
 )
 def test_a_stream_that_is_none_of_ours_is_one_clear_error(stream):
-    with pytest.raises(UserError, match="speech: its log comes in a form that is none of ours"):
+    with pytest.raises(UserError, match="speech: its log comes in an unknown form"):
         list(pieces_in([stream], "speech"))
 
 

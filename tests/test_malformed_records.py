@@ -133,7 +133,7 @@ def test_a_resource_type_that_no_plugin_knows_is_shown_and_left_alone(lab):
     torn_down = lab.run("teardown", EXP="speech")
     assert torn_down.code == 1
     assert "file-system fs-1 (us-east-1)" in torn_down.err
-    assert "left alone, as no plugin here knows its resource type" in torn_down.error
+    assert "left alone, because no plugin here defines its resource type" in torn_down.error
     assert [event["id"] for event in lab.status()] == ["fs-1"]
 
 

@@ -155,7 +155,7 @@ def test_a_type_whose_first_card_takes_no_adapter_is_launched_without(lab):
     planned = lab.run("plan", EXP="other", JSON="1")
     (request,) = [event["request"] for event in planned.events if event["event"] == "planned-request"]
     assert "NetworkInterfaces" not in request
-    assert "p6-b300.48xlarge in us-west-2: its first network card takes no EFA" in planned.err
+    assert "p6-b300.48xlarge in us-west-2: its first network card does not support EFA" in planned.err
 
 
 @pytest.mark.parametrize("market", ["reservation:cr-0123456789abcdef0", "capacity-block:cr-0123456789abcdef0"])

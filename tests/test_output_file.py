@@ -108,7 +108,7 @@ def test_what_another_program_wrote_is_not_overwritten_without_force(tmp_path):
     notes = tmp_path / "notes.html"
     notes.write_text("my notes")
     for attempt in (output(notes).check, lambda: output(notes).write("new")):
-        with pytest.raises(UserError, match=r"notes\.html is there, and was not written by this command.*FORCE=1"):
+        with pytest.raises(UserError, match=r"notes\.html exists, and was not written by this command.*FORCE=1"):
             attempt()
     assert notes.read_text() == "my notes"
     output(notes, force=True).write("new")

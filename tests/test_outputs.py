@@ -18,14 +18,14 @@ outputs = "/outputs"
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (("command =", "# command ="), "artifact_uri is of use to a command alone"),
+        (("command =", "# command ="), "artifact_uri requires a command"),
         (("artifact_uri", "# artifact_uri"), 'outputs requires an artifact_uri ("s3://…"), where its files go'),
         (("instance_profile", "# instance_profile"), "artifact_uri requires an instance_profile"),
         (('outputs = "/outputs"', 'sync_every = "30s"'), "sync_every is of use to outputs alone"),
         (("/outputs", "outputs"), "is not an absolute path"),
-        (("/outputs", "/usr/out"), "is the system's own"),
-        (("/outputs", "/home/experiment/out"), "lies where others than root can write"),
-        (("/outputs", "/data/out"), "outputs: /data/out lies on the dataset that is mounted on /data"),
+        (("/outputs", "/usr/out"), "is a system directory"),
+        (("/outputs", "/home/experiment/out"), "is where users other than root can write"),
+        (("/outputs", "/data/out"), "outputs: /data/out is on the dataset mounted on /data"),
         (("/outputs", "/"), "is not an absolute path"),
         (("/outputs", "/scr"), "outputs: /scr/a is mounted in /scr, and would be uploaded with it"),
         (('"/outputs"', '"/outputs"\nsync_every = "5s"'), 'sync_every = "5s": must be between 10s and 1d (try "60s")'),

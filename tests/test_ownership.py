@@ -85,7 +85,10 @@ def test_what_a_forged_record_names_is_left_alone_and_named(launched, cloud):
     launched.registry.write_text(json.dumps([*records, {**forged, "id": "f" * 32}]))
     ended = launched.run("teardown", EXP="demo")
     assert ended.code == 1
-    assert f"instance {production} (us-east-1): in the registry, but by the tags in AWS not what demo made" in ended.err
+    assert (
+        f"instance {production} (us-east-1): left alone: it is in the registry, but its tags in AWS are not demo's"
+        in ended.err
+    )
     assert [one["InstanceId"] for one in living_in(cloud, HERE, "instance")] == [production]
     assert launched.teardown().code == 1, "and it stays in the registry"
     ec2.terminate_instances(InstanceIds=[production])
@@ -98,7 +101,7 @@ def test_what_lost_our_tags_is_not_taken_for_gone(launched, cloud):
     for script in ("teardown", "launch"):
         ended = launched.run(script, EXP="demo")
         assert ended.code == 1
-        assert "put its tags back (lab:experiment=demo, lab:registry=" in ended.err
+        assert "restore its tags (lab:experiment=demo, lab:registry=" in ended.err
     assert len(living_in(cloud, HERE, "instance")) == 1
 
 

@@ -66,10 +66,10 @@ def test_parameters_are_read_as_a_shell_reads_words(words, parameters):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("lr", "PARAMS: 'lr' gives lr no value (try PARAMS=\"lr=0.1\")"),
+        ("lr", "PARAMS: 'lr' has no value (try PARAMS=\"lr=0.1\")"),
         ("1r=2", "PARAMS: '1r' can't be a parameter"),
-        ("PATH=/x", "PARAMS: 'PATH' is the system's own variable"),
-        ("LD_PRELOAD=x", "PARAMS: 'LD_PRELOAD' is the system's own variable"),
+        ("PATH=/x", "PARAMS: 'PATH' is a variable of the system"),
+        ("LD_PRELOAD=x", "PARAMS: 'LD_PRELOAD' is a variable of the system"),
         ("a=1 a=2", "PARAMS: a is given twice"),
         ("a='b", "no closing quotation"),
     ],

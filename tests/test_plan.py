@@ -90,7 +90,7 @@ def test_what_the_image_and_the_snapshot_alone_know_has_a_price_too(lab, cloud):
     cloud.scenario(faults=[{"action": "DescribeImages", "code": "UnauthorizedOperation", "times": 1}])
     ended = lab.run("plan", EXP="demo")
     assert "plus root volume (price unknown)" in ended.out
-    assert "not known to this plan: " in ended.err
+    assert "unknown to this plan: " in ended.err
 
 
 def test_the_request_is_summed_up_and_is_whole_only_where_that_is_asked_for(lab):

@@ -344,12 +344,12 @@ def test_a_script_dropped_into_plugins_is_listed_and_run(lab):
 
 
 def test_a_script_that_nobody_brings_is_refused_by_name(lab):
-    assert lab.run("script").out == "no plugin brings a script: docs/plugins.md says how to write one\n"
-    assert "no plugin brings 'who-runs' (no plugin brings one)" in lab.run("script", SCRIPT="who-runs").error
+    assert lab.run("script").out == "no plugin defines a script: docs/plugins.md explains how to write one\n"
+    assert "no plugin defines 'who-runs' (no plugin defines one)" in lab.run("script", SCRIPT="who-runs").error
     lab.write("plugins/who_runs.py", SCRIPT)
     ended = lab.run("script", SCRIPT="who-run")
     assert ended.code == 1
-    assert ended.error == "error: SCRIPT: no plugin brings 'who-run' (did you mean \"who-runs\"?)"
+    assert ended.error == "error: SCRIPT: no plugin defines 'who-run' (did you mean \"who-runs\"?)"
 
 
 def test_a_plugins_script_fails_in_one_line_as_the_labs_own_do(lab):

@@ -103,7 +103,7 @@ def test_each_partition_is_asked_for_its_own_price_list_and_yuan_are_no_dollars(
     sources(path, aws).listed(Priced(Unit.INSTANCE, "eu-west-1", "x9.huge"))
     found = sources(path.with_name("china.json"), china)
     assert found.listed(Priced(Unit.INSTANCE, "cn-north-1", "g5.xlarge")) is None
-    assert [one.reason for one in found.unknown()] == ["AWS lists it in CNY, and the lab reckons in dollars"]
+    assert [one.reason for one in found.unknown()] == ["AWS lists it in CNY, not in dollars"]
     there = sources(path.with_name("gov.json"), gov)
     assert there.listed(Priced(Unit.INSTANCE, "us-gov-west-1", "x9.huge")) is None
     assert [one.reason for one in there.unknown()] == ["the partition aws-us-gov has no price list of its own"]

@@ -67,11 +67,11 @@ def test_what_does_not_pass_is_said_at_once_in_dockers_words_and_what_may_pass_w
     why = home / "state/never-began"
     assert run() == 1
     assert why.read_text() == (
-        f"the command never began: container {IMAGE}: Error response from daemon: pull access denied for lab/speech"
+        f"the command never started: container {IMAGE}: Error response from daemon: pull access denied for lab/speech"
     )
     assert (home / "arguments").read_text().count("pull") == 1
     assert run() == 1
-    assert why.read_text() == f"the command never began: container {IMAGE}: timeout"
+    assert why.read_text() == f"the command never started: container {IMAGE}: timeout"
     assert (home / "arguments").read_text().count("pull") == 1 + 3
 
 

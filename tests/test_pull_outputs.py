@@ -240,7 +240,7 @@ def test_a_fetch_that_fails_leaves_no_file_under_its_name_before_it_is_complete(
 
 
 def test_what_does_not_fit_is_refused_before_anything_is_fetched(tmp_path):
-    with pytest.raises(UserError, match=r"1024\.0 TiB are to be fetched, and .* are free \(DEST= names another\)"):
+    with pytest.raises(UserError, match=r"1024\.0 TiB are to be fetched, but .* are free \(DEST= names another\)"):
         expect_room(str(tmp_path), 1 << 50)
 
 

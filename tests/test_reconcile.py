@@ -100,7 +100,9 @@ def test_what_is_there_by_its_id_and_not_by_its_tags_is_an_error_and_is_not_note
     lab.aws.things[made].item["Tags"] = []
     with pytest.raises(UserError) as raised:
         reconcile(lab.session, "foo")
-    assert f"instance {made} ({REGION}): in the registry, but by the tags in AWS not what foo made" in str(raised.value)
+    assert f"instance {made} ({REGION}): left alone: it is in the registry, but its tags in AWS are not foo's" in str(
+        raised.value
+    )
     assert f"(lab:experiment=foo, lab:registry={lab.registry.id()})" in str(raised.value)
     assert lab.notes("deleted") == []
 

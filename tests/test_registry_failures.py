@@ -173,7 +173,7 @@ def test_a_second_actor_is_told_who_acts_where_and_since_when(small, cloud):
     refused = small.run("teardown", EXP="demo")
     assert refused.code == 1
     holder = rf"{process.pid}, since 20"
-    assert "demo is being worked on by launch (" in refused.error
+    assert "demo is locked by launch (" in refused.error
     assert holder in refused.error
     assert "@" in refused.error
     cloud.advance(600)

@@ -175,8 +175,8 @@ def test_a_submodule_is_refused(trained, repository, cloud):
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
-        ('code = { path = "." }', "code is of use to a command alone"),
-        ('artifact_uri = "s3://lab-runs"\ninstance_profile = "writer"', "artifact_uri is of use to a command alone"),
+        ('code = { path = "." }', "code requires a command"),
+        ('artifact_uri = "s3://lab-runs"\ninstance_profile = "writer"', "artifact_uri requires a command"),
         ('command = "true"\nartifact_uri = "s3://lab-runs"', "artifact_uri requires an instance_profile"),
         ('command = "true"\non_completion = "teardown"', 'on_completion = "teardown" requires an artifact_uri'),
         ('command = "true"\nartifact_uri = "lab-runs"\ninstance_profile = "writer"', 'is not a bucket (try "s3://'),
@@ -211,7 +211,7 @@ def test_a_command_comes_and_begins_with_the_boot_unless_it_waits_for_its_code(t
 def test_nobody_who_can_bring_the_code_is_found_out_before_anything_is_made(trained, cloud):
     trained.write("lab.toml", (trained.path / "lab.toml").read_text() + '\n[ssh]\nboot_timeout = "5s"\n')
     ended = trained.launch("train")
-    assert "train: its code is brought over ssh, and nobody here is a member" in ended.error
+    assert "train: its code is sent over ssh, but nobody here is a member" in ended.error
     assert cloud.calls("RunInstances") == []
 
 
@@ -264,7 +264,7 @@ def test_a_log_has_its_colours_and_nothing_else_that_a_terminal_obeys_unless_it_
     ("said", "why"),
     [
         (b"[]", "should be a valid dictionary"),
-        (b'{"exit_code": "\x1b[2J", "at": "now"}', "says nothing that can be read"),
+        (b'{"exit_code": "\x1b[2J", "at": "now"}', "sent an unreadable response"),
         (b'{"exit_code": 1e999, "at": "now"}', "exit_code: should be a valid integer"),
         (b"x" * 2_000_000, "has more than 1 MiB"),
     ],
@@ -312,7 +312,7 @@ def test_what_went_with_its_instance_is_said_to_have(trained):
     for script, what in (("logs", "its log"), ("wait", "its exit code")):
         ended = trained.run(script, EXP="train")
         assert ended.code == 1
-        assert f"{what} was on the instance, which is gone; name a bucket" in ended.error
+        assert f"{what} was on the instance, which is gone; set a bucket" in ended.error
 
 
 def test_an_instance_that_ended_without_a_word_is_not_waited_for(lab, bucket):
@@ -346,7 +346,9 @@ def test_the_first_that_failed_of_several_instances_is_the_exit_code(lab, bucket
         bucket(instance, f"on {instance}\n", exit_code=code)
     assert lab.run("wait", EXP="told").code == 5
     assert lab.run("logs", EXP="told", HOST="told-2").out == f"on {instances[1]}\n"
-    assert "is no instance of told (it has told-1, told-2, told-3)" in lab.run("logs", EXP="told", HOST="told-9").error
+    assert (
+        "is not an instance of told (it has told-1, told-2, told-3)" in lab.run("logs", EXP="told", HOST="told-9").error
+    )
 
 
 def test_a_sweep_is_waited_for_as_a_whole_and_those_that_failed_are_launched_again(lab, bucket):
@@ -428,7 +430,7 @@ def test_a_relaunch_elsewhere_needs_the_commit_alone_and_a_changed_tree_not(trai
     (trained.path / ".code" / run_of(trained, "other")["code"]["pack_sha256"]).unlink()
     ended = trained.run("rerun", EXP="other", NEW_EXP="once-more")
     assert ended.code == 1
-    assert "other: its code was a working tree with changes, which is in .code/" in ended.error
+    assert "other: its code was a working tree with changes, stored only in .code/" in ended.error
 
 
 def test_what_is_wrong_with_a_record_is_not_blamed_on_the_experiments_file(trained):
@@ -443,7 +445,7 @@ def test_what_is_wrong_with_a_record_is_not_blamed_on_the_experiments_file(train
 
 
 def test_a_relaunch_says_what_is_missing_or_in_the_way(trained, cloud):
-    assert "NEW_EXP: what shall it be called?" in trained.run("rerun", EXP="train").error
+    assert "NEW_EXP: which name for the new run?" in trained.run("rerun", EXP="train").error
     assert "train: was never launched" in trained.run("rerun", EXP="train", NEW_EXP="again").error
     launched(trained, "train")
     assert "NEW_EXP: experiments/demo.toml exists" in trained.run("rerun", EXP="train", NEW_EXP="demo").error
@@ -452,4 +454,4 @@ def test_a_relaunch_says_what_is_missing_or_in_the_way(trained, cloud):
         ec2.delete_snapshot(SnapshotId=snapshot["SnapshotId"])
     ended = trained.run("rerun", EXP="train", NEW_EXP="again")
     assert ended.code == 1
-    assert "train: ran on the data of snap-" in ended.error
+    assert "train: ran on snap-" in ended.error

@@ -78,11 +78,11 @@ def test_a_sweep_says_so_once_and_a_rerun_has_the_same_secrets(secretive, cloud)
         ('DB = "hunter2', "not TOML: "),
         ('secrets = { DB = "hunter2', "not TOML: "),
         ('DB = ["hunter2"]', "secrets.DB: is not a source of a secret"),
-        ('secrets = "hunter2"', 'secrets: is no table of sources (try { HF_TOKEN = "env:HF_TOKEN" })'),
-        ('LD_PRELOAD = "env:HOME"', "secrets.LD_PRELOAD: 'LD_PRELOAD' is the system's own variable"),
-        ('BASH_ENV = "env:HOME"', "secrets.BASH_ENV: 'BASH_ENV' is the system's own variable"),
+        ('secrets = "hunter2"', 'secrets: is not a table of sources (try { HF_TOKEN = "env:HF_TOKEN" })'),
+        ('LD_PRELOAD = "env:HOME"', "secrets.LD_PRELOAD: 'LD_PRELOAD' is a variable of the system"),
+        ('BASH_ENV = "env:HOME"', "secrets.BASH_ENV: 'BASH_ENV' is a variable of the system"),
         ('"a-b" = "env:HOME"', "secrets.a-b: 'a-b' can't be a secret's name"),
-        ('lr = "env:LR"\n[parameters]\nlr = 0.1', "lr is in parameters and in secrets; leave it out of one"),
+        ('lr = "env:LR"\n[parameters]\nlr = 0.1', "lr is in parameters and in secrets; remove it from one"),
     ],
 )
 def test_what_is_no_source_or_no_name_is_refused_and_never_repeated(secretive, line, said):
@@ -97,7 +97,7 @@ def test_what_is_no_source_or_no_name_is_refused_and_never_repeated(secretive, l
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("command", "secrets is of use to a command alone"),
+        ("command", "secrets requires a command"),
         ("instance_profile", "secrets.WANDB_API_KEY requires an instance_profile that lets the instance read it"),
     ],
 )

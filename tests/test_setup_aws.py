@@ -111,7 +111,7 @@ def test_whoever_may_not_make_roles_is_told_who_may_and_what_to_hand_over(wantin
     cloud.scenario(faults=[{"action": "CreateRole", "code": "AccessDenied"}])
     refused = setup(wanting, YES="1")
     assert refused.code == 1
-    assert "CreateRole: you may not do that in IAM. Who may is an administrator of the account" in refused.error
+    assert "CreateRole: IAM denies it; ask an administrator" in refused.error
     assert json.dumps(policy("aws", "s3://lab-runs/speech")) in refused.out
     assert "aws iam create-instance-profile --path /ec2-lab/" in refused.out
     assert owned(cloud) == ALL[2:], "what was allowed is made"
@@ -170,7 +170,7 @@ def test_named_subnets_are_looked_for_and_those_that_are_not_there_named(lab, cl
     lab.write("lab.toml", LAB + named)
     ended = setup(lab)
     assert "us-east-1: lab.toml: network.subnets: there is no subnet-0123456789abcdef0" in ended.error
-    assert "us-west-2: no subnets are named for it" in ended.error
+    assert "us-west-2: no subnets are set for it" in ended.error
 
 
 def test_the_way_back_shows_what_goes_and_what_stays_and_deletes_on_a_yes(wanting, cloud):
@@ -217,7 +217,7 @@ def test_while_an_experiment_of_anyone_lives_nothing_is_deleted(wanting, cloud):
     )  # fmt: skip
     refused = teardown(wanting, YES="1")
     assert refused.code == 1
-    assert "it is in use: theirs of bob@laptop" in refused.error
+    assert "in use: theirs of bob@laptop" in refused.error
     assert set(ALL) <= set(owned(cloud))
 
 
@@ -253,7 +253,7 @@ def test_another_labs_are_left_and_its_data_is_not_taken_for_ones_own(wanting, c
     assert setup(wanting, YES="1").code == 0
     wanting.write("lab.toml", f'name = "other"\n{LAB}')
     assert setup(wanting, YES="1").code == 0
-    assert "lab is a lab of this registry too" in teardown(wanting, YES="1", INCLUDE_DATASETS="1").error
+    assert "lab shares this registry" in teardown(wanting, YES="1", INCLUDE_DATASETS="1").error
     assert teardown(wanting, YES="1").code == 0
     assert owned(cloud) == ALL
 

@@ -81,7 +81,10 @@ def test_a_spot_instance_is_not_asked_to_stop(lab, cloud):
     assert lab.launch().code == 0
     refused = lab.run("stop", EXP="demo")
     assert refused.code == 1
-    assert "is a spot instance, which AWS can only end: `make teardown EXP=demo`" in refused.error
+    assert (
+        "is a spot instance, which can't be stopped: save what is on it, then run `make teardown EXP=demo`"
+        in refused.error
+    )
     assert cloud.calls("StopInstances") == []
 
 
@@ -106,7 +109,7 @@ def test_capacity_is_asked_for_again_as_long_as_the_experiment_says(running, clo
     started = running.run("start", EXP="demo")
     assert started.code == 0, started.err
     assert "insufficient capacity" in started.out
-    assert "asking again at" in started.out
+    assert "retrying at" in started.out
     assert len(cloud.calls("StartInstances")) == 2
 
 

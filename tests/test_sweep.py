@@ -41,7 +41,7 @@ def running(cloud):
     """Return how many instances each experiment has."""
     found = [instance for region in ("us-east-1", "us-west-2") for instance in living_in(cloud, region, "instance")]
     names = [next(tag["Value"] for tag in m["Tags"] if tag["Key"] == "lab:experiment") for m in found]
-    assert len(set(names)) == len(names), "none is there twice"
+    assert len(set(names)) == len(names), "none is listed twice"
     return set(names)
 
 
@@ -249,9 +249,9 @@ def test_a_large_sweep_says_what_it_comes_to_and_asks_nothing_of_aws_without_a_y
     ended = sweep(lab)
     assert ended.code == 1
     assert ended.error.startswith("error: EXP: 'speech' would launch 1000 instances, for up to $")
-    assert ended.error.endswith(' an hour; YES=1 does it, or PARAMS="name=value" holds a parameter still')
+    assert ended.error.endswith(' an hour; YES=1 launches them, or PARAMS="name=value" fixes a parameter')
     lab.write("experiments/speech.toml", f'instance_types = ["m5.large"]\nmatrix.seed = {list(range(1000))}\n')
-    assert "would launch 1000 instances, at a price that is not known; YES=1 does it" in sweep(lab).error
+    assert "would launch 1000 instances, at a price that is not known; YES=1 launches them" in sweep(lab).error
     assert {call["action"] for call in cloud.calls()} == {"GetProducts"}
     assert sweep(lab, PARAMS="seed=7").code == 0
     assert running(cloud) == {"speech-seed7"}
@@ -308,7 +308,7 @@ def test_who_is_at_work_on_one_of_them_is_left_alone(lab, cloud):
     cloud.scenario()  # for the instances of the sweep
     ended = sweep(lab)
     assert states(ended)["speech-lr0_1-seed1"] == "failed"
-    assert "is being worked on by launch (" in ended.error
+    assert "is locked by launch (" in ended.error
     assert running(cloud) == ALL
     other.kill()
     other.communicate()
@@ -340,9 +340,9 @@ def test_what_makes_no_sense_is_refused_by_name(lab, cloud, script, variables, s
         ("matrix = 3", "matrix: should be a valid dictionary"),
         ("[matrix]\nlr = []", "matrix.lr: is empty"),
         ("[matrix]\nlr = 0.1", "matrix.lr: should be a valid list"),
-        ("[matrix]\nlr = [[1]]", "matrix.lr[0]: [1] is neither a text, nor a number, nor true or false"),
-        ("[matrix]\nlr = [nan]", "is no number"),
-        ("[matrix]\nPATH = [1]", "'PATH' is the system's own variable"),
+        ("[matrix]\nlr = [[1]]", "matrix.lr[0]: [1] is not a string, a number, true or false"),
+        ("[matrix]\nlr = [nan]", "is not a number"),
+        ("[matrix]\nPATH = [1]", "'PATH' is a variable of the system"),
         ('[parameters]\nx = "a\\nb"', "no line breaks"),
         ("parameters.x = 1\nmatrix.x = [1]", "x is in parameters and in matrix"),
     ],
@@ -358,9 +358,9 @@ def test_a_file_that_makes_no_sense_is_one_line(lab, written, said):
 @pytest.mark.parametrize(
     ("matrix", "said"),
     [
-        ("seed = [1, 2, 1]", "experiments/speech.toml: matrix.seed: 1 is there twice"),
-        ('seed = [true, "true"]', "matrix.seed: true is there twice"),
-        (f"a = {list(range(101))}\nb = {list(range(100))}", "matrix: has 10,100 combinations; 10,000 is the most"),
+        ("seed = [1, 2, 1]", "experiments/speech.toml: matrix.seed: 1 is listed twice"),
+        ('seed = [true, "true"]', "matrix.seed: true is listed twice"),
+        (f"a = {list(range(101))}\nb = {list(range(100))}", "matrix: has 10,100 combinations; the maximum is 10,000"),
     ],
 )
 def test_a_matrix_that_is_a_slip_launches_nothing(lab, cloud, matrix, said):

@@ -123,7 +123,7 @@ def test_a_command_whose_outputs_cannot_be_restored_never_begins_and_the_next_la
     instance.cloud.scenario(faults=[denied])
     assert instance.run("restore", origin="i-1") == (1, "")
     instance.cloud.scenario()
-    assert instance.read("run/never-began") == "the command never began: outputs: AccessDenied: you may not list"
+    assert instance.read("run/never-began") == "the command never started: outputs: AccessDenied: you may not list"
     (instance.directory / "run/experiment/begun").unlink()
     (instance.outputs / "x").write_text("left alone")
     assert instance.ends(1) == (0, "")

@@ -55,7 +55,7 @@ def test_an_end_is_set_again_told_with_the_one_before_and_recorded(running):
     ended = running.run("ttl_set", EXP="demo", TTL="4h")
     assert ended.code == 0, ended.err
     assert "4h from now (before: 20" in ended.out
-    assert "it still ends when it was idle for 30m" in ended.out
+    assert "it still terminates after 30m without work" in ended.out
     assert hours_left(running) == pytest.approx(4, abs=0.1)
     (note,) = [r["annotation"]["extended"] for r in running.records() if "extended" in r.get("annotation", {})]
     assert note["ends"] == instance(running)["ends"]
@@ -71,7 +71,7 @@ def test_one_without_a_ttl_gets_one_and_one_with_loses_it_only_by_name(lab):
     assert lab.run("ttl_set", EXP="demo", TTL="2h").out.count("before: no expiry") == 2
     assert all(line["remaining"].startswith("1h59") for line in lab.status())
     ended = lab.run("ttl_set", EXP="demo", TTL="never")
-    assert ended.out.count("no longer has a ttl, and is billed until somebody ends it") == 2
+    assert ended.out.count("no longer has a ttl, and is billed until somebody terminates it") == 2
     assert all((line["remaining"], line["ends"]) == ("no end", "never") for line in lab.status())
 
 
@@ -82,7 +82,7 @@ def test_one_without_a_ttl_gets_one_and_one_with_loses_it_only_by_name(lab):
         ("soon", "TTL: 'soon' is not a duration"),
         ("30s", "is too short"),
         ("9999999999d", "longer than time is counted"),
-        ("99999d", "say TTL=never"),
+        ("99999d", "use TTL=never"),
     ],
 )
 def test_what_is_no_length_is_refused_before_anything_is_asked(lab, cloud, ttl, said):
@@ -107,7 +107,7 @@ def test_a_start_after_the_end_begins_again_and_writes_that_down(running, cloud)
     started = running.run("start", EXP="demo")
     assert started.code == 0, started.err
     assert f"{identity} at 20" in started.out
-    assert "its ttl was over, and began again" in started.out
+    assert "its ttl had expired, and starts again" in started.out
     assert hours_left(running) == pytest.approx(6, abs=0.1)
     (call,) = cloud.calls("CreateTags")
     assert call["params"]["Tag.1.Key"] == "lab:expires-at"

@@ -242,7 +242,7 @@ OTHER_FORMS = {
     f"{KEY[:60]}\n": ("is not a whole ssh-ed25519 key", ""),
     f"{BODY}\n": ("is not a public key in the form", ""),
     "\n \n": ("is empty", ""),
-    "# nothing\n": ("holds comments, and no key", ""),
+    "# nothing\n": ("holds comments, but no key", ""),
     "": ("is empty", ""),
     b"0\x82\x01\x0a\x00\x00\x00\x01": ("is a binary file", ""),
 }
@@ -263,7 +263,7 @@ def test_what_is_no_public_key_is_named_in_one_line_that_repeats_nothing_of_it(c
 def test_what_names_no_file_is_said_with_what_would(lab, tmp_path):
     keygen(tmp_path / "id_ed25519", "-t", "ed25519", "-N", "")
     for key, said in {
-        "https://github.com/bob.keys": "nothing is fetched: `curl -fsS https://github.com/bob.keys -o",
+        "https://github.com/bob.keys": "not downloaded: run `curl -fsS https://github.com/bob.keys -o",
         "https://bob:s3cretpass@example.org/bob.keys": "`curl -fsS … -o",
         str(tmp_path): f"is a directory; name the public key in it (KEY={tmp_path}/id_ed25519.pub)",
         str(tmp_path / "id_ed25518.pub"): 'there is no such file (did you mean "id_ed25519.pub"?)',
@@ -295,7 +295,7 @@ def test_a_private_key_in_the_place_of_a_files_name_is_not_repeated(lab, tmp_pat
 
 def test_a_short_rsa_key_is_taken_and_remarked_on(lab, tmp_path, short_rsa):
     ended = lab.run("user_add", NAME="first.last", KEY=f"{short_rsa}.pub")
-    assert "is an RSA key of 2048 bits: enough until 2030" in ended.out
+    assert "is an RSA key of 2048 bits: acceptable until 2030" in ended.out
     assert "first.last" in load_members(lab.path)
     made = lab.run("user_add", NAME="other.one", HOME=str(tmp_path))
     assert f"made {tmp_path}/.ssh/ec2-lab-other.one, other.one's private key: hand it over" in made.out

@@ -89,7 +89,7 @@ def test_where_nobody_can_bring_what_has_no_room_that_is_said_before_anything_is
     lab.write("lab.toml", 'regions = ["us-east-1"]\n[ssh]\nboot_timeout = "0s"\n')
     lab.write("experiments/single.toml", EVERYTHING.replace("nodes = 4", ""))
     ended = lab.launch("single")
-    assert 'ssh.boot_timeout: is "0s", and single waits for its command, which is brought over ssh' in ended.error
+    assert 'ssh.boot_timeout: is "0s", and single needs its command, which is sent over ssh' in ended.error
     assert cloud.calls("RunInstances") == []
 
 

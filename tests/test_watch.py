@@ -128,7 +128,7 @@ def test_what_can_not_be_put_back_is_said_and_ends_the_watch(lab, cloud, watch):
     watching.next("instance-running")
     cloud.scenario(capacity=[{}])
     cloud.end(first, "us-east-1", "Server.SpotInstanceTermination")
-    assert "could not be launched again: demo: no instance was to be had" in watching.next("warning")["message"]
+    assert "could not be relaunched: demo: no instance was to be had" in watching.next("warning")["message"]
     assert watching.rest()[-1]["event"] == "experiment-ended"
 
 
@@ -145,11 +145,11 @@ def test_what_is_put_back_and_lets_nobody_in_is_watched_all_the_same(lab, cloud,
     ended = lab.launch(**variables)
     first = next(event for event in ended.events if event["event"] == "instance-running")["id"]
     assert (ended.code, ended.events[-1]["event"]) == (1, "ssh-ready")
-    assert "demo runs on: `make ssh EXP=demo` looks, `make teardown EXP=demo` ends it" in ended.error
+    assert "demo keeps running: `make ssh EXP=demo` logs in, `make teardown EXP=demo` deletes it" in ended.error
     watching = watch(**variables)
     watching.next("instance-running")
     cloud.end(first, "us-east-1", "Server.SpotInstanceTermination")
-    assert "demo runs on: " in watching.next("warning")["message"]
+    assert "demo keeps running: " in watching.next("warning")["message"]
     assert watching.next("relaunched")["replaced"] == [first]
 
 
@@ -301,5 +301,5 @@ def test_secrets_that_a_relaunch_would_lack_are_named_at_once_and_then_nothing_i
     watching, missing = watch(), "demo: secrets: not set in this command's environment: HUB (export HUB=…)"
     assert watching.next("warning")["message"] == f"an interrupted instance could not be relaunched: {missing}"
     cloud.end(instance["id"], instance["region"], "Server.SpotInstanceTermination")
-    assert watching.next("warning", message=f"demo: could not be launched again: {missing}")
+    assert watching.next("warning", message=f"demo: could not be relaunched: {missing}")
     assert len(cloud.calls("RunInstances")) == 1

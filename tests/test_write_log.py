@@ -226,6 +226,6 @@ def test_a_command_that_a_start_up_file_ended_before_it_began_has_failed_and_say
     assert log.begins()
     log.begun.unlink()
     ended = log.ends(status)
-    why = f"the command never began: what a login does before it (/etc/profile) exited with status {status}"
+    why = f"the command never started: what a login does before it (/etc/profile) exited with status {status}"
     assert (ended["exit_code"], ended["why"]) == (code, why)
     assert log.log.read_text() == f"ec2-lab: {why}\n"

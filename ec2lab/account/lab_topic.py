@@ -35,7 +35,7 @@ class LabTopic:
             if from_aws(one["Tags"]).get(SHARED) != self.session.lab.name:
                 raise UserError(
                     f"SNS: there is a topic {self.arn} that is not this lab's (it has no tag {SHARED} = "
-                    f"{self.session.lab.name}); give the lab another name, or have it deleted"
+                    f"{self.session.lab.name}); set another name in lab.toml, or have it deleted"
                 )
         subscribed = set(self._subscribed()) if found else set()
         steps = [] if found else [Step(f"the topic {topic_name(self.session.lab.name)}, for e-mail", self._create)]

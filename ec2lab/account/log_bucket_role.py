@@ -114,7 +114,7 @@ class LogBucketRole:
         if from_aws(found.get("Tags")).get(SHARED) != self.session.lab.name:
             raise UserError(
                 f"IAM: there is a {what} {found['Arn']} that is not this lab's (it has no tag {SHARED} = "
-                f"{self.session.lab.name}); give the lab another name, or have it deleted"
+                f"{self.session.lab.name}); set another name in lab.toml, or have it deleted"
             )
         return found
 

@@ -72,7 +72,7 @@ def _placement(session: Session, found: RegionSetup) -> None:
             found.missing.append(f"no default VPC with subnets: {makes}, or name subnets (lab.toml: network.subnets)")
         return
     if found.region not in named:
-        found.missing.append(f"no subnets are named for it (lab.toml: network.subnets.{found.region})")
+        found.missing.append(f"no subnets are set for it (lab.toml: network.subnets.{found.region})")
         return
     subnets = _subnets(ec2, named[found.region])
     there = {subnet["SubnetId"] for subnet in subnets}

@@ -135,6 +135,6 @@ def _iam_errors() -> Iterator[None]:
         if error.response["Error"]["Code"] not in DENIED:
             raise
         raise IamPermissionDenied(
-            f"{error.operation_name}: you may not do that in IAM. Who may is an administrator of the account, or "
-            "whoever has docs/iam-policy-setup.json: have them run `make setup-aws YES=1`, or the commands above"
+            f"{error.operation_name}: IAM denies it; ask an administrator, or somebody with "
+            "docs/iam-policy-setup.json, to run `make setup-aws YES=1`, or the commands above"
         ) from error

@@ -66,20 +66,22 @@ def check_can_uninstall(session: Session, found: Belongings, unseen: Mapping[str
     unresolved = {str(intent.experiment) for intent in session.records.state().unresolved}
     running = sorted({whose(item) for item in found.running} | unresolved)
     if running:
-        raise UserError(f"it is in use: {', '.join(running)}; `make teardown` each first, or have its owner do so")
+        raise UserError(f"in use: {', '.join(running)}; run `make teardown` for each first, or ask its owner to")
     if not uses_iam(session):
         unseen = {region: why for region, why in unseen.items() if region != GLOBAL}
     if unseen:
         named = "; ".join(f"{region}: {why}" for region, why in unseen.items())
-        raise UserError(f'could not be queried: {named}; REGIONS="…" names those that are meant, nothing was deleted')
+        raise UserError(
+            f'nothing was deleted, because regions could not be queried: {named} (REGIONS="…" limits the command)'
+        )
     ids = session.records.registry_ids()
     labs = sorted(
         {item.tags[SHARED] for item in found.others if SHARED in item.tags and item.tags.get(REGISTRY) in ids}
     )
     if with_data and labs:
         raise UserError(
-            f"INCLUDE_DATASETS: {', '.join(labs)} is a lab of this registry too, and datasets do not say which one's; "
-            "`make dataset-prune` deletes them one by one"
+            f"INCLUDE_DATASETS: {', '.join(labs)} shares this registry, and datasets do not record which lab they "
+            "belong to; delete them with `make dataset-prune`"
         )
 
 

@@ -95,7 +95,7 @@ def named(found: Iterable[Finding], ids: str) -> list[Finding]:
     wanted = dict.fromkeys(ids.split())
     for identity in wanted:
         if identity not in by_id:
-            raise UserError(f"ONLY: {identity!r} is none of what was found; it is an id as `make audit` shows it")
+            raise UserError(f"ONLY: {identity!r} is not the id of a finding (`make audit` shows them)")
         finding = by_id[identity]
         if finding.verdict not in DELETABLE:
             raise UserError(f"ONLY: {identity} is {ELSEWHERE[finding.verdict]}")

@@ -148,7 +148,7 @@ class Cloud:
                 return f"{ipaddress.IPv4Address(answer.read(64).decode('ascii').strip())}/32"
         except (OSError, HTTPException, ValueError) as problem:  # a hotel's login page is not an address either
             raise UserError(
-                f"lab.toml: network.ssh_allowed_cidrs: {ADDRESS_SERVICE} does not say this computer's address "
+                f"lab.toml: network.ssh_allowed_cidrs: {ADDRESS_SERVICE} did not return this computer's address "
                 f"({problem}); "
-                'write the networks that ssh may come from: ssh_allowed_cidrs = ["203.0.113.0/24"]'
+                'set the networks that ssh may come from: ssh_allowed_cidrs = ["203.0.113.0/24"]'
             ) from problem

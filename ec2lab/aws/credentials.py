@@ -86,7 +86,7 @@ def share_with_cli(session: botocore.session.Session) -> None:
         except OSError as problem:
             profile = session.profile
             raise CredentialsProblem(
-                f"profile {profile} needs an MFA code, and there is no terminal to ask for it on",
+                f"profile {profile} needs an MFA code, and there is no terminal to prompt on",
                 f"run `make status` or `aws sts get-caller-identity{option(profile)}` in a terminal first: the "
                 "credentials are then kept for an hour",
             ) from problem

@@ -66,7 +66,7 @@ class Identity:
         """The account, with the partition of the ARN. Raises UserError if AWS did not return it."""
         if self.problem:
             known = f"{self.problem}; {self.remedy}" if self.remedy else self.problem
-            raise UserError(known if self.remedy else f"which account these credentials are of is not known: {known}")
+            raise UserError(known if self.remedy else f"the account of these credentials is unknown: {known}")
         return Account(self.arn.split(":")[1], self.account)
 
     @property

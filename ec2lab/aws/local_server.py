@@ -100,7 +100,7 @@ def account_of(directory: Path) -> str:
         why = problem.strerror if isinstance(problem, OSError) else problem
         raise UserError(f"{path}: can't be read or written: {why}; the local cloud needs it") from problem
     if not re.fullmatch(r"[0-9]{12}", number):
-        raise UserError(f"{path}: is not twelve digits; delete it, and the local cloud has another number")
+        raise UserError(f"{path}: is not twelve digits; delete it, and the local cloud gets a new number")
     return number
 
 
@@ -167,7 +167,7 @@ def _asked(server: LocalServer, method: str, path: str, headers: dict[str, str])
 
 def _wait_for_end(server: LocalServer) -> None:
     if not wait_until(lambda: not _is_genuine(server), clock.nap, POLL, STOP_TIMEOUT):
-        raise UserError(f"the local cloud does not stop; `kill {server.pid}` ends it")
+        raise UserError(f"the local cloud does not stop; run `kill {server.pid}`")
 
 
 @contextmanager
@@ -196,7 +196,7 @@ def _make_private(directory: Path) -> None:
 
 def _started(directory: Path) -> LocalServer:
     if importlib.util.find_spec("moto") is None:
-        raise UserError('lab.toml: cloud = "local" needs moto: run make, which installs it, or say cloud = "aws"')
+        raise UserError('lab.toml: cloud = "local" needs moto: run make, which installs it, or set cloud = "aws"')
     log = directory / "server.log"
     with _writing(log) as output:
         process = subprocess.Popen(

@@ -99,11 +99,11 @@ def checked(tags: dict[str, str], limits: tuple[int, int] = LIMITS) -> dict[str,
     for key, value in tags.items():
         if key.lower().startswith("aws:") or not 1 <= len(key) <= longest_key or len(value) > longest_value:
             raise UserError(
-                f"lab.toml: tags: {key!r} = {value[:40]!r}: AWS takes keys of 1 to {longest_key} characters "
+                f"lab.toml: tags: {key!r} = {value[:40]!r}: AWS allows keys of 1 to {longest_key} characters "
                 f"that do not begin with aws:, and values of up to {longest_value} here"
             )
     if len(tags) > 50:  # noqa: PLR2004
-        raise UserError(f"lab.toml: tags: {len(tags)} tags on one resource, with the lab's own; AWS takes 50")
+        raise UserError(f"lab.toml: tags: {len(tags)} tags on one resource, with the lab's own; AWS allows 50")
     return tags
 
 

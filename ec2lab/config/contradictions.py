@@ -43,7 +43,7 @@ def _of_times(experiment: Experiment) -> Iterator[str]:
 
 def _of_command(experiment: Experiment) -> Iterator[str]:
     if experiment.command is None and (lonely := next((key for key in COMMANDS_OWN if getattr(experiment, key)), "")):
-        yield f'{lonely} is of use to a command alone; add one (command = "python3 train.py")'
+        yield f'{lonely} requires a command; add one (command = "python3 train.py")'
     if experiment.artifact_uri and not experiment.instance_profile:
         yield "artifact_uri requires an instance_profile that lets the instance write there"
     if experiment.container and ecr_repository(experiment.container) and not experiment.instance_profile:
@@ -71,7 +71,7 @@ def _of_outputs(experiment: Experiment) -> Iterator[str]:
     if data := next(
         (one.mount for one in experiment.data if f"{experiment.outputs}/".startswith(f"{one.mount}/")), None
     ):
-        yield f"outputs: {experiment.outputs} lies on the dataset that is mounted on {data}; take another directory"
+        yield f"outputs: {experiment.outputs} is on the dataset mounted on {data}; choose another directory"
     if inner := next((one.mount for one in experiment.mounted if one.mount.startswith(f"{experiment.outputs}/")), None):
         yield f"outputs: {inner} is mounted in {experiment.outputs}, and would be uploaded with it"
 
@@ -96,7 +96,7 @@ def _of_variables(experiment: Experiment) -> Iterator[str]:
     }
     for (one, names), (other, others) in combinations(sections.items(), 2):
         if both := names & others:
-            yield f"{min(both)} is in {one} and in {other}; leave it out of one"
+            yield f"{min(both)} is in {one} and in {other}; remove it from one"
 
 
 def _of_secrets(experiment: Experiment) -> Iterator[str]:
@@ -111,4 +111,4 @@ def _of_mounts(experiment: Experiment) -> Iterator[str]:
         yield f"two volumes can't share a mount point: {', '.join(mounts)}"
     for outer in (volume for volume in experiment.mounted if not volume.is_roots_alone):
         if inner := next((mount for mount in mounts if mount.startswith(f"{outer.mount}/")), None):
-            yield f"{inner} lies in {outer.mount}, where its owner could lay a link: mount it elsewhere"
+            yield f"{inner} lies in {outer.mount}, whose owner could place a link; mount it elsewhere"

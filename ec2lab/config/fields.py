@@ -49,12 +49,12 @@ def mount_point(path: str) -> str:
     if parts[:1] != ("/",) or ".." in parts or len(parts) == 1:
         raise ValueError(f'{path!r} is not an absolute path (try "/{path.strip("/.") or "data"}")')
     if not re.fullmatch(r"[A-Za-z0-9/._-]+", path):
-        raise ValueError(f"{path!r} has characters that a mount point may not have (letters, digits, / . _ - may)")
+        raise ValueError(f"{path!r} has characters that a mount point may not have (allowed: letters, digits, / . _ -)")
     normal = "/" + "/".join(parts[1:])
     if parts[1] in SYSTEM or normal in SYSTEM_DIRS_EXACT:
-        raise ValueError(f'{path!r} is the system\'s own (try "/data")')
+        raise ValueError(f'{path!r} is a system directory (try "/data")')
     if re.match(r"/tmp/|/var/tmp(/|$)|/home/[^/]+/", normal):  # noqa: S108 - names, no files
-        raise ValueError(f'{path!r} lies where others than root can write, and could lay a link (try "/data")')
+        raise ValueError(f'{path!r} is where users other than root can write, and could place a link (try "/data")')
     return normal
 
 
@@ -75,7 +75,7 @@ def parameter_name(name: str) -> str:
     """Return a name for a variable that is recorded and shown with its value."""
     environment_name(name, "a parameter", "lr")
     if names_a_secret(name):
-        raise ValueError(f"{name!r} looks like a secret: {REMEDY}; if it is none, give it another name")
+        raise ValueError(f"{name!r} looks like a secret: {REMEDY}; if it is not one, rename it")
     return name
 
 
@@ -84,16 +84,16 @@ def environment_name(name: str, what: str, example: str) -> str:
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,63}", name):
         raise ValueError(f'{name!r} can\'t be {what} (letters, digits and _, no digit first: "{example}")')
     if name in SYSTEM_VARIABLES or name.startswith(SYSTEM_PREFIXES):
-        raise ValueError(f"{name!r} is the system's own variable; take another name")
+        raise ValueError(f"{name!r} is a variable of the system; choose another name")
     return name
 
 
 def parameter_value(value: Any) -> Any:
     """Return a value that fits into an environment variable."""
     if not isinstance(value, bool | int | float | str):
-        raise ValueError(f"{value!r} is neither a text, nor a number, nor true or false")  # noqa: TRY004 - pydantic reports ValueErrors
+        raise ValueError(f"{value!r} is not a string, a number, true or false")  # noqa: TRY004 - pydantic reports ValueErrors
     if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"{value} is no number")
+        raise ValueError(f"{value} is not a number")
     if isinstance(value, str) and no_secret(value) and ("\0" in value or "\n" in value):
         raise ValueError(f"{value!r} has characters that a parameter may not have (no line breaks)")
     return value

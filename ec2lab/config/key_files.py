@@ -84,8 +84,8 @@ def keys_given(key: str) -> list[str]:
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", key):
         shown = "…" if secret_in(key) else shlex.quote(key)
         raise UserError(
-            f"KEY: is an address, and nothing is fetched: `curl -fsS {shown} -o keys.pub`, make sure of whose they "
-            "are, then KEY=keys.pub"
+            f"KEY: is a URL, which is not downloaded: run `curl -fsS {shown} -o keys.pub`, check whose keys they "
+            "are, then use KEY=keys.pub"
         )
     path = Path(key).expanduser()
     try:
@@ -114,7 +114,7 @@ def keys_in(content: bytes | str, shown_as: str, path: Path | None = None) -> li
             key = _key_of(line, lines[number : number + 1], f"{shown_as}:{number}" if len(lines) > 1 else shown_as)
             keys.setdefault(fingerprint(key), key)
     if not keys:
-        raise UserError(f"{shown_as}: holds comments, and no key")
+        raise UserError(f"{shown_as}: holds comments, but no key")
     return list(keys.values())
 
 

@@ -127,7 +127,7 @@ def add_keys(directory: Path, name: str, member: Member, keys: Sequence[str]) ->
     file = f"members/{name}.toml"
     before = read_text(directory / file)
     if "keys" not in tomllib.loads(before):
-        raise UserError(f"members/{name}.pub: has {name}'s keys, a line each; add the new one there")
+        raise UserError(f"members/{name}.pub: has {name}'s keys, one per line; add the new one there")
     after, is_last = with_texts(before, "keys", new)
     keys = [*member.keys, *new] if is_last else [*new, *member.keys]
     rewrite(directory / file, before, after, member.model_copy(update={"keys": keys}), shown_as=file)

@@ -44,7 +44,7 @@ def parse_parameters(words: str) -> dict[str, str]:
         try:
             parameter_name(name)
             if not equals:
-                raise UserError(f'PARAMS: {name!r} gives {name} no value (try PARAMS="{name}=0.1")')
+                raise UserError(f'PARAMS: {name!r} has no value (try PARAMS="{name}=0.1")')
             parameter_value(value)
         except ValueError as problem:
             raise UserError(f"PARAMS: {problem}") from problem
@@ -93,9 +93,9 @@ def _check(base: str, matrix: Mapping[str, Sequence[Value]]) -> None:
     """Raise UserError if two trials would be identical, or there are too many."""
     for name, values in matrix.items():
         if twice := [text for text, count in Counter(map(as_text, values)).items() if count > 1]:
-            raise UserError(f"experiments/{base}.toml: matrix.{name}: {twice[0]} is there twice")
+            raise UserError(f"experiments/{base}.toml: matrix.{name}: {twice[0]} is listed twice")
     if (combinations := math.prod(map(len, matrix.values()))) > MOST:
-        raise UserError(f"experiments/{base}.toml: matrix: has {combinations:,} combinations; {MOST:,} is the most")
+        raise UserError(f"experiments/{base}.toml: matrix: has {combinations:,} combinations; the maximum is {MOST:,}")
 
 
 def variation_name(base: str, parameters: Mapping[str, Value]) -> str:

@@ -57,7 +57,7 @@ def public_key(text: str) -> str:
         raise ValueError(_no_key(line))
     _check_blob(kind, body)
     if len(comment.strip()) > LONGEST_COMMENT:
-        raise ValueError(f"has a comment of {len(comment.strip())} characters; {LONGEST_COMMENT} is the most")
+        raise ValueError(f"has a comment of {len(comment.strip())} characters; the maximum is {LONGEST_COMMENT}")
     return f"{kind} {body} {comment.strip()}".strip()
 
 
@@ -114,7 +114,7 @@ def _check_blob(kind: str, body: str) -> None:
     wanted = KEY_FIELDS[kind]
     if found != kind:
         raise ValueError(
-            f"says that it is {kind}, and its base64 is of another type; copy the line of the .pub file again"
+            f"claims to be {kind}, but its base64 is of another type; copy the line of the .pub file again"
         )
     if len(rest) != len(wanted) or not all(map(re.fullmatch, wanted, rest)):
         raise ValueError(f"is not a whole {kind} key: copy the line of the .pub file again")

@@ -75,7 +75,7 @@ def secret_name(name: str) -> str:
 def _table_of_sources(written: Any) -> Any:
     """Return a table; anything else is refused here, as pydantic's own complaint would repeat it."""
     if not isinstance(written, dict):
-        raise ValueError(f"is no table of sources (try {{ HF_TOKEN = {EXAMPLES.partition(',')[0]} }})")  # noqa: TRY004 - pydantic reports ValueErrors
+        raise ValueError(f"is not a table of sources (try {{ HF_TOKEN = {EXAMPLES.partition(',')[0]} }})")  # noqa: TRY004 - pydantic reports ValueErrors
     return written
 
 

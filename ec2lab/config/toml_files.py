@@ -257,7 +257,7 @@ def write_new(path: Path, text: str, model: type[BaseModel], *, shown_as: str, s
         with _readable_draft(path, text, model, shown_as, says) as draft:
             os.link(draft, path)  # complete, and never over an existing file
     except FileExistsError as problem:
-        raise UserError(f"{shown_as}: exists already; edit it, or take another name") from problem
+        raise UserError(f"{shown_as}: already exists; edit it, or choose another name") from problem
     except OSError as problem:
         raise UserError(f"{shown_as}: can't be written: {problem.strerror}") from problem
 

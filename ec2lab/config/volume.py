@@ -62,9 +62,7 @@ class Volume(Mounted):
                 f'deletion_policy = "retain" requires {wanted}: a retained volume costs money until it is deleted'
             )
         if self.retain_for is not None and self.retain_for > LONGEST:
-            raise ValueError(
-                f'retain_for = "{duration_text(self.retain_for)}" is longer than anybody remembers (at most 3650d)'
-            )
+            raise ValueError(f'retain_for = "{duration_text(self.retain_for)}" is too long (at most 3650d)')
         if self.deletion_policy is not DeletionPolicy.RETAIN and len(missing) < 2:  # noqa: PLR2004 - both
             raise ValueError('retain_for and reason are of a volume that is kept; deletion_policy = "retain" keeps it')
         return self

@@ -99,7 +99,7 @@ def _dollars(products: Iterable[Mapping[str, Any]]) -> Dollars:
     """Return the highest price of products, None where there is none. Raises PriceUnavailable for other currencies."""
     prices = [price for product in products for price in _prices(product)]
     if prices and not any(DOLLARS in price for price in prices):
-        raise PriceUnavailable(f"AWS lists it in {', '.join(sorted(prices[0]))}, and the lab reckons in dollars")
+        raise PriceUnavailable(f"AWS lists it in {', '.join(sorted(prices[0]))}, not in dollars")
     return max((float(price[DOLLARS]) for price in prices if DOLLARS in price), default=None)
 
 

@@ -86,7 +86,9 @@ def moment(text: str, variable: str) -> datetime | None:
     try:
         found = datetime.fromisoformat(text)
     except ValueError as problem:
-        raise UserError(f"{variable}: {text!r} is no day (try 2026-10-01) and no time (2026-10-01T12:00Z)") from problem
+        raise UserError(
+            f"{variable}: {text!r} is neither a day (try 2026-10-01) nor a time (2026-10-01T12:00Z)"
+        ) from problem
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 

@@ -138,10 +138,10 @@ class DatasetBuilder:
             }
         if parent not in {one.id for one in there}:
             raise UserError(
-                f"{snapshot.name}: {snapshot.id} was begun from {parent}, which is gone; VERSION=… begins another, and "
-                "AWS gives this one up within a day"
+                f"{snapshot.name}: {snapshot.id} was started from {parent}, which no longer exists; start another with "
+                "VERSION=… (AWS discards this one within a day)"
             )
-        self.say(f"{parent}: read back, so that only what changed is sent")
+        self.say(f"{parent}: reading it back, to send only what changed")
         return self.direct.digests(parent, report)
 
     def _remember(self, snapshot: str, wanted: Digests) -> None:

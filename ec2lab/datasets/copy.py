@@ -158,5 +158,5 @@ def completion_time(text: str) -> timedelta | None:
         return None
     wanted = duration_in("COMPLETE_WITHIN", text)
     if not SHORTEST <= wanted <= LONGEST or wanted % STEP:
-        raise UserError(f"COMPLETE_WITHIN: {text}: AWS sells 15m to 2d, in steps of 15 minutes (try 2h)")
+        raise UserError(f"COMPLETE_WITHIN: {text}: AWS offers 15m to 2d, in steps of 15 minutes (try 2h)")
     return wanted

@@ -212,8 +212,8 @@ def chosen(
         progress = ", ".join(f"{s.id} {s.progress or s.state}" for s in under_way)
         raise RegionUnavailable(f"dataset {dataset} is not complete yet in {region} ({progress})")
     if wanted:
-        why = ", ".join(f"{s.id}: {s.failure or 'AWS says no more'}" for s in wanted)
-        raise RegionUnavailable(f"dataset {dataset} failed in {region} ({why}); make it, or copy it there, again")
+        why = ", ".join(f"{s.id}: {s.failure or 'AWS gives no reason'}" for s in wanted)
+        raise RegionUnavailable(f"dataset {dataset} failed in {region} ({why}); build it, or copy it there, again")
     if of_data_set:
         command = f"`make snapshot-copy DATASET={dataset} VERSION={version} REGIONS={region}`"
         raise RegionUnavailable(
@@ -223,8 +223,8 @@ def chosen(
     if every:
         whose = ", ".join(sorted({snapshot.registry for snapshot in every}))
         raise RegionUnavailable(
-            f"dataset {dataset} in {region} is of another registry, {whose}; data_of in lab.toml names those whose "
-            "datasets this lab uses"
+            f"dataset {dataset} in {region} belongs to another registry, {whose}; to use it, list that registry in "
+            "data_of in lab.toml"
         )
     raise DatasetMissing(dataset, region, {snapshot.dataset for snapshot in there})
 

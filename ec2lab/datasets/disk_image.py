@@ -84,7 +84,9 @@ def _mke2fs(tree: Path, dataset: str, path: Path, gib: int | None) -> DiskImage:
     open_private(path, "x").close()  # mke2fs would leave it readable by all
     free = shutil.disk_usage(path.parent).free
     if content > free:
-        raise UserError(f"{path.parent}: has {free >> 20} MiB free, the image takes about {content >> 20}; make room")
+        raise UserError(
+            f"{path.parent}: has {free >> 20} MiB free, but the image takes about {content >> 20}; make room"
+        )
     identity = str(uuid.uuid5(NAMESPACE, dataset))
     inodes = max(size // BYTES_PER_INODE, int(count * SPARE) + 1024)
     options = ["-q", "-F", "-t", "ext4", "-L", dataset[:LABEL_LENGTH], "-U", identity, "-m", "0", "-N", str(inodes),

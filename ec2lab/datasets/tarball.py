@@ -93,7 +93,7 @@ def _tar() -> str:
             done = subprocess.run([path, "--version"], capture_output=True, text=True, check=False, env=_settings())
             if any(known in done.stdout for known in TRUSTED):
                 return path
-    raise UserError("SOURCE: a tarball takes GNU tar or bsdtar, and neither is installed here (apt-get install tar)")
+    raise UserError("SOURCE: a tarball requires GNU tar or bsdtar; neither is installed here (apt-get install tar)")
 
 
 def _settings() -> dict[str, str]:
@@ -112,7 +112,7 @@ def _check(source: Path, directory: Path) -> None:
     try:
         strange = [path for path, status in entries(directory) if stat.S_IFMT(status.st_mode) not in KINDS]
     except OSError as problem:
-        raise UserError(f"SOURCE: {source}: what is in it can't be read: {problem.strerror}") from problem
+        raise UserError(f"SOURCE: {source}: its content can't be read: {problem.strerror}") from problem
     if strange:
         raise UserError(
             f"SOURCE: {source}: {strange[0]} is a device or a pipe; a dataset has files, directories and links"

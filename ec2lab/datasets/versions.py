@@ -119,4 +119,4 @@ def _is_transient(problem: AwsError) -> bool:
 
 def _raise_if_failed(found: DataSnapshot) -> None:
     if found.state == "error":
-        raise UserError(f"{found.name}: {found.id} failed: {found.failure or 'AWS says no more'}")
+        raise UserError(f"{found.name}: {found.id} failed: {found.failure or 'AWS gives no reason'}")

@@ -146,7 +146,7 @@ class RetryScheduled(Event, commands=f"{LAUNCH} start", style=YELLOW):
     def lines(self) -> str:
         at = self.time.astimezone() + timedelta(seconds=self.seconds)
         return (
-            f"  all refused; asking again at {at:%H:%M:%S}, for another {timedelta(seconds=round(self.seconds_left))}"
+            f"  all pools failed; retrying at {at:%H:%M:%S}, for another {timedelta(seconds=round(self.seconds_left))}"
         )
 
 
@@ -237,10 +237,10 @@ class ExpirySet(Event, commands="start ttl-set"):
 
     def lines(self) -> str:
         if not self.host:
-            return f"  ends    {self.id} at {_moment(self.expires_at)}: its ttl was over, and began again"
+            return f"  ends    {self.id} at {_moment(self.expires_at)}: its ttl had expired, and starts again"
         never = self.expires_at == "never"
         ends = (
-            "no longer has a ttl, and is billed until somebody ends it"
+            "no longer has a ttl, and is billed until somebody terminates it"
             if never
             else f"ends at {_moment(self.expires_at)}, {self.ttl} from now"
         )

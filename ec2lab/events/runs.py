@@ -246,4 +246,4 @@ class SweepComplete(Event, commands="sweep"):
     def lines(self) -> str:
         words = {"runs": "run", "runs already": "ran already"}
         outcomes = ", ".join(f"{count} {words.get(state, state)}" for state, count in self.outcomes.items())
-        return f"{self.experiment}: {outcomes or 'nothing was to be launched'}, after {self.seconds:.0f} s"
+        return f"{self.experiment}: {outcomes or 'there was nothing to launch'}, after {self.seconds:.0f} s"

@@ -22,8 +22,8 @@ class InterruptionStage(StrEnum):
 
 STAGES = {
     "at-risk": "may be interrupted soon",
-    "notice": "will be taken away within two minutes",
-    "terminated": "was taken away by AWS",
+    "notice": "will be interrupted within two minutes",
+    "terminated": "was interrupted by AWS",
 }
 
 
@@ -70,7 +70,7 @@ class Relaunched(Event, commands="watch", notify=True, style=GREEN):
     replaced: list[str]
 
     def lines(self) -> str:
-        return f"{self.experiment}: was launched again, instead of {', '.join(self.replaced)}"
+        return f"{self.experiment}: relaunched, in place of {', '.join(self.replaced)}"
 
 
 class CommandExited(Event, commands="watch", notify=True):

@@ -105,7 +105,7 @@ class HostAccounts:
             except Unreachable as locked_out:
                 if last:
                     raise UserError(
-                        f"{locked_out}; sshd's settings keep you out: the host takes them back in {ROLLBACK_AFTER} s"
+                        f"{locked_out}; sshd's new settings lock you out: the host reverts them in {ROLLBACK_AFTER} s"
                     ) from locked_out
             else:
                 return

@@ -89,7 +89,7 @@ def _expect_different_uids(members: Mapping[str, Member]) -> None:
     for name, member in members.items():
         if member.uid is not None and (other := owner.setdefault(member.uid, name)) != name:
             raise UserError(
-                f"members/{name}.toml: uid {member.uid} is {other}'s (members/{other}.toml): one needs another"
+                f"members/{name}.toml: uid {member.uid} is {other}'s (members/{other}.toml); change one of them"
             )
 
 
@@ -111,9 +111,9 @@ def with_initial_password(document: AccountsDocument, name: str, password: str) 
     if name and name not in document.members:
         raise UserError(f"NAME: {name!r} is not in members/{did_you_mean(name, document.members)}")
     if password and password != ASK:
-        raise UserError("PASSWORD: write PASSWORD=ask; a password on a command line is everybody's to read")
+        raise UserError("PASSWORD: write PASSWORD=ask; everybody can read a password on a command line")
     if password and not name:
-        raise UserError("NAME: whose password is it to be? (NAME=alice PASSWORD=ask)")
+        raise UserError("NAME: whose password? (NAME=alice PASSWORD=ask)")
     if not name:
         return document
     return replace(document, only=[name], passwords={name: _asked_for(name)} if password else {})
@@ -121,10 +121,10 @@ def with_initial_password(document: AccountsDocument, name: str, password: str) 
 
 def _asked_for(name: str) -> str:
     if not sys.stdin.isatty():
-        raise UserError("PASSWORD: there is no terminal to ask on")
+        raise UserError("PASSWORD: there is no terminal to prompt on")
     first = getpass.getpass(f"first password for {name}: ")
     if len(first) < SHORTEST or not first.isprintable():
-        raise UserError(f"PASSWORD: take at least {SHORTEST} printable characters")
+        raise UserError(f"PASSWORD: use at least {SHORTEST} printable characters")
     if getpass.getpass("the same again: ") != first:
-        raise UserError("PASSWORD: the two are not the same")
+        raise UserError("PASSWORD: the two do not match")
     return first

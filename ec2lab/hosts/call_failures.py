@@ -49,7 +49,7 @@ class CallFailures:
         last = _last_line(after.partition(b"\n")[2])
         if status == MISSING and not opening.as_root:
             return Failed(f"{self.host}: python3 can't be run there: {last}")
-        return Failed(f"{self.host}: {self.program} never began (exit status {status}){f': {last}' if last else ''}")
+        return Failed(f"{self.host}: {self.program} never started (exit status {status}){f': {last}' if last else ''}")
 
     def broken_off(self, ssh: SshCall) -> Unreachable:
         return _with_details(Unreachable(f"{self.host}: the connection broke off while {self.program} ran there"), ssh)
@@ -60,17 +60,19 @@ class CallFailures:
             error = KeyRejected if DENIED in printed else Unreachable
             return _with_details(error(f"{self.host}: {explain(self.host, printed)}"), ssh)
         return NotOurShell(
-            f"{self.host}: who logs in is let in, but the login shell runs no {SHELL} (it ended with {ssh.status}"
+            f"{self.host}: the login works, but the login shell runs no {SHELL} (it ended with {ssh.status}"
             f"{_printed(ssh)}); `getent passwd` there names the shell, and its start-up files may replace or end it"
         )
 
     def late(self, what: str, timeout: float, within: float | None, ssh: SshCall) -> UserError:
         if what == "end":
-            return UserError(f"{self.host}: {self.program} has not ended there within {within:g} s; it was left alone")
+            return UserError(
+                f"{self.host}: {self.program} has not finished there within {within:g} s; it keeps running"
+            )
         if what == "life":
             return Unreachable(f"{self.host}: no sign of life for {SILENCE:.0f} s while {self.program} ran there")
         return Unreachable(
-            f"{self.host}: no program could be begun there within {timeout:g} s{_printed(ssh)}; the host does not "
+            f"{self.host}: no program could be started there within {timeout:g} s{_printed(ssh)}; the host does not "
             "respond, or its login shell's start-up files wait for something (ssh.timeout in lab.toml allows more)"
         )
 

@@ -56,7 +56,7 @@ def pull(host: Host, source: str, dest: str, progress: Progress, *, delete: bool
         try:
             single, entries, skipped = parse_manifest(manifest)
         except (ValueError, TypeError, KeyError) as problem:
-            raise UserError(f"{host.name}: sends what can't be written here: {problem}") from problem
+            raise UserError(f"{host.name}: sent what can't be written here: {problem}") from problem
         try:
             with Receiver(dest, single, entries, delete=delete) as receiver:
                 offsets = receiver.offsets()
@@ -76,16 +76,16 @@ def _parsed(line: bytes, host: Host) -> Any:
     try:
         return parse_line(line)
     except ValueError as problem:
-        raise UserError(f"{host.name}: responds with something else than JSON") from problem
+        raise UserError(f"{host.name}: did not respond with JSON") from problem
 
 
 def _offsets(line: bytes, entries: Sequence[Entry], host: Host) -> list[int]:
     """Return the offsets that a host asks for. Raises UserError unless there is one within each entry."""
     offsets = _parsed(line, host)
     if not isinstance(offsets, list) or [type(one) for one in offsets] != [int] * len(entries):
-        raise UserError(f"{host.name}: asks for other files than it was offered")
+        raise UserError(f"{host.name}: asked for files that it was not offered")
     if any(not COMPLETE <= offset <= entry.size for offset, entry in zip(offsets, entries, strict=True)):
-        raise UserError(f"{host.name}: asks for more than the files have")
+        raise UserError(f"{host.name}: asked for more than the files have")
     return offsets
 
 
@@ -112,5 +112,5 @@ def _in_words(pieces: Iterator[bytes]) -> Iterator[bytes]:
 def _copied(counts: Any, total: int, skipped: Sequence[str], host: Host) -> Copied:
     names = ("files", "unchanged", "deleted")
     if not isinstance(counts, dict) or any(type(counts.get(name)) is not int for name in names):
-        raise UserError(f"{host.name}: responds without a result")
+        raise UserError(f"{host.name}: responded without a result")
     return Copied(counts["files"], counts["unchanged"], counts["deleted"], total, skipped)

@@ -74,13 +74,13 @@ class Pinning:
         """Return the host, its key pinned as the console shows it within so many seconds; else it is to be trusted."""
         if not self.keys:
             if seconds:
-                self.say(f"{self.reach.name}: its host key is looked for on its console")
+                self.say(f"{self.reach.name}: reading its host key from its console")
             # Without keys the file is created all the same, for ssh to write the first one into.
             self.files.pin(self.experiment, self.reach.instance, self._on_console(seconds))
         trusting = not self.keys
         if trusting:
             self.say(
-                f"{self.reach.name}: no host key on its console{self._end}; the first that it shows will be trusted"
+                f"{self.reach.name}: no host key on its console{self._end}; the first that it presents will be trusted"
             )
         return Host(
             self.reach.name, self.files.config, trust_on_first_use=trusting, timeout=self.session.lab.ssh.login_timeout

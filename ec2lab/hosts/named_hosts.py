@@ -42,7 +42,7 @@ def parse_hosts(session: Session, words: str) -> list[Host]:
 def host_for_experiment(session: Session, experiment: str) -> Host:
     hosts = running_hosts(session, experiment)
     if len(hosts) > 1:
-        raise UserError(f"{experiment}: has {len(hosts)} instances; say HOST={hosts[0].name}, for one")
+        raise UserError(f"{experiment}: has {len(hosts)} instances; choose one (HOST={hosts[0].name})")
     return hosts[0]
 
 
@@ -52,7 +52,7 @@ def single_host(session: Session, experiment: str, words: str) -> Host:
         return host_for_experiment(session, experiment_name(experiment))
     hosts = parse_hosts(session, words)
     if len(hosts) > 1:
-        raise UserError(f"HOST: names {len(hosts)} hosts; say HOST={hosts[0].name}, for one")
+        raise UserError(f"HOST: names {len(hosts)} hosts; choose one (HOST={hosts[0].name})")
     return hosts[0]
 
 
@@ -91,7 +91,7 @@ def _running_to_call(session: Session, experiment: str, *, warns: bool = False) 
         raise absent(session, experiment, "no running instance")
     for other in described if warns else ():
         if other not in instances:
-            warn(f"{experiment}: {other['InstanceId']} is {other['State']['Name']} and is left out")
+            warn(f"{experiment}: {other['InstanceId']} is {other['State']['Name']}; skipped")
     reaches = write_ssh_files(session, experiment, instances)
     if not session.cloud.instances_boot and any(ip_address(reach.address) in STAND_INS for reach in reaches):
         _announce_stand_ins(session, experiment)

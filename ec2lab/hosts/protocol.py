@@ -142,16 +142,16 @@ LAST_MOMENT = 7_258_118_400
 def parse_json(text: str, schema: CoreSchema, who: str) -> Any:
     """Parse text as JSON by a schema. Raises UserError, which names the source."""
     if len(text) > MOST:
-        raise UserError(f"{who}: says {len(text):,} characters, where some hundred are to be said")
+        raise UserError(f"{who}: sent {len(text):,} characters, where a few hundred are expected")
     try:
         return held_to(schema, from_json(text.encode(errors="replace"), allow_inf_nan=False))
     except ValueError as problem:
-        raise UserError(f"{who}: says nothing that can be read: {problem}") from problem
+        raise UserError(f"{who}: sent an unreadable response: {problem}") from problem
 
 
 def parse_moment(text: str, who: str) -> int:
     """Parse text as seconds from 1970, to 2200 at most. Raises UserError, which names the source."""
     stripped = text.strip()
     if not re.fullmatch(r"[0-9]{1,10}", stripped) or int(stripped) > LAST_MOMENT:
-        raise UserError(f"{who}: says no time: {stripped[:60]!r}")
+        raise UserError(f"{who}: sent no time: {stripped[:60]!r}")
     return int(stripped)

@@ -223,7 +223,7 @@ class _Call:
         if sudo == MISSING:
             raise Failed(f"{name}: sudo is not installed there, and the login is not root")
         if not self.asking:
-            raise Failed(f"{name}: sudo wants a password there; an administrator (lab.toml: accounts) can do this")
+            raise Failed(f"{name}: sudo requires a password there; an administrator (lab.toml: accounts) can do this")
         return _password_of(name).encode() + b"\n"
 
 
@@ -287,6 +287,6 @@ def _whole(output: Iterable[bytes], host: str) -> str:
 @cache
 def _password_of(host: str) -> str:
     if not sys.stdin.isatty():
-        raise UserError(f"{host}: sudo wants a password there, and there is no terminal to ask on")
+        raise UserError(f"{host}: sudo requires a password there, and there is no terminal to prompt on")
     with LINE.paused():
         return getpass.getpass(f"your password on {host}, for sudo: ")

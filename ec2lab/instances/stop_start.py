@@ -45,8 +45,8 @@ class Stopping:
         spot = [instance["InstanceId"] for instance in instances if instance.get("InstanceLifecycle") == "spot"]
         if spot:
             raise UserError(
-                f"{self.experiment}: {', '.join(spot)} is a spot instance, which AWS can only end: "
-                f"`make teardown EXP={self.experiment}`, after saving what is on it"
+                f"{self.experiment}: {', '.join(spot)} is a spot instance, which can't be stopped: save "
+                f"what is on it, then run `make teardown EXP={self.experiment}`"
             )
         return [instance for instance in instances if state_of(instance) in UP]
 

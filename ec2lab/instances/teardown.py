@@ -43,8 +43,8 @@ def take_down(session: Session, experiment: str, emit: Emit) -> Deletion:
     SshConfig(session.directory).remove(experiment)
     if left := session.records.state(experiment).unknown:
         raise UserError(
-            f"{experiment}: left alone, as no plugin here knows its resource type: {', '.join(map(str, left))}; "
-            "tear it down where that plugin is, in plugins/"
+            f"{experiment}: left alone, because no plugin here defines its resource type: {', '.join(map(str, left))}; "
+            "run the teardown where that plugin is installed"
         )
     emit(
         TeardownComplete(

@@ -44,7 +44,7 @@ def parse_ttl(text: str) -> timedelta | None:
     if length < SHORTEST:
         raise UserError(f"TTL: {text} is too short (at least 1m); `make teardown` terminates it at once")
     if length > LONGEST:
-        raise UserError(f"TTL: {text} is as good as never; say TTL=never")
+        raise UserError(f"TTL: {text} is too long; use TTL=never for no expiry")
     return length
 
 
@@ -88,7 +88,7 @@ class TtlChange:
             else:
                 self._write_down(instance, name, ends)
         if problems:
-            raise UserError(f"{'; '.join(problems)}; the new end is not known to hold there, extend it again")
+            raise UserError(f"{'; '.join(problems)}; the new expiry may not be set there; run make ttl-set again")
 
     def _on_the_instances(self, running: list[Mapping[str, Any]]) -> list[tuple[str, int | UserError]]:
         if not self.session.cloud.instances_boot:

@@ -62,8 +62,8 @@ def _launch(session: Session, name: str, emit: Emit, experiment: Experiment, sou
     """Launch the instance, unless it is live and copies the same. Raises UserError."""
     earlier = History(session.records.current(name)).of(name).pulls
     if name in session.records.state(name).names and earlier != source:
-        does = f"pulls from {earlier}" if earlier else "is an experiment of that name"
-        raise UserError(f"{name} lives, and {does}; `make teardown EXP={name}` ends it")
+        does = f"downloads {earlier}" if earlier else "is not a dataset build"
+        raise UserError(f"{name} is live, and {does}; `make teardown EXP={name}` deletes it")
     # After the check of ownership: from now on anything with its name looks like this build's.
     session.recorder.annotate(**{PULLS: source})
     try:

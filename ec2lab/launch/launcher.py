@@ -170,8 +170,8 @@ def _tag_volumes(session: Session, name: str, instances: Sequence[Instance]) -> 
         tag_deletion_policies(session, instances)
     except AWS_ERRORS as problem:
         warn(
-            f"{name}: what becomes of its volumes is not in their tags ({reason(problem)}); "
-            f"`make teardown EXP={name}` puts it there as long as their instance runs"
+            f"{name}: the deletion policy of its volumes could not be tagged ({reason(problem)}); "
+            f"`make teardown EXP={name}` tags them while their instance runs"
         )
 
 

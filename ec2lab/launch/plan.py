@@ -73,7 +73,7 @@ class Plan:
             if not isinstance(problem, NoResponse):
                 raise problem
         if len(self._lacks) == len(self.preferences.regions) and (why := in_no_region(self._lacks.values())):
-            raise UserError(f"{name}: no region will do: {why}")
+            raise UserError(f"{name}: no region is usable: {why}")
         self.unseen = responses.unseen
         """By region, why it did not respond. The plan excludes it; a launch would try it again."""
         silent = {
@@ -136,15 +136,15 @@ class Plan:
         request = self.request(pool) | {"DryRun": True}
         limiter = self.session.once(SharedByLaunches).limiter(pool.region)
         if (found := dry_runs(self.session.cloud.ec2(pool.region))) is not DryRuns.DRY:
-            raise UserError(f"a dry run in {pool.region} is not made: {found.value} (`make doctor` says more)")
+            raise UserError(f"a dry run in {pool.region} is not made: {found.value} (see `make doctor`)")
         try:
             made = ask(self.session.cloud.ec2_no_retry(pool.region), request, new_id(), limiter)
         except RequestRejected as answer:
             return None if answer.error.code == WOULD_WORK else answer.error
         ids = ", ".join(instance["InstanceId"] for instance in made)
         raise UserError(
-            f"the dry run in {pool.region} was carried out: {ids} runs; `make teardown EXP={self.name}` ends it, and "
-            "look at AWS_ENDPOINT_URL and the proxy: the endpoint is not EC2"
+            f"the dry run in {pool.region} was carried out: {ids} is running; delete it with `make teardown "
+            f"EXP={self.name}`, and check AWS_ENDPOINT_URL and the proxy: the endpoint is not EC2"
         )
 
     def _facts(self, region: str) -> RegionFacts:

@@ -164,13 +164,13 @@ def zones_in_time(session: Session, region: str, types: Sequence[str]) -> Zones:
     """Return a region's zones within region_timeout; warns about what is missing."""
 
     def unknown(problem: AwsError) -> None:
-        warn(f"which zones to try is known in part: {described(problem)}")
+        warn(f"the list of zones to try is incomplete: {described(problem)}")
 
     def in_time(ask: Callable[[], T]) -> T | None:
         try:
             return session.queries.run_one(lambda: known(ask, unknown))
         except NoResponse as silent:
-            warn(f"which zones to try is known in part: {region}: {silent}")
+            warn(f"the list of zones to try is incomplete: {region}: {silent}")
             return None
 
     ec2 = session.cloud.ec2(region)

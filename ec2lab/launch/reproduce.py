@@ -71,7 +71,7 @@ def pinned_container(written: dict[str, Any], digests: Sequence[str], name: str)
         why = f"was pulled as {' and as '.join(digests)}" if digests else "has no digest on record"
         raise UserError(
             f"{name}: its container {image} {why}, so it cannot be repeated exactly (`make wait` and `make watch` "
-            f"record the digest); `make launch EXP={name}-again BASE={name}` runs what the name means now"
+            f"record the digest); `make launch EXP={name}-again BASE={name}` runs the image that the name refers to now"
         )
     return {**written, "container": at_digest(image, digests[0])}
 
@@ -83,6 +83,6 @@ def _versions(cloud: Cloud, instances: Sequence[Mapping[str, Any]], name: str) -
     there = {snapshot.id: snapshot.version for snapshot in list_snapshots(cloud, first["region"])}
     if gone := next((snapshot for snapshot in first["snapshots"].values() if snapshot not in there), None):
         raise UserError(
-            f"{name}: ran on the data of {gone} in {first['region']}, which is gone; `make datasets` shows what is left"
+            f"{name}: ran on {gone} in {first['region']}, which no longer exists; `make datasets` lists what does"
         )
     return {device: there[snapshot] for device, snapshot in first["snapshots"].items()}

@@ -98,7 +98,7 @@ class PendingInstances:
             if state is InstanceState.RUNNING:
                 self.running.append(found)
             elif state in DOWN:
-                raise UserError(f"{identity} was stopped by somebody while it started")
+                raise UserError(f"{identity} was stopped while it was starting")
             else:
                 reason = state_reason_of(found)
                 self.dead.append(ApiError(reason.code or state, reason.message, late=True))

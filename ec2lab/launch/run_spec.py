@@ -164,8 +164,8 @@ def _command(directory: Path, base: str, digest: str, name: str) -> str:
         if isinstance(command, str) and digest_of(command) == digest:
             return command
     raise UserError(
-        f"experiments/{base}.toml: its command is not the one that {name} ran, of which the registry has the digest "
-        f"alone, nor was it in any commit; put it back, or launch what stands there now (EXP={name} BASE={base})"
+        f"{name}: can't be reproduced: its command is neither in experiments/{base}.toml nor in its git history; "
+        f"restore it, or launch the current one (EXP={name} BASE={base})"
     )
 
 
@@ -182,8 +182,8 @@ def load_pack(directory: Path, recorded: Mapping[str, Any], name: str) -> CodeAr
         again = packed(directory, Code(path=path, commit=commit))
         return CodeArchive(again.tar, commit, None)
     raise UserError(
-        f"{name}: its code was a working tree with changes, which is in .code/{digest[:12]}… of whoever launched it "
-        "and not here; bring that file, or launch the commit alone"
+        f"{name}: its code was a working tree with changes, stored only in .code/{digest[:12]}… of the member "
+        "who launched it; copy that file here, or launch the commit alone"
     )
 
 

@@ -206,9 +206,7 @@ def placement_preferences(lab: Lab, name: str, experiment: Experiment) -> Placem
         )
     subnets = allowed_subnets(lab, experiment)
     if zones and subnets:
-        raise UserError(
-            f"experiments/{name}.toml: zones: subnets are named too, and each is in one zone; leave zones out"
-        )
+        raise UserError(f"experiments/{name}.toml: zones: subnets are set too, and each is in one zone; remove zones")
     return PlacementPreferences(regions, experiment.instance_types, experiment.markets, zones, subnets)
 
 

@@ -228,7 +228,7 @@ class SearchLoop:
             return self._in_words(error) + ("; so says every region" if len(self.preferences.regions) > 1 else "")
         if not self.search.errors:
             why = in_no_region(self._skipped.values()) or "; ".join(self.search.reasons())
-            return f"{self.name}: no region will do: {why}"
+            return f"{self.name}: no region is usable: {why}"
         running = len(self.instances.running)
         had = f"{running} of {at_least} instances were" if running else "no instance was"
         return f"{self.name}: {had} to be had; {len(self.search.errors)} pools were tried"

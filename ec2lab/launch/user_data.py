@@ -30,9 +30,9 @@ def user_data(text: str) -> bytes:
         packed = _packed_tighter(plain)
     if len(packed) > USER_DATA_LIMIT:
         raise UserError(
-            f"user data: {len(packed)} bytes even when compressed, AWS takes {USER_DATA_LIMIT}; "
-            "shorten the experiment's command (let it fetch a script), list fewer members, or give it `code`: what "
-            "runs the command is then brought over ssh"
+            f"user data: {len(packed)} bytes even when compressed, AWS allows {USER_DATA_LIMIT}; "
+            "shorten the experiment's command (let it fetch a script), list fewer members, or set `code`, so that the "
+            "command is sent over ssh"
         )
     return packed
 

@@ -104,7 +104,7 @@ class Arrival:
 
     def _set_up(self, host: Host, deadline: float) -> None:
         """Wait for cloud-init. Raises BootFailed with its errors, LoginTimeout if its status cannot be read."""
-        self.say(f"{self.reach.name}: logged in; its set-up is waited for")
+        self.say(f"{self.reach.name}: logged in; waiting for its set-up")
         try:
             errors = errors_in(self._status(host, deadline), self.reach.name)
         except UserError as problem:
@@ -174,8 +174,8 @@ class SetUp:
 
     def expect_seen(self, name: str) -> None:
         if self.shut:
-            looks = f"`make ssh EXP={name}` looks, `make teardown EXP={name}` ends it"
-            raise NotReached(f"{'; '.join(self.shut)}; {name} runs on: {looks}")
+            looks = f"`make ssh EXP={name}` logs in, `make teardown EXP={name}` deletes it"
+            raise NotReached(f"{'; '.join(self.shut)}; {name} keeps running: {looks}")
 
 
 class NotReached(UserError):
@@ -190,7 +190,7 @@ def set_up(session: Session, name: str, experiment: Experiment, instances: Seque
         return SetUp(reaches)
     say = steps(emit, name)
     if not login_name(session.directory):
-        say(f"the instances' set-up can't be looked at: {not_a_member(session)}")
+        say(f"the instances' set-up can't be checked: {not_a_member(session)}")
         return SetUp(reaches)
     arrivals = [Arrival(session, name, reach, say) for reach in reaches]
     ends = _all(arrivals, lambda arrival: _wait_ready(arrival, experiment, seconds))
@@ -201,9 +201,11 @@ def set_up(session: Session, name: str, experiment: Experiment, instances: Seque
 
     if failures and experiment.on_boot_failure == "teardown":
         with INTERRUPTS.undone_on_failure(roll_back, f"`make teardown EXP={name}` deletes it"):
-            raise UserError(f"{'; '.join(failures)}; taken down, as experiments/{name}.toml says (on_boot_failure)")
+            raise UserError(f"{'; '.join(failures)}; torn down, as experiments/{name}.toml says (on_boot_failure)")
     if failures:
-        raise UserError(f"{'; '.join(failures)}; kept: `make ssh EXP={name}` looks, `make teardown EXP={name}` ends it")
+        raise UserError(
+            f"{'; '.join(failures)}; kept: log in (`make ssh EXP={name}`), or delete it (`make teardown EXP={name}`)"
+        )
     return SetUp(reaches, [str(end) for end in ends if isinstance(end, NotLetIn)])
 
 
@@ -246,7 +248,7 @@ def _wait_ready(arrival: Arrival, experiment: Experiment, seconds: float) -> Boo
     except BootFailed as failure:
         return failure
     except LoginTimeout as unseen:
-        arrival.say(f"not seen to the end of its set-up: {unseen}")
+        arrival.say(f"its set-up was not seen to finish: {unseen}")
         return unseen
     _create_remaining_accounts(arrival, experiment, host)
     return None
@@ -261,6 +263,6 @@ def _create_remaining_accounts(arrival: Arrival, experiment: Experiment, host: H
     try:
         changed = HostAccounts(host, lambda _: None).apply(document(members, session.lab.accounts))
     except UserError as problem:
-        say(f"some members have no account: {problem}; `make users HOST={host.name}` makes them")
+        say(f"some members have no account: {problem}; `make users HOST={host.name}` creates them")
     else:
         say(f"{host.name}: the other members' accounts were created ({changed} changes)")

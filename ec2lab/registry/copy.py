@@ -18,7 +18,7 @@ def copy_records(source: Registry, target: Registry, resource_types: Mapping[str
     both are the same.
     """
     if source.place == target.place:
-        raise UserError(f"{source.name}: is the registry of this lab itself")
+        raise UserError(f"{source.name}: is this lab's own registry")
     if not source.is_there():
         raise UserError(f"{source.name}: there is no registry")
     with working(f"reading {source.name}"):

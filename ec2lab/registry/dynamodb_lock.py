@@ -160,7 +160,7 @@ def _condition(expression: str, *, mine: str, until: Decimal | None = None, name
 
 
 def _held(experiment: str, found: dict[str, Any]) -> LockHeld:
-    return LockHeld(f"{experiment} is being worked on by {found['holder']}; wait for it to end, then try again")
+    return LockHeld(f"{experiment} is locked by {found['holder']}; wait for it to finish, then try again")
 
 
 def process_identity() -> str:

@@ -211,7 +211,7 @@ class Table:
             shown = ", ".join(f"{name} ({kind})" for name, kind in keys)
             raise NotARegistry(
                 f"{self.address}: the table {self.name} is no registry: its keys are {shown}, not place (HASH) and "
-                "id (RANGE); name another table, which is made when it is first used"
+                "id (RANGE); name another table, which is created when it is first used"
             )
 
     def ensure_backups(self) -> None:

@@ -89,4 +89,4 @@ def _acquire(directory: Path, descriptor: int, experiment: str) -> None:
         if holder:
             break
     who = holder or "another process"
-    raise LockHeld(f"{experiment} is being worked on by {who}; wait for it to end, then try again")
+    raise LockHeld(f"{experiment} is locked by {who}; wait for it to finish, then try again")

@@ -55,7 +55,7 @@ def find_or_create(
             elif error.category not in WAITING_HELPS:
                 raise
             if unclear >= MAX_AMBIGUOUS:
-                raise UserError(f"{attempt[0]}: asked {unclear} times without a clear answer, last {error}") from None
+                raise UserError(f"{attempt[0]}: asked {unclear} times without a clear response, last {error}") from None
         waits(error)
         return None
 

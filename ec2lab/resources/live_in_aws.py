@@ -131,8 +131,8 @@ def left_alone(experiment: str, found: Sequence[Resource], registry: str) -> Use
     """Return the error that says why resources in the registry are not touched, and what to do."""
     named = ", ".join(map(str, found))
     return UserError(
-        f"{named}: in the registry, but by the tags in AWS not what {experiment} made: left alone. If it is, put its "
-        f"tags back ({EXPERIMENT}={experiment}, {REGISTRY}={registry}); else delete it in the AWS console, or let it be"
+        f"{named}: left alone: it is in the registry, but its tags in AWS are not {experiment}'s. If it is, restore "
+        f"its tags ({EXPERIMENT}={experiment}, {REGISTRY}={registry}); else ignore it, or delete it in the AWS console"
     )
 
 

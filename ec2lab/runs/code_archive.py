@@ -169,8 +169,8 @@ def _diff(where: Path, new: list[SourceFile]) -> str | None:
 def _check_size(size: int, where: Path) -> None:
     if size > MAX_PACKED:
         raise UserError(
-            f"code.path: {where}: more than {MAX_PACKED >> 20} MiB; is data among it? "
-            "(.gitignore keeps it out, `make dataset-build` makes a dataset of it)"
+            f"code.path: {where}: more than {MAX_PACKED >> 20} MiB; does it contain data? "
+            "(.gitignore excludes it, `make dataset-build` makes a dataset of it)"
         )
 
 

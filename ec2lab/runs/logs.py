@@ -58,7 +58,7 @@ def _header(held: bytes, who: str) -> re.Match[bytes] | None:
     """Return the next header; None where it is not complete."""
     found = HEADER.match(held)
     if (found and int(found[2]) > LARGEST) or (not found and len(held) >= LONGEST_HEADER):
-        raise UserError(f"{who}: its log comes in a form that is none of ours")
+        raise UserError(f"{who}: its log comes in an unknown form")
     return found
 
 

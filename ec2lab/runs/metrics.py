@@ -42,7 +42,7 @@ def parse_metrics(text: str, host: str) -> InstanceMetrics:
     told = parse_json(text, MEASURED, host)
     gpus: list[list[int | None]] = told.pop("gpus")
     if any(len(gpu) != GPU_FIELDS for gpu in gpus):
-        raise UserError(f"{host}: reports GPUs in another form")
+        raise UserError(f"{host}: reports GPUs in an unknown form")
     percent, used, total = ([gpu[field] for gpu in gpus] for field in range(GPU_FIELDS))
     return InstanceMetrics(host=host, gpu=percent, gpu_memory_used=used, gpu_memory_total=total, **told)
 

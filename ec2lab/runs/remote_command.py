@@ -64,6 +64,6 @@ def become_on_terminal(host: Host, command: str) -> None:
         raise UserError("TTY: there is no terminal here; without TTY=1 the output comes as lines")
     place = host.run_program(program("stage-command.py"), command).strip()
     if not re.fullmatch(r"/[\w./-]{1,200}/run", place, re.ASCII):
-        raise Failed(f"{host.name}: says that the command is at {place[:60]!r}")
+        raise Failed(f"{host.name}: reports that the command is at {place[:60]!r}")
     arguments = terminal_command(host.config, host.name, "/bin/sh", place)
     os.execvp(arguments[0], arguments)

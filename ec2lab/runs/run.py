@@ -58,7 +58,7 @@ class Run:
         """Return how the command ended, from the instance or the bucket; None while neither knows."""
         try:
             found = read_exit_status(host) if (host := self.host()) else None
-            say(f"{self.name}: its command runs")
+            say(f"{self.name}: its command is running")
         except Unreachable as problem:
             found = None
             say(str(problem))
@@ -91,7 +91,7 @@ class Run:
             return UserError(f"{self.name}: the instance is gone, and {what} never reached {self.bucket}")
         return UserError(
             f"{self.name}: {what} was on the instance, which is gone; "
-            'name a bucket in the experiment and it outlives it (artifact_uri = "s3://…")'
+            'set a bucket in the experiment to keep it (artifact_uri = "s3://…")'
         )
 
 
@@ -135,7 +135,8 @@ def run_for_host(runs: Sequence[Run], experiment: str, host: str) -> Run:
     # An instance that is gone no longer has a name, but it had its number.
     named = {name: run for n, run in enumerate(runs, 1) for name in (run.name, run.instance, f"{experiment}-{n}")}
     if host not in named:
-        raise UserError(f"HOST: {host!r} is no instance of {experiment} (it has {', '.join(run.name for run in runs)})")
+        names = ", ".join(run.name for run in runs)
+        raise UserError(f"HOST: {host!r} is not an instance of {experiment} (it has {names})")
     return named[host]
 
 

@@ -184,7 +184,7 @@ def expect_room(dest: str, size: int) -> None:
     """Raise UserError if so many bytes do not fit."""
     if size > (free := shutil.disk_usage(dest).free):
         raise UserError(
-            f"{dest}: {format_bytes(size)} are to be fetched, and {format_bytes(free)} are free (DEST= names another)"
+            f"{dest}: {format_bytes(size)} are to be fetched, but {format_bytes(free)} are free (DEST= names another)"
         )
 
 

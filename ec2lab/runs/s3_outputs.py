@@ -104,7 +104,7 @@ def chosen(runs: Sequence[OutputsRun], hosts: str, run: str) -> list[OutputsRun]
     if run:
         found = [one for one in runs if run in one.instances]
         if not found:
-            raise UserError(f"RUN_ID: {run!r} is no run of {experiment} with outputs (`make outputs` lists them)")
+            raise UserError(f"RUN_ID: {run!r} is not a run of {experiment} with outputs (`make outputs` lists them)")
     else:
         found = [one for one in runs if one.launch == runs[-1].launch]
     for host in hosts.split():

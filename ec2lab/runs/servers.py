@@ -49,7 +49,7 @@ class Server:
         try:
             found = Started.model_validate_json(output)
         except ValidationError as problem:
-            raise UserError(f"{host.name}: what it says of {self.name} can't be read") from problem
+            raise UserError(f"{host.name}: its status of {self.name} can't be read") from problem
         if found.missing:
             raise UserError(self._missing(host, found.account))
         if found.failed is not None:

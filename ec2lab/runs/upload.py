@@ -97,11 +97,9 @@ def check_ssh_access(session: Session, name: str, experiment: Experiment) -> Non
         return
     what = "code" if experiment.code else "command"
     if session.lab.ssh.boot_timeout == timedelta(0):
-        raise UserError(
-            f'lab.toml: ssh.boot_timeout: is "0s", and {name} waits for its {what}, which is brought over ssh'
-        )
+        raise UserError(f'lab.toml: ssh.boot_timeout: is "0s", and {name} needs its {what}, which is sent over ssh')
     if session.cloud.boot_timeout and not login_name(session.directory):
-        raise UserError(f"{name}: its {what} is brought over ssh, and {not_a_member(session)}")
+        raise UserError(f"{name}: its {what} is sent over ssh, but {not_a_member(session)}")
 
 
 def upload_code(session: Session, name: str, delivery: Delivery, reaches: Sequence[SshTarget], emit: Emit) -> None:
@@ -126,7 +124,7 @@ def upload_code(session: Session, name: str, delivery: Delivery, reaches: Sequen
             what = BEGUN_OTHERWISE if re.fullmatch(r"[0-9a-f]{64}|", there) else there
             raise DeliveryTooLate(f"{reach.name}: {what}; `make teardown EXP={name}`, and launch again")
 
-    say(f"bringing {delivery} to {', '.join(r.name for r in reaches)}")
+    say(f"sending {delivery} to {', '.join(r.name for r in reaches)}")
     with ContextThreadPool(max(len(reaches), 1)) as bringing:
         try:
             list(bringing.map(bring, reaches))

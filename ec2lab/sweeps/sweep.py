@@ -163,7 +163,7 @@ def require_confirmation(session: Session, base: str, experiment: Experiment, co
         return
     raise UserError(
         f"EXP: {base!r} would launch {count} instances, {_cost(session, experiment, count)}; "
-        'YES=1 does it, or PARAMS="name=value" holds a parameter still'
+        'YES=1 launches them, or PARAMS="name=value" fixes a parameter'
     )
 
 

@@ -164,7 +164,7 @@ class VolumeMounter:
                 lambda error: self.say(f"{error}; retrying soon"),
             )
         undoing.callback(self._undo, self._delete, volume)
-        self.say(f"{volume} {'is made' if made else 'was made earlier'} from {snapshot} in {self.instance.zone}")
+        self.say(f"{volume} {'was created' if made else 'was created earlier'} from {snapshot} in {self.instance.zone}")
         self._wait_until(volume, lambda found: found["State"] in ("available", "in-use"), "available")
         return volume
 

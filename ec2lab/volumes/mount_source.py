@@ -29,7 +29,7 @@ def wanted(
 ) -> MountRequest:
     """Return what to mount, looked up in the instance's region. Raises UserError."""
     if not mount:
-        raise UserError("MOUNT: where is it to be mounted? (MOUNT=/data)")
+        raise UserError("MOUNT: at which directory? (MOUNT=/data)")
     try:
         at = mount_point(mount)
     except ValueError as problem:
@@ -76,7 +76,7 @@ def identified(session: Session, mounted: MountedVolume, volume: str) -> tuple[M
     """
     identity = mounted.id or volume
     if not identity:
-        raise UserError(f"{mounted.mount}: its disk {mounted.device} does not tell its volume's id; say VOLUME=vol-…")
+        raise UserError(f"{mounted.mount}: its disk {mounted.device} does not report its volume's id; set VOLUME=vol-…")
     found, region = described(session, identity, known_regions(session))
     devices = [str(attachment["Device"]) for attachment in found.get("Attachments", ())]
     own = letters_of(mounted.disk)
@@ -94,11 +94,11 @@ def resolve_instance(session: Session, word: str) -> Instance:
     for region in known_regions(session):
         for found in session.resource_types["instance"].find(session.cloud, region, wanted):
             return Instance(host, region, found)
-    raise UserError(f"HOST: {word} says that it is {identity!r}, which AWS has in none of the lab's regions")
+    raise UserError(f"HOST: {word} reports that it is {identity!r}, which is in none of the lab's regions")
 
 
 def _said_by(host: Host) -> str:
     output = host.run("cloud-init", "query", "instance_id").strip()
     if not re.fullmatch(r"i-[0-9a-z]{1,40}", output):
-        raise UserError(f"{host.name}: says that it is {output[:60]!r}, which is not the id of an instance")
+        raise UserError(f"{host.name}: reports that it is {output[:60]!r}, which is not an instance id")
     return output

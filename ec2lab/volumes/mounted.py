@@ -50,7 +50,7 @@ class VolumesOnHost:
         answer = self._do("unmount", document)
         proof = parse_json(answer, UNMOUNTED, self.host.name)
         if proof["unmounted"] != document.mount:
-            raise UserError(f"{self.host.name}: does not say that {document.mount or document.volume} is unmounted")
+            raise UserError(f"{self.host.name}: does not confirm that {document.mount or document.volume} is unmounted")
 
     def is_left_alone(self, error: BaseException) -> bool:
         """Say whether an instance that could not mount a volume reports its disk as unused."""
@@ -160,12 +160,13 @@ def attached_volume(
     identity = found.id or (named[0] if len(named) == 1 else "")
     if not identity:
         raise UserError(
-            f"{host.name}: {found.mount} is on {found.disk or found.device}, which tells no volume's id, and AWS has "
+            f"{host.name}: {found.mount} is on {found.disk or found.device}, which reports no volume id, and AWS has "
             "none attached under that name; unmount it there, and detach it by hand"
         )
     if identity not in attached or volume not in ("", identity):
         raise UserError(
-            f"{host.name}: {found.mount} is on {identity}, and {volume or 'that'} is not what AWS has there"
+            f"{host.name}: {found.mount} is on {identity}, "
+            + (f"not on {volume}" if volume not in ("", identity) else "which AWS does not show as attached")
         )
     return AttachedVolume(identity, attached[identity], found.mount)
 

@@ -123,7 +123,7 @@ def _length(text: str) -> timedelta:
         raise UserError("RETAIN_FOR: for how long from today? (RETAIN_FOR=30d)")
     length = duration_in("RETAIN_FOR", text)
     if length > LONGEST:
-        raise UserError(f"RETAIN_FOR: {text} is longer than anybody remembers (at most 3650d)")
+        raise UserError(f"RETAIN_FOR: {text} is too long (at most 3650d)")
     return length
 
 

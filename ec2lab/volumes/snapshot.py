@@ -96,5 +96,5 @@ def frozen(host: Host, volume: MountedVolume) -> Iterator[None]:
         return
     with host.holding(text_of("freeze.py"), volume.mount, str(MAX_FREEZE)) as said:
         if said != "frozen":
-            raise UserError(f"{host.name}: {volume.mount} can't be frozen: {said or 'it does not say why'}")
+            raise UserError(f"{host.name}: {volume.mount} can't be frozen: {said or 'it gives no reason'}")
         yield

@@ -44,7 +44,7 @@ def test_advice_that_cannot_be_given_stops_no_set_up(lab):
 def test_an_instance_runs_though_its_console_cannot_be_read_and_its_host_key_is_not_trusted(member, emulator):
     member.write("lab.toml", (member.path / "lab.toml").read_text().replace('"0s"', '"10m"'))
     ended = member.well("launch", EXP="demo", MEMBER="alice")
-    assert "not seen to the end of its set-up: demo: its console can't be read: GetConsoleOutput" in ended.out
+    assert "its set-up was not seen to finish: demo: its console can't be read: GetConsoleOutput" in ended.out
     assert list(instances(emulator)) == ["demo"]
     for script, more in (("ssh", {}), ("ttl_set", {"TTL": "4h"})):
         ended = member.run(script, EXP="demo", MEMBER="alice", **more)

@@ -37,7 +37,7 @@ def test_an_experiment_of_that_name_is_nobodys_build(lab, cloud):
     assert lab.teardown("build-talks").code == 0
     assert lab.launch("build-talks").code == 0
     for _ in range(2):
-        assert "build-talks lives, and is an experiment" in lab.run("dataset_build", **SOURCE).error
+        assert "build-talks is live, and is not a dataset build" in lab.run("dataset_build", **SOURCE).error
 
 
 @pytest.fixture

@@ -39,7 +39,7 @@ def ended(host):
 
 
 def test_what_ends_the_login_before_the_command_begins_is_said_and_is_no_success(ended):
-    never = "the command never began: what a login does before it (/etc/profile) exited with status 0"
+    never = "the command never started: what a login does before it (/etc/profile) exited with status 0"
     for start_up in ("exit 0\n", "exec true\n"):
         written, printed = ended(start_up, "echo trained")
         assert (written["exit_code"], written["why"]) == (1, never)

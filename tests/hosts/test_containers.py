@@ -142,13 +142,15 @@ def test_an_image_that_cannot_be_pulled_or_run_is_said_in_dockers_words_and_the_
     systemd.boot()
     told, text = ended(systemd, begin(systemd))
     why = told["why"]
-    assert why.startswith(f"the command never began: container {registry.name}:none: Error response from daemon: manif")
+    assert why.startswith(
+        f"the command never started: container {registry.name}:none: Error response from daemon: manif"
+    )
     assert (told["exit_code"], text) == (1, f"ec2-lab: {why}\n")
 
     digest = registry.push("1", PATH="/nowhere")
     put(command="echo begun", container=f"{registry.name}@{digest}")
     told, text = ended(systemd, begin(systemd))
-    why = "the command never began: container: sh exited with 127 before the command; the log says why"
+    why = "the command never started: container: sh exited with 127 before the command; the log says why"
     assert (told["exit_code"], told["why"]) == (1, why)
     assert "exec sh failed: No such file or directory" in text
     assert containers(systemd) == []
@@ -160,7 +162,7 @@ def test_an_image_that_cannot_be_pulled_or_run_is_said_in_dockers_words_and_the_
     assert "has NVIDIA GPUs and its AMI lacks the NVIDIA Container Toolkit: install nvidia-container-toolkit" in why
 
     put(command="echo begun", scratch=[{"mount": "/absent", "size_gib": 1}], container=f"{registry.name}@{digest}")
-    assert ended(systemd, begin(systemd))[0]["why"] == "the command never began: container: /absent is not mounted"
+    assert ended(systemd, begin(systemd))[0]["why"] == "the command never started: container: /absent is not mounted"
 
 
 def test_after_a_power_cut_while_the_image_is_pulled_it_is_pulled_again_and_the_command_begins(instance):

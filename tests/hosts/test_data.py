@@ -238,7 +238,7 @@ def test_a_volume_in_use_is_not_detached_and_who_uses_it_is_said_in_one_line(ins
     assert lab.run("volume_mount", HOST="demo", DATASET="speech", MOUNT="/more", **variables).code == 0
     volume = attachments(cloud, identity)["/dev/sdg"]["VolumeId"]
     nameless = lab.run("volume_unmount", HOST="demo", MOUNT="/more", **variables)
-    assert f"demo: /more is on {device}, which tells no volume's id, and AWS has none attached under" in nameless.error
+    assert f"demo: /more is on {device}, which reports no volume id, and AWS has none attached under" in nameless.error
     name(host, device, volume)
     with working(host, "cd /more") as process:
         refused = lab.run("volume_unmount", HOST="demo", MOUNT="/more", **variables)
@@ -326,7 +326,7 @@ def test_a_young_instance_that_a_teammate_launched_has_its_key_waited_for_and_is
     lab.write("lab.toml", 'regions = ["us-east-1"]\n[ssh]\nboot_timeout = "60s"\nhost_key_timeout = "5m"\n')
     cloud.host(identity, "us-east-1", "127.0.0.1", "booting")
     looking = lab.start("users", HOST="demo", DRY_RUN="1", **variables)
-    assert "demo: its host key is looked for on its console" in looking.stderr.readline()
+    assert "demo: reading its host key from its console" in looking.stderr.readline()
     key = host.path("/etc/ssh/ssh_host_ed25519_key.pub").read_text().strip()
     console = f"-----BEGIN SSH HOST KEY KEYS-----\n{key}\n-----END SSH HOST KEY KEYS-----\n"
     cloud.host(identity, "us-east-1", "127.0.0.1", console)

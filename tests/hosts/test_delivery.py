@@ -70,7 +70,7 @@ def test_the_code_arrives_whole_as_the_commands_own_account_and_then_it_begins(t
     process = launching(lab, cloud, host)
     out, err = process.communicate(timeout=90)
     assert process.returncode == 0, out + err
-    assert "bringing the code (commit " in out
+    assert "sending the code (commit " in out
     assert host.run("stat", "-c", "%U %n", "/home/experiment/code/train.py").stdout.startswith("experiment ")
     assert host.run("cat", "/home/experiment/code/train.py").stdout == "print('one')\n"
     assert begins(host) == 1
@@ -110,7 +110,7 @@ def waiting_for_the_set_up(lab, cloud, host):
     """A launch that has come as far as that."""
     process = launching(lab, cloud, host)
     for line in process.stdout:
-        if "its set-up is waited for" in line:
+        if "waiting for its set-up" in line:
             break
     return process
 
@@ -165,7 +165,7 @@ def test_a_command_that_has_begun_keeps_its_code(there, cloud):
     assert "again to continue" not in err
     assert begins(host) == 0
     assert not host.path("/home/experiment/code").exists()
-    never = "the command never began: its secrets were not delivered within an hour of the boot"
+    never = "the command never started: its secrets were not delivered within an hour of the boot"
     host.write("/var/lib/ec2-lab/instance/delivered", never)
     again = lab.run("launch", EXP="train", **lab.variables)
     assert again.error == f"error: train: {never}; `make teardown EXP=train`, and launch again"

@@ -48,7 +48,7 @@ def test_a_command_reaches_bash_as_one_argument_and_its_output_and_exit_status_c
     host.as_user("alice", "echo exit 0 > /home/alice/.bash_profile")
     ended = lab.run("exec", CMD="true", **variables)
     assert ended.code == 126
-    assert "the command never began: a start-up file ends bash's login there" in ended.err
+    assert "the command never started: a start-up file ends bash's login there" in ended.err
 
 
 @pytest.mark.parametrize("instances", [4], indirect=True)

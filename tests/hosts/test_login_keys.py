@@ -71,7 +71,7 @@ def test_the_key_that_user_add_made_logs_in(home, lab, cloud, host_with_sshd, ag
     accounts(lab, host_with_sshd, "first.last")
     code, out, err = launched(lab, cloud, host_with_sshd, **variables)
     assert code == 0, err
-    assert "logged in; its set-up is waited for" in out
+    assert "logged in; waiting for its set-up" in out
     assert "not seen" not in out
 
 
@@ -88,7 +88,7 @@ def test_a_key_that_an_agent_alone_has_logs_in_and_its_comment_is_the_same_on_th
     accounts(lab, host_with_sshd, "alice")
     code, out, err = launched(lab, cloud, host_with_sshd, **variables)
     assert code == 0, err
-    assert "logged in; its set-up is waited for" in out
+    assert "logged in; waiting for its set-up" in out
     assert (home / ".ssh/known_hosts").exists() is False
     assert lab.run("users", HOST="train", **variables).code == 0
     assert "nothing to change" in lab.run("users", HOST="train", **variables).out
@@ -116,7 +116,7 @@ def test_who_has_no_key_is_told_before_the_launch_and_waits_no_longer_than_until
     assert told < next(n for n, event in enumerate(events) if event["event"] == "instance-pending")
     assert [event["event"] for event in events][-1] == "ssh-ready"
     assert code == 1
-    assert f"error: train: {why}; {who}; train runs on: `make ssh EXP=train` looks" in err
+    assert f"error: train: {why}; {who}; train keeps running: `make ssh EXP=train` logs in" in err
     assert [m["state"] for m in cloud.inventory() if m["kind"] == "instance"] == ["running"]
     shown = lab.run("ssh", EXP="train", **variables).err
     assert f"{why}; {who}\n" in shown.partition("Load key")[0], "before ssh's own words"

@@ -140,7 +140,7 @@ def test_a_shell_that_runs_something_else_is_named_with_what_it_printed(carol):
         with pytest.raises(NotOurShell) as told:
             there().run("true")
         said = str(told.value)
-        assert said.startswith("there: who logs in is let in, but the login shell runs no /bin/sh")
+        assert said.startswith("there: the login works, but the login shell runs no /bin/sh")
         assert words in said
 
 
@@ -166,7 +166,7 @@ def test_what_never_answers_ends_at_its_deadline_and_says_what_was_tried(carol):
         assert words in str(told.value)
     host.path("/etc/bash.bashrc").unlink()
     began = time.monotonic()
-    with pytest.raises(UserError, match=r"^there: sleep has not ended there within 0.2 s"):
+    with pytest.raises(UserError, match=r"^there: sleep has not finished there within 0.2 s"):
         there().run("sleep", "60", within=0.2)
     assert time.monotonic() - began < 5
 
@@ -178,7 +178,7 @@ def test_a_host_that_takes_a_connection_and_says_nothing_ends_a_call(tmp_path):
         with pytest.raises(Unreachable, match=r"^there: it does not respond"):
             Way("there", config).run("true")
         config.write_text(config.read_text().replace("ConnectTimeout 1", "ConnectTimeout 100"))
-        with pytest.raises(Unreachable, match=r"^there: no program could be begun there within 0.3 s"):
+        with pytest.raises(Unreachable, match=r"^there: no program could be started there within 0.3 s"):
             Way("there", config, timeout=0.3).run("true")
 
 
@@ -217,7 +217,10 @@ def test_where_sudo_wants_a_password_it_is_asked_for_once_the_host_is_ready_for_
         monkeypatch.setattr(ssh, "_password_of", lambda name: asked.append(name) or "correct horse")
         assert there().run_as_root(PROGRAM, *ARGUMENTS, given=b"given\0\xff\n") == SAID
         assert asked == ["there"]
-        with pytest.raises(Failed, match=r"^there: sudo wants a password there; an administrator"), there().holding(""):
+        with (
+            pytest.raises(Failed, match=r"^there: sudo requires a password there; an administrator"),
+            there().holding(""),
+        ):
             pass
         monkeypatch.setattr(ssh, "_password_of", lambda _: "wrong")
         with pytest.raises(Failed, match=r"^there: python3 never began .*incorrect password attempt"):

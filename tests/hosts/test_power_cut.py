@@ -113,7 +113,7 @@ def test_a_login_that_ends_before_the_command_begins_is_no_success(instance):
     systemd.host.write("/etc/profile.d/own.sh", "exit 0\n")
     systemd.run(*BEGIN)
     assert has_ended(systemd.host)
-    why = "the command never began: what a login does before it (/etc/profile) exited with status 0"
+    why = "the command never started: what a login does before it (/etc/profile) exited with status 0"
     assert put(systemd.host) == (f"ec2-lab: {why}\n", (1, why))
 
 
@@ -126,5 +126,5 @@ def test_the_end_of_the_command_and_of_the_instance_are_published_once_each(inst
     assert f"--region us-east-1 --topic-arn {TOPIC}" in published.read_text()
     assert put(systemd.host)[1] == (3, None)
     systemd.run("systemctl", "start", "--no-block", "ec2-lab-power-off@idle.service")
-    assert wait_until(lambda: "it ends, as it was idle" in published.read_text())
+    assert wait_until(lambda: "it terminates: it was idle" in published.read_text())
     assert published.read_text().count("--subject") == 2

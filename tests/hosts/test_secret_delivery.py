@@ -130,7 +130,9 @@ def test_secrets_of_every_source_reach_the_command_and_are_to_be_found_nowhere_e
     assert wait_until(ended.exists)
     told = json.loads(ended.read_text())
     assert told["exit_code"] == 1
-    assert told["why"].startswith("the command never began: secrets: HF_TOKEN (env:HUB): lost, because the instance r")
+    assert told["why"].startswith(
+        "the command never started: secrets: HF_TOKEN (env:HUB): lost, because the instance r"
+    )
     assert "DB_PASSWORD (ssm:/speech/db): ParameterNotFound in us-east-1" in told["why"]
     waited = lab.run("wait", EXP="train", **lab.variables)
     assert (waited.code, told["why"] in waited.out) == (1, True), waited.out + waited.err

@@ -28,7 +28,7 @@ def test_top_shows_each_instance_and_why_nothing_is_known_of_one(instances):
     assert first["gpu_memory_total"] == [143771, 143771]
     assert 0 <= first["cpu"] <= 100
     assert 0 < first["memory_used"] < first["memory_total"]
-    assert second["problem"].startswith("demo-2: no program could be begun there within 3 s")
+    assert second["problem"].startswith("demo-2: no program could be started there within 3 s")
     left = run_on_terminal(lab, "top", interrupted_at="epoch 2: 41%", **{**variables, "HOST": "demo-1"})
     assert left.code == 0
     screen = "\n".join(left.lines)

@@ -153,5 +153,5 @@ def test_two_members_of_one_uid_are_named_before_anything_is_sent(at_home, alice
         at_home.write(f"members/{name}.toml", f'keys = ["{alice_key.line}"]\nuid = 4001\n')
     for script, variables in (("users", {"HOST": "there"}), ("launch", {"EXP": "demo"})):
         assert run(at_home, script, **variables).error == (
-            "error: members/bert.toml: uid 4001 is alice's (members/alice.toml): one needs another"
+            "error: members/bert.toml: uid 4001 is alice's (members/alice.toml); change one of them"
         )

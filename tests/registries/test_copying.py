@@ -55,16 +55,16 @@ def test_one_that_was_cut_off_is_gone_on_with(launched, cloud):
 @pytest.mark.parametrize(
     ("script", "variables", "said"),
     [
-        ("registry_push", {}, "error: DEST: where to? (DEST=dynamodb://us-east-1/lab, for one)"),
-        ("registry_pull", {}, "error: SOURCE: where from? (SOURCE=dynamodb://us-east-1/lab, for one)"),
-        ("registry_push", {"DEST": "registry.json"}, "error: registry.json: is the registry of this lab itself"),
+        ("registry_push", {}, "error: DEST: where to? (DEST=dynamodb://us-east-1/lab)"),
+        ("registry_pull", {}, "error: SOURCE: where from? (SOURCE=dynamodb://us-east-1/lab)"),
+        ("registry_push", {"DEST": "registry.json"}, "error: registry.json: is this lab's own registry"),
         (
             "registry_push",
             {"DEST": "experiments/../registry.json"},
-            "error: registry.json: is the registry of this lab",
+            "error: registry.json: is this lab's own registry",
         ),
         ("registry_pull", {"SOURCE": "nothing.json"}, "error: nothing.json: there is no registry"),
-        ("registry_pull", {"SOURCE": "registry.json"}, "error: registry.json: is the registry of this lab itself"),
+        ("registry_pull", {"SOURCE": "registry.json"}, "error: registry.json: is this lab's own registry"),
         (
             "registry_pull",
             {"SOURCE": "dynamodb:/us-east-1/lab"},
@@ -93,7 +93,7 @@ def test_two_files_of_one_name_are_two_registries(launched):
 
 def test_a_table_is_itself_however_long_its_leases_are_to_be(lab):
     ended = lab.run("registry_push", DEST="dynamodb://us-east-1/team?lease=5m", REGISTRY=TABLE)
-    assert "is the registry of this lab itself" in ended.error
+    assert "is this lab's own registry" in ended.error
 
 
 def test_history_shows_an_experiment_that_is_over_and_long_put_away(lab):

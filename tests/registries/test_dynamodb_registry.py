@@ -72,7 +72,7 @@ def test_a_lease_outlives_its_length_while_its_holder_does(opened, mocker):
         while float(holder.table.get(dynamodb_lock.lease_key("demo"))["until"]) <= before + 0.1:
             pass
         clock.return_value = before + 0.1
-        with pytest.raises(UserError, match="is being worked on by launch"), other.lock_experiment("demo", "launch"):
+        with pytest.raises(UserError, match="is locked by launch"), other.lock_experiment("demo", "launch"):
             pass
 
 
@@ -105,7 +105,7 @@ def test_who_is_taken_over_does_not_let_go_of_the_others_lease(opened, mocker):
     holding = other.lock_experiment("demo", "teardown")
     with slow.lock_experiment("demo", "launch"):
         holding.__enter__()
-    with pytest.raises(UserError, match="is being worked on by teardown"), opened().lock_experiment("demo", "launch"):
+    with pytest.raises(UserError, match="is locked by teardown"), opened().lock_experiment("demo", "launch"):
         pass
     holding.__exit__(None, None, None)
 
@@ -168,7 +168,7 @@ def test_who_died_on_another_instance_holds_until_his_lease_ends(opened, mocker)
     holding.__enter__()
     ends = float(dead.table.get(dynamodb_lock.lease_key("demo"))["until"])
     mocker.patch.object(other.table, "server_time", return_value=ends - 0.1)
-    with pytest.raises(UserError, match="is being worked on by launch"), other.lock_experiment("demo", "launch"):
+    with pytest.raises(UserError, match="is locked by launch"), other.lock_experiment("demo", "launch"):
         pass
     mocker.patch.object(other.table, "server_time", return_value=ends + 0.1)
     with other.lock_experiment("demo", "launch"):
@@ -218,7 +218,7 @@ def test_an_item_of_a_newer_version_is_named_and_nothing_is_guessed(opened, clou
         ("dynamodb://us-east-1/lab?lease=0s", "lease: 0s is not from 1s to 1h"),
         ("dynamodb://us-east-1/lab?lease=2d", "lease: 2d is not from 1s to 1h"),
         ("dynamodb:/us-east-1/lab", "is not an address; two slashes follow the colon"),
-        ("s3://bucket/lab", r"no registry is known by s3:// \(known: file, dynamodb\)"),
+        ("s3://bucket/lab", r"unknown registry s3:// \(known: file, dynamodb\)"),
     ],
 )
 def test_an_address_that_makes_no_sense_is_refused_by_name(lab, address, said):

@@ -205,7 +205,7 @@ def test_much_that_lives_is_not_told_again_and_again(registry):
 def test_a_second_actor_is_told_who_acts_where_and_since_when(registry, opened):
     with (
         registry.lock_experiment("demo", "launch"),
-        pytest.raises(UserError, match=r"demo is being worked on by launch \(\w+@.*:\d+, since 20.*Z\); wait for it"),
+        pytest.raises(UserError, match=r"demo is locked by launch \(\w+@.*:\d+, since 20.*Z\); wait for it"),
         opened().lock_experiment("demo", "teardown"),
     ):
         pass
@@ -248,7 +248,7 @@ def test_who_was_killed_holds_nothing(opened, lab):
         cwd=lab.path, env={**os.environ, "PYTHONPATH": str(REPOSITORY)}, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert holder.stdout.readline() == "held\n"
-    with pytest.raises(UserError, match="is being worked on by"), opened().lock_experiment("demo", "launch"):
+    with pytest.raises(UserError, match="is locked by"), opened().lock_experiment("demo", "launch"):
         pass
     holder.kill()
     holder.wait()

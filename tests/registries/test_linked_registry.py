@@ -25,7 +25,7 @@ def test_two_labs_exclude_each_other(labs, cloud):
         for script in ("launch", "teardown"):
             refused = second.run(script, EXP="demo")
             assert refused.code == 1
-            assert refused.error.startswith("error: demo is being worked on by launch (")
+            assert refused.error.startswith("error: demo is locked by launch (")
     assert cloud.calls("RunInstances") == []
     assert first.launch().code == 0
     assert second.launch().code == 1

@@ -81,7 +81,7 @@ def on_instance(booted, laboratory):
 def test_the_launch_saw_the_set_up_to_its_end(booted):
     instance, ended = booted
     assert ended.code == 0, ended.err + instance.console[-3000:]
-    assert "demo: logged in; its set-up is waited for" in ended.out
+    assert "demo: logged in; waiting for its set-up" in ended.out
     assert "trusted on first use" not in ended.out
 
 

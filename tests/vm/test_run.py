@@ -125,7 +125,7 @@ def followed(launched, laboratory, through):
     """Follow the experiment until its instance has ended itself."""
     instance, ended = launched
     assert ended.code == 0, ended.out + ended.err + instance.console[-3000:]
-    assert "bringing the code (commit " in ended.out
+    assert "sending the code (commit " in ended.out
     following = laboratory.directory.start("logs", EXP="train", **laboratory.variables)
     first = following.stdout.readline()
     waiting = laboratory.directory.start("wait", EXP="train", **laboratory.variables)

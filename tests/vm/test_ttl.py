@@ -36,7 +36,7 @@ def test_a_failing_command_is_reported_with_its_words_and_the_instance_is_taken_
     assert "cloud-init failed" in ended.error
     assert "FAILED: ls /nowhere" in ended.error, "what failed is named from the console"
     assert "NOT MOUNTED: /data: its volume" in ended.error, "its disk was never attached"
-    assert "taken down, as experiments/failing.toml says" in ended.error
+    assert "torn down, as experiments/failing.toml says" in ended.error
     assert [line for line in laboratory.directory.status() if line["experiment"] == "failing"] == []
     assert "FAILED: touch" not in instance.console, "what came after it ran"
     instance.stop()  # as the teardown would

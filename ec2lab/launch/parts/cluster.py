@@ -152,7 +152,9 @@ def _efa_types(site: LaunchContext) -> frozenset[str]:
         for found in page["InstanceTypes"]
     }
     for instance_type in sorted(one for one, first in takes.items() if not first):
-        warn(f"{instance_type} in {site.region}: its first network card takes no EFA, so it is launched without")
+        warn(
+            f"{instance_type} in {site.region}: its first network card does not support EFA, so it is launched without"
+        )
     return frozenset(one for one, first in takes.items() if first)
 
 

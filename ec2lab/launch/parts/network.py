@@ -122,7 +122,7 @@ def _vpc(site: LaunchContext) -> str:
     if not subnets:
         return "default"
     if site.region not in subnets:
-        raise RegionUnavailable(f"subnets: none is named for {site.region}")
+        raise RegionUnavailable(f"subnets: none is set for {site.region}")
     try:
         found = site.session.cloud.ec2(site.region).describe_subnets(SubnetIds=list(subnets[site.region]))["Subnets"]
     except ClientError as error:

@@ -70,7 +70,7 @@ def _attached(site: LaunchContext) -> Iterator[Attached]:
     experiment: Experiment = site.experiment
     volumes: list[Volume] = [*experiment.data, *experiment.scratch]
     if len(volumes) > len(DEVICES):
-        raise UserError(f"experiments/{site.name}.toml: {len(volumes)} volumes; {len(DEVICES)} fit an instance")
+        raise UserError(f"experiments/{site.name}.toml: {len(volumes)} volumes; an instance can have {len(DEVICES)}")
     there = list_snapshots(site.session.cloud, site.region) if experiment.data else []
     for volume, device in zip(volumes, DEVICES, strict=False):
         snapshot = None
@@ -100,7 +100,7 @@ def mapping(volume: Volume, device: str, snapshot: DataSnapshot | None) -> dict[
     """Return the mapping by which RunInstances creates and later deletes the volume. Raises UserError."""
     gib = volume.size_gib if isinstance(volume, Data | Scratch) else None
     if snapshot and gib is not None and gib < snapshot.gib:
-        raise UserError(f"dataset {snapshot.dataset}: size_gib = {gib}, its snapshot has {snapshot.gib}")
+        raise UserError(f"dataset {snapshot.dataset}: size_gib = {gib} is less than the {snapshot.gib} of its snapshot")
     asked = {
         "SnapshotId": snapshot.id if snapshot else None,
         "VolumeType": volume.type,
