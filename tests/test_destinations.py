@@ -266,7 +266,7 @@ def test_an_instance_publishes_its_end_by_itself(lab, cloud, received, aws_cli, 
     for reason in ("command", "completion", "ttl", "idle"):
         subprocess.run([sys.executable, "-c", program, reason], check=True, env={**inherited, **cloud.credentials()})
     assert sorted(one["Subject"] for one in received()) == [
-        "[r-d] demo: it ends, as it was idle (i-1)", "[r-d] demo: it ends, as its ttl is over (i-1)",
+        "[r-d] demo: it terminates: it was idle (i-1)", "[r-d] demo: it terminates: its ttl is over (i-1)",
         "[r-d] demo: its command exited with status 7 (i-1)",
     ]  # fmt: skip
 
