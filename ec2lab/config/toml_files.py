@@ -114,7 +114,8 @@ def checked(written: Mapping[str, Any], model: type[Model], *, shown_as: str) ->
     try:
         return model.model_validate(written)
     except ValidationError as problem:
-        raise UserError(f"{shown_as}: {_in_one_line(problem, model)}") from problem
+        first, *others = _lines(problem, model)
+        raise UserError(f"{shown_as}: {first}{f' (and {len(others)} more)' if others else ''}") from problem
 
 
 def complaints(error: UserError, model: type[BaseModel], *, shown_as: str) -> list[str]:
@@ -122,11 +123,6 @@ def complaints(error: UserError, model: type[BaseModel], *, shown_as: str) -> li
     if isinstance(error.__cause__, ValidationError):
         return [f"{shown_as}: {line}" for line in _lines(error.__cause__, model)]
     return [str(error)]
-
-
-def _in_one_line(problem: ValidationError, model: type[BaseModel]) -> str:
-    first, *others = _lines(problem, model)
-    return f"{first} (and {len(others)} more)" if others else first
 
 
 def _lines(problem: ValidationError, model: type[BaseModel]) -> list[str]:

@@ -46,8 +46,11 @@ def pricing_region(region: str) -> str | None:
 def list_price(cloud: Cloud, wanted: Priced) -> Dollars:
     """Return a list price, None where AWS lists none. Raises PriceUnavailable."""
     service, attributes, usage = _query(wanted)
-    filters = {**attributes, "regionCode": wanted.region}
-    return _list_price(cloud, service, filters, usage) if attributes else None
+    if not attributes:
+        return None
+    filters = _matching({**attributes, "regionCode": wanted.region})
+    products = _products(cloud, service, wanted.region, filters)
+    return _dollars(p for p in products if p["product"]["attributes"].get("usagetype", "").endswith(usage))
 
 
 def family_prices(cloud: Cloud, region: str, family: str) -> Mapping[str, Dollars]:
@@ -60,21 +63,15 @@ def family_prices(cloud: Cloud, region: str, family: str) -> Mapping[str, Dollar
 
 
 def _query(wanted: Priced) -> tuple[str, Mapping[str, str], str]:
-    """Return the service, the attributes, and the suffix of the usage type; no attributes without a list price."""
+    """Return the service, the attributes, and the suffix of the usage type, whose prefix is a region.
+
+    Without a list price, there are no attributes.
+    """
     if wanted.unit is Unit.INSTANCE:
         return "AmazonEC2", {"instanceType": wanted.name, **LINUX}, ""
     if wanted.unit in VOLUME_USAGE:
         return "AmazonEC2", {"volumeApiName": wanted.name}, volume_usage(wanted.unit, wanted.name)
     return OTHERS.get(wanted.unit, ("AmazonEC2", {}, ""))
-
-
-def _list_price(cloud: Cloud, service: str, wanted: Mapping[str, str], usage: str) -> Dollars:
-    """Return the list price of the product with these attributes and this suffix of its usage type.
-
-    A region is the prefix of the usage type.
-    """
-    products = _products(cloud, service, wanted["regionCode"], _matching(wanted))
-    return _dollars(p for p in products if not usage or p["product"]["attributes"]["usagetype"].endswith(usage))
 
 
 def _matching(wanted: Mapping[str, str]) -> list[dict[str, str]]:

@@ -48,7 +48,11 @@ class Spending:
 
     def without_unanswered(self, experiments: Collection[str]) -> Spending:
         """Return a copy without lost requests of experiments being launched: the launch resolves them."""
-        left = [one for one in self.spans if not (one.experiment in experiments and _is_of_unanswered(one))]
+        left = [
+            one
+            for one in self.spans
+            if not (one.experiment in experiments and (one.parent_id or one.id).startswith(UNKNOWN_ID))
+        ]
         return replace(self, spans=left)
 
     def month_to_date(self) -> list[Charge]:
@@ -175,7 +179,3 @@ def _answer(intent: Record) -> Record:
     request: dict[str, Any] = {k: v for k, v in (intent.request or {}).items() if k != "InstanceMarketOptions"}
     made = [{"InstanceId": f"{UNKNOWN_ID}{token_of(intent)}-{number}"} for number in range(requested_count(intent))]
     return replace(intent, event=Event.RESPONSE, parent_id=intent.id, request=request, response={"Instances": made})
-
-
-def _is_of_unanswered(span: CostPeriod) -> bool:
-    return (span.parent_id or span.id).startswith(UNKNOWN_ID)

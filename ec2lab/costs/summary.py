@@ -14,7 +14,7 @@ from ec2lab.aws.account import Account
 from ec2lab.console import Console
 from ec2lab.costs.charges import Charge
 from ec2lab.costs.money import sum_known
-from ec2lab.costs.price_book import Origin, PriceBook
+from ec2lab.costs.price_book import PriceBook
 from ec2lab.errors import UserError
 from ec2lab.events.costs import ChargeDetail, CostGroup, CostTotal, StalePrices, Unpriced
 from ec2lab.units import amount
@@ -133,9 +133,6 @@ def cost_by_account(found: Mapping[Account | None, Sequence[Charge]]) -> str:
 
 def stale_prices(book: PriceBook) -> list[StalePrices]:
     """Return how many prices are older than a week, by date and source."""
-    found = _old(book.source.origins(), clock.now())
+    now = clock.now()
+    found = Counter(origin for origin in book.source.origins() if now - origin.at > OLD)
     return [StalePrices(count=count, as_of=one.at, source=one.source) for one, count in found.items()]
-
-
-def _old(origins: Iterable[Origin], now: datetime) -> Counter[Origin]:
-    return Counter(origin for origin in origins if now - origin.at > OLD)

@@ -78,7 +78,7 @@ class Item:
     def part_items(self) -> list[dict[str, Any]]:
         """Return the items that hold the body, if it is too large for one."""
         chunks = [self.body[start : start + PART_BYTES] for start in range(0, len(self.body), PART_BYTES)]
-        return [{**_part_key(self.record.id, n), "body": chunk} for n, chunk in enumerate(chunks)]
+        return [{"place": f"part/{self.record.id}", "id": f"{n:04d}", "body": chunk} for n, chunk in enumerate(chunks)]
 
 
 def packed(record: Record, at: int) -> Item:
@@ -144,7 +144,3 @@ def sort_key(record: Record, at: int) -> str:
 
 def prefix_of(experiment: str | None) -> str:
     return f"{experiment or NOBODY}/"
-
-
-def _part_key(record: str, number: int) -> dict[str, Any]:
-    return {"place": f"part/{record}", "id": f"{number:04d}"}

@@ -60,17 +60,14 @@ def validated(loaded: Any) -> dict[str, Any]:
 def held_to(schema: CoreSchema, value: Any, within: str = "") -> Any:
     """Return a value that matches a schema of this module. Raises BadRecord that names the member."""
     try:
-        return (_compiled.get(id(schema)) or _compile(schema)).validate_python(value)
+        compiled = _compiled.get(id(schema)) or _compiled.setdefault(id(schema), SchemaValidator(schema))
+        return compiled.validate_python(value)
     except ValidationError as problem:
         raise BadRecord(_in_words(problem, within)) from problem
 
 
 _compiled: dict[int, SchemaValidator] = {}
 """By schema, which is never freed; compiled on first use, because a command needs few."""
-
-
-def _compile(schema: CoreSchema) -> SchemaValidator:
-    return _compiled.setdefault(id(schema), SchemaValidator(schema))
 
 
 def _in_words(problem: ValidationError, within: str) -> str:

@@ -100,15 +100,10 @@ def _may_be_marked(records: Iterable[Record], experiment: str) -> bool:
     """Say whether any request had a deletion policy, or any found resource has no recorded request."""
     return any(
         DELETION_POLICY in json.dumps(record.request)
-        or MAY_HAVE_ENDS & {found["resource_type"] for found in _found_in(record)}
+        or MAY_HAVE_ENDS & {found["resource_type"] for found in (record.annotation or {}).get(DISCOVERED, ())}
         for record in records
         if record.experiment == experiment and changes_something(record.operation or "")
     )
-
-
-def _found_in(record: Record) -> Iterable[Mapping[str, Any]]:
-    found: Iterable[Mapping[str, Any]] = (record.annotation or {}).get(DISCOVERED, ())
-    return found
 
 
 def _ending(session: Session, experiment: str, unseen: Collection[str]) -> list[VolumeDisposition]:
