@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from botocore.exceptions import ClientError
-
+from ec2lab.aws.errors import ignoring
 from ec2lab.aws.tags import EXPERIMENT
 from ec2lab.console import warn
 from ec2lab.errors import UserError
@@ -19,7 +18,6 @@ from ec2lab.resources.idempotency import find_or_create
 
 POLL, PATIENCE = (0.2, 5.0), 120
 """Interval and timeout, in seconds, for a new placement group."""
-DUPLICATE_RULE = "InvalidPermission.Duplicate"
 
 
 class Nodes(LaunchPart):
@@ -103,11 +101,8 @@ def _make_security(site: LaunchContext) -> LaunchFragment:
     # (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/efa-start.html#efa-start-security).
     itself: Any = [{"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": group}]}]
     for authorize in (ec2.authorize_security_group_ingress, ec2.authorize_security_group_egress):
-        try:
+        with ignoring("InvalidPermission.Duplicate"):
             authorize(GroupId=group, IpPermissions=itself)
-        except ClientError as error:
-            if error.response["Error"]["Code"] != DUPLICATE_RULE:
-                raise
     return _secured(group)
 
 

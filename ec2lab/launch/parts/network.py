@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from ec2lab import clock
-from ec2lab.aws.errors import RegionUnavailable
+from ec2lab.aws.errors import RegionUnavailable, ignoring
 from ec2lab.aws.tags import SHARED, from_aws, tag_specifications
 from ec2lab.launch.part import LaunchContext, LaunchFragment, LaunchPart, Prerequisite
 from ec2lab.launch.search import allowed_subnets
@@ -186,10 +185,10 @@ def _update_rules(session: Session, region: str, group: str, missing: Rules, sur
     """Add and remove rules one by one: others may do the same, and a rejected rule fails its whole call."""
     ec2 = session.cloud.ec2(region)
     for network, text in missing.items():
-        with _unless("InvalidPermission.Duplicate"):
+        with ignoring("InvalidPermission.Duplicate"):
             _admit(session, ec2, group, _ssh(network, text))
     for network, text in surplus.items():
-        with _unless("InvalidPermission.NotFound"):
+        with ignoring("InvalidPermission.NotFound"):
             ec2.revoke_security_group_ingress(GroupId=group, IpPermissions=[_ssh(network, text)])
     return _share(group)
 
@@ -210,20 +209,10 @@ def _make_room(registry: Registry, ec2: EC2Client, group: str) -> bool:
     """Remove the oldest rule that nobody uses; return False if there is none."""
     rules = ssh_cidrs(ec2.describe_security_groups(GroupIds=[group])["SecurityGroups"][0])
     for network in stale(rules, registry.records())[:1]:
-        with _unless("InvalidPermission.NotFound"):
+        with ignoring("InvalidPermission.NotFound"):
             ec2.revoke_security_group_ingress(GroupId=group, IpPermissions=[_ssh(network, rules[network])])
         return True
     return False
-
-
-@contextmanager
-def _unless(code: str) -> Iterator[None]:
-    """Ignore one error code, which means that the change is already made."""
-    try:
-        yield
-    except ClientError as error:
-        if _code(error) != code:
-            raise
 
 
 def _code(error: ClientError) -> str:
