@@ -43,10 +43,10 @@ def history(exp: ExperimentName = "", wide: Wide = False, as_json: AsJson = Fals
 
 
 def _row(record: Record) -> list[str]:
-    from ec2lab.registry.history import outcome
+    from ec2lab.registry.history import event_text, outcome
 
-    when, what = record.time[:19].replace("T", " "), record.operation or ", ".join(record.annotation or {})
-    return [when, record.by, record.script or "", what, record.region or "", outcome(record)]
+    when = record.time[:19].replace("T", " ")
+    return [when, record.by, record.script or "", event_text(record), record.region or "", outcome(record)]
 
 
 if __name__ == "__main__":

@@ -108,8 +108,8 @@ def test_the_newest_run_is_fetched_a_directory_for_each_instance_and_again_only_
     }  # fmt: skip
     (only,) = pull(lab, DEST="out/speech-1", HOST=FOURTH, DELETE="1").events
     assert (only["deleted"], only["unchanged"]) == (1, 4)
-    called = [r["annotation"]["called"] for r in lab.records() if "called" in (r.get("annotation") or {})]
-    assert called[0] == {"hosts": [SECOND, THIRD]}
+    accessed = [r["annotation"]["accessed"] for r in lab.records() if "accessed" in (r.get("annotation") or {})]
+    assert accessed[0] == {"hosts": [SECOND, THIRD]}
 
 
 def test_a_launch_that_resumes_a_run_and_begins_another_belongs_to_the_launch_of_the_first():

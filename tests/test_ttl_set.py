@@ -57,7 +57,7 @@ def test_an_end_is_set_again_told_with_the_one_before_and_recorded(running):
     assert "4h from now (before: 20" in ended.out
     assert "it still terminates after 30m without work" in ended.out
     assert hours_left(running) == pytest.approx(4, abs=0.1)
-    (note,) = [r["annotation"]["extended"] for r in running.records() if "extended" in r.get("annotation", {})]
+    (note,) = [r["annotation"]["expiry_set"] for r in running.records() if "expiry_set" in r.get("annotation", {})]
     assert note["ends"] == instance(running)["ends"]
     (event,) = running.run("ttl_set", EXP="demo", TTL="8h", JSON="1").events
     assert event["previous"] == note["ends"]

@@ -27,7 +27,7 @@ from ec2lab.validators import experiment_name
 
 STAND_INS = ip_network("127.64.0.0/10")
 """Addresses of the local cloud's instances (local_cloud/hosts.py)."""
-CALLED = "called"
+ACCESSED = "accessed"
 """The annotation by which `make exec`, `push` and `pull` say on which hosts they act."""
 DESTINATION = r"(?:[A-Za-z0-9_.-]+@)?[A-Za-z0-9_][A-Za-z0-9_.:-]*"
 
@@ -128,7 +128,7 @@ def record_calls(recorder: Recorder, hosts: Sequence[HostToCall]) -> None:
         by_experiment.setdefault(one.experiment, []).append(one.id)
     for experiment, ids in by_experiment.items():
         with working_on(experiment):
-            recorder.annotate(**{CALLED: {"hosts": ids}})
+            recorder.annotate(**{ACCESSED: {"hosts": ids}})
 
 
 def _hosts_to_call(session: Session, word: str) -> list[HostToCall]:

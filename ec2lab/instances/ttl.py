@@ -30,7 +30,7 @@ from ec2lab.session import Session
 from ec2lab.templates import text_of
 from ec2lab.units import duration_in, duration_text
 
-EXTENDED = "extended"
+EXPIRY_SET = "expiry_set"
 """The annotation that an instance's expiry was changed: `instance`, `ends`, `before`."""
 SHORTEST, LONGEST = timedelta(minutes=1), timedelta(days=3650)
 
@@ -126,7 +126,7 @@ class TtlChange:
         tags = {EXPIRES_AT: moment, **({TTL: duration_text(self.length)} if self.length else {})}
         _tag(self.session.cloud, instance, tags)
         previous = as_text(before) if before else ""
-        self.session.recorder.annotate(**{EXTENDED: {"instance": identity, "ends": moment, "before": previous}})
+        self.session.recorder.annotate(**{EXPIRY_SET: {"instance": identity, "ends": moment, "before": previous}})
         self.emit(
             ExpirySet(
                 experiment=self.experiment,

@@ -21,7 +21,9 @@ from ec2lab.registry.record import (
     FAILED,
     LAUNCHED,
     NOT_REACHED,
+    PROVENANCE,
     PULLS,
+    RESUMES,
     RUN,
     Event,
     Record,
@@ -194,14 +196,37 @@ def visible_records(records: Sequence[Record]) -> list[Record]:
     ]
 
 
+ANNOTATIONS = {
+    RUN: "launch started", LAUNCHED: "launch succeeded", FAILED: "launch failed", NOT_REACHED: "login check failed",
+    PULLS: "download requested", CONTAINERS: "image pulled", EXITED: "command exited",
+    "deleted": "deletion confirmed", "discovered": "found in AWS", "resolved": "lost responses resolved",
+    "accessed": "hosts accessed", "expiry_set": "expiry set", "trusted-on-first-use": "host key trusted on first use",
+    PROVENANCE: "", RESUMES: "",
+}  # fmt: skip
+"""What their screens call annotations; nothing for details of another."""
+IN_WORDS = (FAILED, NOT_REACHED, PULLS)
+
+
+def event_text(record: Record) -> str:
+    """Return what a record is about in a few words: an operation of AWS, or the annotations that hold something."""
+    noted = [key for key, value in (record.annotation or {}).items() if value]
+    words = [ANNOTATIONS.get(key, key.replace("_", " ")) for key in noted]
+    return record.operation or ", ".join(filter(None, words)) or "nothing left in AWS"
+
+
 def outcome(record: Record) -> str:
     """Return a record's outcome in a few words."""
     match record.event:
         case Event.INTENT:
-            return "no answer is on record"
+            return "no response on record"
         case Event.ERROR:
-            return str((record.error or {}).get("code"))
+            code = str((record.error or {}).get("code"))
+            return "allowed (dry run)" if code == "DryRunOperation" else code
         case Event.ANNOTATION:
             note = record.annotation or {}
-            return str(note.get(FAILED) or note.get(NOT_REACHED, ""))
+            ids = [*note.get(LAUNCHED, ()), *note.get("deleted", ()), *note.get(CONTAINERS, ())]
+            ids += [found["id"] for found in note.get("discovered", ())]
+            texts = [str(note[key]) for key in IN_WORDS if note.get(key)]
+            texts += [f"status {note[EXITED]['exit_code']}"] if EXITED in note else []
+            return ", ".join([*texts, *ids])
     return "done"

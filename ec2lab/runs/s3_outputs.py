@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from ec2lab.context import working_on
 from ec2lab.errors import UserError
 from ec2lab.events.runs import RunOutputs
-from ec2lab.hosts.named_hosts import CALLED
+from ec2lab.hosts.named_hosts import ACCESSED
 from ec2lab.hosts.ssh_config import SshConfig
 from ec2lab.instance_state import DOWN, OVER, InstanceState
 from ec2lab.instances.status import NOT_FOUND, standing
@@ -117,7 +117,7 @@ def chosen(runs: Sequence[OutputsRun], hosts: str, run: str) -> list[OutputsRun]
 def record_pull(session: Session, runs: Sequence[OutputsRun]) -> None:
     """Record whose outputs are about to be fetched, as for copies from instances."""
     with working_on(runs[0].experiment):
-        session.recorder.annotate(**{CALLED: {"hosts": [run.id for run in runs]}})
+        session.recorder.annotate(**{ACCESSED: {"hosts": [run.id for run in runs]}})
 
 
 def list_outputs(session: Session, runs: Sequence[OutputsRun], pattern: str) -> Iterator[RunOutputs | UserError]:

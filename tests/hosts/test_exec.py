@@ -42,8 +42,8 @@ def test_a_command_reaches_bash_as_one_argument_and_its_output_and_exit_status_c
     assert lab.run("exec", CMD=LISTED.format("a-token", "a-toke[n]"), **variables).out == "0\n", (
         "`ps` shows nothing of it"
     )
-    told = [record["annotation"] for record in lab.records() if "called" in (record.get("annotation") or {})]
-    assert told == [{"called": {"hosts": [lab.status()[0]["id"]]}}] * (len(HOSTILE) + 4)
+    told = [record["annotation"] for record in lab.records() if "accessed" in (record.get("annotation") or {})]
+    assert told == [{"accessed": {"hosts": [lab.status()[0]["id"]]}}] * (len(HOSTILE) + 4)
     assert "a-token" not in lab.registry.read_text()
     host.as_user("alice", "echo exit 0 > /home/alice/.bash_profile")
     ended = lab.run("exec", CMD="true", **variables)

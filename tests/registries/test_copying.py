@@ -1,6 +1,7 @@
 """A registry moves between a file and a table, both ways, without loss and without doubling."""
 
 import json
+import re
 
 import pytest
 
@@ -115,6 +116,9 @@ def test_history_shows_an_experiment_that_is_over_and_long_put_away(lab):
     assert "RunInstances" in shown.out
     assert "TerminateInstances" in shown.out
     assert "DescribeInstances" not in shown.out
+    assert re.search(r"launch +launch succeeded +i-[0-9a-f]{17}\n", shown.out), shown.out
+    assert re.search(r"teardown +deletion confirmed.* +i-[0-9a-f]{17}", shown.out), shown.out
+    assert "provenance" not in shown.out
     assert lab.teardown().code == 0, "a second teardown knows that it was launched"
     (lab.path / "experiments" / "demo.toml").unlink()
     assert lab.run("status", EXP="demo").out == "demo: no live resources\n", "archived, but not unknown"
