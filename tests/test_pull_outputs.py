@@ -134,7 +134,7 @@ def test_an_earlier_run_is_fetched_by_its_id_into_a_directory_of_its_own(lab, ru
 @pytest.mark.parametrize(
     ("variables", "said"),
     [
-        ({"RUN_ID": "i-9"}, "RUN_ID: 'i-9' is no run of speech with outputs (`make outputs` lists them)"),
+        ({"RUN_ID": "i-9"}, "RUN_ID: 'i-9' is not a run of speech with outputs (`make outputs` lists them)"),
         ({"HOST": "speech-9"}, "HOST: 'speech-9' has no outputs in that run of speech (it has speech-1, speech-2)"),
         ({"EXP": "speach"}, """EXP: 'speach' is in neither experiments/ nor the registry (did you mean "speech"?)"""),
         ({"OUTPUTS": "", "RUN_ID": "i-9"}, "RUN_ID: names a run with outputs; say OUTPUTS=1 as well"),
