@@ -37,6 +37,10 @@ RUN_BY = {
     ("docs/runs.md", "make launch EXP=speech"): (
         "tests/hosts/test_delivery.py::test_the_code_arrives_whole_as_the_commands_own_account_and_then_it_begins"
     ),
+    ("docs/outputs.md", "make launch EXP=speech"): (
+        "tests/test_outputs.py::"
+        "test_a_launch_continues_what_was_interrupted_under_the_name_of_the_first_and_nothing_else"
+    ),
     ("docs/runs.md", "make logs EXP=speech"): "tests/test_runs.py::test_logs_and_exit_code_come_from_the_bucket",
     ("docs/runs.md", "make wait EXP=speech"): "tests/test_runs.py::test_logs_and_exit_code_come_from_the_bucket",
     ("docs/daily-work.md", "make logs EXP=demo"): "tests/test_runs.py::test_logs_and_exit_code_come_from_the_bucket",
