@@ -8,6 +8,8 @@ from ec2lab.console import Console, run
 from ec2lab.options import AsJson, ExperimentName, script
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ec2lab.session import Session
     from ec2lab.watch.console import WatchConsole
 
@@ -62,7 +64,7 @@ def warn_of_missing_secrets(session: Session, exp: str, report: WatchConsole) ->
         report.warn(f"an interrupted instance could not be relaunched: {problem}")
 
 
-def relaunch(session: Session, exp: str, report: WatchConsole, count: int) -> bool:
+def relaunch(session: Session, exp: str, report: WatchConsole, taken: Sequence[str]) -> bool:
     """Launch an experiment again under its lock, with its parameters, if its file (read again now) says so."""
     from ec2lab.errors import UserError
     from ec2lab.launch.launcher import launch_experiment
@@ -74,7 +76,9 @@ def relaunch(session: Session, exp: str, report: WatchConsole, count: int) -> bo
         if defined.experiment.on_interruption != "relaunch":
             return False
         with session.registry.lock_experiment(exp, "watch"):
-            launch_experiment(session, exp, defined.experiment, report.emit_of_launch, count, defined=defined)
+            launch_experiment(
+                session, exp, defined.experiment, report.emit_of_launch, len(taken), defined=defined, taken=taken
+            )
     except NotReached as problem:
         report.warn(f"relaunched: {problem}")
     except UserError as problem:

@@ -22,6 +22,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 
 from ec2lab.hosts.changing_files import tree, writers
 from ec2lab.hosts.outputs_sync import QUIET, Journal, Outputs
@@ -130,6 +131,7 @@ def follow(settings):
     threading.Thread(target=look, args=(outputs,), daemon=True).start()
     problem = ""
     while not stop.is_set():
+        began = time.monotonic()
         with LOCK.open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             try:
@@ -138,7 +140,7 @@ def follow(settings):
                 if str(found) != problem:
                     say(f"can't be read: {found}")
                 problem = str(found)
-        wake.wait(settings["every"])
+        wake.wait(max(0, settings["every"] - (time.monotonic() - began)))
         wake.clear()
     return 0
 
@@ -146,12 +148,18 @@ def follow(settings):
 def mark(path):
     """Say in the record of the command's end that it did not end by itself, if so: what is launched next continues."""
     end = json.loads(path.read_text())
-    if INTERRUPTED.exists():
+    if INTERRUPTED.exists() and (end["exit_code"] > KILLED or not BEGUN.exists() or is_shutting_down()):
         end["interrupted"] = INTERRUPTED.read_text()
         draft = path.with_suffix(".new")
         draft.write_text(json.dumps(end) + "\n")
         draft.replace(path)
     return end["exit_code"]
+
+
+def is_shutting_down():
+    """Return whether the instance is about to be off: who gets SIGTERM then may end with any exit code."""
+    shown = subprocess.run(["systemctl", "is-system-running"], check=False, stdout=subprocess.PIPE, text=True)
+    return shown.stdout.strip() == "stopping"
 
 
 def doubtful(outputs, code, when):

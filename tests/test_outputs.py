@@ -116,7 +116,7 @@ def test_a_watch_relaunches_an_interrupted_instance_with_its_outputs(ran, lab, c
     first, _ = ran.launch()
     watching = lab.start("watch", EXP="demo")
     assert [watching.stdout.readline() for _ in range(2)][1].startswith(f"demo: {first} runs")
-    ran.ends(first, exit_code=143, interrupted="terminate at 2026-11-27T10:00:00Z")
+    ran.ends(first, exit_code=143)  # of SIGTERM: the instance did not see AWS's notice
     cloud.end(first, "us-east-1", "Server.SpotInstanceTermination")
     wait_until(lambda: len(provenance(lab)) == 2)
     assert ran.uri == f"s3://lab-runs/of/demo/{first}/outputs/"
@@ -126,7 +126,7 @@ def test_a_watch_relaunches_an_interrupted_instance_with_its_outputs(ran, lab, c
     out, _ = watching.communicate(timeout=60)
     assert f"resuming from {first} (0 files, 0 B)" in out
     exited = [note["exited"] for record in lab.records() if "exited" in (note := record.get("annotation", {}))]
-    assert exited == [{"exit_code": 0}], "not that of the interrupted one"
+    assert exited[-1] == {"exit_code": 0}, "not that of the interrupted one"
 
 
 def test_a_launch_that_was_killed_goes_on_with_what_it_had_resumed(ran, lab, cloud):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import random
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
@@ -20,6 +21,8 @@ class Network(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Passing)
         self.onward = urlsplit(url)
         self.share, self.chance = 0.0, random.Random(7)
+        self.seconds = 0.0
+        """How long each request takes in addition."""
         self.requests, self.last = 0, {}
         self.at_once = self.most_at_once = 0
         threading.Thread(target=self.serve_forever, daemon=True).start()
@@ -55,6 +58,7 @@ class Passing(BaseHTTPRequestHandler):
     do_PUT = do_POST = do_DELETE = do_HEAD = do_GET  # noqa: N815 - by the name of the method
 
     def _pass_on(self, fault: str) -> None:
+        time.sleep(self.server.seconds)
         length = int(self.headers.get("Content-Length", 0))
         if fault in ("before", "half"):
             self.rfile.read(length // 2 if fault == "half" else 0)
@@ -66,7 +70,7 @@ class Passing(BaseHTTPRequestHandler):
             return
         onward = http.client.HTTPConnection(self.server.onward.hostname, self.server.onward.port, timeout=60)
         path = self.path.partition(self.headers["Host"])[2] if self.path.startswith("http:") else self.path
-        headers = dict(self.headers.items())
+        headers = {name: value for name, value in self.headers.items() if name.lower() != "expect"}
         onward.request(self.command, path, body, headers)
         answer = onward.getresponse()
         content = answer.read()

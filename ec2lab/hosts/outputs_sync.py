@@ -102,11 +102,12 @@ class Outputs:
         try:
             fresh = self._pass(names, is_last=is_last, is_second=False)
             if fresh:
+                self._tell_state(seen, is_whole=False)
                 self.pause(QUIET)
                 fresh = self._pass(dict(self._again(fresh)), is_last=is_last, is_second=True)
             self._tell_state(seen, is_whole=not fresh and not seen.problems)
         except (Refused, Later) as problem:
-            if not self._failure:
+            if not self._failure and not self.pause(0):
                 self.say(f"can't be uploaded to s3://{self.bucket.name}/{self.bucket.prefix}{FILES}: {problem}")
             self._failure = str(problem)
             return False

@@ -151,6 +151,8 @@ class Bucket:
     ) -> Response:  # fmt: skip
         """Send a request, again while waiting may help. Without a name, it is for the bucket. Raises Refused, Later."""
         for number in range(TRIES):
+            if self.pause(0):
+                raise Later("told to end")
             try:
                 return self._send(method, name, query, headers, content, digest)
             except Later:

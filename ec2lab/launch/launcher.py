@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,10 +51,12 @@ def launch_experiment(
     defined: RunSpec | None = None,
     *,
     fresh: bool = False,
+    taken: Collection[str] = (),
 ) -> None:
     """Launch an experiment under the lock that the caller holds, and record its run spec.
 
-    Outputs of runs that were interrupted are continued, unless it is to begin `fresh`.
+    Outputs of runs that were interrupted are continued, unless it is to begin `fresh`: of instances that AWS has
+    `taken`, as far as that is known here, and that say so themselves.
 
     Raises UserError; NotReached if the instances run, but nobody could log in to check their set-up.
     """
@@ -68,7 +70,7 @@ def launch_experiment(
     with failure_recorded(session.recorder), admitted(session, name, base, experiment, count) as budgets:
         check_ssh_access(session, name, experiment)
         launcher_secrets(name, experiment)
-        resumed = resumption(session, name, experiment, fresh=fresh)
+        resumed = resumption(session, name, experiment, fresh=fresh, taken=taken)
         run = defined.with_code(session.directory).resuming(resumed.origins) if defined else None
         if run and run.pack:
             store_code(session.directory, run.pack.tar)

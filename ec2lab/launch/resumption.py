@@ -6,7 +6,7 @@ watch relaunches what AWS has terminated. So nobody else writes where the new on
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,9 @@ from ec2lab.runs.s3_download import S3Prefix
 from ec2lab.runs.s3_logs import run_bucket, s3_client
 from ec2lab.session import Session
 from ec2lab.units import counted, format_bytes
+
+KILLED = 128
+"""Exit codes above are of commands that were killed (docs/runs.md)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +38,13 @@ class Resumption:
         return dict(zip(instances, self.origins, strict=False))
 
 
-def resumption(session: Session, name: str, experiment: Experiment, *, fresh: bool) -> Resumption:
-    """Return what a launch continues, according to the registry and the bucket. Raises UserError."""
+def resumption(
+    session: Session, name: str, experiment: Experiment, *, fresh: bool, taken: Collection[str]
+) -> Resumption:
+    """Return what a launch continues, according to the registry and the bucket. Raises UserError.
+
+    AWS has `taken` instances, as far as that is known here.
+    """
     past = History(session.records.history(name)).of(name)
     if experiment.outputs is None or experiment.artifact_uri is None:
         return Resumption()
@@ -46,9 +54,9 @@ def resumption(session: Session, name: str, experiment: Experiment, *, fresh: bo
     before = [one for one in (past.ran[1].get(PROVENANCE, ()) if past.ran else ()) if OUTPUTS in one]
     if not before:
         return Resumption()
-    if why := _ended(past.torn_down, past.exit_code, fresh=fresh):
+    if why := _ended(past.torn_down, None if taken else past.exit_code, fresh=fresh):
         return Resumption(lines=[f"  outputs begin anew: {why}"])
-    origins = list(_interrupted(session, name, experiment.artifact_uri, before))
+    origins = list(_interrupted(session, name, experiment.artifact_uri, before, taken))
     if not origins:
         return Resumption(lines=["  outputs begin anew: the command had ended, or wrote elsewhere"])
     return Resumption(origins, list(_told(session, name, experiment.artifact_uri, origins)))
@@ -63,12 +71,16 @@ def _ended(torn_down: bool, exit_code: int | None, *, fresh: bool) -> str:
     return "" if exit_code is None else f"the command before ended with {exit_code}"
 
 
-def _interrupted(session: Session, name: str, artifact_uri: str, before: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+def _interrupted(
+    session: Session, name: str, artifact_uri: str, before: Sequence[Mapping[str, Any]], taken: Collection[str]
+) -> Iterator[str]:
     """Yield the origins of instances whose command did not end by itself. Raises UserError."""
     for one in before:
         uri, origin = one[OUTPUTS]["uri"], origin_in(one[OUTPUTS]["uri"])
         ending = run_bucket(session, artifact_uri, name, one["instance"]).ending()
-        if (ending is None or ending.interrupted) and uri == outputs_uri(artifact_uri, name, origin):
+        was_killed = ending and ending.exit_code > KILLED and one["instance"] in taken
+        is_over = ending and not ending.interrupted and not was_killed
+        if not is_over and uri == outputs_uri(artifact_uri, name, origin):
             yield origin
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -47,8 +47,8 @@ POLL = 1.0, 15.0
 """Failures that the next poll may not have: AWS is busy, or this computer is offline."""
 
 
-Relaunch = Callable[[int], bool]
-"""Launches that many instances again; returns whether it was wanted and done."""
+Relaunch = Callable[[Sequence[str]], bool]
+"""Launches again what AWS has taken away; returns whether it was wanted and done."""
 
 
 @dataclass
@@ -87,7 +87,7 @@ class Watching:
             if self._saw_all and not self.instances and not acting:
                 if not (gone := self._to_relaunch()):
                     break
-                if relaunch(len(gone)):
+                if relaunch(gone):
                     self._forget(gone)
                     yield Relaunched(experiment=self.name, replaced=list(gone))
                 self._reported |= {error.id for error in self._read().errors}  # the launch reported its own

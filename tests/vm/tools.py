@@ -30,7 +30,8 @@ class Tools(LaunchPart):
     order = 19
 
     def share(self, site):
-        paths = [f"/etc/systemd/system/{{unit}}.service.d/tools.conf" for unit in ("experiment", "experiment-log")]
+        units = ("experiment", "experiment-log", "experiment-outputs")
+        paths = [f"/etc/systemd/system/{{unit}}.service.d/tools.conf" for unit in units]
         files = {{path: SETTINGS for path in paths}}
         if PROXY:
             files["/etc/environment"] = f"http_proxy={{PROXY}}\\nhttps_proxy={{PROXY}}\\nno_proxy=intranet.example\\n"
@@ -59,14 +60,15 @@ sys.exit(awscli.clidriver.main())
 """
 
 
-def plugin(cloud: LocalCloud, proxy: int = 0) -> str:
+def plugin(cloud: LocalCloud, proxy: int = 0, url: str = "") -> str:
     """Return the plugin by which instances have the tools, and find the local cloud.
 
-    They have keys in their environment; behind a proxy, at a port of this computer's, what their metadata gives.
+    They have keys in their environment; behind a proxy, at a port of this computer's, what their metadata gives. The
+    local cloud is at another `url` for them, where something lies in between.
     """
     keys = f"AWS_ACCESS_KEY_ID=testing AWS_SECRET_ACCESS_KEY={cloud.secret}"
     through = f"http://169.254.169.253:{proxy}" if proxy else ""
-    port = cloud.url.rpartition(":")[2]
+    port = (url or cloud.url).rpartition(":")[2]
     return PLUGIN.format(port=port, keys="" if proxy else keys, proxy=through, volume=VOLUME)
 
 
