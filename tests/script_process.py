@@ -32,14 +32,14 @@ class ScriptProcess:
     ) -> None:
         """Start a module, or a file, in a directory; unless it `waits`, its pauses advance the local cloud's clock.
 
-        With `columns`, its output goes to a terminal so wide, and its errors are among it.
+        With `columns`, it has a terminal so wide to itself: its errors are among its output, and keys reach it.
         """
         out, theirs_out = terminal(columns) if columns else os.pipe()
         err, theirs_err = (os.open(os.devnull, os.O_RDONLY), os.dup(theirs_out)) if columns else os.pipe()
         self._told, told = socket.socketpair()
         with Path(os.devnull).open() as nothing, _starting:
             message = {"module": module, "directory": str(directory), "environment": environment, "waits": waits}
-            descriptors = [nothing.fileno(), theirs_out, theirs_err, told.fileno()]
+            descriptors = [theirs_out if columns else nothing.fileno(), theirs_out, theirs_err, told.fileno()]
             socket.send_fds(_server(), [json.dumps(message).encode()], descriptors)
         for descriptor in (theirs_out, theirs_err):
             os.close(descriptor)

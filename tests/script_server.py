@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import atexit
 import contextlib
+import fcntl
 import gc
 import importlib
 import inspect
@@ -20,6 +21,7 @@ import runpy
 import selectors
 import socket
 import sys
+import termios
 import threading
 from pathlib import Path
 from types import CodeType
@@ -119,6 +121,9 @@ def become(wish: dict, descriptors: list[int]) -> str:
     for number, descriptor in enumerate(descriptors[:3]):
         os.dup2(descriptor, number)
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+    if os.isatty(0):
+        os.setsid()
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
     os.chdir(wish["directory"])
     os.environ.clear()
     os.environ.update(wish["environment"])

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
-import struct
-import subprocess
-import sys
-import termios
+from contextlib import suppress
 from dataclasses import dataclass
 
 from tests.lab_directory import LabDirectory
+from tests.script_process import ScriptProcess
 
-SIZE = 24, 80
+COLUMNS = 80
 CONTROL = re.compile(r"\x1b\[([?\d;]*)([A-Za-z])|(\r|\n)")
 
 
@@ -27,30 +24,16 @@ class Left:
 
 def run_on_terminal(lab: LabDirectory, script: str, *, interrupted_at: str = "", **variables: str) -> Left:
     """Run a script on a terminal of 80 columns to its end, or until Ctrl-C once it has said something."""
-    ours, theirs = os.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", *SIZE, 0, 0))
-    said = b""
-    with subprocess.Popen(
-        [sys.executable, "-m", f"scripts.{script}"], cwd=lab.path, start_new_session=True,
-        env=lab.environment(TERM="xterm", **variables), stdin=theirs, stdout=theirs, stderr=theirs,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
-    ) as process:  # fmt: skip
-        os.close(theirs)
-        while piece := _read(ours):
+    environment = lab.environment(TERM="xterm", **variables)
+    process = ScriptProcess(f"scripts.{script}", lab.path, environment, waits=bool(interrupted_at), columns=COLUMNS)
+    ours, said = process.stdout.fileno(), b""
+    with suppress(OSError):  # of which Linux makes the end
+        while piece := os.read(ours, 65536):
             said += piece
             if interrupted_at and interrupted_at.encode() in said:
                 os.write(ours, b"\x03")
                 interrupted_at = ""
-    os.close(ours)
-    return Left(process.returncode, left_on_screen(said.decode()))
-
-
-def _read(terminal: int) -> bytes:
-    """Read what a terminal is sent; nothing once nobody has it open, of which Linux makes an error."""
-    try:
-        return os.read(terminal, 65536)
-    except OSError:
-        return b""
+    return Left(process.wait(), left_on_screen(said.decode()))
 
 
 def left_on_screen(said: str) -> list[str]:
