@@ -34,6 +34,22 @@ class Diagnosis:
         return Finding(self, subjects, tuple((key, str(value)) for key, value in values.items()))
 
 
+def ok(identity: str, message: str, remedy: str = "") -> Diagnosis:
+    return Diagnosis(identity, Severity.OK, message, remedy)
+
+
+def warning(identity: str, message: str, remedy: str) -> Diagnosis:
+    return Diagnosis(identity, Severity.WARNING, message, remedy)
+
+
+def unknown(identity: str, message: str, remedy: str) -> Diagnosis:
+    return Diagnosis(identity, Severity.UNKNOWN, message, remedy)
+
+
+def error(identity: str, message: str, remedy: str) -> Diagnosis:
+    return Diagnosis(identity, Severity.ERROR, message, remedy)
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     diagnosis: Diagnosis

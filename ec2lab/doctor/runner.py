@@ -15,25 +15,20 @@ from ec2lab.doctor.check import Check, Probe, Requirement
 from ec2lab.doctor.context import CheckSkipped, DoctorContext
 from ec2lab.doctor.regions import RegionDisabled, opt_in_states, types_of
 from ec2lab.errors import PluginFailed, UserError
-from ec2lab.findings import Diagnosis, Finding, Severity, merged
+from ec2lab.findings import Finding, error, merged, unknown
 from ec2lab.progress import working
 
 Fact = TypeVar("Fact")
 
-CHECK_SKIPPED = Diagnosis("check-skipped", Severity.UNKNOWN, "skipped: {reason}", "fix what is named above first")
-CHECK_UNAVAILABLE = Diagnosis(
-    "check-unavailable",
-    Severity.UNKNOWN,
-    "not available: {reason}",
-    "try again later; the message names who rejected it",
+CHECK_SKIPPED = unknown("check-skipped", "skipped: {reason}", "fix what is named above first")
+CHECK_UNAVAILABLE = unknown(
+    "check-unavailable", "not available: {reason}", "try again later; the message names who rejected it"
 )
-CHECK_DENIED = Diagnosis(
-    "check-denied", Severity.ERROR, "access denied: {reason}",
+CHECK_DENIED = error(
+    "check-denied", "access denied: {reason}",
     "docs/iam-policy.json has the permissions that the lab's role or user needs",
 )  # fmt: skip
-CHECK_CRASHED = Diagnosis(
-    "check-broken", Severity.UNKNOWN, "the check failed: {reason}", "DEBUG=1 shows where; its author can fix it"
-)
+CHECK_CRASHED = unknown("check-broken", "the check failed: {reason}", "DEBUG=1 shows where; its author can fix it")
 
 
 def run_checks(lab: DoctorContext, checks: Iterable[Check]) -> Iterator[tuple[Check, Finding]]:

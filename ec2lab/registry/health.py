@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ec2lab.files import exists
-from ec2lab.findings import Diagnosis, Finding, Severity
+from ec2lab.findings import Finding, error, warning
 from ec2lab.registry.dynamodb_table import Table
 from ec2lab.registry.file_format import is_blank, is_json
 from ec2lab.registry.file_io import locked, read_whole
@@ -19,20 +19,19 @@ from ec2lab.registry.file_io import locked, read_whole
 LITTLE, TOO_LITTLE = 256 * 1024 * 1024, 16 * 1024 * 1024
 """Free bytes on the disk. A launch writes less than one MiB, but code and datasets may be on the same disk."""
 
-TORN = Diagnosis(
-    "registry-torn", Severity.WARNING, "{name}: a kill or a power failure tore its last record; its call was not sent",
+TORN = warning(
+    "registry-torn", "{name}: a kill or a power failure tore its last record; its call was not sent",
     "nothing: the next command repairs it",
 )  # fmt: skip
-NOT_PRIVATE = Diagnosis(
-    "registry-not-private", Severity.WARNING, "{name}: others may read it (mode {mode})",
-    "`chmod 600 {file}`, as the next command does",
-)  # fmt: skip
-NOT_WRITABLE = Diagnosis(
-    "registry-not-writable", Severity.ERROR, "{name}: {what} is not writable, so no call would be sent",
+NOT_PRIVATE = warning(
+    "registry-not-private", "{name}: others may read it (mode {mode})", "`chmod 600 {file}`, as the next command does"
+)
+NOT_WRITABLE = error(
+    "registry-not-writable", "{name}: {what} is not writable, so no call would be sent",
     "become its owner (chown), `chmod u+w`, or name another `registry` in lab.toml",
 )  # fmt: skip
-DISK_LOW = Diagnosis("disk-low", Severity.WARNING, "{free} MiB are free on the disk of {name}", "free some space")
-DISK_FULL = Diagnosis("disk-full", Severity.ERROR, "{free} MiB are free on the disk of {name}", "free some space")
+DISK_LOW = warning("disk-low", "{free} MiB are free on the disk of {name}", "free some space")
+DISK_FULL = error("disk-full", "{free} MiB are free on the disk of {name}", "free some space")
 
 
 def file_findings(path: Path) -> Iterator[Finding]:
@@ -60,18 +59,16 @@ def _is_torn(path: Path) -> bool:
     return not is_blank(document) and not is_json(document)
 
 
-NOT_BACKED_UP = Diagnosis(
-    "table-not-backed-up", Severity.WARNING, "{address}: point-in-time recovery is off: deleted records are lost",
+NOT_BACKED_UP = warning(
+    "table-not-backed-up", "{address}: point-in-time recovery is off: deleted records are lost",
     "`aws dynamodb update-continuous-backups --table-name {table} "
     "--point-in-time-recovery-specification PointInTimeRecoveryEnabled=true`, or in AWS's console",
 )  # fmt: skip
-NOT_PROTECTED = Diagnosis(
-    "table-not-protected", Severity.WARNING, "{address}: deletion protection is off",
+NOT_PROTECTED = warning(
+    "table-not-protected", "{address}: deletion protection is off",
     "`aws dynamodb update-table --table-name {table} --deletion-protection-enabled`, or in AWS's console",
 )  # fmt: skip
-NOT_ACTIVE = Diagnosis(
-    "table-not-active", Severity.ERROR, "{address}: the table is {state}", "wait, or see AWS's console"
-)
+NOT_ACTIVE = error("table-not-active", "{address}: the table is {state}", "wait, or see AWS's console")
 
 
 def table_findings(table: Table) -> Iterator[Finding]:

@@ -25,28 +25,23 @@ from ec2lab.doctor.regions import (
     types_of,
 )
 from ec2lab.doctor.runner import collect
-from ec2lab.findings import Diagnosis, Finding, Severity
+from ec2lab.findings import Finding, error, ok, warning
 from ec2lab.launch.quotas import quota_of
 from ec2lab.validators import did_you_mean
 
 SOON = timedelta(hours=1)
 ELSE = "`aws sts get-caller-identity` with the same profile tells the same; `aws configure list` shows whose they are"
 
-CALLER = Diagnosis("identity", Severity.OK, "{arn} in account {account}")
-IDENTITY_UNKNOWN = Diagnosis(
-    "identity-unknown", Severity.ERROR, "{reason}", "{remedy}"
-)  # fmt: skip
-NOT_REACHED = Diagnosis(
-    "aws-unreachable", Severity.ERROR, "{reason}", "check your network connection; HTTPS_PROXY sets a proxy"
-)
-ROOT_USER = Diagnosis(
-    "root-user", Severity.WARNING, "these are the root user's credentials, which no policy can limit",
+CALLER = ok("identity", "{arn} in account {account}")
+IDENTITY_UNKNOWN = error("identity-unknown", "{reason}", "{remedy}")
+NOT_REACHED = error("aws-unreachable", "{reason}", "check your network connection; HTTPS_PROXY sets a proxy")
+ROOT_USER = warning(
+    "root-user", "these are the root user's credentials, which no policy can limit",
     "create a role or user with docs/iam-policy.json, and delete the root user's access keys",
 )  # fmt: skip
-CREDENTIALS_EXPIRE_SOON = Diagnosis(
-    "credentials-expire-soon", Severity.WARNING, "the credentials expire in {minutes} minutes",
-    "run `aws sso login` before a long launch",
-)  # fmt: skip
+CREDENTIALS_EXPIRE_SOON = warning(
+    "credentials-expire-soon", "the credentials expire in {minutes} minutes", "run `aws sso login` before a long launch"
+)
 
 
 class Credentials(Check):
@@ -73,33 +68,30 @@ class Credentials(Check):
             yield CREDENTIALS_EXPIRE_SOON.of(minutes=max(0, round((ends - clock.now()).total_seconds() / 60)))
 
 
-REGION_OK = Diagnosis("regions-ok", Severity.OK, "{subjects}: enabled, with network, image and instance types")
-NO_REGION = Diagnosis(
-    "no-such-region", Severity.ERROR, "{region} is not an AWS region{hint}",
-    "correct regions in lab.toml or in the experiment",
-)  # fmt: skip
-NOT_OPTED_IN = Diagnosis(
-    "not-opted-in", Severity.ERROR, "the account has not opted in to {subjects}",
+REGION_OK = ok("regions-ok", "{subjects}: enabled, with network, image and instance types")
+NO_REGION = error(
+    "no-such-region", "{region} is not an AWS region{hint}", "correct regions in lab.toml or in the experiment"
+)
+NOT_OPTED_IN = error(
+    "not-opted-in", "the account has not opted in to {subjects}",
     "enable it under Account, AWS Regions in AWS's console, or remove it from regions in lab.toml",
 )  # fmt: skip
-NO_NETWORK = Diagnosis(
-    "no-network", Severity.ERROR, "{subjects}: {lack}",
-    "`aws ec2 create-default-vpc`, or set [network.subnets] in lab.toml",
-)  # fmt: skip
-NO_IMAGE = Diagnosis(
-    "image-missing", Severity.WARNING, "{subjects}: no image {lack}; launches skip it",
+NO_NETWORK = error(
+    "no-network", "{subjects}: {lack}", "`aws ec2 create-default-vpc`, or set [network.subnets] in lab.toml"
+)
+NO_IMAGE = warning(
+    "image-missing", "{subjects}: no image {lack}; launches skip it",
     "set another `image` in lab.toml or in the experiment",
 )  # fmt: skip
-NO_IMAGE_ANYWHERE = Diagnosis(
-    "image-nowhere", Severity.ERROR, "{subjects}: no image {lack}",
-    "set another `image` in lab.toml or in the experiment",
-)  # fmt: skip
-TYPE_NOT_OFFERED = Diagnosis(
-    "type-not-offered", Severity.WARNING, "{type} of {experiment} is not offered in {subjects}",
+NO_IMAGE_ANYWHERE = error(
+    "image-nowhere", "{subjects}: no image {lack}", "set another `image` in lab.toml or in the experiment"
+)
+TYPE_NOT_OFFERED = warning(
+    "type-not-offered", "{type} of {experiment} is not offered in {subjects}",
     "nothing, if other regions offer it; else change the types or regions in experiments/{experiment}.toml",
 )  # fmt: skip
-NO_TYPE_ANYWHERE = Diagnosis(
-    "type-nowhere", Severity.ERROR, "none of the types of {experiment} is offered in {subjects}",
+NO_TYPE_ANYWHERE = error(
+    "type-nowhere", "none of the types of {experiment} is offered in {subjects}",
     "change the types or regions in experiments/{experiment}.toml",
 )  # fmt: skip
 
@@ -163,26 +155,25 @@ def _types(lab: DoctorContext) -> Iterable[Finding]:
 
 ASK = "AWS's console, Service Quotas, EC2, {quota!r}, in that region: request {wanted} or more, days ahead"
 
-SUFFICIENT = Diagnosis("quotas-sufficient", Severity.OK, "sufficient for {subjects}")
-QUOTA_TOO_LOW = Diagnosis(
-    "quota-too-low", Severity.WARNING,
-    "{experiment} on {type}: {quota!r} is {value} vCPUs in {subjects}, {wanted} are needed", ASK,
-)  # fmt: skip
-QUOTA_INSUFFICIENT_EVERYWHERE = Diagnosis(
-    "quota-insufficient", Severity.ERROR, "no quota in {subjects} suffices for {experiment}: {instances} x {types}",
+SUFFICIENT = ok("quotas-sufficient", "sufficient for {subjects}")
+QUOTA_TOO_LOW = warning(
+    "quota-too-low", "{experiment} on {type}: {quota!r} is {value} vCPUs in {subjects}, {wanted} are needed", ASK
+)
+QUOTA_INSUFFICIENT_EVERYWHERE = error(
+    "quota-insufficient", "no quota in {subjects} suffices for {experiment}: {instances} x {types}",
     "AWS's console, Service Quotas, EC2: request {wanted} vCPUs of the types' family; or use other types or regions",
 )  # fmt: skip
-IN_USE = Diagnosis(
-    "quota-in-use", Severity.WARNING,
+IN_USE = warning(
+    "quota-in-use",
     "{experiment} on {type}: {used} of {value} vCPUs of {quota!r} in {subjects} are in use, {wanted} are needed",
     "wait for other instances to end, or tear some down: `make status`, `make audit`",
 )  # fmt: skip
-SWEEP = Diagnosis(
-    "quota-below-sweep", Severity.WARNING,
+SWEEP = warning(
+    "quota-below-sweep",
     "{experiment}: {quota!r} in {subjects} allows {at_once} of its {combinations} combinations at a time", ASK,
 )  # fmt: skip
-QUOTA_UNREADABLE = Diagnosis(
-    "quotas-unreadable", Severity.WARNING, "the quotas of {subjects} can't be read: {reason}",
+QUOTA_UNREADABLE = warning(
+    "quotas-unreadable", "the quotas of {subjects} can't be read: {reason}",
     "docs/iam-policy.json has the permissions; for any other reason, see the message",
 )  # fmt: skip
 
@@ -239,10 +230,9 @@ def _of_pool(
         yield SWEEP.of(pool.region, **facts, at_once=at_once, combinations=combinations, wanted=each * combinations)
 
 
-WELL_FORMED = Diagnosis("tags-well-formed", Severity.OK, "{subjects}: all tags of the lab are valid")
-MALFORMED = Diagnosis(
-    "tag-malformed", Severity.WARNING,
-    "{resource} in {subjects}: its tag {tag}; an unreadable one counts as absent",
+WELL_FORMED = ok("tags-well-formed", "{subjects}: all tags of the lab are valid")
+MALFORMED = warning(
+    "tag-malformed", "{resource} in {subjects}: its tag {tag}; an unreadable one counts as absent",
     "correct or delete it: `aws ec2 delete-tags --region {region} --resources {resource} --tags Key={key}`",
 )  # fmt: skip
 

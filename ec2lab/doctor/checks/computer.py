@@ -14,20 +14,16 @@ from pathlib import Path
 
 from ec2lab.doctor.check import Check, Requirement
 from ec2lab.doctor.context import CheckSkipped, DoctorContext
-from ec2lab.findings import Diagnosis, Finding, Severity
+from ec2lab.findings import Finding, error, ok, warning
 
 MAX_SKEW = 300
 """Seconds (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html)."""
 NOTICEABLE = 30
 FIX_NTP = "`sudo timedatectl set-ntp true` (macOS: `sudo sntp -sS time.apple.com`)"
 
-CLOCK_OK = Diagnosis("clock-ok", Severity.OK, "within {seconds} s of AWS's")
-CLOCK_SKEWED = Diagnosis(
-    "clock-skew", Severity.WARNING, "{seconds} s {direction} AWS's, which rejects calls from 300 s on", FIX_NTP
-)
-CLOCK_SKEW_TOO_LARGE = Diagnosis(
-    "clock-skew-too-large", Severity.ERROR, "{seconds} s {direction} AWS's, which rejects all calls", FIX_NTP
-)
+CLOCK_OK = ok("clock-ok", "within {seconds} s of AWS's")
+CLOCK_SKEWED = warning("clock-skew", "{seconds} s {direction} AWS's, which rejects calls from 300 s on", FIX_NTP)
+CLOCK_SKEW_TOO_LARGE = error("clock-skew-too-large", "{seconds} s {direction} AWS's, which rejects all calls", FIX_NTP)
 
 
 class Clock(Check):
@@ -49,21 +45,16 @@ class Clock(Check):
             yield found.of(seconds=round(abs(skew)), direction="ahead of" if skew > 0 else "behind")
 
 
-CONFIG_VALID = Diagnosis("config-valid", Severity.OK, "lab.toml, {experiments} in experiments/, {members} in members/")
-CONFIG_INVALID = Diagnosis(
-    "config-invalid",
-    Severity.ERROR,
-    "{complaint}",
-    "fix that line; `make new EXP=…` writes a file with every key explained",
+CONFIG_VALID = ok("config-valid", "lab.toml, {experiments} in experiments/, {members} in members/")
+CONFIG_INVALID = error(
+    "config-invalid", "{complaint}", "fix that line; `make new EXP=…` writes a file with every key explained"
 )
-NO_EXPERIMENT = Diagnosis("no-experiment", Severity.WARNING, "experiments/ is empty", "`make new EXP=…` writes one")
-NO_MEMBER = Diagnosis(
-    "no-member", Severity.WARNING, "members/ is empty: nobody can log in to an instance",
+NO_EXPERIMENT = warning("no-experiment", "experiments/ is empty", "`make new EXP=…` writes one")
+NO_MEMBER = warning(
+    "no-member", "members/ is empty: nobody can log in to an instance",
     "`make user-add NAME=… KEY=~/.ssh/id_ed25519.pub` adds you",
 )  # fmt: skip
-PLUGIN_LOAD_FAILED = Diagnosis(
-    "plugin-broken", Severity.ERROR, "{reason}", "fix or remove it; this check used only the built-in plugins"
-)
+PLUGIN_LOAD_FAILED = error("plugin-broken", "{reason}", "fix or remove it; this check used only the built-in plugins")
 
 
 class Files(Check):
@@ -92,16 +83,16 @@ OLDEST_MAKE = (3, 81)
 """The version on macOS; the Makefile needs nothing newer."""
 SHOWN = ("boto3", "botocore", "moto")
 
-VERSIONS = Diagnosis("versions", Severity.OK, "{versions}")
-PYTHON_OLD = Diagnosis(
-    "python-outdated", Severity.ERROR, "Python {found} is too old; ec2-lab requires 3.11",
+VERSIONS = ok("versions", "{versions}")
+PYTHON_OLD = error(
+    "python-outdated", "Python {found} is too old; ec2-lab requires 3.11",
     "`rm -r .venv`, then `make doctor PYTHON=python3.11`",
 )  # fmt: skip
-LOCKFILE_MISMATCH = Diagnosis(
-    "lockfile-mismatch", Severity.WARNING, "installed versions differ from requirements.lock: {subjects}",
+LOCKFILE_MISMATCH = warning(
+    "lockfile-mismatch", "installed versions differ from requirements.lock: {subjects}",
     "`rm .venv/ready`; the next make installs them again",
 )  # fmt: skip
-MAKE_OLD = Diagnosis("make-outdated", Severity.WARNING, "make {found} is older than 3.81", "install GNU make")
+MAKE_OLD = warning("make-outdated", "make {found} is older than 3.81", "install GNU make")
 
 
 class Versions(Check):

@@ -12,15 +12,15 @@ from ec2lab.doctor.check import Check, Requirement
 from ec2lab.doctor.context import DoctorContext
 from ec2lab.doctor.regions import datasets, retained_volumes
 from ec2lab.doctor.runner import collect
-from ec2lab.findings import Diagnosis, Finding, Severity
+from ec2lab.findings import Finding, error, ok, warning
 
-DATASET_AVAILABLE = Diagnosis("dataset-available", Severity.OK, "{subjects}: in all regions that need it")
-DATA_MISSING = Diagnosis(
-    "dataset-missing", Severity.WARNING, "{experiment}: {dataset} is not in {subjects}; launches skip it",
+DATASET_AVAILABLE = ok("dataset-available", "{subjects}: in all regions that need it")
+DATA_MISSING = warning(
+    "dataset-missing", "{experiment}: {dataset} is not in {subjects}; launches skip it",
     '`make snapshot-copy DATASET={bare}{version} REGIONS="{spaced}"`',
 )  # fmt: skip
-DATASET_NOWHERE = Diagnosis(
-    "dataset-nowhere", Severity.ERROR, "{experiment}: {dataset} is in none of its regions ({subjects})",
+DATASET_NOWHERE = error(
+    "dataset-nowhere", "{experiment}: {dataset} is in none of its regions ({subjects})",
     "`make dataset-build DATASET={bare} SOURCE=…` builds it; `make datasets` lists those that exist",
 )  # fmt: skip
 
@@ -63,9 +63,9 @@ def _is_there(data: Data, there: list[DataSnapshot], region: str) -> bool:
     return True
 
 
-RETENTION_OK = Diagnosis("retention-ok", Severity.OK, "{subjects}: no volume is past its retention")
-EXPIRED = Diagnosis(
-    "retention-expired", Severity.WARNING, "{volume} in {subjects} is past its retention: {retention}",
+RETENTION_OK = ok("retention-ok", "{subjects}: no volume is past its retention")
+EXPIRED = warning(
+    "retention-expired", "{volume} in {subjects} is past its retention: {retention}",
     "`make volume-delete VOLUME={volume} YES=1`, or `make volume-retain VOLUME={volume} RETAIN_FOR=30d`",
 )  # fmt: skip
 

@@ -25,39 +25,36 @@ from ec2lab.doctor.policy_simulation import (
 )
 from ec2lab.doctor.regions import known_types, require_enabled, sample_resource_ids, zone_in
 from ec2lab.errors import UserError
-from ec2lab.findings import Diagnosis, Finding, Severity
+from ec2lab.findings import Finding, error, ok, warning
 from ec2lab.launch.part import LaunchContext, launch_parts, total
 from ec2lab.launch.run_instances_request import build_request
 
 POLICY = "docs/iam-policy.json has the permissions that the lab's role or user needs"
 RUN = "RunInstances"
 
-ALLOWED = Diagnosis("allowed", Severity.OK, "{count} actions are allowed, by a dry run or by IAM's policy simulator")
-DENIED = Diagnosis("permission-denied", Severity.ERROR, "{action} is not allowed in {subjects}: {why}", POLICY)
-CARRIED_OUT = Diagnosis(
-    "dry-run-carried-out", Severity.ERROR, "{subjects}: a dry run of {action} was carried out; no more are made",
+ALLOWED = ok("allowed", "{count} actions are allowed, by a dry run or by IAM's policy simulator")
+DENIED = error("permission-denied", "{action} is not allowed in {subjects}: {why}", POLICY)
+CARRIED_OUT = error(
+    "dry-run-carried-out", "{subjects}: a dry run of {action} was carried out; no more are made",
     "the endpoint is not EC2, or a proxy drops DryRun: check AWS_ENDPOINT_URL and the proxy; {undo}",
 )  # fmt: skip
-LAUNCH_REJECTED = Diagnosis(
-    "launch-refused", Severity.WARNING, "a dry run of a launch of {experiment} in {subjects} is rejected: {why}",
+LAUNCH_REJECTED = warning(
+    "launch-refused", "a dry run of a launch of {experiment} in {subjects} is rejected: {why}",
     "`make plan EXP={experiment}` shows the request",
 )  # fmt: skip
-DATA_DENIED = Diagnosis(
-    "dataset-permission-denied", Severity.WARNING, "you may not create or copy datasets: {subjects}",
+DATA_DENIED = warning(
+    "dataset-permission-denied", "you may not create or copy datasets: {subjects}",
     "docs/iam-policy-data.json has the permissions; ignore this if others do it",
 )  # fmt: skip
-SIMULATED_DENIAL = Diagnosis(
-    "permission-denied-by-simulation", Severity.WARNING, "not allowed, according to IAM's policy simulator: {subjects}",
+SIMULATED_DENIAL = warning(
+    "permission-denied-by-simulation", "not allowed, according to IAM's policy simulator: {subjects}",
     f"{POLICY}; ignore this if a narrower policy intends it",
 )  # fmt: skip
-OPTIONAL_DENIED = Diagnosis(
-    "optional-permission-denied",
-    Severity.WARNING,
-    "optional permissions are missing, and some output is reduced: {subjects}",
-    POLICY,
+OPTIONAL_DENIED = warning(
+    "optional-permission-denied", "optional permissions are missing, and some output is reduced: {subjects}", POLICY
 )
-PERMISSION_UNKNOWN = Diagnosis(
-    "permission-unknown", Severity.WARNING, "unknown whether these are allowed: {subjects}",
+PERMISSION_UNKNOWN = warning(
+    "permission-unknown", "unknown whether these are allowed: {subjects}",
     "allow iam:SimulatePrincipalPolicy, or check again while an instance of the lab is running",
 )  # fmt: skip
 

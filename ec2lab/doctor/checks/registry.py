@@ -8,37 +8,30 @@ from ec2lab.aws.credentials import CredentialsProblem
 from ec2lab.doctor.check import Check, Requirement
 from ec2lab.doctor.context import CheckSkipped, DoctorContext
 from ec2lab.errors import UserError
-from ec2lab.findings import Diagnosis, Finding, Severity
+from ec2lab.findings import Finding, error, ok, warning
 from ec2lab.registry.base import NotARegistry
 from ec2lab.registry.history import History
 from ec2lab.registry.state import holdings
 
-READABLE = Diagnosis("registry-readable", Severity.OK, "{name}: {records} records, {live} live resources")
-NOT_CREATED_YET = Diagnosis(
-    "registry-not-created-yet", Severity.OK, "{name}: the first command that calls AWS creates it"
+READABLE = ok("registry-readable", "{name}: {records} records, {live} live resources")
+NOT_CREATED_YET = ok("registry-not-created-yet", "{name}: the first command that calls AWS creates it")
+UNREADABLE = error("registry-unreadable", "{reason}", "docs/registry.md; `make registry-rebuild` recovers a lost one")
+NOT_ONE = error(
+    "no-registry", "{reason}", "set another in lab.toml (registry = …) or in REGISTRY; leave this one alone"
 )
-UNREADABLE = Diagnosis(
-    "registry-unreadable", Severity.ERROR, "{reason}", "docs/registry.md; `make registry-rebuild` recovers a lost one"
-)
-NOT_ONE = Diagnosis(
-    "no-registry",
-    Severity.ERROR,
-    "{reason}",
-    "set another in lab.toml (registry = …) or in REGISTRY; leave this one alone",
-)
-MALFORMED = Diagnosis(
-    "record-malformed", Severity.ERROR, "{where}: is not a valid record ({problem}); it is ignored",
+MALFORMED = error(
+    "record-malformed", "{where}: is not a valid record ({problem}); it is ignored",
     "docs/registry.md#malformed-records: it may name a running instance; compare `make audit`, then delete it",
 )  # fmt: skip
-UNRESOLVED_INTENT = Diagnosis(
-    "unresolved-intent", Severity.WARNING, "{subjects}: a request has no recorded response",
+UNRESOLVED_INTENT = warning(
+    "unresolved-intent", "{subjects}: a request has no recorded response",
     "`make {again} EXP={experiment}` completes it, `make teardown EXP={experiment}` removes it",
 )  # fmt: skip
-STALE_LOCK = Diagnosis(
-    "stale-lock", Severity.WARNING, "{subjects}: {who} ended abnormally",
+STALE_LOCK = warning(
+    "stale-lock", "{subjects}: {who} ended abnormally",
     "`make {again} EXP={experiment}` completes it, `make teardown EXP={experiment}` removes it",
 )  # fmt: skip
-LOCK_HELD = Diagnosis("lock-held", Severity.OK, "{subjects}: {who} is running")
+LOCK_HELD = ok("lock-held", "{subjects}: {who} is running")
 
 
 ENDED_BY_ITSELF = ("teardown", "stop", "start")

@@ -18,7 +18,7 @@ from ec2lab.doctor.context import DoctorContext
 from ec2lab.doctor.regions import caller_address, sample_resource_ids, shared_groups
 from ec2lab.doctor.runner import collect
 from ec2lab.files import exists
-from ec2lab.findings import Diagnosis, Finding, Severity
+from ec2lab.findings import Finding, error, ok, warning
 from ec2lab.hosts.own_keys import agent_fingerprints, output_of, own_key_files
 from ec2lab.hosts.ssh_config import SshConfig
 from ec2lab.launch.parts.network import allow_current_ip, ssh_cidrs
@@ -30,40 +30,31 @@ OLDEST = (7, 6)
 """The first with StrictHostKeyChecking=accept-new (https://www.openssh.com/txt/release-7.6)."""
 OTHERS_WRITE, OTHERS_AT_ALL = stat.S_IWGRP | stat.S_IWOTH, stat.S_IRWXG | stat.S_IRWXO
 
-CLIENT = Diagnosis("ssh-client", Severity.OK, "{versions}")
-NO_CLIENT = Diagnosis("no-ssh", Severity.ERROR, "ssh is not installed", "install the OpenSSH client")
-CLIENT_OLD = Diagnosis("ssh-outdated", Severity.ERROR, "{versions} is older than 7.6", "install a newer OpenSSH")
-KEY_FOUND = Diagnosis("key-found", Severity.OK, "{member}'s key {key} is {where}")
-NO_KEY = Diagnosis(
-    "key-not-here", Severity.WARNING, "none of the keys in members/{member}.toml is in the agent or in ~/.ssh",
+CLIENT = ok("ssh-client", "{versions}")
+NO_CLIENT = error("no-ssh", "ssh is not installed", "install the OpenSSH client")
+CLIENT_OLD = error("ssh-outdated", "{versions} is older than 7.6", "install a newer OpenSSH")
+KEY_FOUND = ok("key-found", "{member}'s key {key} is {where}")
+NO_KEY = warning(
+    "key-not-here", "none of the keys in members/{member}.toml is in the agent or in ~/.ssh",
     "`ssh-add` the private key, or add this computer's: `make user-add NAME={member} KEY=~/.ssh/id_ed25519.pub`",
 )  # fmt: skip
-KEY_LOCKED = Diagnosis(
-    "key-locked",
-    Severity.WARNING,
-    "{member}'s key {path} has a passphrase, and is not in the agent",
-    "`ssh-add {path}`",
+KEY_LOCKED = warning(
+    "key-locked", "{member}'s key {path} has a passphrase, and is not in the agent", "`ssh-add {path}`"
 )
-NOT_A_MEMBER = Diagnosis(
-    "not-a-member", Severity.WARNING, "{user} has no file in members/, so `make ssh` has no member to log in as",
+NOT_A_MEMBER = warning(
+    "not-a-member", "{user} has no file in members/, so `make ssh` has no member to log in as",
     "set MEMBER=… to a member; `make user-add NAME={login}` adds you",
 )  # fmt: skip
-NO_SUCH_MEMBER = Diagnosis(
-    "no-such-member", Severity.ERROR, "MEMBER: {user!r} has no file in members/", "set MEMBER to a member"
+NO_SUCH_MEMBER = error("no-such-member", "MEMBER: {user!r} has no file in members/", "set MEMBER to a member")
+REFUSED_BY_SSH = error("refused-by-ssh", "others may {may} {path}, so ssh refuses it", "`chmod 600 {path}`")
+WRITABLE_BY_OTHERS = warning(
+    "open-to-others", "others may write to {path}, and could redirect ssh", "`chmod go-w {path}`"
 )
-REFUSED_BY_SSH = Diagnosis(
-    "refused-by-ssh", Severity.ERROR, "others may {may} {path}, so ssh refuses it", "`chmod 600 {path}`"
-)
-WRITABLE_BY_OTHERS = Diagnosis(
-    "open-to-others", Severity.WARNING, "others may write to {path}, and could redirect ssh", "`chmod go-w {path}`"
-)
-STALE_INCLUDE = Diagnosis(
-    "stale-include", Severity.WARNING, "~/.ssh/config includes {path}, which does not exist",
+STALE_INCLUDE = warning(
+    "stale-include", "~/.ssh/config includes {path}, which does not exist",
     "remove the line, or use this lab's: `{line}`",
 )  # fmt: skip
-INCLUDED = Diagnosis(
-    "ssh-included", Severity.OK, "~/.ssh/config includes the lab's instances: plain `ssh NAME` works too"
-)
+INCLUDED = ok("ssh-included", "~/.ssh/config includes the lab's instances: plain `ssh NAME` works too")
 
 
 class Ssh(Check):
@@ -154,18 +145,18 @@ def _short(path: Path) -> str:
     return f"~/{quote(str(path.relative_to(home)))}" if path.is_relative_to(home) else quote(str(path))
 
 
-ADMITTED = Diagnosis("address-allowed", Severity.OK, "ssh from {address} is allowed in {subjects}")
-NO_GROUP_YET = Diagnosis("no-group-yet", Severity.OK, "{subjects}: no security group yet; the first launch creates it")
-NOT_ADMITTED = Diagnosis(
-    "address-not-allowed", Severity.ERROR, "ssh from {address} is not allowed by {group} in {subjects}: it hangs",
+ADMITTED = ok("address-allowed", "ssh from {address} is allowed in {subjects}")
+NO_GROUP_YET = ok("no-group-yet", "{subjects}: no security group yet; the first launch creates it")
+NOT_ADMITTED = error(
+    "address-not-allowed", "ssh from {address} is not allowed by {group} in {subjects}: it hangs",
     "the next launch in that region allows it; for running instances, `make doctor FIX=1` does",
 )  # fmt: skip
-ADMITTED_ON_NEXT_LAUNCH = Diagnosis(
-    "address-allowed-on-next-launch", Severity.OK,
+ADMITTED_ON_NEXT_LAUNCH = ok(
+    "address-allowed-on-next-launch",
     "no instance of the lab is running in {subjects}; the next launch there allows ssh from {address}",
 )  # fmt: skip
-NOT_IN_LIST = Diagnosis(
-    "address-not-in-list", Severity.WARNING, "this computer's {address} is not in ssh_allowed_cidrs in lab.toml",
+NOT_IN_LIST = warning(
+    "address-not-in-list", "this computer's {address} is not in ssh_allowed_cidrs in lab.toml",
     "connect from a network that is (a VPN), or add it to ssh_allowed_cidrs and run `make doctor FIX=1` for "
     "running instances",
 )  # fmt: skip
