@@ -57,7 +57,8 @@ def dataset_prune(
         doomed = [snapshot for snapshot in beyond if snapshot.id not in reasons]
         if not doomed:
             seen = " that could be seen" if responses.unseen else ""
-            console.hint(f"nothing to delete: no dataset has more than {keep} unused versions in a region{seen}")
+            most = counted(keep, "unused version")
+            console.hint(f"nothing to delete: no dataset has more than {most} in a region{seen}")
         elif not yes:
             console.hint(f"nothing was deleted; run again with YES=1 to delete {counted(len(doomed), 'snapshot')}")
         else:

@@ -65,7 +65,7 @@ def _keys(name: str, key: str, console: Console) -> list[str]:
         whose = (
             "your private key" if name == local_user() else f"{name}'s private key: hand it over, and delete it here"
         )
-        console.emit(KeyPairCreated(path=str(public), message=f"made {private}, {whose}"))
+        console.emit(KeyPairCreated(path=str(public), message=f"created {private}, {whose}"))
         return keys_given(str(public))
     keys = keys_given(key)
     for short in (one for one in keys if (rsa_bits(one) or SHORT_RSA) < SHORT_RSA):

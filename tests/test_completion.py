@@ -3,6 +3,7 @@
 import os
 import pty
 import re
+import shutil
 import subprocess
 import time
 
@@ -143,15 +144,34 @@ def test_files_are_offered_as_the_shell_takes_them(hostile_lab):
     assert not (hostile_lab / "run").exists()
 
 
-def test_a_tab_at_a_terminal_runs_nothing(hostile_lab):
+def test_fish_is_offered_the_same_and_expands_none_of_it(hostile_lab):
+    def ask(line):
+        command = ["fish", "--no-config", "-c", f"source {REPOSITORY}/scripts/completion.fish; complete -C '{line}'"]
+        done = subprocess.run(command, cwd=hostile_lab, capture_output=True, text=True, check=True)
+        return set(done.stdout.splitlines())
+
+    if not shutil.which("fish"):
+        pytest.skip("fish is not installed")
+    assert ask("make laun") == {"launch"}
+    assert "EXP=" in ask("make launch EX")
+    assert ask("make launch EXP=so") == {"EXP=sound"}
+    assert {"OUTPUT=a b", "OUTPUT=$(touch run)"} <= ask("make report OUTPUT=")
+    assert not (hostile_lab / "run").exists()
+
+
+@pytest.mark.parametrize("command", [("bash", "--norc", "-i"), ("zsh", "-f", "-i")])
+def test_a_tab_at_a_terminal_runs_nothing(hostile_lab, command):
+    if not shutil.which(command[0]):
+        pytest.skip(f"{command[0]} is not installed")
     terminal, shells = pty.openpty()
     environment = {**os.environ, "PS1": "$ ", "TERM": "dumb", "HOME": str(hostile_lab)}
     with subprocess.Popen(
-        ["bash", "--norc", "-i"], cwd=hostile_lab, stdin=shells, stdout=shells, stderr=shells, env=environment,
+        command, cwd=hostile_lab, stdin=shells, stdout=shells, stderr=shells, env=environment,
         start_new_session=True,
     ) as shell:  # fmt: skip
         os.close(shells)
-        os.write(terminal, f"source {REPOSITORY}/scripts/completion.bash\n".encode())
+        os.write(terminal, f"source {REPOSITORY}/scripts/completion.bash; echo read'y'\n".encode())
+        read_until(terminal, b"ready")
         os.write(terminal, b"make launch EXP=so\t && echo 'has 'ended\x01echo \x05\n")
         shown = read_until(terminal, b"has ended")
         shell.kill()

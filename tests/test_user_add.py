@@ -298,7 +298,7 @@ def test_a_short_rsa_key_is_taken_and_remarked_on(lab, tmp_path, short_rsa):
     assert "is an RSA key of 2048 bits: acceptable until 2030" in ended.out
     assert "first.last" in load_members(lab.path)
     made = lab.run("user_add", NAME="other.one", HOME=str(tmp_path))
-    assert f"made {tmp_path}/.ssh/ec2-lab-other.one, other.one's private key: hand it over" in made.out
+    assert f"created {tmp_path}/.ssh/ec2-lab-other.one, other.one's private key: hand it over" in made.out
     assert (tmp_path / ".ssh/ec2-lab-other.one").stat().st_mode & 0o777 == 0o600
     assert (tmp_path / ".ssh/ec2-lab-other.one.pub").exists()
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from ec2lab.events import GREEN, RED, YELLOW, Event
-from ec2lab.units import exited, format_bytes
+from ec2lab.units import counted, exited, format_bytes
 
 
 class CommandEnded(Event, commands="wait"):
@@ -108,7 +108,7 @@ class FilesCopied(Event, commands="pull push", style=GREEN):
     @property
     def counts(self) -> str:
         deleted = f", {self.deleted} deleted" if self.deleted else ""
-        return f"{self.files} files, {format_bytes(self.bytes)} ({self.unchanged} unchanged{deleted})"
+        return f"{counted(self.files, 'file')}, {format_bytes(self.bytes)} ({self.unchanged} unchanged{deleted})"
 
     @property
     def skipped_text(self) -> str:

@@ -7,7 +7,7 @@ from typing import Literal
 from ec2lab.events import GREEN, LAUNCH, RED, RESOURCE, YELLOW, Event, ResourceEvent
 from ec2lab.units import a_month, counted, dollars
 
-OWNED = {"would-delete": "deleted", "retained": "retained", "foreign": "another lab's", "copy": "a copy"}
+OWNED = {"would-delete": "would delete", "retained": "retained", "foreign": "another lab's", "copy": "a copy"}
 
 
 class Deleting(ResourceEvent, commands=f"audit {LAUNCH} teardown teardown-aws", text=f"  deleting {RESOURCE}"):
@@ -113,10 +113,10 @@ class OwnedResource(ResourceEvent, commands="teardown-aws"):
     """null if unknown."""
 
     def lines(self) -> str:
-        cost = (
-            "" if self.dollars_per_month == 0 else dollars(self.dollars_per_month, "{:,.2f} $ a month", "unknown price")
-        )
-        return "  ".join(filter(None, (f"  {OWNED[self.status]:<6}", RESOURCE.format_map(vars(self)), self.name, cost)))
+        price = dollars(self.dollars_per_month, "{:,.2f} dollars a month", "unknown price")
+        cost = "" if self.dollars_per_month == 0 else price
+        words = f"  {OWNED[self.status]:<12}", RESOURCE.format_map(vars(self)), self.name, cost
+        return "  ".join(filter(None, words))
 
 
 class DataCost(Event, commands="teardown-aws"):
