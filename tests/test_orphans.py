@@ -114,7 +114,7 @@ def test_what_is_not_an_audits_to_delete_is_refused_by_its_name(verdict, said):
 
 
 def test_what_was_not_found_and_what_is_attached_is_refused():
-    with pytest.raises(UserError, match="ONLY: 'vol-9' is none of what was found"):
+    with pytest.raises(UserError, match="ONLY: 'vol-9' is not the id of a finding"):
         named([orphan()], "vol-1 vol-9")
     attached = [orphan(attached=("i-1", "i-0")), orphan("i-1", "instance"), orphan("i-0", "instance")]
     with pytest.raises(UserError, match="ONLY: vol-1 is attached to i-0, i-1; name that too"):
