@@ -27,11 +27,9 @@ if TYPE_CHECKING:
     from ec2lab.events import Event as LabEvent
     from ec2lab.terminal_layout import Cell, Column, Row
 
-INTERRUPTED = 130
-"""The exit code after Ctrl-C, as in shells (128 + SIGINT) and typer."""
+INTERRUPTED = 130  # the exit code after Ctrl-C, as in shells (128 + SIGINT) and typer
 
-INCOMPLETE = 3
-"""The exit code of a command whose output is true but incomplete."""
+INCOMPLETE = 3  # the exit code of a command whose output is true but incomplete
 
 _LEAVES = Event()
 

@@ -11,8 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-LARGEST = 1024 * 1024
-"""Bytes of a text that a person writes."""
+LARGEST = 1024 * 1024  # bytes of a text that a person writes
 
 
 def read_text(path: Path) -> str:

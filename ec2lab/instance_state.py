@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-Instance = Mapping[str, Any]
-"""An instance as EC2 describes it."""
+Instance = Mapping[str, Any]  # an instance as EC2 describes it
 
 
 class InstanceState(StrEnum):
@@ -23,8 +22,7 @@ class InstanceState(StrEnum):
 
 
 UP = (InstanceState.PENDING, InstanceState.RUNNING)
-DOWN = (InstanceState.STOPPING, InstanceState.STOPPED)
-"""States from which it can be started again."""
+DOWN = (InstanceState.STOPPING, InstanceState.STOPPED)  # states from which it can be started again
 OVER = (InstanceState.SHUTTING_DOWN, InstanceState.TERMINATED)
 
 

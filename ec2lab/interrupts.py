@@ -24,12 +24,9 @@ from typing import NoReturn
 
 from ec2lab import clock
 
-SOON = 2.0
-"""Seconds within which a second Ctrl-C counts as insisting."""
-AGAIN = 1.0
-"""Seconds after which an unnoticed interrupt is repeated."""
-WAKE_UP = signal.SIGURG
-"""A signal that nobody else sends, ignored where it is not handled."""
+SOON = 2.0  # seconds within which a second Ctrl-C counts as insisting
+AGAIN = 1.0  # seconds after which an unnoticed interrupt is repeated
+WAKE_UP = signal.SIGURG  # a signal that nobody else sends, ignored where it is not handled
 STDERR = 2
 
 
@@ -165,8 +162,7 @@ def _wake_main_thread_for_signals() -> None:
     threading.Thread(target=wake, daemon=True).start()
 
 
-INTERRUPTS = Interrupts()
-"""Signals belong to the whole process."""
+INTERRUPTS = Interrupts()  # signals belong to the whole process
 
 
 def say(text: str) -> None:

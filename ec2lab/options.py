@@ -28,8 +28,7 @@ def option(variable: str, help_text: str, **more: Any) -> Any:
     return typer.Option(f"--{variable.lower().replace('_', '-')}", envvar=variable, help=help_text, **more)
 
 
-FILE = "FILE"
-"""The metavar of what may be a path: the shell completes it with files."""
+FILE = "FILE"  # the metavar of what may be a path: the shell completes it with files
 ExperimentName = Annotated[str, option("EXP", "The experiment: experiments/EXP.toml.", callback=experiment_name)]
 Experiments = Annotated[str, option("EXP", "The experiment, or several: 'speech-*'.", callback=experiment_or_glob)]
 OptionalExperiment = Annotated[str, option("EXP", "The experiment.")]

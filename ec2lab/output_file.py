@@ -14,8 +14,7 @@ from ec2lab.errors import UserError
 
 SEARCH = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW
 """O_PATH, where available, needs no permission to list the directory."""
-MOST_LINKS = 40
-"""As many as Linux follows (path_resolution(7))."""
+MOST_LINKS = 40  # as many as Linux follows (path_resolution(7))
 FOREIGN = "is a link that another user laid or could replace, which is not followed; name the file itself"
 
 
@@ -93,8 +92,7 @@ def _is_trusted_link(directory: int, name: str) -> bool:
     return {home.st_uid, link.st_uid} <= ours and not shared
 
 
-BEGINNING = 4096
-"""The marker is within this many bytes."""
+BEGINNING = 4096  # the marker is within this many bytes
 NO_DIRECTORY = (errno.ENOENT, errno.ENOTDIR)
 
 

@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 Thing = TypeVar("Thing")
 ResultCheck = Callable[..., Any]
 """Returns what a method returned, as it may be used: `check(found, guard, *arguments)`. Raises Nonsense."""
-OURS = ("ec2lab", "abc", "builtins", "typing")
-"""Packages whose classes belong to no plugin."""
+OURS = ("ec2lab", "abc", "builtins", "typing")  # packages whose classes belong to no plugin
 
 
 class Nonsense(Exception):

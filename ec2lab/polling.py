@@ -13,8 +13,7 @@ from typing import TypeVar, overload
 
 from ec2lab import clock
 
-Poll = tuple[float, float]
-"""Seconds before the second poll, and the longest between two."""
+Poll = tuple[float, float]  # seconds before the second poll, and the longest between two
 Pause = Callable[[float], None]
 T = TypeVar("T")
 

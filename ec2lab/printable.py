@@ -10,14 +10,11 @@ import os
 import re
 import unicodedata
 
-SGR = re.compile(r"\x1b\[[0-9;:]{0,60}m")
-"""Colors and the like, ended by the empty one (ECMA-48, 8.3.117)."""
+SGR = re.compile(r"\x1b\[[0-9;:]{0,60}m")  # colors and the like, ended by the empty one (ECMA-48, 8.3.117)
 DRAWING = re.compile(r"\x1b\[(?:[02]?K|A|\?25[hl])")
 """What a progress bar needs for drawing: erase, cursor up, hide the cursor."""
-LONGEST = 2000
-"""Characters of others' text in a line; AWS's longest, an encoded authorization message, is shorter."""
-RESET = "\x1b[0m"
-"""Resets colors."""
+LONGEST = 2000  # characters of others' text in a line; AWS's longest, an encoded authorization message, is shorter
+RESET = "\x1b[0m"  # resets colors
 
 
 def printable(text: str) -> str:

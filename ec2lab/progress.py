@@ -18,12 +18,9 @@ if TYPE_CHECKING:
 
     from ec2lab.console import Console
 
-UNKNOWN_WIDTH = 80
-"""Columns of a terminal that does not tell."""
-SOON = 1.0
-"""Seconds of work before it is shown."""
-TICK = 0.5
-"""Seconds between two drawings."""
+UNKNOWN_WIDTH = 80  # columns of a terminal that does not tell
+SOON = 1.0  # seconds of work before it is shown
+TICK = 0.5  # seconds between two drawings
 
 Detail = Callable[[str], None]
 
@@ -143,8 +140,7 @@ def _write(text: str) -> None:
         sys.stdout.flush()
 
 
-LINE = ProgressLine()
-"""The terminal has one."""
+LINE = ProgressLine()  # the terminal has one
 working = LINE.working
 
 

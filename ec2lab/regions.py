@@ -16,8 +16,7 @@ from typing import Any
 from ec2lab.errors import UserError
 from ec2lab.validators import did_you_mean
 
-EVERYWHERE = "-global"
-"""The suffix of botocore's pseudo-regions: aws-global."""
+EVERYWHERE = "-global"  # the suffix of botocore's pseudo-regions: aws-global
 
 
 @cache

@@ -24,10 +24,8 @@ if TYPE_CHECKING:
 
 FILTERED = 200
 """The number of values of a filter (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Filtering.html)."""
-UNKNOWN_ID = "?"
-"""The id of a resource that may have been created: none is known."""
-GLOBAL = "global"
-"""The region of resources that belong to none, such as IAM roles."""
+UNKNOWN_ID = "?"  # the id of a resource that may have been created: none is known
+GLOBAL = "global"  # the region of resources that belong to none, such as IAM roles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

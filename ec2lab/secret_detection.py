@@ -18,8 +18,7 @@ KEYS = {
     "secret", "service", "signing", "wandb",
 }  # fmt: skip
 """Whose `key` is a secret. Others (`primary_key`, `sort_key`, `public_key`) are not."""
-CREDENTIALS = {"access", "api", "auth", "bearer", "refresh", "session"}
-"""Whose `tokens` are secrets, though plural."""
+CREDENTIALS = {"access", "api", "auth", "bearer", "refresh", "session"}  # whose `tokens` are secrets, though plural
 TEXT_TOKENS = {
     "action", "audio", "begin", "blank", "bos", "byte", "char", "class", "cls", "control", "decoder", "each",
     "encoder", "end", "eod", "eos", "eot", "fim", "first", "global", "image", "img", "instance", "lang", "language",

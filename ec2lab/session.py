@@ -35,8 +35,7 @@ from ec2lab.resource import ResourceType, check_readable, resource_types
 from ec2lab.validators import did_you_mean, few
 
 T = TypeVar("T")
-NAMED = 3
-"""How many invalid records are named at the end of a command."""
+NAMED = 3  # how many invalid records are named at the end of a command
 THREADS = 16
 """Concurrent reading calls; EC2's own buckets refill at 20 a second and more
 (https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html)."""

@@ -12,10 +12,8 @@ from typing import Any, TextIO
 from ec2lab.interrupts import INTERRUPTS
 from ec2lab.printable import printable_document
 
-POLL = 0.2
-"""Seconds between checks of whether the command is ending."""
-PATIENCE = 2.0
-"""Seconds for a reader to go on, once the command is ending."""
+POLL = 0.2  # seconds between checks of whether the command is ending
+PATIENCE = 2.0  # seconds for a reader to go on, once the command is ending
 STREAMS = ("stdin", "stdout", "stderr")
 PLUGIN_AT_WORK: ContextVar[str] = ContextVar("the plugin that is at work", default="")
 """Standard output belongs to the script, and a program may parse it."""

@@ -9,16 +9,12 @@ from itertools import zip_longest
 
 from rich.cells import cell_len, set_cell_size
 
-GAP = 2
-"""Blanks between two columns."""
-IN_COLUMNS = re.compile(r"\s*(?:\S+\s{2,})*")
-"""What stands in columns at the beginning of a line."""
+GAP = 2  # blanks between two columns
+IN_COLUMNS = re.compile(r"\s*(?:\S+\s{2,})*")  # what stands in columns at the beginning of a line
 WORD = re.compile(r"(\s*)(\S+)")
-WORD_OR_COMMAND = re.compile(r"(\s*)(`[^`]*`\S*|\S+)")
-"""A command in backquotes is copied as one."""
+WORD_OR_COMMAND = re.compile(r"(\s*)(`[^`]*`\S*|\S+)")  # a command in backquotes is copied as one
 
-Cell = str | tuple[str, ...]
-"""A line, or several."""
+Cell = str | tuple[str, ...]  # a line, or several
 Row = Sequence[Cell]
 
 

@@ -21,10 +21,8 @@ def format_bytes(size: float) -> str:
     return f"{size:.1f} TiB"
 
 
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-"""Seconds."""
-LONGEST = 100_000 * UNITS["d"]
-"""Its sum with a time of this century is still a valid time."""
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}  # seconds
+LONGEST = 100_000 * UNITS["d"]  # its sum with a time of this century is still a valid time
 MOST_DIGITS = 10
 
 

@@ -11,8 +11,7 @@ from ec2lab.errors import UserError
 from ec2lab.login_names import LOGIN, valid_login
 
 NAME = r"[a-z0-9][a-z0-9_-]{0,62}"
-FEW = 10
-"""How many names a message lists."""
+FEW = 10  # how many names a message lists
 NAME_HELP = "a name of lower-case letters, digits, - and _ (at most 63, a letter or digit first)"
 
 

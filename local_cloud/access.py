@@ -117,8 +117,7 @@ def _mismatch(call: Call) -> Problem:
     return Problem(code, message)
 
 
-ISSUING = ("AssumeRole", "GetSessionToken", "CreateAccessKey")
-"""Operations that return new keys."""
+ISSUING = ("AssumeRole", "GetSessionToken", "CreateAccessKey")  # operations that return new keys
 
 
 def with_secret(action: str, body: bytes, secret: str) -> bytes:

@@ -14,8 +14,7 @@ from pathlib import Path
 CLOCK_FILE = "clock"
 AHEAD, STOPPED, STOPPED_MONOTONIC = range(3)
 """The shared values: seconds ahead of this computer's clocks, and their values when it was stopped, 0 while it runs."""
-DOUBLE = 8
-"""Bytes of each."""
+DOUBLE = 8  # bytes of each
 
 
 class Clock:
@@ -66,8 +65,7 @@ class Clock:
             self._shared[AHEAD] += left
 
 
-CLOCK = Clock()
-"""This process's."""
+CLOCK = Clock()  # this process's
 
 
 def now() -> datetime:

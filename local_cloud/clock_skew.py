@@ -9,8 +9,7 @@ from local_cloud import clock
 from local_cloud.request import Call
 from local_cloud.responses import Answer, Problem
 
-TOLERANCE = 300
-"""Seconds (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html)."""
+TOLERANCE = 300  # seconds (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html)
 TIMES = re.compile(rb"(<(?:launchTime|startTime|createTime|attachTime|attachmentTime)>)([^<]+)(</)")
 
 

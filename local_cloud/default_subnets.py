@@ -9,8 +9,7 @@ from __future__ import annotations
 from local_cloud.lifecycle import backend
 from local_cloud.responses import Problem
 
-OPENED_LATER = ("us-west-2d",)
-"""Zones without a default subnet in a new cloud's account."""
+OPENED_LATER = ("us-west-2d",)  # zones without a default subnet in a new cloud's account
 
 
 def leave_out_zones(region: str) -> None:

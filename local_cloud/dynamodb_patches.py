@@ -18,8 +18,7 @@ from moto.dynamodb.models.table import Table
 
 _query, _transact = Table.query, DynamoDBBackend.transact_write_items
 _structure = JSONSerializer._serialize_type_structure  # noqa: SLF001 - there is no other place for it
-_before: dict[int, Table] = {}
-"""Tables before the current transaction; the front allows only one at a time."""
+_before: dict[int, Table] = {}  # tables before the current transaction; the front allows only one at a time
 
 
 def _query_partition(self: Table, hash_key: Any, *given: Any, **named: Any) -> Any:

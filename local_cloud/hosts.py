@@ -21,8 +21,7 @@ from local_cloud.responses import Answer, Problem, xml_answer
 from local_cloud.scenario import Scenario
 from local_cloud.ssh_stand_in import sshd
 
-CONSOLE_BYTES = 64 * 1024
-"""EC2 keeps this much console output."""
+CONSOLE_BYTES = 64 * 1024  # EC2 keeps this much console output
 SELF_CONSOLE = "This instance of the local cloud does not run: it has no console.\n"
 STAND_IN_CONSOLE = """\
 This instance of the local cloud does not run: a stand-in on this computer answers ssh.

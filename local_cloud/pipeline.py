@@ -26,8 +26,7 @@ from local_cloud.stub_services import EventHistory, stub_response, with_spot_pri
 from local_cloud.tags import check_iam_tags
 from local_cloud.throttle import Throttle
 
-MAX_HANG = 60.0
-"""Seconds after which a caller that does not give up is disconnected."""
+MAX_HANG = 60.0  # seconds after which a caller that does not give up is disconnected
 STATE = ("scenario", "log", "ec2", "seeded", "direct_snapshots", "trail", "throttle", "chance")
 """The state of the layer between calls."""
 

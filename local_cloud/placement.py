@@ -12,8 +12,7 @@ from local_cloud.lifecycle import instances_in
 from local_cloud.responses import Problem
 from local_cloud.scenario import Capacity, Reservation, Scenario
 
-AliveUnder = Callable[[Capacity], int]
-"""How many live instances a rule of the scenario granted."""
+AliveUnder = Callable[[Capacity], int]  # how many live instances a rule of the scenario granted
 
 OVER_QUOTA = (
     "You have requested more vCPU capacity than your current vCPU limit of {:.0f} allows for the instance bucket that "

@@ -15,8 +15,7 @@ from local_cloud.scenario import OPT_IN, Scenario
 
 OTHER_PARTITIONS = ("cn-", "us-gov-")
 """Prefixes of regions that moto knows, and an account of the partition `aws` does not."""
-ELSEWHERE = ("iam", "pricing")
-"""Services with one region for all."""
+ELSEWHERE = ("iam", "pricing")  # services with one region for all
 INVALID = "The security token included in the request is invalid."
 
 

@@ -33,8 +33,7 @@ S3 = {
 ROUTES = {"ebs": EBS, "s3": S3}
 STARTED = ("ParentSnapshotId", "Tags")
 NAMING = ("TableName", "Names")
-ACCOUNT = os.environ.get("MOTO_ACCOUNT_ID", "123456789012")
-"""The only account; moto reads the same variable."""
+ACCOUNT = os.environ.get("MOTO_ACCOUNT_ID", "123456789012")  # the only account; moto reads the same variable
 
 
 @dataclass

@@ -34,8 +34,7 @@ STATUS = {
 
 CLIENT_ERROR = 400
 EC2 = "http://ec2.amazonaws.com/doc/2016-11-15/"
-Protocol = Literal["ec2", "query", "json"]
-"""Three formats of errors: EC2's own, that of STS and IAM, and that of SSM."""
+Protocol = Literal["ec2", "query", "json"]  # three formats of errors: EC2's own, that of STS and IAM, and that of SSM
 
 
 class Problem(Exception):

@@ -24,8 +24,7 @@ DATA_SET = {
 DATA_SET_GIB = 500
 KEY = "2b1f7a52-52c5-4c0f-9d0f-0c4c1e7f5a10"
 
-AGE = timedelta(minutes=1)
-"""Of the initial resources, so that a version created in the same second is newer."""
+AGE = timedelta(minutes=1)  # of the initial resources, so that a version created in the same second is newer
 
 
 @dataclass

@@ -39,8 +39,7 @@ from local_cloud.ssh_stand_in import USER_KEY, client_config, sshd
 
 NOT_AWS = ("moto_api", "instance_metadata")
 """Backends of moto that are not AWS services: its own control API, and the instance metadata service."""
-LARGEST_BODY = 64 * 1024 * 1024
-"""Bytes of a request: more than any that the lab sends."""
+LARGEST_BODY = 64 * 1024 * 1024  # bytes of a request: more than any that the lab sends
 AWS_CONFIG = """\
 # For the AWS CLI and SDKs: AWS_CONFIG_FILE=this-file aws ec2 describe-instances
 [default]

@@ -27,14 +27,11 @@ from typing import Any
 ADDRESS_FILE = "server.json"
 USER_KEY = "ssh_key"
 MARK = "EC2_LAB_STAND_IN"
-POLL = 1.0
-"""Seconds between looks at the instance."""
+POLL = 1.0  # seconds between looks at the instance
 TIMEOUT = 10.0
 PROC = Path("/proc")
-SBIN = "/usr/local/sbin:/usr/sbin:/sbin:/usr/libexec"
-"""Where sshd is: not on every user's PATH."""
-PRIVILEGE_SEPARATION = Path("/run/sshd")
-"""sshd started by root requires it, and only a service manager creates it."""
+SBIN = "/usr/local/sbin:/usr/sbin:/sbin:/usr/libexec"  # where sshd is: not on every user's PATH
+PRIVILEGE_SEPARATION = Path("/run/sshd")  # sshd started by root requires it, and only a service manager creates it
 CLIENT = """\
 # Written by the local cloud. Its instances do not run: stand-ins on this computer answer ssh.
 Match host "127.*,!127.0.0.1"

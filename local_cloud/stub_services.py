@@ -20,8 +20,7 @@ from local_cloud.request import Call
 from local_cloud.responses import Answer, Problem, json_answer, xml_answer
 from local_cloud.scenario import Scenario
 
-SPOT_SHARE = 0.4
-"""Spot prices are invented: this share of the on-demand price."""
+SPOT_SHARE = 0.4  # Spot prices are invented: this share of the on-demand price
 
 QUOTAS = {
     "Running On-Demand Standard (A, C, D, H, I, M, R, T, Z) instances": 1920.0,
@@ -47,8 +46,7 @@ QUOTAS = {
 """vCPUs of a lab in its second year; a new account has 0 for most of these."""
 
 
-MEETS = {"TERM_MATCH": str.__eq__, "CONTAINS": str.__contains__}
-"""The filters that the lab uses."""
+MEETS = {"TERM_MATCH": str.__eq__, "CONTAINS": str.__contains__}  # the filters that the lab uses
 
 
 def _get_products(call: Call, _: Scenario) -> Answer:
@@ -83,8 +81,7 @@ def _product(usage: str, priced: Priced, price: float) -> str:
     return json.dumps({"product": {"attributes": attributes}, "terms": terms})
 
 
-UNCHANGED = 0.0
-"""vCPUs: AWS's default for accelerated instances in a new account."""
+UNCHANGED = 0.0  # vCPUs: AWS's default for accelerated instances in a new account
 
 
 def quotas_in(scenario: Scenario) -> dict[str, float]:

@@ -30,8 +30,7 @@ NOT_IN_XML = "[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 
 DIRECT_KEY, DIRECT_VALUE = 127, 255
 """Of the EBS direct APIs (https://docs.aws.amazon.com/ebs/latest/APIReference/API_Tag.html)."""
-IAM_VALUE = r"[\w\s.:/=+\-@]*"
-"""https://docs.aws.amazon.com/IAM/latest/APIReference/API_Tag.html"""
+IAM_VALUE = r"[\w\s.:/=+\-@]*"  # https://docs.aws.amazon.com/IAM/latest/APIReference/API_Tag.html
 
 
 def check_direct_tags(tags: list[dict[str, str]]) -> None:

@@ -32,8 +32,7 @@ UNKNOWN = {
     "key-pair": ("InvalidKeyPair.NotFound", "The key pair '{}' does not exist"),
 }
 """By resource type, the error of a call that names one too early."""
-IN_EC2 = "instance-profile-in-ec2"
-"""IAM knows a profile for a while before EC2 does."""
+IN_EC2 = "instance-profile-in-ec2"  # IAM knows a profile for a while before EC2 does
 UNKNOWN_TO = {
     ("ec2", IN_EC2): (
         "InvalidParameterValue",
@@ -45,8 +44,7 @@ UNKNOWN_TO = {
     ("ebs", "snapshot"): ("ResourceNotFoundException", "The snapshot '{}' does not exist."),
 }
 """By service and resource type, where the service has an error of its own, or only one service has the type."""
-EVERYWHERE = ("instance-profile", "role", IN_EC2)
-"""Types without a region."""
+EVERYWHERE = ("instance-profile", "role", IN_EC2)  # types without a region
 LOOKING = ("Describe", "Get", "List")
 
 MADE_BY = {

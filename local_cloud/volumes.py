@@ -12,11 +12,9 @@ from local_cloud.request import Call
 from local_cloud.responses import Answer, Problem, xml_answer
 from local_cloud.scenario import Scenario
 
-INITIALIZATION_RATE = (100, 300)
-"""MiB/s."""
+INITIALIZATION_RATE = (100, 300)  # MiB/s
 MOST_THROUGHPUT_PER_IOPS = 0.25
-DEFAULT_TYPE = "gp2"
-"""https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_EbsBlockDevice.html."""
+DEFAULT_TYPE = "gp2"  # https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_EbsBlockDevice.html
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 
 app = script(__doc__)
 Fix = Annotated[bool, option("FIX", "Apply the automatic fixes.")]
-NOT_ALL_IS_WELL = 3
-"""Exit status, the same as `make audit`'s; warnings alone exit with 0."""
+NOT_ALL_IS_WELL = 3  # exit status, the same as `make audit`'s; warnings alone exit with 0
 
 
 @app.command()

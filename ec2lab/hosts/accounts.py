@@ -21,10 +21,8 @@ if TYPE_CHECKING:
     from ec2lab.events.lab import AccountChange
 
 POLL = 0.5, 5.0
-LONGEST_CHANGE = 3600.0
-"""Seconds that a purge of large homes may take."""
-ROLLBACK_AFTER = 60
-"""Seconds after which the host reverts its sshd settings, unless a new login confirms them."""
+LONGEST_CHANGE = 3600.0  # seconds that a purge of large homes may take
+ROLLBACK_AFTER = 60  # seconds after which the host reverts its sshd settings, unless a new login confirms them
 
 
 LINE_OF_OURS = members(

@@ -12,10 +12,8 @@ from ec2lab.hosts.ssh_call import SILENCE, SshCall
 from ec2lab.printable import printable
 from ec2lab.units import exited
 
-CONNECTION_FAILED = 255
-"""ssh's own exit code (ssh(1), EXIT STATUS)."""
-MOST_SHOWN = 300
-"""Characters of others' output that are shown where our program printed nothing."""
+CONNECTION_FAILED = 255  # ssh's own exit code (ssh(1), EXIT STATUS)
+MOST_SHOWN = 300  # characters of others' output that are shown where our program printed nothing
 
 
 class Unreachable(UserError):

@@ -22,8 +22,7 @@ from ec2lab.hosts.file_stream import (
 from ec2lab.hosts.program_packer import program
 from ec2lab.hosts.ssh import Host
 
-Progress = Callable[[int, int], None]
-"""Gets (bytes copied, bytes to copy)."""
+Progress = Callable[[int, int], None]  # gets (bytes copied, bytes to copy)
 RESULT_LIMIT = 4096
 
 

@@ -16,13 +16,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 PIECE = 1 << 16
-MANIFEST_LIMIT = 1 << 28
-"""Bytes of a manifest: about two million files."""
+MANIFEST_LIMIT = 1 << 28  # bytes of a manifest: about two million files
 SIZE_LIMIT, TIME_LIMIT = 1 << 60, 1 << 63
 PARTIAL = re.compile(r"\.ec2-lab-[0-9a-f]{16}-[0-9a-f]{16}\.partial")
 FILE, DIRECTORY, LINK = "file", "directory", "link"
-COMPLETE = -1
-"""The offset of an entry that needs nothing."""
+COMPLETE = -1  # the offset of an entry that needs nothing
 
 
 class Entry(NamedTuple):

@@ -31,18 +31,12 @@ from ec2lab.printable import printable, shortened
 from ec2lab.session import Session
 
 HIGHEST = 65535
-CANDIDATES = 20
-"""Local ports to try, from the wanted one upwards."""
-POLL = 0.05
-"""Seconds between looks at whether ssh has connected."""
-FIRST_PAUSE, LONGEST_PAUSE = 2.0, 30.0
-"""Seconds before a lost connection is made again."""
-TO_FORWARD, GOODBYE = 15.0, 5.0
-"""Seconds in which ssh forwards one port, and in which it ends."""
-REMEMBERED = 5
-"""Lines of ssh's standard error."""
-REFUSED = "open failed: connect failed"
-"""What ssh prints when nothing listens on the remote port."""
+CANDIDATES = 20  # local ports to try, from the wanted one upwards
+POLL = 0.05  # seconds between looks at whether ssh has connected
+FIRST_PAUSE, LONGEST_PAUSE = 2.0, 30.0  # seconds before a lost connection is made again
+TO_FORWARD, GOODBYE = 15.0, 5.0  # seconds in which ssh forwards one port, and in which it ends
+REMEMBERED = 5  # lines of ssh's standard error
+REFUSED = "open failed: connect failed"  # what ssh prints when nothing listens on the remote port
 BINDING = ("Address already in use", "cannot listen to port", "Could not request local forwarding")
 """What it prints when a local port is taken, which is not worth a line: the next one is tried."""
 

@@ -25,10 +25,8 @@ from ec2lab.registry.recorder import Recorder
 from ec2lab.session import Session, locked_session, open_session
 from ec2lab.validators import experiment_name
 
-STAND_INS = ip_network("127.64.0.0/10")
-"""Addresses of the local cloud's instances (local_cloud/hosts.py)."""
-ACCESSED = "accessed"
-"""The annotation by which `make exec`, `push` and `pull` say on which hosts they act."""
+STAND_INS = ip_network("127.64.0.0/10")  # addresses of the local cloud's instances (local_cloud/hosts.py)
+ACCESSED = "accessed"  # the annotation by which `make exec`, `push` and `pull` say on which hosts they act
 DESTINATION = r"(?:[A-Za-z0-9_.-]+@)?[A-Za-z0-9_][A-Za-z0-9_.:-]*"
 
 

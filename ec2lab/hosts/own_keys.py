@@ -19,8 +19,7 @@ from pathlib import Path
 from ec2lab.config.public_key import fingerprint, public_key
 from ec2lab.files import exists, read_bytes
 
-LARGEST = 64 * 1024
-"""Bytes: no key is larger."""
+LARGEST = 64 * 1024  # bytes: no key is larger
 SECONDS = 5
 PRIVATE = re.compile(rb"-----BEGIN (?:([A-Z]+) )?PRIVATE KEY-----")
 MAGIC, PLAIN = b"openssh-key-v1\0", b"none"

@@ -14,10 +14,8 @@ from ec2lab.hosts.ssh import Host
 from ec2lab.units import exited
 
 AT_ONCE = 64
-NAMED = 3
-"""Maximum number of hosts that an error names."""
-NOT_REACHED = 255
-"""Exit status when ssh fails, the same as ssh's own (ssh(1), EXIT STATUS)."""
+NAMED = 3  # maximum number of hosts that an error names
+NOT_REACHED = 255  # exit status when ssh fails, the same as ssh's own (ssh(1), EXIT STATUS)
 
 
 @dataclass(frozen=True, slots=True)

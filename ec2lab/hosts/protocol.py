@@ -46,8 +46,7 @@ LINE = (
 )
 """The first line for sh. One line, so that whatever reads it instead of sh consumes it whole; the marker is split in
 two, so that an echo of the line does not count."""
-COMMAND = "import os,sys\nos.execvp(sys.argv[1],sys.argv[1:])\n"
-"""A program that executes a command."""
+COMMAND = "import os,sys\nos.execvp(sys.argv[1],sys.argv[1:])\n"  # a program that executes a command
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +80,8 @@ class Opening:
 HEADER = re.compile(rb" ([a-z]{1,8}) ([0-9]{1,4})\n")
 """Frames longer than relay.py writes are noise: a host cannot make us wait for a gigabyte."""
 LONGEST_HEADER = 20
-WITH_CONTENT = ("out", "err")
-"""Types of frames whose number is a length in bytes."""
-MOST_NOISE = 4096
-"""The last bytes of noise that are kept, to be shown where our program printed nothing."""
+WITH_CONTENT = ("out", "err")  # types of frames whose number is a length in bytes
+MOST_NOISE = 4096  # the last bytes of noise that are kept, to be shown where our program printed nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,10 +130,8 @@ class Frames:
         self._noise = (self._noise + noise)[-MOST_NOISE:]
 
 
-MOST = 1024 * 1024
-"""Characters of a document: those of our own programs have a few hundred."""
-LAST_MOMENT = 7_258_118_400
-"""Seconds from 1970 to 2200."""
+MOST = 1024 * 1024  # characters of a document: those of our own programs have a few hundred
+LAST_MOMENT = 7_258_118_400  # seconds from 1970 to 2200
 
 
 def parse_json(text: str, schema: CoreSchema, who: str) -> Any:

@@ -11,10 +11,8 @@ from ec2lab.errors import UserError
 from ec2lab.hosts.own_keys import output_of
 from ec2lab.validators import did_you_mean
 
-Settings = Mapping[str, Sequence[str]]
-"""ssh's settings for a host, by lower-case keywords (`ssh -G`)."""
-CONNECT_TIMEOUT = 10.0
-"""Seconds in which TCP connects to any host that is up."""
+Settings = Mapping[str, Sequence[str]]  # ssh's settings for a host, by lower-case keywords (`ssh -G`)
+CONNECT_TIMEOUT = 10.0  # seconds in which TCP connects to any host that is up
 UNRESOLVED = "Could not resolve hostname"
 DENIED = "Permission denied"
 

@@ -22,19 +22,13 @@ from ec2lab.hosts.ssh_call import InterruptedCallError, LateError, SshCall
 from ec2lab.hosts.ssh_options import forced_options
 from ec2lab.progress import LINE, working
 
-MOST_PRINTED = 64 * 1024 * 1024
-"""Bytes: no command of ours prints a thousandth of it."""
-MOST_REMEMBERED = 16 * 1024
-"""The last bytes of a program's standard error that are kept."""
-LONGEST_LINE = 1024 * 1024
-"""Bytes after which an unfinished line is passed on in pieces."""
-LOGIN = 60.0
-"""Seconds until our program answers: for distant hosts and slow start-up files."""
-LONGEST_RUN = 600.0
-"""The default limit of a call in seconds."""
+MOST_PRINTED = 64 * 1024 * 1024  # bytes: no command of ours prints a thousandth of it
+MOST_REMEMBERED = 16 * 1024  # the last bytes of a program's standard error that are kept
+LONGEST_LINE = 1024 * 1024  # bytes after which an unfinished line is passed on in pieces
+LOGIN = 60.0  # seconds until our program answers: for distant hosts and slow start-up files
+LONGEST_RUN = 600.0  # the default limit of a call in seconds
 
-OF_THE_PROGRAM = ("out", "err", "end")
-"""Kinds of frames."""
+OF_THE_PROGRAM = ("out", "err", "end")  # kinds of frames
 
 Heard = Callable[[str], None]
 

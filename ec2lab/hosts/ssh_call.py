@@ -14,17 +14,12 @@ from ec2lab import clock
 from ec2lab.hosts.protocol import Frame, Frames
 from ec2lab.interrupts import INTERRUPTS
 
-TICK = 0.25
-"""Seconds after which a thread notices that the command was interrupted."""
+TICK = 0.25  # seconds after which a thread notices that the command was interrupted
 PIECE = 64 * 1024
-MOST_SAID = 16 * 1024
-"""The last bytes of standard error that are kept."""
-FIRST_REPEAT = 1.0
-"""Seconds until the opening is first repeated: a start-up file may have read it."""
-SILENCE = 60.0
-"""Seconds without a heartbeat of our program, which sends one every 15."""
-GOODBYE = 1.0
-"""Seconds for ssh to exit at the end: a background job of a start-up file keeps it open."""
+MOST_SAID = 16 * 1024  # the last bytes of standard error that are kept
+FIRST_REPEAT = 1.0  # seconds until the opening is first repeated: a start-up file may have read it
+SILENCE = 60.0  # seconds without a heartbeat of our program, which sends one every 15
+GOODBYE = 1.0  # seconds for ssh to exit at the end: a background job of a start-up file keeps it open
 
 
 class LateError(Exception):

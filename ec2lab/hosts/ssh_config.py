@@ -17,8 +17,7 @@ from ec2lab.hosts.ssh_options import client_version
 from ec2lab.printable import printable
 
 DIRECTORY, HOSTS, KNOWN_HOSTS, KEYS = ".ssh", "hosts", "known_hosts", "keys"
-LARGEST = 16 << 20
-"""Bytes: a thousand instances take less than one MiB."""
+LARGEST = 16 << 20  # bytes: a thousand instances take less than one MiB
 HOST_BLOCK = """\
 Host {name}
     HostName {address}

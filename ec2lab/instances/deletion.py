@@ -28,8 +28,7 @@ from ec2lab.session import Session
 PATIENCE = 20 * 60
 """Seconds after which remaining resources are reported. Large instances take minutes to shut down."""
 POLL = 0.2, 5.0
-SILENCE = 10.0
-"""Seconds after which the command says what it waits for, and why."""
+SILENCE = 10.0  # seconds after which the command says what it waits for, and why
 
 
 @dataclass

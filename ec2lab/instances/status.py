@@ -29,8 +29,7 @@ NOT_FOUND = "not in AWS any more"
 UNKNOWN_TYPE = "of a type that no plugin here knows"
 UNLIKE_ITS_TAGS = "there, and by its tags no experiment's"
 NOT_VISIBLE_YET = "not shown by AWS yet"
-NOT_SEEN = "not seen"
-"""Its region could not be described."""
+NOT_SEEN = "not seen"  # its region could not be described
 
 
 @dataclass(frozen=True, slots=True)

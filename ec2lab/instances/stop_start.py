@@ -80,8 +80,7 @@ class Stopping:
 
 
 START_POLL = 0.2, 5.0
-START_TIMEOUT = 15 * 60
-"""Seconds after which an instance that neither runs nor is rejected is reported."""
+START_TIMEOUT = 15 * 60  # seconds after which an instance that neither runs nor is rejected is reported
 AGAIN = {ErrorCategory.INSUFFICIENT_CAPACITY, ErrorCategory.ZONE_UNAVAILABLE, *TRANSIENT}
 """Errors that another try may not have. Starting a running instance is harmless, so the outcome need not be known."""
 

@@ -21,8 +21,7 @@ from ec2lab.validators import few
 from ec2lab.volumes.apply_deletion_policy import apply_deletion_policies
 from ec2lab.volumes.retention import retained_events, retained_volumes
 
-AT_ONCE = 32
-"""Concurrent teardowns."""
+AT_ONCE = 32  # concurrent teardowns
 
 
 def take_down(session: Session, experiment: str, emit: Emit) -> Deletion:

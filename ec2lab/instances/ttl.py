@@ -30,8 +30,7 @@ from ec2lab.session import Session
 from ec2lab.templates import text_of
 from ec2lab.units import duration_in, duration_text
 
-EXPIRY_SET = "expiry_set"
-"""The annotation that an instance's expiry was changed: `instance`, `ends`, `before`."""
+EXPIRY_SET = "expiry_set"  # the annotation that an instance's expiry was changed: `instance`, `ends`, `before`
 SHORTEST, LONGEST = timedelta(minutes=1), timedelta(days=3650)
 
 
@@ -142,8 +141,7 @@ class TtlChange:
 DIRECTORY = "/etc/systemd/system"
 POWER_OFF = "ec2-lab-power-off@.service"
 """On every instance that powers itself off, for any reason: its unit instances are ttl, idle and completion."""
-UNITS = ("ec2-lab-time-to-live.timer", POWER_OFF)
-"""The timer, and what it starts."""
+UNITS = ("ec2-lab-time-to-live.timer", POWER_OFF)  # the timer, and what it starts
 DEADLINE = f"{DIRECTORY}/{UNITS[0]}.d/deadline.conf"
 SET = """\
 now=$(date +%s)
@@ -161,8 +159,7 @@ systemctl --no-block restart "$1"
 """The deadline is absolute, so that a reboot does not postpone it. An instance that was stopped, and started after its
 deadline, would never meet it: its time begins again, with the last duration set (`make ttl-set` sets another). Run at
 each boot, at the first one before there is a timer."""
-NEVER = 4102444800
-"""2100-01-01, for an instance without expiry: as it is in the future, nothing is reset at a boot."""
+NEVER = 4102444800  # 2100-01-01, for an instance without expiry: as it is in the future, nothing is reset at a boot
 AT_BOOT, SET_AT_BOOT = "ec2-lab-restart-ttl.service", "/opt/ec2-lab/restart-ttl"
 """A unit, and what it runs at each boot. Not one of cloud-init's scripts: `cloud-init clean` deletes those."""
 

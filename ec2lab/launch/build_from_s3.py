@@ -31,8 +31,7 @@ from ec2lab.volumes.spec import DEVICES
 MOUNT = "/build"
 ACCOUNT = "experiment"
 POLL = 1.0, 30.0
-LEAST_IOPS, IOPS_PER_GIB = 3000, 500
-"""https://docs.aws.amazon.com/ebs/latest/userguide/general-purpose.html"""
+LEAST_IOPS, IOPS_PER_GIB = 3000, 500  # https://docs.aws.amazon.com/ebs/latest/userguide/general-purpose.html
 
 
 def build_from_bucket(

@@ -16,8 +16,7 @@ from ec2lab.registry.record import PROVENANCE
 from ec2lab.session import Session
 from ec2lab.volumes.spec import DEVICES
 
-REPRODUCES = "repeats"
-"""In the annotation of a run: the experiment whose run it repeats."""
+REPRODUCES = "repeats"  # in the annotation of a run: the experiment whose run it repeats
 
 
 def reproduce_last_run(session: Session, name: str, new: str) -> tuple[RunSpec, int]:

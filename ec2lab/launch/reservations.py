@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 KINDS = {MarketType.RESERVATION: "default", MarketType.CAPACITY_BLOCK: "capacity-block"}
 """By market, the ReservationType in EC2."""
 ACTIVE = "active"
-NOT_YET = ("pending", "scheduled", "assessing", "delayed", "payment-pending")
-"""States that may be followed by `active`."""
+NOT_YET = ("pending", "scheduled", "assessing", "delayed", "payment-pending")  # states that may be followed by `active`
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,7 @@ from ec2lab.runs.s3_logs import run_bucket, s3_client
 from ec2lab.session import Session
 from ec2lab.units import counted, format_bytes
 
-KILLED = 128
-"""Exit codes above are of commands that were killed (docs/runs.md)."""
+KILLED = 128  # exit codes above are of commands that were killed (docs/runs.md)
 
 
 @dataclass(frozen=True, slots=True)

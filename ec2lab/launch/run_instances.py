@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 
 PATIENCE = 15 * 60
 """Seconds until an instance must run. EC2's own waiter gives up after 10 minutes; large GPU instances take longer."""
-TRIES = 8
-"""Number of attempts per pool while the response is ambiguous or throttled."""
+TRIES = 8  # number of attempts per pool while the response is ambiguous or throttled
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 20.0
 """Seconds between attempts, with exponential backoff and full jitter
 (https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/)."""

@@ -151,8 +151,7 @@ def _within(where: str, key: str, value: int | None, kind: str, limits: Mapping[
         raise UserError(f"{where}: {key} = {value}: {kind} takes {least} to {most}")
 
 
-Command = str | Sequence[object]
-"""A command of cloud-init's runcmd: a shell command, or a list of words."""
+Command = str | Sequence[object]  # a command of cloud-init's runcmd: a shell command, or a list of words
 
 
 def answering_for_all(commands: Sequence[Command]) -> list[str]:

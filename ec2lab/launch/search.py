@@ -52,8 +52,7 @@ class Exclusion:
         )
 
 
-ZonesToTry = Callable[[str, str], Sequence[str]]
-"""(region, instance type) -> the zones to try one by one."""
+ZonesToTry = Callable[[str, str], Sequence[str]]  # (region, instance type) -> the zones to try one by one
 
 
 class Search:

@@ -33,11 +33,9 @@ from ec2lab.session import Session
 
 End = TypeVar("End")
 POLL = 1.0, 10.0
-LEAST_WAIT = 10.0
-"""Minimum time in seconds that cloud-init gets to respond, however late the login succeeded."""
+LEAST_WAIT = 10.0  # minimum time in seconds that cloud-init gets to respond, however late the login succeeded
 STATUS, OK_STATUSES = "cloud-init status --wait", ("done", "disabled")
-OURS = "ec2-lab: "
-"""Prefix of the lab's lines on the console."""
+OURS = "ec2-lab: "  # prefix of the lab's lines on the console
 
 
 CLOUD_INIT = members(status=optional(TEXT), errors=optional(several(TEXT)))

@@ -25,8 +25,7 @@ from ec2lab.launch.run_spec import RunSpec
 from ec2lab.registry.history import ExperimentHistory, History
 from ec2lab.session import Session
 
-AT_ONCE = 128
-"""Concurrent launches; most of them wait for an instance to boot."""
+AT_ONCE = 128  # concurrent launches; most of them wait for an instance to boot
 
 
 class State(StrEnum):
@@ -153,8 +152,7 @@ def launched_before(
     ]
 
 
-FEW = 100
-"""The number of instances launched without confirmation."""
+FEW = 100  # the number of instances launched without confirmation
 
 
 def require_confirmation(session: Session, base: str, experiment: Experiment, count: int, *, given: bool) -> None:

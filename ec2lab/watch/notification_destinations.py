@@ -32,10 +32,8 @@ if TYPE_CHECKING:
     from http.client import HTTPMessage
     from typing import IO
 
-TIMEOUT = 8.0
-"""Seconds for one request: less than a notifier may take for one event."""
-SUBJECT = 100
-"""Characters of a subject, which are ASCII (https://docs.aws.amazon.com/sns/latest/api/API_Publish.html)."""
+TIMEOUT = 8.0  # seconds for one request: less than a notifier may take for one event
+SUBJECT = 100  # characters of a subject, which are ASCII (https://docs.aws.amazon.com/sns/latest/api/API_Publish.html)
 
 
 class Destination(Notifier):

@@ -18,8 +18,7 @@ from ec2lab.plugin_guard import ResultCheck
 from ec2lab.plugins import Plugins
 from ec2lab.printable import shortened
 
-LIMIT = 10.0
-"""Seconds a notifier may take for one event; after that it gets no more."""
+LIMIT = 10.0  # seconds a notifier may take for one event; after that it gets no more
 
 
 class Notifier(ABC):

@@ -13,8 +13,7 @@ from ec2lab.aws.cloud import Cloud
 
 INTERRUPTION_CODES = ("marked-for-termination", "marked-for-stop")
 """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-request-status.html"""
-VALUES = 200
-"""How many values a filter takes."""
+VALUES = 200  # how many values a filter takes
 
 
 def spot_statuses(cloud: Cloud, region: str, instances: Iterable[str]) -> Iterator[tuple[str, str, str]]:

@@ -16,8 +16,7 @@ from ec2lab.polling import wait_until
 from ec2lab.registry.record import new_id
 from ec2lab.resources.idempotency import find_or_create
 
-POLL, PATIENCE = (0.2, 5.0), 120
-"""Interval and timeout, in seconds, for a new placement group."""
+POLL, PATIENCE = (0.2, 5.0), 120  # interval and timeout, in seconds, for a new placement group
 
 
 class Nodes(LaunchPart):

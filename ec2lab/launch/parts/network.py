@@ -29,11 +29,9 @@ if TYPE_CHECKING:
 FULL = "RulesPerSecurityGroupLimitExceeded"
 POLL = 0.2, 5.0
 
-VPC = "lab:vpc"
-"""The tag with the network of a group: a VPC's id, or `default`."""
+VPC = "lab:vpc"  # the tag with the network of a group: a VPC's id, or `default`
 
-Rules = dict[str, str]
-"""Networks from which ssh is allowed -> the description of the rule."""
+Rules = dict[str, str]  # networks from which ssh is allowed -> the description of the rule
 
 
 class LabNetwork(LaunchPart):
