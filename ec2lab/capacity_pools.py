@@ -22,8 +22,7 @@ class Market:
     """A market and, for reserved capacity, which reservation."""
 
     type: MarketType
-    reservation: str = ""
-    """Id of the Capacity Reservation or Capacity Block."""
+    reservation: str = ""  # id of the Capacity Reservation or Capacity Block
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -49,10 +48,8 @@ class Pool:
     region: str
     instance_type: str
     market: Market
-    zone: str | None = None
-    """None leaves the zone to EC2, which tries every zone of the region."""
-    subnet: str | None = None
-    """Set where the lab names subnets; it implies the zone."""
+    zone: str | None = None  # None leaves the zone to EC2, which tries every zone of the region
+    subnet: str | None = None  # set where the lab names subnets; it implies the zone
 
     def __str__(self) -> str:
         return f"{self.region}  {self.subnet or self.zone or 'any zone'}  {self.instance_type}  {self.market}"

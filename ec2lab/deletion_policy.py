@@ -29,12 +29,9 @@ class Disposition:
 
     policy: DeletionPolicy
     retain_for: timedelta | None = None
-    reason: str = ""
-    """Why it is retained."""
-    dataset: str = ""
-    """The dataset that its snapshot becomes a version of."""
-    version: str | None = None
-    """The name of that version, if it was chosen."""
+    reason: str = ""  # why it is retained
+    dataset: str = ""  # the dataset that its snapshot becomes a version of
+    version: str | None = None  # the name of that version, if it was chosen
 
     @classmethod
     def parse(cls, tag: str) -> Self:

@@ -36,17 +36,12 @@ class Interrupts:
     def __init__(self) -> None:
         self.interrupted = False
         self.given_up = False
-        self._heeded = False
-        """Whether the main thread has noticed, and is on its way out."""
-        self._ways: list[tuple[str, str]] = []
-        """For each possible rollback: how to do it later, and what it is."""
-        self._here = 0
-        """The number of rollbacks that the main thread is in."""
+        self._heeded = False  # whether the main thread has noticed, and is on its way out
+        self._ways: list[tuple[str, str]] = []  # for each possible rollback: how to do it later, and what it is
+        self._here = 0  # the number of rollbacks that the main thread is in
         self._anywhere = 0
-        self._left = 0
-        """How many rollbacks the main thread was in when somebody gave up the innermost one."""
-        self._owed = False
-        """Whether a signal came during a rollback that no signal had started."""
+        self._left = 0  # how many rollbacks the main thread was in when somebody gave up the innermost one
+        self._owed = False  # whether a signal came during a rollback that no signal had started
         self._asked = False
         self._last_ctrl_c = -SOON
         self._lock = threading.Lock()

@@ -101,10 +101,8 @@ class OutputFile:
     """The file at a path. An existing file is replaced only if it has the marker, is empty, or by force."""
 
     path: Path
-    variable: str
-    """The make variable that names it, for errors."""
-    marker: str
-    """Text at the beginning of every such file."""
+    variable: str  # the make variable that names it, for errors
+    marker: str  # text at the beginning of every such file
     force: bool = False
 
     def check(self) -> None:

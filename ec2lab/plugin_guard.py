@@ -35,12 +35,9 @@ class Nonsense(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    plugin: str
-    """plugins/motd.py, or the name of its package."""
-    what: str = ""
-    """Class and method."""
-    is_script: bool = False
-    """Whether it prints itself, and ends by SystemExit."""
+    plugin: str  # plugins/motd.py, or the name of its package
+    what: str = ""  # class and method
+    is_script: bool = False  # whether it prints itself, and ends by SystemExit
 
     @contextmanager
     def blamed(self) -> Iterator[None]:

@@ -137,8 +137,7 @@ class PluginScript:
 
     name: str
     app: typer.Typer
-    plugin: str = ""
-    """The plugin that provides it."""
+    plugin: str = ""  # the plugin that provides it
 
     @property
     def summary(self) -> str:

@@ -29,8 +29,7 @@ Detail = Callable[[str], None]
 class Activity:
     what: str
     began: float
-    is_background: bool = False
-    """Whether it is shown only while there is nothing else to show: a single call of many."""
+    is_background: bool = False  # whether it is shown only while there is nothing else to show: a single call of many
     detail: str = ""
 
     def describe(self, detail: str) -> None:
@@ -51,8 +50,7 @@ class ProgressLine:
     """
 
     def __init__(self) -> None:
-        self.lock = threading.RLock()
-        """Held while anything is written to the terminal."""
+        self.lock = threading.RLock()  # held while anything is written to the terminal
         self.is_quiet = False
         self._paused = 0
         self._is_drawn = False

@@ -34,20 +34,13 @@ class Resource:
     id: str
     region: str
     experiment: str | None
-    since: str = ""
-    """Its creation time (RFC 3339)."""
-    recorded: str = ""
-    """When it was recorded, by this computer's clock, which may differ from AWS's by minutes."""
-    state: str = ""
-    """AWS's state, where known."""
-    state_reason: StateReason = NO_REASON
-    """Why an instance is in that state."""
-    record: str | None = None
-    """Its lab:request-id tag: the call that created it."""
-    created_by: str = ""
-    """user@host: by the registry, or by its tag of what the registry has no request of."""
-    details: Mapping[str, str] = field(default_factory=dict)
-    """Details for people: type, zone, address, …"""
+    since: str = ""  # its creation time (RFC 3339)
+    recorded: str = ""  # when it was recorded, by this computer's clock, which may differ from AWS's by minutes
+    state: str = ""  # AWS's state, where known
+    state_reason: StateReason = NO_REASON  # why an instance is in that state
+    record: str | None = None  # its lab:request-id tag: the call that created it
+    created_by: str = ""  # user@host: by the registry, or by its tag of what the registry has no request of
+    details: Mapping[str, str] = field(default_factory=dict)  # details for people: type, zone, address, …
 
     @property
     def shown_state(self) -> str:

@@ -46,10 +46,8 @@ class Session:
     directory: Path
     lab: Lab
     script: str
-    is_recording: bool = True
-    """Whether calls are recorded; otherwise only those that change nothing are allowed."""
-    over: Event = field(default_factory=Event)
-    """Set when threads need not start anything more."""
+    is_recording: bool = True  # whether calls are recorded; otherwise only those that change nothing are allowed
+    over: Event = field(default_factory=Event)  # set when threads need not start anything more
     _opened: list[Registry] = field(default_factory=list)
     _made: dict[Callable[[Session], Any], Any] = field(default_factory=dict)
     _lock: RLock = field(default_factory=RLock)

@@ -23,12 +23,9 @@ class Column:
     """A column of a table. As it is, it is always shown, at its full width: an id that is cut is of no use."""
 
     title: str
-    below: str = ""
-    """The title of the column that it goes below where the terminal is too narrow for one line each row."""
-    drop: int = 0
-    """How soon it is left out where that is not enough: the highest first, 0 never."""
-    narrow: int = 0
-    """The fewest characters that it may be narrowed to; 0 leaves it as wide as its longest line."""
+    below: str = ""  # the title of the column that it goes below where the terminal is too narrow for one line each row
+    drop: int = 0  # how soon it is left out where that is not enough: the highest first, 0 never
+    narrow: int = 0  # the fewest characters that it may be narrowed to; 0 leaves it as wide as its longest line
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +33,7 @@ class _Stack:
     """Columns of which each is below the one before, as one."""
 
     columns: Sequence[Column]
-    cells: Sequence[Sequence[str]]
-    """The title first, then each row; a line for each column."""
+    cells: Sequence[Sequence[str]]  # the title first, then each row; a line for each column
 
     @property
     def natural(self) -> int:

@@ -31,8 +31,7 @@ class Writing:
 
 @dataclass
 class DirectSnapshots:
-    blocks: dict[str, dict[int, bytes]] = field(default_factory=dict)
-    """By volume."""
+    blocks: dict[str, dict[int, bytes]] = field(default_factory=dict)  # by volume
     _writing: dict[str, Writing] = field(default_factory=dict)
     _tokens: dict[str, tuple[Any, str]] = field(default_factory=dict)
     """Client token -> the request, and the snapshot that it created."""

@@ -47,8 +47,7 @@ def key_pair() -> tuple[str, str]:
 
 @dataclass
 class Hosts:
-    _given: int = 0
-    """How many addresses were assigned."""
+    _given: int = 0  # how many addresses were assigned
     _consoles: dict[str, bytes] = field(default_factory=dict)
     _keys: dict[str, tuple[str, str]] = field(default_factory=dict)
     """Host keys of stand-ins, created when they are first asked for."""

@@ -44,8 +44,7 @@ class Instances:
     """(when, what is due then). No closures, which cannot be pickled."""
     _granted_by: dict[str, tuple[Any, Capacity]] = field(default_factory=dict)
     """Instance id -> the instance, and the rule of the scenario that granted it."""
-    _terminated: deque[tuple[float, str, Any]] = field(default_factory=deque)
-    """(since when, region, instance)."""
+    _terminated: deque[tuple[float, str, Any]] = field(default_factory=deque)  # (since when, region, instance)
 
     def run_due_transitions(self, scenario: Scenario) -> None:
         """Execute what is due; instances terminated long ago are forgotten."""

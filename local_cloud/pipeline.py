@@ -35,12 +35,9 @@ STATE = ("scenario", "log", "ec2", "seeded", "direct_snapshots", "trail", "throt
 class Pipeline:
     moto: Wsgi
     scenario: Scenario
-    log: list[dict[str, Any]] = field(default_factory=list)
-    """Every call on the wire."""
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    """moto is not thread-safe."""
-    saved: dict[str, SavedState] = field(default_factory=dict)
-    """Snapshots of the whole cloud, by id."""
+    log: list[dict[str, Any]] = field(default_factory=list)  # every call on the wire
+    lock: threading.Lock = field(default_factory=threading.Lock)  # moto is not thread-safe
+    saved: dict[str, SavedState] = field(default_factory=dict)  # snapshots of the whole cloud, by id
     ec2: Ec2 = field(init=False)
     seeded: Seeder = field(init=False)
     direct_snapshots: DirectSnapshots = field(init=False)

@@ -40,8 +40,7 @@ class Placed:
     zone: str
     count: int
     rule: Capacity | None
-    reservation: Reservation | None = None
-    """Whose capacity it is."""
+    reservation: Reservation | None = None  # whose capacity it is
 
 
 def place(wanted: PlacementRequest, offered: list[str], scenario: Scenario, alive_under: AliveUnder) -> Placed:

@@ -25,8 +25,7 @@ class PlacementGroup:
     strategy: str
     tags: dict[str, str]
     id: str = field(default_factory=lambda: f"pg-0{secrets.token_hex(8)}")
-    instances: list[Any] = field(default_factory=list)
-    """All instances ever launched into it."""
+    instances: list[Any] = field(default_factory=list)  # all instances ever launched into it
 
     def as_xml(self) -> str:
         tags = "".join(

@@ -44,8 +44,7 @@ class Call:
     region: str
     action: str
     params: dict[str, str]
-    key: str = field(repr=False)
-    """The access key of the caller."""
+    key: str = field(repr=False)  # the access key of the caller
     environ: dict[str, Any] = field(repr=False)
     body: bytes = field(repr=False)
 

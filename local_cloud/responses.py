@@ -53,10 +53,8 @@ class Answer:
     status: int
     body: bytes
     content_type: str = "text/xml;charset=UTF-8"
-    code: str | None = None
-    """The error code, None for success."""
-    truncated: bool = False
-    """The connection is closed in the middle of the body."""
+    code: str | None = None  # the error code, None for success
+    truncated: bool = False  # the connection is closed in the middle of the body
     request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     headers: dict[str, str] = field(default_factory=dict)
 

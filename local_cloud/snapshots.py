@@ -37,8 +37,7 @@ class TimedSnapshot(Snapshot):
 @dataclass
 class Snapshots:
     _pending: list[TimedSnapshot] = field(default_factory=list)
-    _fast: set[tuple[str, str, str]] = field(default_factory=set)
-    """(region, snapshot, zone) with fast restore."""
+    _fast: set[tuple[str, str, str]] = field(default_factory=set)  # (region, snapshot, zone) with fast restore
 
     def run_due_transitions(self) -> None:
         """Complete what is due; snapshots that AWS could not encrypt fail."""

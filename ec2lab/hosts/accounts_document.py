@@ -48,12 +48,9 @@ class Account:
 class AccountsDocument:
     members: Mapping[str, Account]
     make_groups: Sequence[str] = ()
-    only: Sequence[str] | None = None
-    """Only these accounts; None means all, and members no longer listed are locked."""
-    removed: Sequence[str] = ()
-    """Accounts to lock by name."""
-    reserved: Sequence[int] = ()
-    """Uids of members outside `members`: given to nobody else."""
+    only: Sequence[str] | None = None  # only these accounts; None means all, and members no longer listed are locked
+    removed: Sequence[str] = ()  # accounts to lock by name
+    reserved: Sequence[int] = ()  # uids of members outside `members`: given to nobody else
     passwords: Mapping[str, str] = field(default_factory=dict, repr=False)
     """To be changed at the first login. Sent only over ssh's standard input."""
 

@@ -35,8 +35,7 @@ class Failed(UserError):
 @dataclass(frozen=True, slots=True)
 class CallFailures:
     host: str
-    program: str
-    """What messages call the program."""
+    program: str  # what messages call the program
 
     def ended_with(self, status: int, errors: bytes) -> Failed:
         last = _last_line(errors)

@@ -24,12 +24,10 @@ COMPLETE = -1  # the offset of an entry that needs nothing
 
 
 class Entry(NamedTuple):
-    path: str
-    """Relative to the tree, with slashes; parents come first."""
+    path: str  # relative to the tree, with slashes; parents come first
     file_type: str
     size: int = 0
-    mtime: int = 0
-    """In nanoseconds."""
+    mtime: int = 0  # in nanoseconds
     executable: bool = False
     target: str = ""
 
@@ -46,8 +44,7 @@ def _digest(text: str) -> str:
 
 class Tree(NamedTuple):
     root: str
-    single: bool
-    """Whether `root` is a file."""
+    single: bool  # whether `root` is a file
     entries: Sequence[Entry]
     skipped: Sequence[str] = ()
     """Paths of links that lead out of the tree, and of what is neither file, directory nor link."""

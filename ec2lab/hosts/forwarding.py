@@ -65,8 +65,7 @@ class Tunnel:
     host: Host
     ports: Sequence[Port]
     emit: Emit
-    stop: Event
-    """Set to end it."""
+    stop: Event  # set to end it
     _chosen: dict[Port, int] = field(default_factory=dict)
     _said: deque[str] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
     _refused: set[str] = field(default_factory=set)

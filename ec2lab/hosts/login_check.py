@@ -25,8 +25,7 @@ class KeysHere:
 
     in_agent: frozenset[str]
     files: Sequence[KeyFile]
-    has_passphrases: bool = False
-    """Whether somebody, or macOS's keychain, can provide passphrases."""
+    has_passphrases: bool = False  # whether somebody, or macOS's keychain, can provide passphrases
 
     def fault(self, member: str, wanted: set[str]) -> str:
         """Return why none of a member's keys, given by fingerprint, can be used; empty where one can."""

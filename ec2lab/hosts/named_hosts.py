@@ -58,8 +58,7 @@ def single_host(session: Session, experiment: str, words: str) -> Host:
 class HostToCall:
     """A host that EXP or HOST names, before the first connection. Its host key is pinned if its console shows one."""
 
-    id: str
-    """The instance's id, or the address of a host that is not an instance of the lab."""
+    id: str  # the instance's id, or the address of a host that is not an instance of the lab
     host: Host
     pinning: Pinning | None = None
 

@@ -30,10 +30,8 @@ MAGIC, PLAIN = b"openssh-key-v1\0", b"none"
 class KeyFile:
     path: Path
     fingerprint: str
-    is_locked: bool = False
-    """Whether it has a passphrase."""
-    is_open: bool = False
-    """Whether others may read it, so that ssh refuses it."""
+    is_locked: bool = False  # whether it has a passphrase
+    is_open: bool = False  # whether others may read it, so that ssh refuses it
 
     @property
     def fault(self) -> str:

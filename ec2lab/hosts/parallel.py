@@ -22,8 +22,7 @@ NOT_REACHED = 255  # exit status when ssh fails, the same as ssh's own (ssh(1), 
 class HostOutcome:
     host: str
     exit_code: int
-    reason: str = ""
-    """Why the work failed; empty if the exit code is that of the command."""
+    reason: str = ""  # why the work failed; empty if the exit code is that of the command
 
     def __str__(self) -> str:
         return self.reason or f"{self.host}: the command {exited(self.exit_code)}"

@@ -56,8 +56,7 @@ class Opening:
     program: str
     arguments: Sequence[str] = ()
     as_root: bool = False
-    left_at: str = ""
-    """The program's path on the host, if it is to stay there."""
+    left_at: str = ""  # the program's path on the host, if it is to stay there
     halves: tuple[str, str] = field(default_factory=lambda: (f"ec2-lab-{secrets.token_hex(8)}", secrets.token_hex(8)))
 
     @property

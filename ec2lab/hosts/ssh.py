@@ -38,12 +38,9 @@ class Host:
     """A host, by its name in ssh's configuration. Calls raise Unreachable, Failed, and UserError on a timeout."""
 
     name: str
-    config: Path
-    """The file for `ssh -F`."""
-    trust_on_first_use: bool = False
-    """Whether an unknown host key is accepted and then pinned."""
-    timeout: float = LOGIN
-    """Seconds until our program has started there."""
+    config: Path  # the file for `ssh -F`
+    trust_on_first_use: bool = False  # whether an unknown host key is accepted and then pinned
+    timeout: float = LOGIN  # seconds until our program has started there
 
     def run(
         self, *command: str, given: bytes = b"", heard: Heard | None = None, within: float | None = LONGEST_RUN
@@ -140,12 +137,10 @@ class Host:
 class _Call:
     host: Host
     opening: Opening
-    name: str
-    """What messages call the program."""
+    name: str  # what messages call the program
     within: float | None
     ssh: SshCall
-    asking: bool
-    """Whether a password may be asked for."""
+    asking: bool  # whether a password may be asked for
     _given: bytes = b""
     _ends_input: bool = False
     _has_begun: bool = False

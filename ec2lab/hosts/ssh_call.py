@@ -37,8 +37,7 @@ class SshCall:
 
     def __init__(self, command: Sequence[str], opening: bytes, marker: str, timeout: float) -> None:
         """Start ssh; our program has `timeout` seconds to answer."""
-        self.stderr_tail = b""
-        """The end of its standard error."""
+        self.stderr_tail = b""  # the end of its standard error
         self._frames = Frames(marker)
         self._opening = opening
         self._pending = [memoryview(opening)]

@@ -47,11 +47,9 @@ BLOCK = re.compile(r"^Host (\S+)\n.*\n    HostKeyAlias (\S+)$", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class SshTarget:
-    name: str
-    """Its name for ssh: the experiment's name, with a number if there are several instances."""
+    name: str  # its name for ssh: the experiment's name, with a number if there are several instances
     address: str
-    instance: str
-    """Its id, which its host key is filed under: the address may be another instance's tomorrow."""
+    instance: str  # its id, which its host key is filed under: the address may be another instance's tomorrow
     region: str
 
 

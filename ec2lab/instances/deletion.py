@@ -36,30 +36,20 @@ class Deletion:
     session: Session
     name: str
     emit: Emit
-    known: ResourceState
-    """The owner's state by the registry."""
-    find_remaining: Callable[[], Responses[list[Resource]]]
-    """Asks AWS for the owner's live resources."""
-    deleted: dict[str, Resource] = field(default_factory=dict)
-    """By id, what AWS accepted to delete."""
-    shown: set[str] = field(default_factory=set)
-    """The ids of everything that AWS showed."""
-    asked_for: set[str] = field(default_factory=set)
-    """Those queried by id, as they did not show up by tag."""
-    others: list[Resource] = field(default_factory=list)
-    """Resources with a recorded id that are left alone."""
+    known: ResourceState  # the owner's state by the registry
+    find_remaining: Callable[[], Responses[list[Resource]]]  # asks AWS for the owner's live resources
+    deleted: dict[str, Resource] = field(default_factory=dict)  # by id, what AWS accepted to delete
+    shown: set[str] = field(default_factory=set)  # the ids of everything that AWS showed
+    asked_for: set[str] = field(default_factory=set)  # those queried by id, as they did not show up by tag
+    others: list[Resource] = field(default_factory=list)  # resources with a recorded id that are left alone
     went_along: dict[str, Resource] = field(default_factory=dict)
     """By id, what was deleted along with something else, such as an instance's volumes."""
-    failures: dict[str, Exception] = field(default_factory=dict)
-    """By id, why AWS does not delete it."""
+    failures: dict[str, Exception] = field(default_factory=dict)  # by id, why AWS does not delete it
     rejected: dict[str, ClientError] = field(default_factory=dict)
     """By id, AWS's last error that something else must be deleted first."""
-    awaited: dict[str, float] = field(default_factory=dict)
-    """By id, since when it is waited for, or was last checked."""
-    reported: dict[str, str] = field(default_factory=dict)
-    """By id, what was reported about the wait."""
-    seen: dict[str, Resource] = field(default_factory=dict)
-    """By id, everything recorded or shown by AWS."""
+    awaited: dict[str, float] = field(default_factory=dict)  # by id, since when it is waited for, or was last checked
+    reported: dict[str, str] = field(default_factory=dict)  # by id, what was reported about the wait
+    seen: dict[str, Resource] = field(default_factory=dict)  # by id, everything recorded or shown by AWS
     stays: dict[str, Resource] = field(default_factory=dict)
     """By id, what open intents turn out to have created for the lab itself, such as its security group."""
     failed: dict[Key, Exception] = field(default_factory=dict)

@@ -32,19 +32,14 @@ FEWEST_SCORED, SCORED_REGIONS = 3, 10
 @dataclass(frozen=True, slots=True)
 class GpuType:
     name: str
-    gpu: str
-    """The GPU's name, as AWS has it."""
-    count: float
-    """0.125 where the type has an eighth of a GPU."""
-    gpu_memory_mib: int
-    """Of each GPU, or of the part of one."""
+    gpu: str  # the GPU's name, as AWS has it
+    count: float  # 0.125 where the type has an eighth of a GPU
+    gpu_memory_mib: int  # of each GPU, or of the part of one
     vcpus: int
     memory_mib: int
-    network: str
-    """As AWS describes it: "4x 100 Gigabit"."""
+    network: str  # as AWS describes it: "4x 100 Gigabit"
     efa_interfaces: int
-    usage_classes: frozenset[str]
-    """on-demand, spot, capacity-block."""
+    usage_classes: frozenset[str]  # on-demand, spot, capacity-block
 
     @classmethod
     def described(cls, described_type: Mapping[str, Any]) -> GpuType:
@@ -70,8 +65,7 @@ class GpuType:
 @dataclass(frozen=True, slots=True)
 class RegionGpus:
     types: Mapping[str, GpuType]
-    zones: Mapping[str, Sequence[str]]
-    """Those that offer each type."""
+    zones: Mapping[str, Sequence[str]]  # those that offer each type
 
 
 def gpus_in(cloud: Cloud, region: str) -> RegionGpus:

@@ -24,11 +24,9 @@ from ec2lab.session import Session
 @dataclass
 class LaunchedInstances:
     session: Session
-    count: int = 1
-    """The number of instances wanted."""
+    count: int = 1  # the number of instances wanted
     running: list[Instance] = field(default_factory=list)
-    origins: list[dict[str, Any]] = field(default_factory=list)
-    """The provenance of each instance."""
+    origins: list[dict[str, Any]] = field(default_factory=list)  # the provenance of each instance
     _starting: dict[Pool, PendingInstances] = field(default_factory=dict)
     _requests: dict[Pool, Mapping[str, Any]] = field(default_factory=dict)
 

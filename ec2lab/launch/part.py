@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class LaunchContext:
     session: Session
-    name: str
-    """The experiment's name."""
+    name: str  # the experiment's name
     experiment: Experiment
     region: str
 
@@ -42,14 +41,10 @@ class LaunchFragment:
     Dictionaries are merged and lists are joined. If two parts set one key differently, that is an error.
     """
 
-    request: Mapping[str, Any] = field(default_factory=dict)
-    """Members of the RunInstances request."""
-    cloud_init: Mapping[str, Any] = field(default_factory=dict)
-    """Sections of the cloud-init document."""
-    tags: Mapping[str, str] = field(default_factory=dict)
-    """Tags of the instance."""
-    efa_types: frozenset[str] = frozenset()
-    """Instance types whose network interface is an Elastic Fabric Adapter."""
+    request: Mapping[str, Any] = field(default_factory=dict)  # members of the RunInstances request
+    cloud_init: Mapping[str, Any] = field(default_factory=dict)  # sections of the cloud-init document
+    tags: Mapping[str, str] = field(default_factory=dict)  # tags of the instance
+    efa_types: frozenset[str] = frozenset()  # instance types whose network interface is an Elastic Fabric Adapter
     prerequisites: tuple[Prerequisite, ...] = ()
 
     def __add__(self, other: LaunchFragment) -> LaunchFragment:

@@ -36,10 +36,8 @@ FACTS = "facts"
 @dataclass(frozen=True, slots=True)
 class PlannedPool:
     pool: Pool
-    price: Dollars
-    """Dollars per hour for one instance; None if unknown."""
-    out: str | None
-    """Why the pool is excluded; None if it is not."""
+    price: Dollars  # dollars per hour for one instance; None if unknown
+    out: str | None  # why the pool is excluded; None if it is not
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +47,8 @@ class RegionFacts:
     zones: Zones
     cpus: Mapping[str, int]
     quotas: Mapping[str, float]
-    lack: str | None
-    """What the region lacks for a launch."""
-    unknown: Sequence[str] = ()
-    """Optional information that AWS did not return."""
+    lack: str | None  # what the region lacks for a launch
+    unknown: Sequence[str] = ()  # optional information that AWS did not return
 
 
 class Plan:

@@ -125,12 +125,10 @@ T = TypeVar("T")
 class Zones:
     """What is known about a region's zones; None for what is unknown."""
 
-    offering: Mapping[str, Sequence[str]] | None
-    """By instance type, the zones that offer it."""
+    offering: Mapping[str, Sequence[str]] | None  # by instance type, the zones that offer it
     with_default_subnet: frozenset[str] | None
     """The zones in which EC2 launches an instance without a subnet in the request."""
-    meant: Mapping[str, str] = field(default_factory=dict)
-    """By a type that EC2 has nowhere, which one may be meant."""
+    meant: Mapping[str, str] = field(default_factory=dict)  # by a type that EC2 has nowhere, which one may be meant
 
     def to_try(self, instance_type: str) -> list[str]:
         """Return the zones to try one by one for a type; an empty list if nothing is known."""

@@ -33,8 +33,7 @@ class Reservation:
     id: str
     zone: str
     instance_type: str
-    kind: str
-    """ReservationType."""
+    kind: str  # ReservationType
     state: str
     free: int
     total: int

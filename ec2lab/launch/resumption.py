@@ -29,8 +29,7 @@ class Resumption:
 
     origins: Sequence[str] = ()
     """The instances that began them; the outputs lie under their ids. Empty if the launch begins anew."""
-    lines: Sequence[str] = ()
-    """What to tell the user."""
+    lines: Sequence[str] = ()  # what to tell the user
 
     def by_instance(self, instances: Sequence[str]) -> dict[str, str]:
         """Return the origin of each instance that has one, in the order of the launch."""

@@ -85,8 +85,7 @@ class PendingInstances:
     batcher: DescribeBatcher
     pending: set[str]
     running: list[Instance] = field(default_factory=list)
-    dead: list[ApiError] = field(default_factory=list)
-    """Why others terminated while pending: late rejections."""
+    dead: list[ApiError] = field(default_factory=list)  # why others terminated while pending: late rejections
 
     def poll(self) -> None:
         for found in self.batcher.describe(sorted(self.pending)):

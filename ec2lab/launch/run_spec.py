@@ -32,16 +32,12 @@ CODE, COMMAND, CONTAINER, GPU, INSTANCE_TYPES = "code", "command", "container", 
 @dataclass(frozen=True, slots=True)
 class RunSpec:
     written: Mapping[str, Any]
-    base: str
-    """The experiment whose file it comes from."""
+    base: str  # the experiment whose file it comes from
     more: Mapping[str, Any] = field(default_factory=dict)
     """Additional fields of the recorded run, such as the run that it repeats."""
-    pack: CodeArchive | None = None
-    """Its code, if that is already packed."""
-    recorded_of: str = ""
-    """The run that it was recorded for, if it comes from no file."""
-    trials: int = 1
-    """How many combinations of parameters its file has, of which this is the first."""
+    pack: CodeArchive | None = None  # its code, if that is already packed
+    recorded_of: str = ""  # the run that it was recorded for, if it comes from no file
+    trials: int = 1  # how many combinations of parameters its file has, of which this is the first
 
     @property
     def experiment(self) -> Experiment:

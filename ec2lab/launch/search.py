@@ -23,8 +23,7 @@ class PlacementPreferences:
     regions: Sequence[str]
     instance_types: Sequence[str]
     markets: Sequence[Market]
-    zones: Sequence[str] = ()
-    """The only zones to use; empty for all."""
+    zones: Sequence[str] = ()  # the only zones to use; empty for all
     subnets: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """By region, the only subnets to use; empty for those of the default VPC."""
 
@@ -37,8 +36,7 @@ class Exclusion:
     instance_type: str | None = None
     zone: str | None = None
     subnet: str | None = None
-    quota: str | None = None
-    """As returned by `quota_key`."""
+    quota: str | None = None  # as returned by `quota_key`
     market: Market | None = None
 
     def covers(self, pool: Pool) -> bool:
@@ -63,12 +61,9 @@ class Search:
     """
 
     def __init__(self, preferences: PlacementPreferences, zones_to_try: ZonesToTry) -> None:
-        self.errors: dict[Pool, ApiError] = {}
-        """The last error of every pool that was tried, in order."""
-        self.ruled_out: dict[Exclusion, str] = {}
-        """What is excluded for the whole search, and why."""
-        self.passed_over: dict[str, str] = {}
-        """Regions that are skipped in this round only, and why."""
+        self.errors: dict[Pool, ApiError] = {}  # the last error of every pool that was tried, in order
+        self.ruled_out: dict[Exclusion, str] = {}  # what is excluded for the whole search, and why
+        self.passed_over: dict[str, str] = {}  # regions that are skipped in this round only, and why
         self.unoffered: dict[tuple[str, str], str] = {}
         """By region and type, that AWS lists no offer; `Unsupported` errors may have other causes."""
         self._region_errors: dict[str, ApiError] = {}

@@ -13,10 +13,8 @@ class SharedByLaunches:
     """Made once for a session: `session.once(SharedByLaunches)`."""
 
     def __init__(self, session: Session) -> None:
-        self.preparing = Lock()
-        """Held while something is created that a region lacks: one launch creates it for all."""
-        self.prepared: set[str] = set()
-        """The regions where that has been done."""
+        self.preparing = Lock()  # held while something is created that a region lacks: one launch creates it for all
+        self.prepared: set[str] = set()  # the regions where that has been done
         self._session = session
         self._batchers: dict[str, DescribeBatcher] = {}
         self._limiters: dict[str, TokenBucket] = {}

@@ -167,8 +167,7 @@ def _errors_in_words(status: str, who: str) -> list[str]:
 @dataclass(frozen=True, slots=True)
 class SetUp:
     reaches: list[SshTarget]
-    shut: list[str] = field(default_factory=list)
-    """The reasons, one line each."""
+    shut: list[str] = field(default_factory=list)  # the reasons, one line each
 
     def expect_seen(self, name: str) -> None:
         if self.shut:

@@ -56,13 +56,10 @@ class TrialResult:
 @dataclass
 class Sweep:
     session: Session
-    spec: RunSpec
-    """The experiment's file, its matrix too, and the code of all trials."""
+    spec: RunSpec  # the experiment's file, its matrix too, and the code of all trials
     emit: Emit
-    command: str
-    """How the next one is run, which launches the rest."""
-    history: History
-    """What was on record when this sweep began."""
+    command: str  # how the next one is run, which launches the rest
+    history: History  # what was on record when this sweep began
     retries_failed: bool = False
     """Whether trials whose command failed are launched again; one whose instance is still live can't be."""
 
