@@ -1,6 +1,8 @@
 """An experiment's container: what its file may name, what a plan shows, and which image is launched again."""
 
 import json
+import os
+import pwd
 import shlex
 import subprocess
 from dataclasses import replace
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 from ec2lab.config.container import at_digest, digest_in
 from ec2lab.config.models import Experiment
 from ec2lab.errors import UserError
+from ec2lab.hosts.program_packer import program
 from ec2lab.launch.reproduce import pinned_container
 from ec2lab.launch.run_spec import RunSpec, with_pulled_image
 from ec2lab.registry.history import ExperimentHistory
@@ -112,14 +115,28 @@ def test_the_unit_names_each_mount_and_no_value():
         "instance_types": ["g5.xlarge"], "command": "python3 train.py --token-free", "container": IMAGE,
         "parameters": {"lr": 0.7071}, "data": [{"dataset": "speech", "mount": "/data", "read_only": True}],
         "scratch": [{"mount": "/scratch", "size_gib": 1}],
+        "outputs": "/outputs", "artifact_uri": "s3://lab-runs", "instance_profile": "writer",
     })  # fmt: skip
     files = command_files("demo", experiment)
     unit = files["/etc/systemd/system/experiment.service"][1]
-    assert 'ExecStart=+/opt/ec2-lab/run-container run "/data:ro" "/scratch"\n' in unit
+    assert 'ExecStart=+/opt/ec2-lab/run-container run "/data:ro" "/scratch" "/outputs:directory"\n' in unit
     assert "KillMode=mixed\n" in unit
     assert "/opt/ec2-lab/run-container" in files
     assert "mountpoint" not in files[SCRIPT][1], "an image may lack it; run-container looks"
     assert "0.7071" not in unit
+    on_volume = command_files("demo", experiment.model_copy(update={"outputs": "/scratch/outputs"}))
+    assert 'run "/data:ro" "/scratch"\n' in on_volume["/etc/systemd/system/experiment.service"][1], (
+        "it is there already"
+    )
+
+
+def test_a_directory_that_is_no_mount_is_in_the_container_too(tmp_path):
+    values = {}
+    exec(compile(program("run-container.py"), "run-container.py", "exec"), values)  # noqa: S102 - our own template
+    options = list(values["mounts"](pwd.getpwuid(os.getuid()), [f"{tmp_path}:directory"]))
+    assert f"--mount=type=bind,source={tmp_path},target={tmp_path}" in options
+    with pytest.raises(values["NeverBegan"], match="is not mounted"):
+        list(values["mounts"](pwd.getpwuid(os.getuid()), [str(tmp_path)]))
 
 
 @pytest.fixture
