@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from ec2lab.account.region_setup import Step
-from ec2lab.aws.tags import SHARED, from_aws, to_aws
-from ec2lab.errors import UserError
+from ec2lab.account.region_setup import Step, expect_ours
+from ec2lab.aws.tags import SHARED, to_aws
 from ec2lab.resources.topic import Topic, topic_arn, topic_name
 from ec2lab.session import Session
 
@@ -32,11 +31,7 @@ class LabTopic:
         """Return what is missing, in the order of its creation. Raises UserError if the topic is not the lab's."""
         found = [one for one in Topic().find(self.session.cloud, "", []) if one["TopicArn"] == self.arn]
         for one in found:
-            if from_aws(one["Tags"]).get(SHARED) != self.session.lab.name:
-                raise UserError(
-                    f"SNS: there is a topic {self.arn} that is not this lab's (it has no tag {SHARED} = "
-                    f"{self.session.lab.name}); set another name in lab.toml, or have it deleted"
-                )
+            expect_ours(self.session, f"SNS: there is a topic {self.arn}", one["Tags"])
         subscribed = set(self._subscribed()) if found else set()
         steps = [] if found else [Step(f"the topic {topic_name(self.session.lab.name)}, for e-mail", self._create)]
         new = [address for address in self.session.lab.notify.email if address not in subscribed]

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from ec2lab.account.region_setup import Step
+from ec2lab.account.region_setup import Step, expect_ours
 from ec2lab.aws.errors import ignoring
-from ec2lab.aws.tags import SHARED, from_aws, to_aws
+from ec2lab.aws.tags import SHARED, to_aws
 from ec2lab.errors import UserError
 from ec2lab.polling import wait_until
 from ec2lab.resources.role import PATH, described
@@ -110,12 +110,7 @@ class LogBucketRole:
         return self._ours("instance profile", found["InstanceProfile"]) if found else None
 
     def _ours(self, what: str, found: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return an existing resource if it is this lab's: another's must not be changed or relied on."""
-        if from_aws(found.get("Tags")).get(SHARED) != self.session.lab.name:
-            raise UserError(
-                f"IAM: there is a {what} {found['Arn']} that is not this lab's (it has no tag {SHARED} = "
-                f"{self.session.lab.name}); set another name in lab.toml, or have it deleted"
-            )
+        expect_ours(self.session, f"IAM: there is a {what} {found['Arn']}", found.get("Tags"))
         return found
 
     def _present_policy(self) -> Mapping[str, Any] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +11,9 @@ from botocore.exceptions import ClientError
 from ec2lab.aws.cloud import Cloud
 from ec2lab.aws.error_codes import REGION_OUT, ErrorCategory
 from ec2lab.aws.errors import AWS_ERRORS, RegionUnavailable, api_error, described, reason
+from ec2lab.aws.tags import SHARED, from_aws
 from ec2lab.config.models import Experiment
+from ec2lab.errors import UserError
 from ec2lab.launch.part import LaunchContext, launch_parts
 from ec2lab.session import Session
 
@@ -26,6 +28,16 @@ class Step:
 
     what: str
     make: Callable[[], object]
+
+
+def expect_ours(session: Session, what: str, tags: Iterable[Mapping[str, str]] | None) -> None:
+    """Raise UserError for a resource that is not this lab's: another's must not be changed or relied on."""
+    lab = session.lab.name
+    if from_aws(tags).get(SHARED) != lab:
+        raise UserError(
+            f"{what} that is not this lab's (it has no tag {SHARED} = {lab}); set another name in lab.toml, or have it "
+            "deleted"
+        )
 
 
 @dataclass(slots=True)
