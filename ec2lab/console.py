@@ -60,9 +60,9 @@ class Console:
 
     def _print_lines(self, lines: Sequence[str], style: str | None) -> None:
         for number, line in enumerate(map(printable, lines)):
-            coloured = style and number == 0 and "NO_COLOR" not in os.environ
+            colored = style and number == 0 and "NO_COLOR" not in os.environ
             text = self._wrapped(line)
-            self._print(typer.style(text, fg=style) if coloured else text)
+            self._print(typer.style(text, fg=style) if colored else text)
 
     def _wrapped(self, line: str) -> str:
         return _fitted(line, self._width)
@@ -91,7 +91,7 @@ class Console:
         return not isinstance(outlet, Outlet) or outlet.has_reader
 
     def log(self, lines: Sequence[str], before: str = "", *, to_stderr: bool = False) -> None:
-        """Print lines of a log with their own colours and nothing else that a terminal obeys, each after `before`."""
+        """Print lines of a log with their own colors and nothing else that a terminal obeys, each after `before`."""
         if lines and not self.as_json:
             self._print("\n".join(f"{before}{printable_log(line)}" for line in lines), to_stderr=to_stderr)
 

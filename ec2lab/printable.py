@@ -35,14 +35,14 @@ def printable_log(line: str) -> str:
     line = DRAWING.sub("", line)
     if line.isprintable():
         return line
-    pieces, colours = SGR.split(line), SGR.findall(line)
+    pieces, colors = SGR.split(line), SGR.findall(line)
     shown = [_with_tabs(pieces[0])]
-    for colour, piece in zip(colours, pieces[1:], strict=True):
-        shown += [colour, _with_tabs(piece)]
-    return "".join(shown) + (RESET if colours else "")
+    for color, piece in zip(colors, pieces[1:], strict=True):
+        shown += [color, _with_tabs(piece)]
+    return "".join(shown) + (RESET if colors else "")
 
 
-def without_colours(line: str) -> str:
+def without_colors(line: str) -> str:
     return printable(SGR.sub("", DRAWING.sub("", line)).replace("\t", " "))
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 def render(event: Event) -> tuple[list[str], str | None]:
     """Return an event's lines, and the color of the first."""
     lines = event.lines()
-    return [line for line in ([lines] if isinstance(lines, str) else lines) if line], event.colour()
+    return [line for line in ([lines] if isinstance(lines, str) else lines) if line], event.color()
 
 
 def text_of(event: Event) -> str:

@@ -14,7 +14,7 @@ def logs(exp: ExperimentName = "", host: HostName = "", raw: Raw = False, as_jso
 
     The log is read from the instance while it runs and from artifact_uri afterwards. With several instances it is
     the first one's, or HOST's (foo-2). Ctrl-C, or closing the pipe (`| head`), stops only the reading. Terminal
-    escape sequences other than colours are removed; RAW=1 prints every byte.
+    escape sequences other than colors are removed; RAW=1 prints every byte.
     """
     from ec2lab.runs.log_following import LogFollowing
     from ec2lab.runs.logs import LogPrinter, NobodyReads

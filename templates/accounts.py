@@ -914,7 +914,7 @@ def plan(document: Document, instance: Instance, *, purge: bool, adopt: bool = F
             yield quietly(SetMark(name, None))
     for group in wanted_groups:
         if group not in instance.groups:
-            yield Change(None, "group made", group, (Run(("groupadd", "--system", "--", group)),))
+            yield Change(None, "group created", group, (Run(("groupadd", "--system", "--", group)),))
     groups = instance.groups.keys() | wanted_groups.keys()
     for name in sorted(document.refused.keys()):
         if document.only is None or name in document.only:
@@ -980,15 +980,15 @@ def obstacle_to(wanted: Member, account: Account | None, instance: Instance, *, 
     if account is None:
         group = instance.groups.get(wanted.name)
         return (
-            (wanted.uid in instance.uids and f"uid {wanted.uid} is {instance.uids[wanted.uid]}'s; not made")
-            or (wanted.name in IMAGE_USERS and "this name is the system's; not made")
-            or (group is not None and f"a group has this name (gid {group}); not made (`groupdel {wanted.name}`?)")
+            (wanted.uid in instance.uids and f"uid {wanted.uid} is {instance.uids[wanted.uid]}'s; not created")
+            or (wanted.name in IMAGE_USERS and "this name is the system's; not created")
+            or (group is not None and f"a group has this name (gid {group}); not created (`groupdel {wanted.name}`?)")
             or instance.blocked.get(wanted.name)
             or None
         )
     if instance.is_protected(account):
         return "this account is the system's; not touched"
-    unknown = "there is such an account, which ec2-lab did not make; not touched (ADOPT=1 takes it over)"
+    unknown = "ec2-lab did not create the existing account; not touched (ADOPT=1 takes it over)"
     return None if account.mark or adopt else unknown
 
 
@@ -997,7 +997,7 @@ def making(wanted: Member, instance: Instance, named: frozenset[int]) -> Generat
     usable = wanted.shell and not instance.shells[wanted.shell]
     shell = wanted.shell if usable and wanted.shell else DEFAULT_SHELL
     told = shell if wanted.uid is None else f"{shell}, uid {wanted.uid}{remarks(wanted, instance)}"
-    yield Change(wanted.name, "made", told, (MakeAccount(wanted.name, shell, wanted.uid, named),))
+    yield Change(wanted.name, "created", told, (MakeAccount(wanted.name, shell, wanted.uid, named),))
     if not wanted.keys:
         yield quietly(SetKeys(wanted.name, ()))  # /etc/skel may have some
     uid = -1 if wanted.uid is None else wanted.uid
@@ -1060,7 +1060,7 @@ def key_changes(account: Account, keys: tuple[str, ...], instance: Instance) -> 
     """Return the changes after which exactly these keys open an account."""
     if account.key_files.home or keys:
         if not account.key_files.home:
-            yield Change(account.name, "home made", account.home, (MakeHome(account.name),))
+            yield Change(account.name, "home created", account.home, (MakeHome(account.name),))
         step = SetKeys(account.name, keys)
         # At boot nobody has changed them since the image was built, and they are set unread.
         yield from [Change(account.name, "keys set", "", (step,))] if instance.at_boot else told_keys(account, step)
@@ -1130,7 +1130,7 @@ def purging(account: Account, instance: Instance) -> Iterator[Change]:
     """Return the changes that delete an account and its home, or lock it where that would delete more."""
     if account.mark and not account.mark.made:
         yield from locking(account, instance)
-        yield Change(account.name, "skipped", "not purged: ec2-lab did not make this account")
+        yield Change(account.name, "skipped", "not purged: ec2-lab did not create this account")
         return
     inside = [path for path in instance.mounts if f"{path}/".startswith(account.home.rstrip("/") + "/")]
     twins = [other.name for other in instance.accounts.values() if other.uid == account.uid and other != account]
@@ -1165,7 +1165,7 @@ def carry_out(changes: Iterable[Change], *, check: bool) -> Iterator[Change]:
             for step in () if check else change.steps:
                 step.take()
         except (Failed, OSError, KeyError) as problem:
-            missing |= {change.member} if change.change == "made" else set()
+            missing |= {change.member} if change.change == "created" else set()
             what = change.change or "marked"
             yield Change(change.member, "problem", f"{what}: {problem}")
         else:

@@ -9,7 +9,7 @@ kernel names disks in any order, but each EBS disk tells in its NVMe identify pa
 (https://docs.aws.amazon.com/ebs/latest/userguide/identify-nvme-ebs-device.html).
 
 Only a disk that carries nothing at all is ever formatted, and only where "format" says so. Nothing is mounted where
-another than root could lay a link, now or before the next boot. Mounts are nosuid and nodev, where "options" do not say
+another than root could place a link, now or before the next boot. Mounts are nosuid and nodev, where "options" do not say
 suid or dev.
 
 NOT MOUNTED on the console means what it says. PROBLEM means that the volume is mounted, by the kernel's own table of
@@ -390,7 +390,7 @@ def make_mount_point(path: str) -> None:
         if info.st_uid or info.st_mode & (0o022 if info.st_gid else 0o002):
             os.close(here)
             way = way or "/"
-            raise NotMounted(f"others than root can write {way}, and could lay a link there")
+            raise NotMounted(f"users other than root can write {way}, and could place a link there")
         way += f"/{name}"
         try:
             if not os.access(name, os.F_OK, dir_fd=here, follow_symlinks=False):

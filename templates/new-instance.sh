@@ -71,5 +71,5 @@ if [ -e $state ] || [ -e /opt/ec2-lab ]; then
   systemctl daemon-reload
 fi
 mkdir -p "$state/$id"
-[ -z "$failed" ] || echo "ec2-lab: PROBLEM: could not be forgotten:$failed" | tee "$state/$id/incomplete"
+[ -z "$failed" ] || echo "ec2-lab: PROBLEM: could not be reset:$failed" | tee "$state/$id/incomplete"
 ln -s "$id" $state/.new && mv -T $state/.new $state/instance && [ -z "$failed" ]

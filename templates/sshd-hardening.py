@@ -345,7 +345,7 @@ def barred_by_name(user: pwd.struct_passwd, found: dict[str, list[str]], place: 
         if patterns and any(map(holds, patterns)) is not needed:
             of_user = user.pw_name if "Users" in keyword else "a group of theirs"
             return (
-                f"{keyword} {' '.join(patterns)} ({places_of(keyword)}) keeps them out from {place.addr}: "
+                f"{keyword} {' '.join(patterns)} ({places_of(keyword)}) locks them out from {place.addr}: "
                 f"{'add' if needed else 'leave out'} {of_user} there"
             )
     return ""
@@ -456,7 +456,7 @@ def asked_of_pam(names: tuple[str, ...], service: str, place: Place) -> dict[str
         raise Failed(f"PAM (/etc/pam.d/{service}) does not say in {LONGEST_PAM:.0f} s who may log in") from problem
     where = ", ".join(modules_of(service))
     return {
-        line["member"]: f"PAM keeps them out from {place.addr}: {line['detail']} ({where})"
+        line["member"]: f"PAM locks them out from {place.addr}: {line['detail']} ({where})"
         for line in lines if line.get("member") and line["detail"]
     }  # fmt: skip
 

@@ -125,7 +125,7 @@ def test_what_spot_does_not_support_may_be_had_on_demand_and_no_offer_is_denied(
     assert not any("offers it" in line for line in in_vain["advice"])
 
 
-def test_a_misspelt_type_is_answered_with_the_one_that_may_be_meant_by_plan_and_launch(lab):
+def test_a_misspelled_type_is_answered_with_the_one_that_may_be_meant_by_plan_and_launch(lab):
     regions(lab, "us-east-1")
     lab.write("experiments/demo.toml", 'instance_types = ["p4d.24xlrage"]\n')
     meant = 'p4d.24xlrage is not offered in us-east-1 (did you mean "p4d.24xlarge"?)'

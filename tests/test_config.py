@@ -204,7 +204,7 @@ def test_regions_zones_and_partitions_are_those_that_botocore_knows(tmp_path):
         assert region_of({"InstanceId": "i-1", "Placement": {"AvailabilityZone": zone}}) == region
 
 
-def test_a_misspelt_region_is_answered_with_the_nearest(tmp_path):
+def test_a_misspelled_region_is_answered_with_the_nearest(tmp_path):
     assert complaint(tmp_path, "lab", 'regions = ["us-wset-2"]').endswith('is not a region (did you mean "us-west-2"?)')
 
 

@@ -121,7 +121,7 @@ def test_before_anything_is_asked_for_it_is_shown_what_it_costs_when_it_ends_and
 def test_on_the_local_cloud_no_command_is_named_that_does_not_work_there(lab):
     lab.write("experiments/demo.toml", 'instance_types = ["g5.xlarge"]\ncommand = "true"\n')
     out = lab.run("launch", EXP="demo").out
-    assert "  ends    never by itself (no ttl): `make teardown EXP=demo` ends it" in out
+    assert "  ends    never (no ttl): run `make teardown EXP=demo`" in out
     ssh = "make ssh EXP=demo    " if sshd() else ""  # a stand-in answers
     assert f"  next    {ssh}make status    make teardown EXP=demo" in out
     assert not [word for word in ("make logs", "make wait", "Include") if word in out]

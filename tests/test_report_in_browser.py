@@ -46,10 +46,10 @@ TOO_WIDE = """[...document.body.querySelectorAll('*')].filter(e => e.checkVisibi
 CONTRASTS = """(() => {
     const canvas = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
     const known = new Map(), once = (key, find) => known.get(key) ?? known.set(key, find()).get(key);
-    const rgba = colour => once(colour, () => {
-        canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1);
+    const rgba = color => once(color, () => {
+        canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = color; canvas.fillRect(0, 0, 1, 1);
         return [...canvas.getImageData(0, 0, 1, 1).data]; });
-    const light = colour => rgba(colour).slice(0, 3).map(v => v / 255)
+    const light = color => rgba(color).slice(0, 3).map(v => v / 255)
         .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
         .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
     const behind = e => once(e, () => { const own = getComputedStyle(e).backgroundColor;

@@ -253,10 +253,10 @@ def test_an_exit_status_is_said_with_what_bash_means_by_it(command, said):
     assert exited(ended.returncode) == said
 
 
-def test_a_log_has_its_colours_and_nothing_else_that_a_terminal_obeys_unless_it_is_to_be_raw(lab, bucket):
+def test_a_log_has_its_colors_and_nothing_else_that_a_terminal_obeys_unless_it_is_to_be_raw(lab, bucket):
     (instance,) = launched(lab)
     bucket(instance, "\x1b[31mloss\x1b[0m 2.1\x1b]52;c;eA==\x07\n\u202e1.2\n", exit_code=0)
-    assert lab.run("logs", EXP="told").out == "loss 2.1\\x1b]52;c;eA==\\x07\n\\u202e1.2\n", "no colours into a pipe"
+    assert lab.run("logs", EXP="told").out == "loss 2.1\\x1b]52;c;eA==\\x07\n\\u202e1.2\n", "no colors into a pipe"
     assert lab.run("logs", EXP="told", RAW="1").out == "\x1b[31mloss\x1b[0m 2.1\x1b]52;c;eA==\x07\n\u202e1.2\n"
 
 
@@ -379,8 +379,8 @@ def test_waiting_for_what_was_never_launched_or_runs_nothing_is_a_mistake(lab):
     lab.write("experiments/demo.toml", 'instance_types = ["g5.xlarge"]\n')
     assert lab.launch().code == 0
     assert "demo: was launched without a command (`make exec EXP=demo" in lab.run("logs", EXP="demo").error
-    for misspelt in ("logs", "ssh", "ttl_set", "watch"):
-        assert lab.run(misspelt, EXP="dmo", TTL="1h").error.endswith(' (did you mean "demo"?)'), misspelt
+    for misspelled in ("logs", "ssh", "ttl_set", "watch"):
+        assert lab.run(misspelled, EXP="dmo", TTL="1h").error.endswith(' (did you mean "demo"?)'), misspelled
 
 
 def test_a_relaunch_is_the_run_as_it_was_whatever_has_changed_since(trained, cloud, repository):

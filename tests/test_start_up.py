@@ -28,7 +28,7 @@ def test_help_says_what_the_script_does_and_loads_neither_boto3_nor_anything_as_
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_a_misspelt_option_is_wrong_usage(script):
+def test_a_misspelled_option_is_wrong_usage(script):
     module = f"{script}.__main__" if script == "local_cloud" else script
     ended = CliRunner().invoke(importlib.import_module(module).app, ["--xep"])
     assert ended.exit_code == 2

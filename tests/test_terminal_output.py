@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from ec2lab.console import Console, warn
 from ec2lab.events import Info
 from ec2lab.events.teardown import TeardownFailed
-from ec2lab.printable import RESET, SGR, printable, printable_document, printable_log, without_colours
+from ec2lab.printable import RESET, SGR, printable, printable_document, printable_log, without_colors
 from ec2lab.report.html import environment
 from ec2lab.terminal_layout import Column
 
@@ -43,7 +43,7 @@ def is_shown(text):
 def test_every_character_that_a_terminal_would_obey_is_written_out(text):
     assert is_shown(printable(text))
     assert is_shown(printable_document(text).replace("\n", "").replace("\t", ""))
-    assert is_shown(without_colours(text))
+    assert is_shown(without_colors(text))
     assert is_shown(SGR.sub("", printable_log(text)).replace("\t", ""))
 
 
@@ -52,7 +52,7 @@ def test_what_is_shown_anyhow_stays_as_it_is(text):
     assert printable(text) == text
 
 
-def test_a_log_has_its_colours_and_ends_them():
+def test_a_log_has_its_colors_and_ends_them():
     assert (
         printable_log("\x1b[1;31mloss\x1b[0m 2.1\tand\x1b[2J\r\n") == f"\x1b[1;31mloss\x1b[0m 2.1\tand\\x1b[2J{RESET}"
     )

@@ -126,7 +126,7 @@ def complaints(error: UserError, model: type[BaseModel], *, shown_as: str) -> li
 
 
 def _lines(problem: ValidationError, model: type[BaseModel]) -> list[str]:
-    # A misspelt key causes two errors, unknown and missing. The unknown one is more helpful.
+    # A misspelled key causes two errors, unknown and missing. The unknown one is more helpful.
     errors = sorted(problem.errors(), key=lambda error: error["type"] != "extra_forbidden")
     return [
         f"{key}: {_complaint(error, model)}" if (key := _key(error["loc"])) else _complaint(error, model)

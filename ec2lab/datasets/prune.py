@@ -46,7 +46,7 @@ def not_ours(session: Session, snapshots: Sequence[DataSnapshot]) -> dict[str, s
         elif snapshot.registry and snapshot.registry not in ownership.registries:
             found[snapshot.id] = f"made by the registry {snapshot.registry[:8]}…"
         elif not ownership.proves(resource_type, snapshot.as_described):
-            found[snapshot.id] = "not made by this registry: delete it in the AWS console"
+            found[snapshot.id] = "not created by this registry: delete it in the AWS console"
     return found
 
 

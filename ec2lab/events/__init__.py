@@ -1,7 +1,7 @@
 """What commands report: one class for each event. Programs read it as JSON, people as text, notifiers as an object.
 
 A class has its text for people: a template of its fields, or `lines` where it depends on them. The first line is the
-event, in its colour; the others are advice. Without either an event shows its own field `text`, as those of plugins
+event, in its color; the others are advice. Without either an event shows its own field `text`, as those of plugins
 may; if it has none, it is for programs alone, or is a row of a table (ec2lab/tables.py).
 
 docs/events.schema.json and the reference in docs/json.md are generated from these classes by `make schema`. Each family
@@ -56,7 +56,7 @@ class Event(BaseModel):
     def lines(self) -> str | list[str]:
         return self.template.format_map(vars(self)) if self.template else getattr(self, "text", "")
 
-    def colour(self) -> str | None:
+    def color(self) -> str | None:
         return self.style
 
     def as_json(self) -> dict[str, Any]:

@@ -31,7 +31,7 @@ class CheckFinding(Event, commands="doctor"):
         remedy = f" → {self.remedy}" if self.remedy else ""
         return f"{self.severity:<8} {self.check:<16} {self.message}{remedy}"
 
-    def colour(self) -> str | None:
+    def color(self) -> str | None:
         return SEVERITIES[self.severity] if self.remedy else None
 
 
@@ -55,7 +55,7 @@ class CheckSummary(Event, commands="doctor"):
             text = f"{errors} error{'s' * (errors != 1)}, {warnings} warning{'s' * (warnings != 1)}"
         return text + (f", {unknown} not checked" if unknown else "")
 
-    def colour(self) -> str:
+    def color(self) -> str:
         return next(
             SEVERITIES[one] for one in ("error", "warning", "unknown", "ok") if self.counts.get(one) or one == "ok"
         )
@@ -144,7 +144,7 @@ class AuditSummary(Event, commands="audit registry-rebuild"):
             text += " in the regions that responded"
         return f"{text} ({counted(len(self.regions), 'region')}, {self.resources} resources checked)"
 
-    def colour(self) -> str:
+    def color(self) -> str:
         return YELLOW if any(self.counts.values()) or self.unavailable else GREEN
 
 

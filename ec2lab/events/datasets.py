@@ -94,7 +94,7 @@ class SnapshotVerified(Event, commands="dataset-verify"):
         result = "is what was built" if self.same else "is NOT what was built"
         return f"{self.dataset}@{self.version} in {self.region} {result}: {self.blocks} blocks"
 
-    def colour(self) -> str | None:
+    def color(self) -> str | None:
         return GREEN if self.same else RED
 
 

@@ -20,7 +20,7 @@ class AccountChange(Event, commands="user-add user-remove users"):
     def lines(self) -> str:
         return f"  {self.host}  {self.member}: {self.change} {self.detail}".rstrip()
 
-    def colour(self) -> str | None:
+    def color(self) -> str | None:
         return RED if self.change == "problem" else None
 
 

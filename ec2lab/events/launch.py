@@ -79,7 +79,7 @@ class BudgetUsage(Event, commands=f"{LAUNCH} plan"):
             f"{self.where}: {used}; {f'over by {by}: a launch is refused' if self.over > 0 else f'{by} would be left'}"
         )
 
-    def colour(self) -> str | None:
+    def color(self) -> str | None:
         return YELLOW if (self.over or 0) > 0 else None
 
 
@@ -246,7 +246,7 @@ class ExpirySet(Event, commands="start ttl-set"):
         )
         return f"{self.host} {ends} (before: {_moment(self.previous) or 'no expiry'})"
 
-    def colour(self) -> str | None:
+    def color(self) -> str | None:
         return YELLOW if self.expires_at == "never" else GREEN
 
 

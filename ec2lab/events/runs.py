@@ -23,7 +23,7 @@ class CommandEnded(Event, commands="wait"):
     def lines(self) -> str:
         return f"{self.experiment}: {exited(self.exit_code, self.reason)}"
 
-    def colour(self) -> str | None:
+    def color(self) -> str | None:
         return RED if self.exit_code else GREEN
 
 
@@ -232,7 +232,7 @@ class TrialFinished(Event, commands="sweep"):
         code = "" if self.exit_code is None else f"; its command {exited(self.exit_code)}"
         return f"  {self.experiment}  {what.get(self.state, self.state)}{code}"
 
-    def colour(self) -> str | None:
+    def color(self) -> str | None:
         return RED if self.exit_code else {"runs": GREEN, "failed": RED}.get(self.state)
 
 

@@ -59,7 +59,7 @@ class Interrupted(Event, commands="watch", notify=True):
     def lines(self) -> str:
         return f"{self.experiment}: {self.instance} {STAGES[self.stage]} ({self.reason})"
 
-    def colour(self) -> str | None:
+    def color(self) -> str | None:
         return YELLOW if self.stage == "at-risk" else RED
 
 
@@ -83,7 +83,7 @@ class CommandExited(Event, commands="watch", notify=True):
     def lines(self) -> str:
         return f"{self.experiment}: its command on {self.instance} {exited(self.exit_code)}"
 
-    def colour(self) -> str | None:
+    def color(self) -> str | None:
         return RED if self.exit_code else None
 
 
@@ -98,7 +98,7 @@ class ExperimentEnded(Event, commands="watch", notify=True):
         code = "" if self.exit_code is None else f"; its command {exited(self.exit_code)}"
         return f"{self.experiment}: no instance is left{code}"
 
-    def colour(self) -> str | None:
+    def color(self) -> str | None:
         return RED if self.exit_code else None
 
 

@@ -148,7 +148,7 @@ def nobody_can_log_in(directory: Path, *, on_stand_ins: bool = False) -> str:
 def end_of(experiment: Experiment, name: str) -> str:
     ends = [f"{duration_text(experiment.ttl)} after the launch"] if experiment.ttl else []
     ends += [f"after {duration_text(experiment.idle_timeout)} without work"] if experiment.idle_timeout else []
-    never = f"never by itself (no ttl): `make teardown EXP={name}` ends it"
+    never = f"never (no ttl): run `make teardown EXP={name}`"
     return f"by itself, {' or '.join(ends)}" if ends else never
 
 

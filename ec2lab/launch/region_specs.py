@@ -154,7 +154,7 @@ def zones_of(ec2: EC2Client, types: Sequence[str], unknown: Callable[[AwsError],
     return Zones(
         known(lambda: zones_by_instance_type(ec2, types), unknown),
         known(lambda: zones_with_default_subnet(ec2), unknown),
-        misspelt_types(ec2, types),
+        misspelled_types(ec2, types),
     )
 
 
@@ -175,10 +175,10 @@ def zones_in_time(session: Session, region: str, types: Sequence[str]) -> Zones:
     # In parallel: every region has already reported insufficient capacity, and others search too.
     default = session.threads.submit(in_time, lambda: zones_with_default_subnet(ec2))
     offering = in_time(lambda: zones_by_instance_type(ec2, types))
-    return Zones(offering, default.result(), misspelt_types(ec2, types))
+    return Zones(offering, default.result(), misspelled_types(ec2, types))
 
 
-def misspelt_types(ec2: EC2Client, types: Iterable[str]) -> dict[str, str]:
+def misspelled_types(ec2: EC2Client, types: Iterable[str]) -> dict[str, str]:
     """Return ` (did you mean "…"?)` for each type that is not in the EC2 API's own list, which knows no newer ones."""
     every: Any = ec2.meta.service_model.shape_for("InstanceType")
     return {one: did_you_mean(one, every.enum) for one in types if one not in every.enum}

@@ -16,7 +16,7 @@ from ec2lab import clock
 from ec2lab.console import Console
 from ec2lab.errors import UserError
 from ec2lab.events.runs import LogLine, PartialLogLine
-from ec2lab.printable import without_colours
+from ec2lab.printable import without_colors
 
 LARGEST = 1 << 20
 """Bytes; follow-log's pieces are smaller."""
@@ -167,7 +167,7 @@ class LogPrinter:
 
     def _show(self, text: str) -> None:
         if self.console.is_terminal:
-            self.console.progress(without_colours(text)[: shutil.get_terminal_size().columns - 1])
+            self.console.progress(without_colors(text)[: shutil.get_terminal_size().columns - 1])
         elif clock.monotonic() - self._last < QUIET:
             return
         elif self.console.as_json:

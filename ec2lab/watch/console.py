@@ -14,7 +14,7 @@ from ec2lab.console import Console
 from ec2lab.events import Event
 from ec2lab.events.launch import InstanceRunning
 from ec2lab.events.watch import RunProgress, WatchWarning
-from ec2lab.printable import without_colours
+from ec2lab.printable import without_colors
 from ec2lab.registry.record import parse_time
 from ec2lab.resource import Resource
 from ec2lab.runs.progress import ProgressPoller
@@ -48,7 +48,7 @@ class WatchConsole:
         every = list(watching.instances.values())
         last = [inquiry.last.line for inquiry in watching.inquiries.values() if inquiry.last.line]
         loading = [share for m in every if (share := watching.loaded.get(m.id)) not in (None, "", "100%")]
-        line = without_colours(last[-1]) if last else ""
+        line = without_colors(last[-1]) if last else ""
         left = time_left(every, watching.inquiries, watching.ttl, clock.now())
         if (loading, line) != self._shown and (loading or line):
             self._shown = (loading, line)

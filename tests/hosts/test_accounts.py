@@ -40,7 +40,7 @@ def test_a_member_gets_account_groups_shell_keys_and_sudo_and_logs_in(host_with_
 
     assert told.code == 0
     assert told.summary == {"changed": 6, "problems": 0}
-    assert told.of("alice") == ["made", "group added", "group added", "key added", "sudo"]
+    assert told.of("alice") == ["created", "group added", "group added", "key added", "sudo"]
     assert told.detail("alice", "key added") == alice_key.fingerprint
     _, _, uid, _, _, home, shell = account(host, "alice")
     assert (uid, home, shell) == ("4001", "/home/alice", "/bin/zsh")
@@ -170,7 +170,7 @@ def test_a_home_that_is_gone_and_keys_that_root_made_are_fixed(host_with_sshd, a
     host.run("rm", "-r", "/home/alice")
     host.run("chown", "-R", "root:root", "/home/bob/.ssh")
     told = host.accounts(document)
-    assert told.of("alice") == ["home made", "key added"]
+    assert told.of("alice") == ["home created", "key added"]
     assert told.summary["problems"] == 0
     for name, key in (("alice", alice_key), ("bob", bob_key)):
         assert host.ssh(name, "echo", "in", key=key.file).output == "in\n"
@@ -192,7 +192,7 @@ def test_a_uid_that_is_taken_or_differs_is_a_problem_and_changes_nothing(host, a
     )
     assert told.code == 1
     assert "has uid 4001, not 4002" in told.detail("alice", "problem")
-    assert told.detail("bob", "problem") == "uid 4001 is alice's; not made"
+    assert told.detail("bob", "problem") == "uid 4001 is alice's; not created"
     assert account(host, "alice")[2] == "4001"
     assert host.run("getent", "passwd", "bob", check=False).returncode != 0
 
@@ -240,7 +240,7 @@ def test_an_account_that_was_there_is_refused_until_it_is_adopted_and_one_of_the
     entry = {"keys": [alice_key.line], "shell": "/bin/zsh", "sudo": "nopasswd"}
     told = host.accounts(members(alice=entry))
     assert told.detail("alice", "problem") == (
-        "there is such an account, which ec2-lab did not make; not touched (ADOPT=1 takes it over)"
+        "ec2-lab did not create the existing account; not touched (ADOPT=1 takes it over)"
     )
     assert host.state() == before
     told = host.accounts(members(alice=entry, ubuntu=entry, root=entry, builder=entry), "--adopt")
@@ -279,7 +279,7 @@ def test_an_account_of_a_name_that_was_the_labs_is_not_taken_for_it(host, alice_
     host.accounts(document)
     host.run("userdel", "--remove", "alice")
     host.run("useradd", "--create-home", "--uid", "4002", "alice")
-    assert "which ec2-lab did not make" in host.accounts(document).detail("alice", "problem")
+    assert "ec2-lab did not create the existing account" in host.accounts(document).detail("alice", "problem")
     assert host.accounts({"members": {}}, "--purge").changes == []
     assert account(host, "alice")[2] == "4002"
 

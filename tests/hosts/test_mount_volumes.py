@@ -112,10 +112,14 @@ def test_an_empty_disk_is_formatted_only_where_that_is_said_and_never_a_second_t
     [
         ("ln -s /etc /data", "/data", "/data is a link to /etc"),
         ("mkdir /real; ln -s /real /way", "/way/data", "/way is a link to /real"),
-        ("mkdir -m 1777 /shared; ln -s /etc /shared/data", "/shared/data", "others than root can write /shared,"),
-        ("mkdir -m 775 /shared; chgrp games /shared", "/shared/data", "others than root can write /shared,"),
-        ("mkdir /home/alice; chown games /home/alice", "/home/alice/a/b", "others than root can write /home/alice,"),
-        ("true", "/tmp/data", "others than root can write /tmp,"),
+        ("mkdir -m 1777 /shared; ln -s /etc /shared/data", "/shared/data", "users other than root can write /shared,"),
+        ("mkdir -m 775 /shared; chgrp games /shared", "/shared/data", "users other than root can write /shared,"),
+        (
+            "mkdir /home/alice; chown games /home/alice",
+            "/home/alice/a/b",
+            "users other than root can write /home/alice,",
+        ),
+        ("true", "/tmp/data", "users other than root can write /tmp,"),
         ("touch /data", "/data", "/data is no directory"),
     ],
 )
@@ -135,7 +139,7 @@ def test_a_volume_inside_of_one_that_was_given_away_is_refused(host, disks):
     outer, inner = disks(filesystem="ext4"), disks(filesystem="ext4")
     volumes = {"mount": "/data", "device": outer, "owner": "games"}, {"mount": "/data/more", "device": inner}
     done = mount(host, *volumes)
-    assert "NOT MOUNTED: /data/more: others than root can write /data, and could lay a link there" in done.stdout
+    assert "NOT MOUNTED: /data/more: users other than root can write /data, and could place a link there" in done.stdout
     assert mounted(host).keys() & {"/data", "/data/more"} == {"/data"}
     host.run("chown", "root", "/data")
     assert mount(host, {**volumes[0], "owner": ""}, volumes[1]).returncode == 0

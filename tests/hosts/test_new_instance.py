@@ -122,7 +122,7 @@ def test_what_can_not_be_forgotten_is_said_and_keeps_nothing_else(used, bob_key)
     used.run("umount", "/data")
     ended = new_instance(used, NEW, check=False)
     assert ended.returncode == 1
-    assert "ec2-lab: PROBLEM: could not be forgotten: unmount /data; unmount /absent;\n" in ended.stdout
+    assert "ec2-lab: PROBLEM: could not be reset: unmount /data; unmount /absent;\n" in ended.stdout
     assert "unmount /data" in used.path(f"{STATE}/incomplete").read_text(), "which fails the launch"
     assert there(used, THEIRS) == []
     assert not used.ssh("bob", "true", key=bob_key.file).worked

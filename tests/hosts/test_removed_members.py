@@ -96,7 +96,7 @@ def test_purge_locks_what_the_lab_adopted_and_deletes_nothing_of_it(settled, ent
     settled.accounts({"members": {**entries, "carol": {"keys": [alice_key.line], "groups": ["video"]}}}, "--adopt")
     told = settled.accounts({"members": entries}, "--purge")
     assert told.of("carol") == ["locked", "group removed", "key removed", "skipped"]
-    assert told.detail("carol", "skipped") == "not purged: ec2-lab did not make this account"
+    assert told.detail("carol", "skipped") == "not purged: ec2-lab did not create this account"
     assert exists(settled, "carol")
     assert settled.path("/home/carol").exists()
 

@@ -27,7 +27,7 @@ def test_members_who_name_a_uid_get_it_before_others_could_and_nobody_gets_one_t
     assert bring(entries, only=["aaron"], reserved=[1002]).code == 0
     assert uid(host, "aaron") == 1000
     told = bring(entries, reserved=[1002])
-    assert (told.code, [member for member, change, _ in told.changes if change == "made"]) == (0, ["zoe", "berta"])
+    assert (told.code, [member for member, change, _ in told.changes if change == "created"]) == (0, ["zoe", "berta"])
     assert (uid(host, "zoe"), uid(host, "berta")) == (1001, 1003)
     assert bring(entries, reserved=[1002]).summary == {"changed": 0, "problems": 0}
 
@@ -37,9 +37,9 @@ def test_who_has_a_uid_or_a_gid_is_said(host, bring):
     host.run("useradd", "--system", "--uid", "61234", "service")
     host.run("groupadd", "--gid", "4001", "data")
     told = bring({"alice": {"uid": 1500}, "bob": {"uid": 61234}, "carol": {"uid": 4001}})
-    assert told.detail("alice", "problem") == "uid 1500 is ubuntu's; not made"
-    assert told.detail("bob", "problem") == "uid 61234 is service's; not made"
-    assert told.detail("carol", "made") == "/bin/bash, uid 4001, not gid 4001, which is data's"
+    assert told.detail("alice", "problem") == "uid 1500 is ubuntu's; not created"
+    assert told.detail("bob", "problem") == "uid 61234 is service's; not created"
+    assert told.detail("carol", "created") == "/bin/bash, uid 4001, not gid 4001, which is data's"
     assert (uid(host, "carol"), told.summary["problems"]) == (4001, 2)
     again = bring({"alice": {"uid": 1500}, "bob": {"uid": 61234}, "carol": {"uid": 4001}})
     assert again.summary == {"changed": 0, "problems": 2}
@@ -56,7 +56,7 @@ def test_files_of_one_who_was_here_are_given_to_nobody_but_who_comes_back(host, 
     told = bring(entries)
     assert uid(host, "dora") == 1800, "her home waits for her"
     assert uid(host, "alice") == 1901
-    assert told.detail("bob", "made") == "/bin/bash, uid 1700, which owns the home mallory too"
+    assert told.detail("bob", "created") == "/bin/bash, uid 1700, which owns the home mallory too"
     assert told.detail("erik", "problem") == (
         "key added: /home/erik belongs to uid 1900, not to erik (5000): chown it if that is right"
     )
@@ -90,6 +90,6 @@ def test_names_and_uids_of_a_directory_service_are_its_own(host, bring):
     assert host.run("getent", "passwd", "4200").stdout.startswith("erik:")
     told = bring({"erik": {}, "alice": {"uid": 4200}, "bob": {}})
     assert told.detail("erik", "problem") == "this name comes from a directory service, not from /etc/passwd"
-    assert told.detail("alice", "problem") == "uid 4200 is erik's; not made"
-    assert told.of("bob") == ["made", "key added"]
+    assert told.detail("alice", "problem") == "uid 4200 is erik's; not created"
+    assert told.of("bob") == ["created", "key added"]
     assert bring({"erik": {}, "alice": {"uid": 4200}, "bob": {}}).summary == {"changed": 0, "problems": 2}

@@ -32,7 +32,7 @@ def test_no_home_is_made_below_a_mount_point_before_its_volume_is_mounted(host, 
     host.run("mount", "-t", "tmpfs", "-o", "mode=0755", "homes", "/home")
     told = host.accounts(document)
     assert told.code == 0, told.text
-    assert told.of("bob") == ["home made", "key added"]
+    assert told.of("bob") == ["home created", "key added"]
     assert host.path("/home/bob/.bashrc").exists(), "from /etc/skel"
     assert host.accounts(document).summary == {"changed": 0, "problems": 0}
 

@@ -42,7 +42,7 @@ def test_a_second_run_changes_nothing_and_says_so(at_home, host_with_sshd, alice
         "members/alice.toml", f'keys = ["{alice_key.line}"]\nshell = "/bin/zsh"\ngroups = ["sudo", "docker"]\n'
     )
     first = users(at_home)
-    assert ("alice", "made") in first
+    assert ("alice", "created") in first
     assert ("alice", "skipped") in first, "there is no group docker"
     assert ("sshd", "applied") in first
     assert ("sshd", "confirmed") in first
@@ -56,7 +56,7 @@ def test_check_shows_the_same_and_changes_nothing(at_home, host_with_sshd, alice
     at_home.write("members/alice.toml", f'keys = ["{alice_key.line}"]\ngroups = []\n')
     before = host_with_sshd.run("cat", "/etc/passwd", "/etc/shadow").stdout
     shown = users(at_home, DRY_RUN="1")
-    assert ("alice", "made") in shown
+    assert ("alice", "created") in shown
     assert host_with_sshd.run("cat", "/etc/passwd", "/etc/shadow").stdout == before
     assert host_with_sshd.harden("status").detail(None, "unchanged") == "not in place"
 
@@ -130,10 +130,10 @@ def test_a_member_whom_sshd_keeps_out_fails_the_command_and_everything_else_is_d
     assert [change for member, change in told if member == "sshd"] == ["applied", "confirmed"]
     assert told.count(("alice", "problem")) == told.count(("bert", "problem")) == 1
     assert "there: bert: a group has this name" in ended.error
-    assert "there: alice: DenyUsers alice (/etc/ssh/sshd_config.d/50-case.conf:1) keeps them out" in ended.error
+    assert "there: alice: DenyUsers alice (/etc/ssh/sshd_config.d/50-case.conf:1) locks them out" in ended.error
     host_with_sshd.path("/etc/ssh/sshd_config.d/50-case.conf").unlink()
     host_with_sshd.run("groupdel", "bert")
-    assert ("bert", "made") in users(at_home)
+    assert ("bert", "created") in users(at_home)
     assert users(at_home) == []
 
 
@@ -145,7 +145,7 @@ def test_what_a_run_that_was_killed_left_unconfirmed_is_confirmed_by_the_next_an
     at_home.write("members/alice.toml", f'keys = ["{alice_key.line}"]\ngroups = []\n')
     with ThreadPoolExecutor() as pool:
         told = list(pool.map(lambda _: users(at_home), range(2)))
-    assert sorted(told) == [[], [("alice", "made"), ("alice", "key added")]]
+    assert sorted(told) == [[], [("alice", "created"), ("alice", "key added")]]
 
 
 def test_two_members_of_one_uid_are_named_before_anything_is_sent(at_home, alice_key):

@@ -14,18 +14,18 @@ ACCESS = {
     "/etc/security/access.conf": "-:alice:ALL\n",
 }
 IN_THEIR_CONFIGURATION = [
-    ("AllowUsers bob carol@10.0.0.0/8", f"AllowUsers bob carol@10.0.0.0/8 ({CASE}:1) keeps them out from 127.0.0.1"),
-    ("# a list\nDenyUsers al*", f"DenyUsers al* ({CASE}:2) keeps them out from 127.0.0.1: leave out alice there"),
-    ("AllowGroups b?b", f"AllowGroups b?b ({CASE}:1) keeps them out from 127.0.0.1: add a group of theirs there"),
-    ("DenyGroups video", f"DenyGroups video ({CASE}:1) keeps them out"),
-    ("Match Group video\n  DenyUsers *", f"DenyUsers * ({CASE}:2) keeps them out"),
+    ("AllowUsers bob carol@10.0.0.0/8", f"AllowUsers bob carol@10.0.0.0/8 ({CASE}:1) locks them out from 127.0.0.1"),
+    ("# a list\nDenyUsers al*", f"DenyUsers al* ({CASE}:2) locks them out from 127.0.0.1: leave out alice there"),
+    ("AllowGroups b?b", f"AllowGroups b?b ({CASE}:1) locks them out from 127.0.0.1: add a group of theirs there"),
+    ("DenyGroups video", f"DenyGroups video ({CASE}:1) locks them out"),
+    ("Match Group video\n  DenyUsers *", f"DenyUsers * ({CASE}:2) locks them out"),
     ("Match User alice\n  AuthorizedKeysFile /etc/ssh/keys/%u", f"AuthorizedKeysFile /etc/ssh/keys/%u ({CASE}:2)"),
-    ("Include extra/*.conf", "AllowUsers bob (/etc/ssh/more.conf:1) keeps them out"),
+    ("Include extra/*.conf", "AllowUsers bob (/etc/ssh/more.conf:1) locks them out"),
 ]
 BY_OTHERS = [
-    ({**ACCESS}, "PAM keeps them out from 127.0.0.1: Permission denied (pam_access /etc/security/access.conf, "),
+    ({**ACCESS}, "PAM locks them out from 127.0.0.1: Permission denied (pam_access /etc/security/access.conf, "),
     ({"/root/do": "usermod --shell /usr/sbin/nologin alice"}, "the shell /usr/sbin/nologin lets nobody in"),
-    ({"/root/do": "chage -d 0 alice"}, "PAM keeps them out from 127.0.0.1: Authentication token is no longer valid"),
+    ({"/root/do": "chage -d 0 alice"}, "PAM locks them out from 127.0.0.1: Authentication token is no longer valid"),
 ]
 
 BESIDES_KEYS = [

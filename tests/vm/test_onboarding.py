@@ -27,7 +27,7 @@ SEEDED = "6f1c0a3e-5d0b-4c58-9a53-1f6f3d0f5b11"
 
 SEEN = {
     "make user-add NAME=bob KEY=bob.pub": ["wrote members/bob.toml"],
-    "make users HOST=demo DRY_RUN=1": ["bob: made", "would change"],
+    "make users HOST=demo DRY_RUN=1": ["bob: created", "would change"],
     "make users HOST=demo": ["nothing to change"],
     "make plan EXP=demo": ["g5.xlarge"],
     "make status": ["demo", "running", "speech@1 on /data"],
