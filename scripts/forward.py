@@ -16,7 +16,7 @@ Ports = Annotated[str, option("PORTS", 'Ports on the instance: "8888 6006"; LOCA
 def forward(exp: OptionalExperiment = "", host: HostName = "", ports: Ports = "", as_json: AsJson = False) -> None:
     """Make PORTS of EXP's running instances (or HOST) reachable on this computer's loopback, and print their URLs.
 
-    A local port that is taken is replaced by the next free one. A lost connection is made again, with the same local
+    A local port that is taken is replaced by the next free one. A lost connection is restored, with the same local
     ports. The host key is pinned, and your own LocalForward lines have no effect. Ctrl-C ends it.
 
     Exit status: 0 after Ctrl-C; 1 if no connection was possible, or no local port is free.

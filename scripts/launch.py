@@ -10,7 +10,7 @@ from ec2lab.options import AsJson, BaseExperiment, Count, ExperimentName, Parame
 
 app = script(__doc__)
 MinCount = Annotated[int, option("MIN_COUNT", "Fewest instances to accept. Default: COUNT.", min=0, max=1000)]
-Fresh = Annotated[bool, option("FRESH", "Begin anew: do not restore the outputs of an interrupted run.")]
+Fresh = Annotated[bool, option("FRESH", "Start fresh: do not restore the outputs of an interrupted run.")]
 
 
 @app.command()
@@ -33,7 +33,7 @@ def launch(
     killed, or the computer loses power, run it again: it resumes with the instances it already created.
 
     If AWS interrupted the last run of an experiment with outputs, the new instance has them back before the command
-    starts, with RESUMED=1 in its environment. FRESH=1 begins anew.
+    starts, with RESUMED=1 in its environment. FRESH=1 starts fresh.
 
     Exit status: 1 if there is insufficient capacity, EXP is already live, the boot failed (on_boot_failure in the
     experiment decides whether the instances are kept), or nobody could log in to check within ssh.boot_timeout in

@@ -8,9 +8,8 @@ A volume is found by the device name that it was asked for with, or by its file 
 kernel names disks in any order, but each EBS disk tells in its NVMe identify page which name was asked for
 (https://docs.aws.amazon.com/ebs/latest/userguide/identify-nvme-ebs-device.html).
 
-Only a disk that carries nothing at all is ever formatted, and only where "format" says so. Nothing is mounted where
-another than root could place a link, now or before the next boot. Mounts are nosuid and nodev, where "options" do not say
-suid or dev.
+Only an empty disk is ever formatted, and only if "format" says so. Nothing is mounted where a user other than root
+could place a link, now or before the next boot. Mounts are nosuid and nodev unless "options" say suid or dev.
 
 NOT MOUNTED on the console means what it says. PROBLEM means that the volume is mounted, by the kernel's own table of
 mounts, and that something else is not as it was asked for: not grown, or not given away.

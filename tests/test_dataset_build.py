@@ -239,7 +239,7 @@ def test_verify_finds_a_block_that_is_not_what_was_built(lab, cloud, recordings)
     ebs.complete_snapshot(SnapshotId=other["SnapshotId"], ChangedBlocksCount=0)
     ended = lab.run("dataset_verify", DATASET="talks", VERSION="2", REGIONS="us-east-1")
     assert ended.code == 1
-    assert "not what was built; build or copy it again" in ended.error
+    assert "differs from what was built; build or copy it again" in ended.error
 
 
 @pytest.mark.parametrize(

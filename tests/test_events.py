@@ -131,4 +131,4 @@ def test_new_and_the_local_cloud_print_json_too(lab):
     assert written == {"event": "experiment-written", "experiment": "other", "path": "experiments/other.toml"}
     refused = lab.run("new", EXP="other", JSON="1")
     assert (refused.code, refused.out) == (1, "")
-    assert refused.error.startswith("error: experiments/other.toml: exists already")
+    assert refused.error.startswith("error: experiments/other.toml: already exists")

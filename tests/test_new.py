@@ -41,5 +41,5 @@ def test_it_overwrites_nothing(lab):
     before = (lab.path / "experiments" / "demo.toml").read_text()
     ended = lab.run("new", EXP="demo")
     assert ended.code == 1
-    assert ended.error.startswith("error: experiments/demo.toml: exists already")
+    assert ended.error.startswith("error: experiments/demo.toml: already exists")
     assert (lab.path / "experiments" / "demo.toml").read_text() == before

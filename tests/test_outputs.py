@@ -73,7 +73,7 @@ class Run:
         """Launch; return the new instance, and what was said of its outputs."""
         ended = self.lab.run("launch", EXP="demo", **variables)
         assert ended.code == 0, ended.err
-        said = [line.strip() for line in ended.out.splitlines() if "resuming from" in line or "anew" in line]
+        said = [line.strip() for line in ended.out.splitlines() if "resuming from" in line or "start empty" in line]
         return provenance(self.lab)[-1][0]["instance"], said
 
     @property
@@ -93,7 +93,7 @@ def test_a_launch_continues_what_was_interrupted_under_the_name_of_the_first_and
     ran.put(f"{first}/outputs/ckpt/2", b"")
     cloud.end(first, "us-east-1", "Server.SpotInstanceTermination")
     second, said = ran.launch()
-    assert said == [f"resuming from {first} (2 files, 2 KiB); FRESH=1 begins anew"]
+    assert said == [f"resuming from {first} (2 files, 2 KiB); FRESH=1 starts fresh"]
     assert ran.uri == f"s3://lab-runs/of/demo/{first}/outputs/"
     ran.ends(second, exit_code=143, interrupted="terminate at 2026-11-27T10:00:00Z")
     cloud.end(second, "us-east-1", "Server.SpotInstanceTermination")
@@ -102,14 +102,14 @@ def test_a_launch_continues_what_was_interrupted_under_the_name_of_the_first_and
     assert said[0].startswith(f"resuming from {first} ("), "which the second continued"
     cloud.end(third, "us-east-1", "Server.SpotInstanceTermination")
     fourth, said = ran.launch(FRESH="1")
-    assert said == ["outputs begin anew: FRESH=1"]
+    assert said == ["outputs start empty: FRESH=1"]
     assert ran.uri == f"s3://lab-runs/of/demo/{fourth}/outputs/"
     ran.ends(fourth)
     cloud.end(fourth, "us-east-1", "Client.InstanceInitiatedShutdown")
     _, said = ran.launch()
-    assert said == ["outputs begin anew: the command had ended, or wrote elsewhere"]
+    assert said == ["outputs start empty: the command had ended, or wrote elsewhere"]
     lab.teardown()
-    assert ran.launch()[1] == ["outputs begin anew: the run before was torn down"]
+    assert ran.launch()[1] == ["outputs start empty: the run before was torn down"]
 
 
 def test_a_watch_relaunches_an_interrupted_instance_with_its_outputs(ran, lab, cloud):
@@ -140,7 +140,7 @@ def test_a_launch_that_was_killed_goes_on_with_what_it_had_resumed(ran, lab, clo
     cloud.scenario()
     cloud.hurry()
     _, said = ran.launch(FRESH="1")
-    assert said == [f"resuming from {first} (0 files, 0 B); FRESH=1 begins anew"], "some may have begun with it"
+    assert said == [f"resuming from {first} (0 files, 0 B); FRESH=1 starts fresh"], "some may have begun with it"
     assert ran.uri == f"s3://lab-runs/of/demo/{first}/outputs/"
 
 

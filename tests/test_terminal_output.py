@@ -10,7 +10,7 @@ from ec2lab.console import Console, warn
 from ec2lab.events import Info
 from ec2lab.events.teardown import TeardownFailed
 from ec2lab.printable import RESET, SGR, printable, printable_document, printable_log, without_colors
-from ec2lab.report.html import environment
+from ec2lab.report.html import _environment
 from ec2lab.terminal_layout import Column
 
 HOSTILE = {
@@ -86,7 +86,7 @@ def test_a_program_is_told_it_whole_in_ascii(text, capsys):
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
 def test_a_page_shows_it_and_lets_no_markup_in(text):
-    page = environment().from_string("{{ told }}").render(told=f"{text}<script>alert(1)</script>")
+    page = _environment().from_string("{{ told }}").render(told=f"{text}<script>alert(1)</script>")
     assert is_shown(page.replace("\n", ""))
     assert "<script>" not in page
 

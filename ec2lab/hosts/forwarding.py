@@ -33,7 +33,7 @@ from ec2lab.session import Session
 HIGHEST = 65535
 CANDIDATES = 20  # local ports to try, from the wanted one upwards
 POLL = 0.05  # seconds between looks at whether ssh has connected
-FIRST_PAUSE, LONGEST_PAUSE = 2.0, 30.0  # seconds before a lost connection is made again
+FIRST_PAUSE, LONGEST_PAUSE = 2.0, 30.0  # seconds before a lost connection is restored
 TO_FORWARD, GOODBYE = 15.0, 5.0  # seconds in which ssh forwards one port, and in which it ends
 REMEMBERED = 5  # lines of ssh's standard error
 REFUSED = "open failed: connect failed"  # what ssh prints when nothing listens on the remote port

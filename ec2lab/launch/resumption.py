@@ -28,7 +28,7 @@ class Resumption:
     """The runs that a launch continues."""
 
     origins: Sequence[str] = ()
-    """The instances that began them; the outputs lie under their ids. Empty if the launch begins anew."""
+    """The instances that began them; the outputs lie under their ids. Empty if the launch starts fresh."""
     lines: Sequence[str] = ()  # what to tell the user
 
     def by_instance(self, instances: Sequence[str]) -> dict[str, str]:
@@ -53,10 +53,10 @@ def resumption(
     if not before:
         return Resumption()
     if why := _ended(past.torn_down, None if taken else past.exit_code, fresh=fresh):
-        return Resumption(lines=[f"  outputs begin anew: {why}"])
+        return Resumption(lines=[f"  outputs start empty: {why}"])
     origins = list(_interrupted(session, name, experiment.artifact_uri, before, taken))
     if not origins:
-        return Resumption(lines=["  outputs begin anew: the command had ended, or wrote elsewhere"])
+        return Resumption(lines=["  outputs start empty: the command had ended, or wrote elsewhere"])
     return Resumption(origins, list(_told(session, name, experiment.artifact_uri, origins)))
 
 
@@ -90,4 +90,4 @@ def _told(session: Session, name: str, artifact_uri: str, origins: Sequence[str]
             what = f"{counted(len(sizes), 'file')}, {format_bytes(sum(sizes))}"
         except UserError as problem:  # the instance reads them by its own role
             what = f"not seen from here: {problem}"
-        yield f"  resuming from {origin} ({what}); FRESH=1 begins anew"
+        yield f"  resuming from {origin} ({what}); FRESH=1 starts fresh"

@@ -122,7 +122,7 @@ def test_who_has_no_key_is_told_before_the_launch_and_waits_no_longer_than_until
     assert f"{why}; {who}\n" in shown.partition("Load key")[0], "before ssh's own words"
     assert lab.run("stop", EXP="train", YES="1", **variables).code == 0
     code, out, err = launched(lab, cloud, host_with_sshd, "start", **variables)
-    assert (code, f"error: train: {why}; {who}; train runs on: " in err) == (1, True)
+    assert (code, f"error: train: {why}; {who}; train keeps running: " in err) == (1, True)
     variables.pop("MEMBER")
     lab.write("experiments/other.toml", 'instance_types = ["g5.xlarge"]\n')
     ended = lab.launch("other", LOGNAME="somebody.else", USER="somebody.else", **variables)

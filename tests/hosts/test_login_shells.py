@@ -223,7 +223,7 @@ def test_where_sudo_wants_a_password_it_is_asked_for_once_the_host_is_ready_for_
         ):
             pass
         monkeypatch.setattr(ssh, "_password_of", lambda _: "wrong")
-        with pytest.raises(Failed, match=r"^there: python3 never began .*incorrect password attempt"):
+        with pytest.raises(Failed, match=r"^there: python3 never started .*incorrect password attempt"):
             there().run_as_root(PROGRAM)
     finally:
         host.write(rule, before, mode=0o440)

@@ -13,7 +13,7 @@ from tests.vm.tools import plugin
 pytestmark = pytest.mark.vm
 
 EVERY, UPLOAD = 10, 8
-"""Seconds: of sync_every, and of one upload on a machine that runs tests, with the clocks of two machines."""
+"""Seconds: of sync_every, and of one upload on a computer that runs tests, with the clocks of two computers."""
 EXPERIMENT = f"""
 instance_types = ["g5.xlarge"]
 markets = ["spot"]
