@@ -168,7 +168,7 @@ def show_request(console: Console, planned: Plan, first: PlannedPool, image: str
 
 def check_permission(console: Console, planned: Plan, candidates: list[PlannedPool]) -> None:
     """Report the first region in which AWS allows the request. Raises UserError if none does."""
-    from ec2lab.aws.authorization import in_words
+    from ec2lab.aws.authorization import decoded
     from ec2lab.aws.error_codes import STOPS
     from ec2lab.aws.errors import format_code
     from ec2lab.errors import UserError
@@ -182,7 +182,7 @@ def check_permission(console: Console, planned: Plan, candidates: list[PlannedPo
                 warn(f"{line}; a launch tries the next region")
             console.emit(DryRunAllowed(region=pool.region))
             return
-        message = in_words(planned.session.cloud, pool.region, error)
+        message = decoded(planned.session.cloud, pool.region, error)
         refused.append(f"a dry run in {pool.region}: {format_code(error.code, message)}")
         if error.category in STOPS:
             break

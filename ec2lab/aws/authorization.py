@@ -57,7 +57,7 @@ def code_of(ec2: Any, operation: str, request: Mapping[str, Any]) -> str | None:
 ENCODED = re.compile(r"Encoded authorization failure message: (?P<message>[\w+/=-]+)")
 
 
-def in_words(cloud: Cloud, region: str, error: ApiError) -> str:
+def decoded(cloud: Cloud, region: str, error: ApiError) -> str:
     """Return an error's message; if it is encoded and we may decode it, decoded.
 
     EC2 encodes its reasons for those who may call sts:DecodeAuthorizationMessage
@@ -68,9 +68,9 @@ def in_words(cloud: Cloud, region: str, error: ApiError) -> str:
         return error.message
     try:
         sts = cloud.client("sts", region)
-        decoded = json.loads(sts.decode_authorization_message(EncodedMessage=encoded["message"])["DecodedMessage"])
-        why = "an explicit deny" if decoded.get("explicitDeny") else "no policy allows it"
-        context = decoded["context"]
+        denial = json.loads(sts.decode_authorization_message(EncodedMessage=encoded["message"])["DecodedMessage"])
+        why = "an explicit deny" if denial.get("explicitDeny") else "no policy allows it"
+        context = denial["context"]
         return f"{context['principal']['arn']} may not {context['action']} on {context['resource']}: {why}"
     except (*AWS_ERRORS, ValueError, LookupError, TypeError, AttributeError):
         # Decoding is not allowed, or the format is different: omit the code, which helps nobody.

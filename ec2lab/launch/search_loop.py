@@ -9,7 +9,7 @@ from functools import cache, cached_property
 from typing import Any
 
 from ec2lab import clock
-from ec2lab.aws.authorization import in_words
+from ec2lab.aws.authorization import decoded
 from ec2lab.aws.error_codes import STOPS, ApiError, ErrorCategory
 from ec2lab.aws.errors import RegionUnavailable, format_code, rejection
 from ec2lab.capacity_pools import Pool
@@ -220,7 +220,7 @@ class SearchLoop:
                 self.search.unoffered[region, instance_type] = reason
 
     def _in_words(self, error: ApiError) -> str:
-        message = in_words(self.session.cloud, error.region, error)
+        message = decoded(self.session.cloud, error.region, error)
         return f"{error.region}: {format_code(error.code, message)}"
 
     def _in_vain(self, at_least: int) -> str:

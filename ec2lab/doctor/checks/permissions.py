@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from functools import partial
 
-from ec2lab.aws.authorization import DryRuns, dry_runs, in_words
+from ec2lab.aws.authorization import DryRuns, decoded, dry_runs
 from ec2lab.aws.error_codes import ApiError
 from ec2lab.aws.region_queries import NoResponse
 from ec2lab.capacity_pools import SPOT, Pool
@@ -158,7 +158,7 @@ def _clear_finding(lab: DoctorContext, region: str, action: str, result: DryRunR
         case Answer.DENIED if action in for_data():
             return DATA_DENIED.of(action)
         case Answer.DENIED:
-            why = in_words(lab.opened.cloud, region, ApiError(result.code, result.message))
+            why = decoded(lab.opened.cloud, region, ApiError(result.code, result.message))
             return DENIED.of(region, action=action, why=why)
     return None
 
