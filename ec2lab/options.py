@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from ec2lab.console import warn
 from ec2lab.errors import UsageError
 from ec2lab.validators import (
     any_experiments,
@@ -66,10 +67,25 @@ class Command(TyperCommand):
     """A command that names wrong values by their make variables: COUNT: .abc. is not a whole number."""
 
     def make_context(self, *args: Any, **more: Any) -> Any:
+        taken = {str(param.envvar) for param in self.params if getattr(param, "envvar", None)}
+        if ignored := [variable for variable in _given_to_make() if variable not in {*taken, *OF_EVERY_TARGET}]:
+            warn(f"make {os.environ['GOALS']} takes no {', '.join(ignored)}; it takes {', '.join(sorted(taken))}")
         try:
             return super().make_context(*args, **more)
         except typer.BadParameter as problem:
             raise UsageError(_in_words(problem)) from problem
+
+
+OF_EVERY_TARGET = ("DEBUG", "REGISTRY", "MEMBER", "JSON", "WIDE", "PYTHON")
+
+
+def _given_to_make() -> list[str]:
+    """Return the variables on make's command line, where it has one goal; a plugin's script may take any."""
+    goal, (_, _, given) = os.environ.get("GOALS", ""), os.environ.get("MAKEFLAGS", "").partition("-- ")
+    if len(goal.split()) != 1 or goal == "script":
+        return []
+    words = re.findall(r"(?:\\.|[^\s\\])+", given, re.DOTALL)  # make puts a backslash before a blank in a value
+    return [word.partition("=")[0].rstrip(":?+") for word in words if re.match(r"[A-Z_]+[:?+]?=", word)]
 
 
 def _in_words(problem: typer.BadParameter) -> str:

@@ -99,6 +99,9 @@ def begin() -> int:
     return 0
 
 
+OUT_OF_MEMORY = ": killed by SIGKILL, often for want of memory"
+
+
 def ending() -> tuple[int, str]:
     """Return the exit code, and why it is not the command's own, if so."""
     if os.environ.get("SERVICE_RESULT") == "exec-condition":
@@ -114,7 +117,8 @@ def main() -> int:
     """Write it atomically, readable by everybody."""
     code, why = ending()
     wait_for_end()
-    print("ec2-lab:", why or f"the command exited with status {code}", flush=True)
+    meaning = OUT_OF_MEMORY if code == 128 + signal.SIGKILL else ""
+    print("ec2-lab:", why or f"the command exited with status {code}{meaning}", flush=True)
     wait_for_end()
     told = {"exit_code": code, "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
     # The digest of its container's image is pull-container's.

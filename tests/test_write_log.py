@@ -118,7 +118,10 @@ def test_the_end_is_not_told_before_the_log_is_whole(host_log):
     log.writing.send_signal(signal.SIGCONT)
     assert ending.wait(20) == 0
     assert log.ended.exists()
-    assert log.log.read_bytes() == b"one\nec2-lab: the command exited with status 137\n"
+    assert (
+        log.log.read_bytes()
+        == b"one\nec2-lab: the command exited with status 137: killed by SIGKILL, often for want of memory\n"
+    )
 
 
 def test_a_full_disk_neither_ends_nor_holds_up_a_command_and_what_is_missing_is_said_where_it_is(host_log, small_disk):
