@@ -23,6 +23,7 @@ from s3transfer.manager import TransferConfig, TransferManager
 from s3transfer.subscribers import BaseSubscriber
 
 from ec2lab.errors import UserError
+from ec2lab.files import exists
 from ec2lab.hosts.copying import Copied, Progress
 from ec2lab.hosts.file_receiver import Target
 from ec2lab.hosts.file_stream import COMPLETE, DIRECTORY, FILE, LINK, PARTIAL, Entry, stays_inside
@@ -177,7 +178,7 @@ def fold(path: str) -> str:
 def ignores_case(directory: str) -> bool:
     """Return whether a directory's file system finds a file by its name in other case. Raises OSError."""
     with tempfile.NamedTemporaryFile(prefix=".ec2-lab-case-", dir=directory) as probe:
-        return Path(directory, Path(probe.name).name.upper()).exists()
+        return exists(Path(directory, Path(probe.name).name.upper()))
 
 
 def expect_room(dest: str, size: int) -> None:
