@@ -13,10 +13,9 @@ LOGIN = rf"[a-z_](?:[a-z0-9_.-]{{0,{LONGEST_LOGIN - 2}}}[a-z0-9_-])?"
 Ubuntu's anything without space, colon, comma or slash (shadow, lib/chkname.c; useradd(8), CAVEATS). Of those, the ones
 that systemd accepts in its relaxed mode (https://systemd.io/USER_NAMES) and that stay unique on a case-insensitive
 disk."""
-IMAGE_USERS = frozenset(
+IMAGE_USERS = frozenset(  # accounts of images, and the one that runs an experiment's command
     {"admin", "centos", "debian", "ec2-user", "experiment", "fedora", "nobody", "rocky", "root", "ssm-user", "ubuntu"}
 )
-"""Accounts of images, and the one that runs an experiment's command."""
 SYSTEM_NAMES = frozenset({
     "_apt", "_chrony", "adm", "audio", "avahi", "backup", "bin", "cdrom", "chrony", "cockpit-ws", "crontab",
     "daemon", "dbus", "dialout", "dip", "disk", "dnsmasq", "docker", "ec2-instance-connect", "fax", "floppy", "ftp",

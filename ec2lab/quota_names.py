@@ -10,11 +10,10 @@ import re
 from ec2lab.capacity_pools import MarketType
 
 STANDARD = "Standard (A, C, D, H, I, M, R, T, Z)"
-FAMILIES = {
+FAMILIES = {  # families with a quota of their own, by the letters that a type begins with
     "dl": "DL", "f": "F", "g": "G and VT", "gr": "G and VT", "vt": "G and VT", "u": "High Memory", "hpc": "HPC",
     "inf": "Inf", "p": "P", "trn": "Trn", "x": "X",
 }  # fmt: skip
-"""Families with a quota of their own, by the letters that a type begins with."""
 SPOT_P = {"p2": "P4, P3 and P2", "p3": "P4, P3 and P2", "p4": "P4, P3 and P2", "p5": "P5"}
 """Spot splits one family by generation. Generations that AWS does not list are missing here."""
 ON_DEMAND_ONLY = ("High Memory", "HPC")

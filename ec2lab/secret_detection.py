@@ -19,7 +19,7 @@ KEYS = {
 }  # fmt: skip
 """Whose `key` is a secret. Others (`primary_key`, `sort_key`, `public_key`) are not."""
 CREDENTIALS = {"access", "api", "auth", "bearer", "refresh", "session"}  # whose `tokens` are secrets, though plural
-TEXT_TOKENS = {
+TEXT_TOKENS = {  # whose `token` is a unit of text, as in language models
     "action", "audio", "begin", "blank", "bos", "byte", "char", "class", "cls", "control", "decoder", "each",
     "encoder", "end", "eod", "eos", "eot", "fim", "first", "global", "image", "img", "instance", "lang", "language",
     "last", "mask", "memory", "newline", "next", "noise", "object", "pad", "padding", "per", "placeholder", "prefix",
@@ -27,7 +27,6 @@ TEXT_TOKENS = {
     "speech", "start", "stop", "sub", "suffix", "target", "task", "text", "think", "time", "tool", "trigger", "unk",
     "unknown", "video", "vision", "visual", "word",
 }  # fmt: skip
-"""Whose `token` is a unit of text, as in language models."""
 FLAGS = {"disable", "enable", "has", "is", "max", "min", "n", "need", "needs", "no", "num", "require", "skip", "use"}
 """Prefixes of names that say whether or how many."""
 CARRIERS = {"base64", "header", "hex", "string", "text", "value"}

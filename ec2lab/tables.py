@@ -207,9 +207,8 @@ TABLES: Mapping[str, tuple[Sequence[Column], Callable[[Any], Row]]] = {
 }  # fmt: skip
 """By event, the columns of its table, and what fills a row."""
 
-HISTORY = (
+HISTORY = (  # what is shown of an experiment's records
     Column("time (UTC)", narrow=10), Column("who", below="time (UTC)"), Column("script", drop=1),
     Column("what", narrow=20), Column("region", below="what"), Column("outcome", narrow=28),
     Column("account", narrow=12),
 )  # fmt: skip
-"""What is shown of an experiment's records."""

@@ -73,14 +73,13 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {plural}"
 
 
-EXIT_STATUSES = {
+EXIT_STATUSES = {  # those of a shell (https://www.gnu.org/software/bash/manual/html_node/Exit-Status.html)
     126: "found, but not executable",
     127: "command not found",
     128 + signal.SIGINT: "ended by SIGINT, as by Ctrl-C",
     128 + signal.SIGKILL: "killed by SIGKILL, often for want of memory",
     **{128 + one: f"ended by {one.name}" for one in signal.Signals if one not in (signal.SIGINT, signal.SIGKILL)},
 }
-"""Those of a shell (https://www.gnu.org/software/bash/manual/html_node/Exit-Status.html)."""
 
 
 def exited(status: int, why: str = "") -> str:

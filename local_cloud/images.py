@@ -21,7 +21,7 @@ AMAZON = "137112412989"
 ROOTS = {DEEP_LEARNING: ("/dev/sda1", 75), CANONICAL: ("/dev/sda1", 8), AMAZON: ("/dev/xvda", 8)}
 """Owner -> root device, and GiB of the image's snapshot: the minimum of its root volume."""
 
-IMAGES = {
+IMAGES = {  # parameter -> owner and name of its image
     "/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-24.04/latest/ami-id":
         (DEEP_LEARNING, "Deep Learning Base OSS Nvidia Driver GPU AMI (Ubuntu 24.04) 20261006"),
     "/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-22.04/latest/ami-id":
@@ -31,7 +31,6 @@ IMAGES = {
     "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64":
         (AMAZON, "al2023-ami-2023.9.20261005.0-kernel-6.1-x86_64"),
 }  # fmt: skip
-"""Parameter -> owner and name of its image."""
 
 PUBLISHED = datetime(2026, 10, 12, tzinfo=UTC)
 RESOLVE = "resolve:ssm:"

@@ -14,14 +14,13 @@ from urllib.parse import parse_qsl, urlencode
 from local_cloud.responses import Protocol
 
 SCOPE = re.compile(r"Credential=(?P<key>[^/]+)/\d{8}/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request")
-EBS = {
+EBS = {  # https://docs.aws.amazon.com/ebs/latest/APIReference/API_Operations.html, but for ListChangedBlocks
     ("POST", r"/snapshots"): "StartSnapshot",
     ("PUT", r"/snapshots/(?P<snapshot>[^/]+)/blocks/(?P<block>\d+)"): "PutSnapshotBlock",
     ("POST", r"/snapshots/completion/(?P<snapshot>[^/]+)"): "CompleteSnapshot",
     ("GET", r"/snapshots/(?P<snapshot>[^/]+)/blocks"): "ListSnapshotBlocks",
     ("GET", r"/snapshots/(?P<snapshot>[^/]+)/blocks/(?P<block>\d+)"): "GetSnapshotBlock",
 }
-"""https://docs.aws.amazon.com/ebs/latest/APIReference/API_Operations.html, but for ListChangedBlocks."""
 S3 = {
     ("GET", r"/[^/]+/?"): "ListObjectsV2",
     ("GET", r"/[^/]+/(?P<key>.+)"): "GetObject",

@@ -32,14 +32,12 @@ class Capacity(Settings):
     zone: str = "*"
     type: str = "*"
     market: str = "*"
-    available: HowMany = 0
-    """How many instances it grants at once, besides those that existed before."""
+    available: HowMany = 0  # how many instances it grants at once, besides those that existed before
     calls: HowMany | None = None
     """How many calls it rejects (with `late`: launches it kills) before it ends; None until the scenario changes."""
     code: str = "InsufficientInstanceCapacity"
     message: str | None = None
-    late: bool = False
-    """The instance is created, and dies while pending."""
+    late: bool = False  # the instance is created, and dies while pending
 
     def covers(self, region: str, zone: str, instance_type: str, market: str) -> bool:
         pairs = ((region, self.region), (zone, self.zone), (instance_type, self.type), (market, self.market))
@@ -55,16 +53,12 @@ class Fault(Settings):
 
     action: str = "*"
     region: str = "*"
-    times: HowMany | None = None
-    """How many calls; None until the scenario changes."""
-    skip: HowMany = 0
-    """How many calls succeed first."""
-    probability: Annotated[float, Field(ge=0, le=1)] = 1.0
-    """For each matching call, decided by the scenario's seed."""
+    times: HowMany | None = None  # how many calls; None until the scenario changes
+    skip: HowMany = 0  # how many calls succeed first
+    probability: Annotated[float, Field(ge=0, le=1)] = 1.0  # for each matching call, decided by the scenario's seed
     code: str | None = None
     message: str = "made so by the scenario"
-    status: int | None = None
-    """The HTTP status, if not the code's own."""
+    status: int | None = None  # the HTTP status, if not the code's own
     kind: Literal["reset-before", "reset-after", "truncated", "torn", "html-503", "hang-after"] | None = None
     """`before` and `after` execution by AWS; `truncated` breaks the connection within a response, `torn` ends it there
     as if it were complete; `hang-after` withholds the response until the caller gives up."""
@@ -106,49 +100,36 @@ class Reservation(Settings):
 class Scenario(Settings):
     """All settings; the defaults are calm."""
 
-    latency: Seconds | dict[str, Seconds] = 0.0
-    """Seconds that every call takes, or by region or operation."""
+    latency: Seconds | dict[str, Seconds] = 0.0  # seconds that every call takes, or by region or operation
     invisible: Invisible | dict[str, Invisible] = 0.0
     """Seconds for which a new resource is not described, and not known to other calls; or by resource type ("instance",
     "volume", "snapshot", "security-group", "placement-group", …, "*" for the others)."""
     unknown: Seconds | dict[str, Seconds] = 0.0
     """Seconds for which a new resource is described but not known to other calls; or by resource type."""
-    pending: Seconds = 0.0
-    """Seconds until a new instance runs."""
-    shutting_down: Seconds = 0.0
-    """Seconds until an instance being terminated is gone."""
+    pending: Seconds = 0.0  # seconds until a new instance runs
+    shutting_down: Seconds = 0.0  # seconds until an instance being terminated is gone
     terminated_shown: Seconds = 3600.0
     """Seconds for which a terminated instance is still described
     (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/terminating-instances.html: about an hour)."""
-    snapshot_seconds: Seconds | dict[str, Seconds] = 0.0
-    """Seconds until a snapshot is completed, or by region."""
-    copy_seconds: Seconds | dict[str, Seconds] = 0.0
-    """Seconds until a copy is completed, or by destination region."""
-    concurrent_copies: HowMany = 20
-    """How many copies to a region may be pending."""
-    initialization_seconds: Seconds = 0.0
-    """Seconds until all blocks of a volume are loaded from its snapshot."""
+    snapshot_seconds: Seconds | dict[str, Seconds] = 0.0  # seconds until a snapshot is completed, or by region
+    copy_seconds: Seconds | dict[str, Seconds] = 0.0  # seconds until a copy is completed, or by destination region
+    concurrent_copies: HowMany = 20  # how many copies to a region may be pending
+    initialization_seconds: Seconds = 0.0  # seconds until all blocks of a volume are loaded from its snapshot
     stand_ins: bool = False
     """Whether stand-ins answer ssh, and their host keys are on consoles (local_cloud/ssh_stand_in.py)."""
-    console_seconds: Seconds = 0.0
-    """Seconds until an instance's console can be read."""
+    console_seconds: Seconds = 0.0  # seconds until an instance's console can be read
     clock_skew: float = 0.0
     """Seconds by which the cloud's clock is ahead of this computer's; beyond five minutes no call is accepted."""
-    ignores_dry_run: list[str] = []
-    """Operations (or patterns of them) that execute a dry run, as EC2 never does."""
-    seed: int = 0
-    """Seed of probabilities."""
+    ignores_dry_run: list[str] = []  # operations (or patterns of them) that execute a dry run, as EC2 never does
+    seed: int = 0  # seed of probabilities
     unlisted_quotas: list[str] = []
     """Quotas, by name, that ListServiceQuotas omits, as nobody changed them: AWS's defaults apply."""
-    quotas: dict[str, float] = {}
-    """Service Quotas' values, by name, where they differ."""
-    not_opted_in: list[str] = list(OPT_IN)
-    """Regions that the account has not opted in to."""
+    quotas: dict[str, float] = {}  # Service Quotas' values, by name, where they differ
+    not_opted_in: list[str] = list(OPT_IN)  # regions that the account has not opted in to
     metadata_defaults: dict[Literal["HttpTokens", "HttpEndpoint", "InstanceMetadataTags"], str] = {}
     """The account's metadata defaults for new instances."""
     reservations: list[Reservation] = []
-    buckets: dict[str, Bucket] = {}
-    """Requests beyond these, by operation, get RequestLimitExceeded."""
+    buckets: dict[str, Bucket] = {}  # requests beyond these, by operation, get RequestLimitExceeded
     capacity: list[Capacity] = []
     faults: list[Fault] = []
 

@@ -13,13 +13,12 @@ from local_cloud.lifecycle import ENDED, instances_in
 from local_cloud.request import Call
 from local_cloud.responses import Answer, Problem, xml_answer
 
-MESSAGES = {
+MESSAGES = {  # https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-request-status.html
     "fulfilled": "Your spot request is fulfilled.",
     "marked-for-termination": "The Spot Instance is marked for termination.",
     "instance-terminated-no-capacity": "Your Spot Instance was terminated because there is no Spot capacity available.",
     "instance-terminated-by-user": "Spot Instance was terminated by the user.",
 }
-"""https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-request-status.html"""
 AWS_TERMINATED = "Server."
 
 

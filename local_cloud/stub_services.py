@@ -22,7 +22,7 @@ from local_cloud.scenario import Scenario
 
 SPOT_SHARE = 0.4  # Spot prices are invented: this share of the on-demand price
 
-QUOTAS = {
+QUOTAS = {  # vCPUs of a lab in its second year; a new account has 0 for most of these
     "Running On-Demand Standard (A, C, D, H, I, M, R, T, Z) instances": 1920.0,
     "Running On-Demand G and VT instances": 768.0,
     "Running On-Demand P instances": 1152.0,
@@ -43,7 +43,6 @@ QUOTAS = {
     "All DL Spot Instance Requests": 0.0,
     "All F Spot Instance Requests": 0.0,
 }
-"""vCPUs of a lab in its second year; a new account has 0 for most of these."""
 
 
 MEETS = {"TERM_MATCH": str.__eq__, "CONTAINS": str.__contains__}  # the filters that the lab uses
@@ -155,10 +154,9 @@ def _score(region: str, types: list[str], scenario: Scenario) -> int:
 
 
 REFUSALS = ("UnauthorizedOperation", "AccessDenied", "AccessDeniedException")
-CONTEXT_TYPES = {
+CONTEXT_TYPES = {  # https://docs.aws.amazon.com/IAM/latest/APIReference/API_ContextEntry.html
     kind + several for kind in ("string", "numeric", "boolean", "ip", "binary", "date") for several in ("", "List")
 }
-"""https://docs.aws.amazon.com/IAM/latest/APIReference/API_ContextEntry.html"""
 NAMESPACE = "https://iam.amazonaws.com/doc/2010-05-08/"
 
 

@@ -12,7 +12,7 @@ MOST_TAGS = 50
 LONGEST_KEY = 128
 LONGEST_VALUE = 256
 
-TAKES_TAGS_FOR = {
+TAKES_TAGS_FOR = {  # call -> what it can tag; other calls are unknown here
     "RunInstances": ("instance", "volume", "network-interface", "spot-instances-request"),
     "CreateVolume": ("volume",),
     "CreateSnapshot": ("snapshot",),
@@ -22,7 +22,6 @@ TAKES_TAGS_FOR = {
     "CreateSecurityGroup": ("security-group",),
     "CreatePlacementGroup": ("placement-group",),
 }
-"""Call -> what it can tag; other calls are unknown here."""
 
 
 NOT_IN_XML = "[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"

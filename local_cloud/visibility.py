@@ -21,7 +21,7 @@ from local_cloud.request import Call
 from local_cloud.responses import Answer, Problem
 from local_cloud.scenario import Scenario
 
-UNKNOWN = {
+UNKNOWN = {  # by resource type, the error of a call that names one too early
     "instance": ("InvalidInstanceID.NotFound", "The instance ID '{}' does not exist"),
     "volume": ("InvalidVolume.NotFound", "The volume '{}' does not exist."),
     "snapshot": ("InvalidSnapshot.NotFound", "The snapshot '{}' does not exist."),
@@ -31,7 +31,6 @@ UNKNOWN = {
     "address": ("InvalidAllocationID.NotFound", "The allocation ID '{}' does not exist"),
     "key-pair": ("InvalidKeyPair.NotFound", "The key pair '{}' does not exist"),
 }
-"""By resource type, the error of a call that names one too early."""
 IN_EC2 = "instance-profile-in-ec2"  # IAM knows a profile for a while before EC2 does
 UNKNOWN_TO = {
     ("ec2", IN_EC2): (
@@ -47,7 +46,7 @@ UNKNOWN_TO = {
 EVERYWHERE = ("instance-profile", "role", IN_EC2)  # types without a region
 LOOKING = ("Describe", "Get", "List")
 
-MADE_BY = {
+MADE_BY = {  # by operation, the resource type and where its response has the id; RunInstances creates several
     "CreateVolume": ("volume", rb"<volumeId>(vol-[0-9a-f]+)<"),
     "CreateSnapshot": ("snapshot", rb"<snapshotId>(snap-[0-9a-f]+)<"),
     "CopySnapshot": ("snapshot", rb"<snapshotId>(snap-[0-9a-f]+)<"),
@@ -61,7 +60,6 @@ MADE_BY = {
     "CreateKeyPair": ("key-pair", rb"<keyPairId>(key-[0-9a-f]+)<"),
     "ImportKeyPair": ("key-pair", rb"<keyPairId>(key-[0-9a-f]+)<"),
 }
-"""By operation, the resource type and where its response has the id; RunInstances creates several."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from ec2lab.validators import did_you_mean
 
 PROGRAM, DOCUMENT = "/opt/ec2-lab/accounts", "/etc/ec2-lab/accounts.json"
 
-OVER_SSH = (
+OVER_SSH = (  # what the program needs only when sent over ssh; the copy in user data omits it
     "read_document", "member", "names", "refuse_as_said", "is_password", "shown", "purging", "EndProcesses",
     "uids", "sudo_fault", "included_by", "label_fault", "key_files", "inspect", "read_plain", "main", "read_and_apply",
     "strangers", "json_line", "process_counts", "processes", "SHELL", "LONGEST_PASSWORD", "READABLE_LABEL",
@@ -26,7 +26,6 @@ OVER_SSH = (
     "place_fault", "remarks", "shell_change", "password_change", "told_keys", "fingerprint_in", "fingerprint",
     "KEY_IN_A_LINE", "still_running",
 )  # fmt: skip
-"""What the program needs only when sent over ssh; the copy in user data omits it."""
 
 MOST_AT_BOOT, MOST_BESIDE_OTHERS = 12, 2
 """Each account takes about 80 bytes of user data's 16 KiB, even compressed; the idle program takes 1.3 KiB, and those

@@ -16,7 +16,7 @@ CONNECT_TIMEOUT = 10.0  # seconds in which TCP connects to any host that is up
 UNRESOLVED = "Could not resolve hostname"
 DENIED = "Permission denied"
 
-REMEDIES = {
+REMEDIES = {  # by what ssh prints (a regular expression), what that means and what to do
     UNRESOLVED: "DNS does not know it; `make status` lists the lab's hosts",
     "Connection refused": (
         "it refuses ssh connections: sshd does not run there (yet), or listens on another port (Port in ~/.ssh/config)"
@@ -43,7 +43,6 @@ REMEDIES = {
         "MEMBER=name says who; an account whose login shell does not exist is refused as well"
     ),
 }
-"""By what ssh prints (a regular expression), what that means and what to do."""
 
 
 def explain(host: str, printed: str) -> str:

@@ -224,13 +224,12 @@ def exhausted_event(search: Search, experiment: str) -> CapacityExhausted:
     )  # fmt: skip
 
 
-EBS_QUOTAS = {
+EBS_QUOTAS = {  # https://docs.aws.amazon.com/general/latest/gr/ebs-service.html
     "VolumeLimitExceeded": 'EBS storage ("Storage for … volumes, in TiB")',
     "MaxIOPSLimitExceeded": 'EBS "IOPS for Provisioned IOPS SSD … volumes"',
     "SnapshotLimitExceeded": 'EBS "Snapshots per Region"',
 }
-"""https://docs.aws.amazon.com/general/latest/gr/ebs-service.html"""
-NETWORK_QUOTAS = {
+NETWORK_QUOTAS = {  # https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html, with other remedies
     "AddressLimitExceeded": '"EC2-VPC Elastic IPs" (Amazon EC2); releasing an unused address frees one',
     "NetworkInterfaceLimitExceeded": '"Network interfaces per Region" (Amazon VPC); '
     "deleting interfaces in state `available` frees some",
@@ -238,7 +237,6 @@ NETWORK_QUOTAS = {
     "RulesPerSecurityGroupLimitExceeded": '"Inbound or outbound rules per security group" (Amazon VPC); '
     "deleting rules of unused addresses frees some",
 }
-"""https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html, with other remedies."""
 
 
 def advice(search: Search, experiment: str) -> list[str]:
