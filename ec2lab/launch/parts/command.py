@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ec2lab.config.models import Experiment
-from ec2lab.launch.part import LaunchContext, LaunchFragment, LaunchPart
+from ec2lab.launch.part import LaunchContext, LaunchFragment, LaunchPart, write_files
 from ec2lab.runs.command import ACCOUNT, DEADLINE, PULL, command_files, container_files, delivery_deadline
 
 
@@ -28,9 +28,7 @@ class Command(LaunchPart):
         return LaunchFragment(
             cloud_init={
                 "users": [account],
-                "write_files": [
-                    {"path": path, "permissions": mode, "content": content} for path, (mode, content) in files.items()
-                ],
+                "write_files": write_files(files),
                 "runcmd": _begin(site.experiment),
             }
         )
