@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from botocore import xform_name
+
 from ec2lab.aws.tags import BY, EXPERIMENT, RECORD, from_aws, tags_in_request
 from ec2lab.deletion_order import deletion_order
 from ec2lab.errors import PluginFailed
@@ -233,9 +235,9 @@ class ResourceType(ABC):
     def find(self, cloud: Cloud, region: str, filters: Sequence[Any]) -> Iterable[Mapping[str, Any]]:
         """Describe the items that match filters."""
 
-    @abstractmethod
     def delete(self, cloud: Cloud, resource: Resource) -> None:
-        """Delete one. Raises botocore's ClientError."""
+        """Delete one, by default in EC2. Raises botocore's ClientError."""
+        getattr(cloud.ec2(resource.region), xform_name(self.deleted_by))(**{self.deleted_with: resource.id})
 
 
 def check_readable(record: Record, resource_types: Callable[[], Mapping[str, ResourceType]]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ec2lab.aws.cloud import Cloud
-from ec2lab.resource import Resource, ResourceType
+from ec2lab.resource import ResourceType
 
 
 class Address(ResourceType):
@@ -33,6 +33,3 @@ class Address(ResourceType):
 
     def find(self, cloud: Cloud, region: str, filters: Sequence[Any]) -> Iterable[Mapping[str, Any]]:
         return list(cloud.ec2(region).describe_addresses(Filters=filters)["Addresses"])
-
-    def delete(self, cloud: Cloud, resource: Resource) -> None:
-        cloud.ec2(resource.region).release_address(AllocationId=resource.id)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ec2lab.aws.cloud import Cloud
-from ec2lab.resource import Resource, ResourceType
+from ec2lab.resource import ResourceType
 
 
 class KeyPair(ResourceType):
@@ -27,6 +27,3 @@ class KeyPair(ResourceType):
 
     def find(self, cloud: Cloud, region: str, filters: Sequence[Any]) -> Iterable[Mapping[str, Any]]:
         return list(cloud.ec2(region).describe_key_pairs(Filters=filters)["KeyPairs"])
-
-    def delete(self, cloud: Cloud, resource: Resource) -> None:
-        cloud.ec2(resource.region).delete_key_pair(KeyPairId=resource.id)

@@ -42,7 +42,3 @@ class PlacementGroup(ResourceType):
             for instance in instances_in(page):
                 if (state := state_of(instance)) is not InstanceState.TERMINATED:
                     yield f"instance {instance['InstanceId']} ({state})"
-
-    def delete(self, cloud: Cloud, resource: Resource) -> None:
-        """Delete it; no instance may be in it, not even one that is shutting down."""
-        cloud.ec2(resource.region).delete_placement_group(GroupName=resource.id)

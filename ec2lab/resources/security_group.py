@@ -39,6 +39,3 @@ class SecurityGroup(ResourceType):
             for group in self.find(cloud, resource.region, [{"Name": name, "Values": wanted}]):
                 if group["GroupId"] != resource.id:
                     yield f"a rule of security group {group['GroupId']}"
-
-    def delete(self, cloud: Cloud, resource: Resource) -> None:
-        cloud.ec2(resource.region).delete_security_group(GroupId=resource.id)

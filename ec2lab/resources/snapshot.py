@@ -54,9 +54,6 @@ class Snapshot(ResourceType):
             f"image {image}" for image, snapshot in images_of(cloud.ec2(resource.region)) if snapshot == resource.id
         )
 
-    def delete(self, cloud: Cloud, resource: Resource) -> None:
-        cloud.ec2(resource.region).delete_snapshot(SnapshotId=resource.id)
-
 
 def stored_bytes(found: Mapping[str, Any]) -> int | None:
     """Return the size of all of a snapshot's blocks: as AWS says, else its tag, else its whole volume.

@@ -71,6 +71,3 @@ class Volume(ResourceType):
         for found in self.find(cloud, resource.region, [{"Name": self.id_filter, "Values": [resource.id]}]):
             for attachment in found.get("Attachments", ()):
                 yield f"instance {attachment['InstanceId']} ({attachment['State']} as {attachment['Device']})"
-
-    def delete(self, cloud: Cloud, resource: Resource) -> None:
-        cloud.ec2(resource.region).delete_volume(VolumeId=resource.id)
