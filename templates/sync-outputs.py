@@ -39,7 +39,10 @@ ACCOUNT, UNIT = "experiment", "experiment-outputs.service"
 POLL = 5
 """Seconds between looks for a notice of AWS's, which comes two minutes ahead."""
 LAST_TRIES = 3
-KILLED = 128
+POLL_AT_END = 0.2
+"""Seconds between looks at what is open, while the command ends: it may be saving its state."""
+SIGNALS = range(129, 193)
+"""Exit codes of commands that a signal killed."""
 TERMINATED = 143
 """The exit code of what ends by SIGTERM, often after it has saved its state."""
 NOTIFY, GRACE = "/run/systemd/notify", 120
@@ -99,6 +102,11 @@ def restore(settings):
     return 0
 
 
+def told(*words):
+    """Return what systemd says."""
+    return subprocess.run(["systemctl", *words], check=False, stdout=subprocess.PIPE, text=True).stdout.strip()
+
+
 def notice():
     """Return AWS's notice to a spot instance; nothing without one, or where the metadata service does not answer
     (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html).
@@ -113,7 +121,7 @@ def notice():
 
 def look(outputs):
     """Look for a notice, and which files are being written, until the end."""
-    while not stop.wait(POLL):
+    while not stop.wait(POLL_AT_END if told("is-active", "experiment.service") == "deactivating" else POLL):
         with contextlib.suppress(OSError):
             OPEN.write_text(json.dumps(writers(pathlib.Path(outputs.root).stat().st_dev)))
         if not INTERRUPTED.exists() and (coming := notice()):
@@ -148,7 +156,9 @@ def follow(settings):
 def mark(path):
     """Say in the record of the command's end that it did not end by itself, if so: what is launched next continues."""
     end = json.loads(path.read_text())
-    if INTERRUPTED.exists() and (end["exit_code"] > KILLED or not BEGUN.exists() or is_shutting_down()):
+    # Who gets SIGTERM at a shutdown may end with any exit code.
+    was_cut_off = end["exit_code"] in SIGNALS or told("is-system-running") == "stopping"
+    if INTERRUPTED.exists() and (was_cut_off or not BEGUN.exists()):
         end["interrupted"] = INTERRUPTED.read_text()
         draft = path.with_suffix(".new")
         draft.write_text(json.dumps(end) + "\n")
@@ -156,15 +166,9 @@ def mark(path):
     return end["exit_code"]
 
 
-def is_shutting_down():
-    """Return whether the instance is about to be off: who gets SIGTERM then may end with any exit code."""
-    shown = subprocess.run(["systemctl", "is-system-running"], check=False, stdout=subprocess.PIPE, text=True)
-    return shown.stdout.strip() == "stopping"
-
-
 def doubtful(outputs, code, when):
     """Return the files that a killed command may have been in the middle of writing."""
-    if code <= KILLED:
+    if code not in SIGNALS:
         return []
     held = json.loads(OPEN.read_text()) if OPEN.exists() else {}
     recent = when - POLL - QUIET if code != TERMINATED else when + POLL

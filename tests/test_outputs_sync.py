@@ -256,6 +256,10 @@ def test_a_restore_that_is_denied_or_has_no_room_says_so_and_no_hostile_name_lea
     assert outputs.restore(OWN)[0] == 1
     there = sorted(str(p.relative_to(instances.directory)) for p in instances.directory.rglob("*"))
     assert there == ["i1", "i1.journal", "i1/good", "i1/in"]
+    for nonsense in (b"[]", b"{", b'{"deleted": 3}'):
+        instances.s3.put_object(Bucket="lab-runs", Key="of/foo/i-1/outputs.json", Body=nonsense)
+        with pytest.raises(Refused, match=r"outputs\.json is not what the lab writes"):
+            outputs.restore(OWN)
     monkeypatch.setattr(os, "statvfs", lambda path: os.statvfs_result((1,) * 10 + (255,)[:0]))
     monkeypatch.setattr(outputs.bucket, "listed", lambda _: [s3_requests.Listed("outputs/big", 1 << 40, "")])
     with pytest.raises(Refused, match=r"1048576 MiB are to be restored, and .* has less room"):

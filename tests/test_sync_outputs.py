@@ -25,7 +25,9 @@ class OnInstance:
             (directory / name).mkdir(parents=True)
         (directory / "run/experiment/begun").touch()
         (directory / "state").symlink_to(INSTANCE)
-        (directory / "bin/systemctl").write_text(f'#!/bin/sh\necho "$@" >> {directory}/systemctl\n')
+        (directory / "bin/systemctl").write_text(
+            f'#!/bin/sh\necho "$@" >> {directory}/systemctl; cat {directory}/is 2>/dev/null || true\n'
+        )
         (directory / "bin/systemctl").chmod(0o755)
         self.outputs = directory / "outputs"
         self.settings = {
@@ -157,6 +159,16 @@ def test_what_a_killed_command_was_writing_leaves_its_last_whole_version_in_the_
     assert "'model' was being written when the command was killed" in said
     assert instance.ends(143)[0] == 0
     assert instance.objects() == {"model": "whole", "other": "half", "log": "line\n"}, "who gets SIGTERM saves and ends"
+
+
+def test_an_interrupted_command_may_end_with_any_exit_code_while_the_instance_shuts_down(instance):
+    instance.run("restore")
+    (instance.directory / "run/interrupted").write_text("terminate at 2026-11-27T10:02:00Z")
+    assert instance.ends(0)[0] == 0
+    assert "interrupted" not in json.loads(instance.read("state/ended.json")), "it had done its work"
+    (instance.directory / "is").write_text("stopping")
+    assert instance.ends(0)[0] == 0
+    assert json.loads(instance.read("state/ended.json"))["interrupted"] == "terminate at 2026-11-27T10:02:00Z"
 
 
 def test_changes_are_uploaded_one_round_after_another_and_at_once_when_aws_announces_an_interruption(instance):

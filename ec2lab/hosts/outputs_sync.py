@@ -18,7 +18,7 @@ import stat
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ec2lab.hosts.changing_files import Changed, Found, Tree, blocks, digest, found, opened, tree, version_of, writers
 from ec2lab.hosts.s3_requests import Altered, Bucket, Listed
@@ -258,11 +258,7 @@ class Outputs:
     def restore(self, owner: tuple[int, int]) -> tuple[int, int]:
         """Download everything, and return how many files and bytes. Raises Refused, Later, OSError."""
         objects = {one.name: one for one in self.bucket.listed("outputs")}
-        state: dict[str, Any] = {}
-        if STATE_OBJECT in objects:
-            state = json.loads(self.bucket.get(STATE_OBJECT).body)
-        gone = set(state.get("deleted", ()))
-        links = {name: target for name, target in state.get("links", {}).items() if is_name(name)}
+        gone, links = _state_in(self.bucket.get(STATE_OBJECT).body if STATE_OBJECT in objects else b"{}")
         wanted = [one._replace(name=one.name[len(FILES) :]) for one in objects.values() if one.name.startswith(FILES)]
         wanted = [one for one in wanted if is_name(one.name) and one.name not in gone]
         directories = {*_parents(one.name for one in wanted), *_parents(links)}
@@ -327,6 +323,16 @@ def flush(root: str) -> None:
     directory = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
     ctypes.CDLL(None).syncfs(directory)
     os.close(directory)
+
+
+def _state_in(content: bytes) -> tuple[set[str], dict[str, str]]:
+    """Return deleted files, and links, by an object that anybody may have written. Raises Refused."""
+    try:
+        state = json.loads(content)
+        links = {str(name): str(target) for name, target in state.get("links", {}).items() if is_name(str(name))}
+        return {str(name) for name in state.get("deleted", ())}, links
+    except (ValueError, AttributeError, TypeError) as problem:
+        raise Refused(f"{STATE_OBJECT} is not what the lab writes ({problem})") from problem
 
 
 def _parents(names: Iterable[str]) -> Iterator[str]:
