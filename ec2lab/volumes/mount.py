@@ -79,6 +79,7 @@ class VolumeMounter:
 
         A volume that an earlier run created for this mount point and instance, and did not mount, is used.
         """
+        self.instance.host.run_as_root("")  # where nothing can run as root, nothing is created in AWS
         undoing = ExitStack()
         with INTERRUPTS.undone_on_failure(lambda _: undoing.close(), "run the same command again to continue"):
             volume = wanted.volume or self._make(wanted, undoing)

@@ -38,9 +38,11 @@ def test_the_tour_of_the_demo_works_on_a_stand_in_and_nothing_runs_as_root(launc
     assert launched.run("pull", EXP="demo", SOURCE="out.txt", DEST="got/").code == 0
     assert (launched.path / "got/out.txt").read_text() == "print('it trains')\n"
     launched.write("members/alice.toml", f'keys = ["{(home.parent / "authorized_keys").read_text().strip()}"]\n')
-    refused = launched.run("users", HOST="demo")
-    assert "nothing runs as root" in refused.err
-    assert refused.code == 1
+    for script, more in {"users": {}, "volume_mount": {"DATASET": "speech", "MOUNT": "/more"}}.items():
+        refused = launched.run(script, HOST="demo", **more)
+        assert "nothing runs as root" in refused.err
+        assert refused.code == 1
+    assert not cloud.calls("CreateVolume"), "nothing is created for what cannot be mounted"
 
 
 def test_what_is_not_the_stand_ins_is_never_deleted(launched):
