@@ -108,6 +108,21 @@ def test_what_is_put_back_has_the_parameters_that_were_chosen_and_what_the_file_
     assert ("ttl" in before, after["ttl"]) == (False, "2h")
 
 
+def test_an_instance_whose_command_had_ended_by_itself_is_not_relaunched(lab, cloud, watch):
+    cloud.client("iam", "us-east-1").create_instance_profile(InstanceProfileName="writer")
+    (s3 := cloud.client("s3", "us-east-1")).create_bucket(Bucket="lab-runs")
+    run = "command = 'train'\nartifact_uri = 's3://lab-runs'\ninstance_profile = 'writer'\n"
+    lab.write("experiments/demo.toml", f"{SPOT}on_interruption = 'relaunch'\n{run}")
+    instance = launched(lab)
+    watching = watch()
+    watching.next("instance-running")
+    told = {"exit_code": 3, "at": "2026-11-24T10:00:00Z"}
+    s3.put_object(Bucket="lab-runs", Key=f"demo/{instance}/ended.json", Body=json.dumps(told).encode())
+    cloud.end(instance, "us-east-1", "Server.SpotInstanceTermination")
+    assert watching.rest()[-1]["exit_code"] == 3
+    assert len(cloud.calls("RunInstances")) == 1
+
+
 def test_without_relaunch_it_tells_why_and_ends(lab, cloud, watch):
     lab.write("experiments/demo.toml", SPOT)
     first = launched(lab)

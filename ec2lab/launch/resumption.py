@@ -14,13 +14,12 @@ from ec2lab.config.models import Experiment
 from ec2lab.errors import UserError
 from ec2lab.registry.history import History
 from ec2lab.registry.record import OUTPUTS, PROVENANCE, RESUMES
+from ec2lab.runs.exit_status import KILLED
 from ec2lab.runs.outputs import origin_in, outputs_uri
 from ec2lab.runs.s3_download import S3Prefix
 from ec2lab.runs.s3_logs import run_bucket, s3_client
 from ec2lab.session import Session
 from ec2lab.units import counted, format_bytes
-
-KILLED = 128  # exit codes above are of commands that were killed (docs/runs.md)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from ec2lab.registry.shapes import IMAGE_DIGEST, LINE, members, optional, whole
 
 LOG = "/var/lib/ec2-lab/instance/log"
 FILE = "/var/lib/ec2-lab/instance/ended.json"
+KILLED = 128  # exit codes above are of commands that were killed (docs/runs.md)
 
 
 @dataclass(frozen=True, slots=True)

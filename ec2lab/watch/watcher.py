@@ -36,6 +36,7 @@ from ec2lab.registry.record import EXITED, parse_time
 from ec2lab.registry.state import holdings
 from ec2lab.resource import Resource
 from ec2lab.resources.live_in_aws import is_new
+from ec2lab.runs.exit_status import KILLED
 from ec2lab.runs.progress import ProgressPoller
 from ec2lab.runs.run import containers_of, last_run_in
 from ec2lab.session import Session
@@ -330,9 +331,19 @@ class Watching:
         return self.past.exit_code
 
     def _to_relaunch(self) -> tuple[str, ...]:
-        """Return the instances that AWS ended; empty where the experiment was torn down meanwhile."""
-        gone, self._taken = tuple(self._taken), []
-        return () if self.past.torn_down else gone
+        """Return the instances that AWS ended before their command; empty if the experiment was torn down meanwhile."""
+        gone, self._taken = self._taken, []
+        return () if self.past.torn_down else tuple(identity for identity in gone if not self._is_finished(identity))
+
+    def _is_finished(self, identity: str) -> bool:
+        """Return whether the command of an instance that AWS ended had ended by itself: a relaunch would repeat it."""
+        if (inquiry := self.inquiries.get(identity)) is None:
+            return False
+        ending = inquiry.last.ending
+        if ending is None and inquiry.run.bucket:
+            with suppress(UserError):
+                ending = inquiry.from_bucket().ending
+        return ending is not None and not ending.interrupted and ending.exit_code <= KILLED
 
 
 def by_region(instances: Iterable[Resource]) -> list[tuple[str, list[Resource]]]:
