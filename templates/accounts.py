@@ -3,26 +3,26 @@
 ssh.
 
     accounts [--check] [--purge] [--adopt] [--console] DOCUMENT.json|-
-    accounts --at-boot DOCUMENT.json    one that came with this program, from where it was checked: lines for people
+    accounts --at-boot DOCUMENT.json    a document sent with this program, already validated; prints lines for people
 
-    --check    say what would change, and change nothing
-    --purge    delete who is no longer listed, home included
-    --adopt    take over accounts of members that were there before
+    --check    print what would change, and change nothing
+    --purge    delete accounts that are no longer listed, with their homes
+    --adopt    take over existing accounts of members
 
     {"members": {"alice": {"keys": ["ssh-ed25519 AAAA… alice@laptop"], "groups": ["docker"], "shell": "/bin/zsh",
                            "uid": 4001 or null, "sudo": "nopasswd", "password" or null}},
-     "make_groups": ["docker"],          made where they are absent; other absent groups are skipped
+     "make_groups": ["docker"],          created if they are absent; other absent groups are skipped
      "only": ["alice"],                  apply to these alone, and lock nobody for not being listed
      "removed": ["bob"],                 lock these, listed or not by `only`
      "reserved": [4002],                 uids of members who are not listed: given to nobody else
-     "passwords": {"alice": "…"}}        over standard input alone; to be changed at the first login
+     "passwords": {"alice": "…"}}        over standard input only; to be changed at the first login
 
-What is made here is marked in /var/lib/ec2-lab/accounts.json, root's own, with the groups that were given: of marked
-accounts, whoever is no longer listed is locked, keys, groups and sudo rule removed, the home kept (--purge deletes
-both), and a group that a member has no longer is taken away; groups that others gave stay. An account that is there
-and not marked is refused; --adopt marks it, and it is never purged. None of the system's is changed.
-It prints one JSON object a line for each change, and {"changed": 0, "problems": 0} at the end; --console prints lines
-for people. Exit 1 if there was a problem; one member's keeps no other from being done.
+Accounts created here are marked in /var/lib/ec2-lab/accounts.json, which only root can write, with the groups that they
+were given. A marked account that is no longer listed is locked: keys, groups and sudo rule are removed, the home is
+kept (--purge deletes both). A marked group that a member no longer lists is removed; groups that others gave stay. An
+existing account without a mark is refused; --adopt marks it, and it is never purged. System accounts are not changed.
+It prints one JSON object per line for each change, and {"changed": 0, "problems": 0} at the end; --console prints lines
+for people. Exit status 1 if there was a problem; one member's problem does not affect the others.
 """  # noqa: D205
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ WHY = "the command never started: its secrets were not delivered within an hour 
 
 
 def main() -> None:
-    """Wait, then write down how the run ended; from here on the instance counts as idle."""
+    """Wait, then record how the run ended; from here on the instance counts as idle."""
     time.sleep(LIMIT)
     delivered, ended = STATE / "delivered", STATE / "ended.json"
     if delivered.exists() or ended.exists():
@@ -22,7 +22,7 @@ def main() -> None:
     draft = STATE / "ended.new"
     draft.write_text(f"{json.dumps(told)}\n")
     draft.replace(ended)
-    delivered.write_text(WHY)  # what a later launch is told in place of the name of its run
+    delivered.write_text(WHY)  # what a later launch reads instead of the id of its run
     print(f"ec2-lab: PROBLEM: {WHY}", flush=True)
 
 

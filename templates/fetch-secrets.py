@@ -1,12 +1,12 @@
 #!/usr/bin/python3 -I
 """Put an experiment's secrets where its unit reads them, just before its command begins. Python 3.9 or later.
 
-/opt/ec2-lab/secrets.json says where each is kept. What the launch delivered lies in /run, a tmpfs; Parameter Store and
-Secrets Manager are asked with the credentials of the instance profile, by requests that are signed here: not every
-image has the AWS CLI, and a secret on its standard output is one more copy. What can't be had is written down for
-write-exit-status, in one line, and the command does not begin.
+/opt/ec2-lab/secrets.json has the source of each. Those that the launch delivered are in /run, a tmpfs. Those in
+Parameter Store and Secrets Manager are read with the credentials of the instance profile, by requests that are signed
+here: not every image has the AWS CLI, and its standard output would be one more copy. If one is unavailable, the reason
+is written in one line for write-exit-status, and the command does not begin.
 
-The variables that AWS's own tools heed (AWS_ENDPOINT_URL, AWS_EC2_METADATA_SERVICE_ENDPOINT, https_proxy) are heeded.
+AWS_ENDPOINT_URL, AWS_EC2_METADATA_SERVICE_ENDPOINT and https_proxy work as in AWS's own tools.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ SOURCES = pathlib.Path("/opt/ec2-lab/secrets.json")
 RUNTIME = pathlib.Path("/run/ec2-lab")
 DELIVERED, RESULT, WHY = RUNTIME / "secrets.json", RUNTIME / "secrets.env", RUNTIME / "never-began"
 PAUSES = (1, 2, 4, 8, 15, 30, 60)
-"""Seconds between the tries: after two minutes nothing is to be expected."""
+"""Seconds between attempts, two minutes in total."""
 TARGETS = {"ssm": "AmazonSSM.GetParameter", "secretsmanager": "secretsmanager.GetSecretValue"}
 SERVER_ERROR = 500
 THROTTLED = ("ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded")
 
 
 class Missing(Refused):
-    """A secret can't be had, for a reason that waiting does not change."""
+    """A secret is unavailable, for a reason that waiting does not change."""
 
 
 class SecretsClient(Instance):
-    """The instance, as it asks for secrets."""
+    """Reads secrets with the credentials of the instance."""
 
     def ask(self, service: str, region: str, body: dict) -> dict:
         """Return a service's answer. Raises Missing, Later."""
@@ -59,7 +59,7 @@ class SecretsClient(Instance):
 
 
 def problem_of(refused: urllib.error.HTTPError, region: str) -> Exception:
-    """Return what AWS's refusal means, with AWS's own words."""
+    """Return the exception for AWS's error, with AWS's own message."""
     try:
         said = json.loads(refused.read(1 << 16))
         code = str(said.get("__type", "")).rpartition("#")[2]
@@ -98,7 +98,7 @@ def of_key(text: str, key: str) -> str:
 
 
 def patiently(ask):
-    """Return what a function returns that may raise Later, tried again for two minutes. Raises Missing."""
+    """Call a function, again for two minutes while it raises Later. Raises Missing."""
     for pause in PAUSES:
         try:
             return ask()

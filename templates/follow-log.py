@@ -1,9 +1,9 @@
-"""Print the log of an experiment's command from a place on, as it comes, until the command has ended.
+"""Print the log of an experiment's command from an offset on, as it grows, until the command has ended.
 
-    follow-log PLACE
+    follow-log OFFSET
 
-Standard output has pieces: `PLACE LENGTH STATE` and a newline, then so many bytes of the log from that place on. STATE
-is `runs`, or `ended` in the last piece, whose bytes are what there is to say of the log. Python 3.9 or later.
+Standard output is a sequence of pieces: `OFFSET LENGTH STATE` and a newline, then LENGTH bytes of the log from that
+offset on. STATE is `runs`, or `ended` in the last piece, which holds a message about the log. Python 3.9 or later.
 """
 
 from __future__ import annotations

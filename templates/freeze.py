@@ -1,10 +1,10 @@
-"""Hold a file system frozen for as long as somebody listens. Runs on the host as root, on Python 3.9 or later.
+"""Keep a file system frozen while the caller is connected. Runs on the host as root, on Python 3.9 or later.
 
     freeze /data 120    freezes /data, prints "frozen", and thaws it when standard input ends, or after 120 seconds
 
-Whatever happens to whoever asked for it (Ctrl-C, a lost connection, a closed laptop), standard input ends then. A
-process of its own, the guard, freezes and thaws: it sees the end of this one, SIGKILL included, and this one its end.
-What is printed instead of "frozen" says why it is not.
+Whatever happens to the caller (Ctrl-C, a lost connection, a closed laptop), standard input ends. A separate process,
+the guard, freezes and thaws: it detects the end of this one, even by SIGKILL, and this one detects the guard's. If the
+file system is not frozen, the reason is printed instead of "frozen".
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def findmnt(column: str, *which: str) -> str:
 
 
 def guard(directory: int, told: socket.socket, seconds: float) -> int:
-    """Freeze, report it, and thaw when the other process says so, has ended, or takes too long."""
+    """Freeze, report it, and thaw when the other process asks for it, has ended, or takes too long."""
     os.setsid()
     nowhere = os.open(os.devnull, os.O_RDWR)
     for file in range(3):  # or a reader of the other's output would wait for this one

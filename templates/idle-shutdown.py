@@ -1,15 +1,15 @@
 #!/usr/bin/python3 -I
-"""End this instance once nothing has been done on it for a while. Runs as root, on Python 3.9 or later.
+"""Power this instance off once it has been idle for a while. Runs as root, on Python 3.9 or later.
 
     idle-shutdown LIMIT EVERY [FILE]
 
-Looks every EVERY seconds, and has the instance powered off once all looks of LIMIT seconds found nothing. FILE, where
-one is named, must be there before anything counts as idle. What the last look found stands in /run/ec2-lab-idle.
+Checks every EVERY seconds, and powers the instance off when all checks of LIMIT seconds found no work. Without FILE, if
+one is named, the instance does not count as idle. /run/ec2-lab-idle has the result of the last check.
 
-Work is: a set-up that is not done, the experiment's command, somebody logged in (ssh with or without a terminal,
-Session Manager, the serial console), and a GPU, a processor or a network that does more than is said below.
-A reading that fails counts as work, and the console is told of it: no instance ends by mistake. Nothing is
-remembered on disk, so a reboot, or a start after a stop, begins again.
+Work is: an unfinished set-up, the experiment's command, somebody logged in (ssh with or without a terminal, Session
+Manager, the serial console), and use of GPU, processors or network above the limits below. A reading that fails counts
+as work and is reported on the console, so no instance ends by mistake. Nothing is stored on disk: after a reboot, or a
+start after a stop, the time begins again.
 """
 
 from __future__ import annotations

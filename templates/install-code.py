@@ -1,10 +1,10 @@
-"""Receive what an experiment's instance waits for after its boot: the command, its code, and what it is told.
+"""Receive what an experiment's instance waits for after its boot (the command, its code, its files), and start it.
 
-Standard input is a line of JSON, then a gzipped tar file or nothing: nothing of it is on a command line, which every
-user of the instance can read. The JSON has `run` (what names all that is sent), `code` (the tar file's SHA-256, "" for
-none), `files`: (mode, text) by path, and the `address` of this node and of the `first` ("" where it is alone). Starts
-the command, once: where it has begun already, nothing is changed. The last line printed is the name of the run that is
-there. Python 3.9 or later.
+Standard input is a line of JSON, then a gzipped tar file or nothing. Nothing is on a command line, which every user of
+the instance can read. The JSON has `run` (the id of everything that is sent), `code` (the tar file's SHA-256, "" for
+none), `files`: (mode, text) by path, and the `address` of this node and of the `first` ("" for a single instance). The
+command is started once: if it has already begun, nothing is changed. The last line printed is the id of the run on the
+instance. Python 3.9 or later.
 """
 
 from __future__ import annotations

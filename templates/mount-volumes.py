@@ -1,18 +1,17 @@
 #!/usr/bin/python3 -I
 """Mount the volumes of an ec2-lab instance. Runs as root, at every boot, on Python 3.9 or later.
 
-It mounts all that /etc/ec2-lab/volumes.json lists, without /etc/fstab. volumes-over-ssh adds to that list, and takes
-away.
+It mounts everything listed in /etc/ec2-lab/volumes.json, without /etc/fstab. volumes-over-ssh changes that list.
 
-A volume is found by the device name that it was asked for with, or by its file system's UUID: on Nitro instances the
-kernel names disks in any order, but each EBS disk tells in its NVMe identify page which name was asked for
+A volume is found by its requested device name, or by its file system's UUID: on Nitro instances the kernel names disks
+in any order, but each EBS disk has the requested name in its NVMe identify page
 (https://docs.aws.amazon.com/ebs/latest/userguide/identify-nvme-ebs-device.html).
 
 Only an empty disk is ever formatted, and only if "format" says so. Nothing is mounted where a user other than root
 could place a link, now or before the next boot. Mounts are nosuid and nodev unless "options" say suid or dev.
 
-NOT MOUNTED on the console means what it says. PROBLEM means that the volume is mounted, by the kernel's own table of
-mounts, and that something else is not as it was asked for: not grown, or not given away.
+NOT MOUNTED on the console means what it says. PROBLEM means that the volume is mounted, according to the kernel's mount
+table, but differs from the configuration: not grown, or without its owner.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 #!/usr/bin/python3 -I
 """Publish to the lab's SNS topic that the command has ended, or that the instance ends. Python 3.9 or later.
 
-notify-end command      after the command, whose exit status is on file
-notify-end REASON       before a power-off: ttl, idle; of `completion` the command has told
+notify-end command      after the command, whose exit status is recorded
+notify-end REASON       before a power-off: ttl, idle; `completion` is already reported by the command
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ STATE = pathlib.Path("/var/lib/ec2-lab/instance")
 ROOT = {"HOME": "/root"}
 METADATA = "169.254.169.254,fd00:ec2::254,[fd00:ec2::254]"
 METADATA_TRIES = {"AWS_METADATA_SERVICE_TIMEOUT": "5", "AWS_METADATA_SERVICE_NUM_ATTEMPTS": "5"}
-"""As in upload-log, and as long as there: what is alike takes no room in user data."""
+"""The same text as in upload-log, so that it compresses to nothing in user data."""
 REASONS = {"ttl": "it terminates: its ttl is over", "idle": "it terminates: it was idle"}
 TIMEOUT = 45
 

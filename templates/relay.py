@@ -1,9 +1,9 @@
-"""Run a program of ours, and frame what it prints by a marker, that nothing else is taken for it. Python 3.9 or later.
+"""Run a program of ours, and send its output in marked frames, distinct from all other output. Python 3.9 or later.
 
-It comes first on standard input, and ends with the call of `relay`; what follows there is the program's own to read.
-A frame is `MARKER KIND NUMBER` and a line feed: `out` and `err` with so many bytes after it, `beat` while there is
-nothing to say, `end` with the program's exit status. Each is written in one piece, so what others write to the same
-place (a job that a start-up file left behind, PAM) stands between frames and in none.
+This code comes first on standard input and ends with a call of `relay`; the rest of standard input is the program's.
+A frame is `MARKER KIND NUMBER` and a line feed: `out` and `err`, followed by that many bytes; `beat`, while there is no
+output; `end`, with the program's exit status. Each frame is a single write, so output of others (a background job of a
+start-up file, PAM) can only be between frames.
 """
 
 from __future__ import annotations

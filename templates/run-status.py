@@ -1,6 +1,6 @@
-"""Print, as one JSON object, how an instance and its experiment's command get on. Python 3.9 or later.
+"""Print, as one JSON object, the state of an instance and its experiment's command. Python 3.9 or later.
 
-Runs as whoever logs in: what only root may see is asked of sudo, and left out where that wants a password.
+Runs as the user who logs in. What only root may read is read by sudo, and left out if that requires a password.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
     serve
 
-Runs as root, and reads on standard input what to start: a JSON object with `name`, `arguments`, `port`, `secret`, and
-`how`, which says how the secret reaches it. Neither command lines nor logs hold the secret, which any account of the
-instance could read:
+Runs as root. Standard input is a JSON object with `name`, `arguments`, `port`, `secret` and `how`, the way in which the
+secret reaches the server. Command lines and logs do not contain the secret, because any account of the instance could
+read them:
 
     JUPYTER_TOKEN       in that environment variable, which only the account's own processes and root can read
     path                in place of SECRET in the arguments, which a Python program takes from its environment
@@ -31,7 +31,7 @@ LOGIN = 'cd; PATH="$PATH:$HOME/.local/bin:$HOME/.venv/bin"; export PATH; '
 PATIENCE = 90.0
 """Seconds until it listens."""
 LAST = 3000
-"""Bytes of its log that are told where it fails."""
+"""Bytes of its log that are reported if it fails."""
 HIDDEN = """
 import json, os, runpy, sys
 script, *rest = json.loads(os.environ.pop("EC2_LAB_SERVE"))
@@ -41,7 +41,7 @@ runpy.run_path(script, run_name="__main__")
 
 
 def main() -> dict:
-    """Return what is to be told."""
+    """Return the response."""
     wanted = json.load(sys.stdin)
     RUNTIME.mkdir(mode=0o755, exist_ok=True)
     state = RUNTIME / f"serve-{wanted['name']}.json"
@@ -74,7 +74,7 @@ def account() -> pwd.struct_passwd:
 
 
 def known(state: pathlib.Path) -> dict | None:
-    """Return what is on file of a server that still runs."""
+    """Return the stored state of a server that is still running."""
     try:
         found = json.loads(state.read_text())
         return found if began(found["pid"]) == found["began"] else None
@@ -83,7 +83,7 @@ def known(state: pathlib.Path) -> dict | None:
 
 
 def began(process: int) -> str:
-    """Return when a process began: its number may be another's by now (proc(5), starttime)."""
+    """Return when a process began: its number may have been reused (proc(5), starttime)."""
     return pathlib.Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[19]
 
 
@@ -94,7 +94,7 @@ def private(path: pathlib.Path) -> int:
 
 
 def environment(who: pwd.struct_passwd) -> dict:
-    """Return what a login begins with."""
+    """Return the environment of a login."""
     own = {"HOME": who.pw_dir, "USER": who.pw_name, "LOGNAME": who.pw_name, "SHELL": "/bin/bash"}
     return {**own, "PATH": os.environ["PATH"], "LANG": os.environ.get("LANG", "C.UTF-8")}
 

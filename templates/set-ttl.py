@@ -1,8 +1,8 @@
-"""Set when this instance ends by itself, and read back that it does. Runs as root, on Python 3.9 or later.
+"""Set the expiry of this instance, and read it back from systemd. Runs as root, on Python 3.9 or later.
 
 The argument is JSON: `timer`, `deadline` (the timer's drop-in), `seconds` from now (or `moment`, seconds since 1970),
-`files` (text by path: what the timer is made of), and `at_boot`, the units that run at each boot, if any. Prints the
-end, in seconds since 1970.
+`files` (text by path, for the timer), and `at_boot`, the units that run at each boot, if any. Prints the expiry, in
+seconds since 1970.
 """
 
 from __future__ import annotations

@@ -1,17 +1,17 @@
 #!/usr/bin/python3 -I
-"""Let people in by key alone: no passwords, no root. Runs as root, on Python 3.9 or later.
+"""Make sshd accept keys only: no passwords, no root. Runs as root, on Python 3.9 or later.
 
     sshd-hardening apply [--account NAME] [--confirm-within SECONDS]    put the drop-in in place and reload sshd
     sshd-hardening confirm     a fresh login works: keep it
     sshd-hardening rollback    back to what was before
     sshd-hardening status
 
-`apply` is refused unless an account can log in with a key (--account says which one must), takes everything back where
-sshd does not accept the drop-in or does not obey it, or where it would keep out somebody whom sshd lets in now, and
-with --confirm-within also when nobody confirms in time. A member of the lab's whom sshd or PAM keeps out for another
-reason is a problem, and the setting is named. What else opens an account, as a certificate would, is a warning.
-It prints one JSON object a line, and {"changed": 0, "problems": 0} at the end; --console prints lines for people.
-Exit 1 if there was a problem.
+`apply` is refused unless an account can log in with a key (--account names the one that must). It reverts everything if
+sshd rejects or does not obey the drop-in, if somebody would be locked out who can log in now, and, with
+--confirm-within, if nobody confirms in time. A member of the lab whom sshd or PAM locks out for another reason is a
+problem, and the setting is named. Anything else that opens an account, such as a certificate, is a warning.
+It prints one JSON object per line, and {"changed": 0, "problems": 0} at the end; --console prints lines for people.
+Exit status 1 if there was a problem.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 """Keep the outputs of an experiment's command in a bucket. Runs as root, on Python 3.9 or later.
 
     sync-outputs restore    before the command: make the directory, and download what an interrupted instance uploaded
-    sync-outputs follow     while it runs: upload what has changed, again and again, and at once where AWS interrupts
+    sync-outputs follow     while it runs: upload changes periodically, and at once before an interruption by AWS
     sync-outputs ended      after it: upload the rest
-    sync-outputs leave      after that: end the instance, where the experiment says so and nothing would be lost
+    sync-outputs leave      after that: end the instance, if the experiment says so and nothing would be lost
 
 Standard output is the pipe that the command prints into.
 """

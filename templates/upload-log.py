@@ -1,11 +1,11 @@
 #!/usr/bin/python3 -I
-"""Tell a bucket how an experiment's command gets on. Python 3.9 or later.
+"""Upload the log and the exit status of an experiment's command to its bucket. Python 3.9 or later.
 
-    upload-log          what the log has gained since the last time
-    upload-log ended    the rest of it, then the exit code; then the instance ends, where the experiment says so
+    upload-log          the new part of the log
+    upload-log ended    the rest, then the exit status; then the instance ends, if the experiment says so
 
-The log is put in parts, since what is in S3 can't be added to. Each is called by its place in the log: what is put
-twice is the same, and what is missing can be seen.
+S3 objects can't be appended to, so the log is uploaded in parts. Each is named by its offset in the log, so a repeated
+upload changes nothing, and a missing part shows.
 """
 
 from __future__ import annotations

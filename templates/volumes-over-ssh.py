@@ -1,13 +1,13 @@
-"""Change what is mounted on an instance that runs, and tell of it. Runs as root, on Python 3.9 or later.
+"""Mount, unmount and describe volumes on a running instance. Runs as root, on Python 3.9 or later.
 
-    volumes-over-ssh add -        mount the one volume on standard input, and list it from now on
-    volumes-over-ssh unmount -    unmount that volume, list it no more, and prove that nothing uses its disk
-    volumes-over-ssh describe     tell of what is mounted from disks, one JSON object a line
+    volumes-over-ssh add -        mount the volume on standard input, and add it to volumes.json and /etc/fstab
+    volumes-over-ssh unmount -    unmount that volume, remove its entries, and prove that nothing uses its disk
+    volumes-over-ssh describe     print what is mounted from disks, one JSON object per line
 
-What is on standard input is an entry of /etc/ec2-lab/volumes.json, and the volume's id: an EBS disk of a Nitro instance
-has it as its serial number, without the dash. Nothing is unmounted that anything uses: a process,
-a mount in whichever mount namespace (a container's), a swap file, a loop device, an NFS export, an overlay. Who does is
-named. The proof is the kernel's: a disk that anything has mounted, lazily unmounted ones too, can't be opened O_EXCL.
+Standard input is an entry of /etc/ec2-lab/volumes.json with the volume's id, which an EBS disk of a Nitro instance has
+as its serial number, without the dash. A volume in use is not unmounted, and its users are named: a process, a mount in
+any mount namespace (such as a container's), a swap file, a loop device, an NFS export, an overlay. The proof is the
+kernel's: it does not open a disk with O_EXCL while anything has it mounted, even a lazily unmounted file system.
 """
 
 from __future__ import annotations
@@ -247,7 +247,7 @@ def mount_again(before: Mount) -> str:
 
 
 def forget(point: str) -> None:
-    """Remove a mount point's entry."""
+    """Remove a mount point's entries."""
     rewrite(FSTAB, point)
     if any(entry["mount"] == point for entry in entries()):
         write(VOLUMES, json.dumps([entry for entry in entries() if entry["mount"] != point], indent=1).encode())

@@ -1,12 +1,12 @@
 #!/usr/bin/python3 -I
-"""Write down how an experiment's command ended. systemd runs it, however that was, and says so in the environment.
+"""Record how an experiment's command ended. systemd runs this in every case, with the result in its environment.
 
-    write-exit-status begins    before the command: take the room for it, as the disk may be full in the end; 1 where it
-                           has begun before, and the instance went off while it ran
-    write-exit-status           after it, or after that
+    write-exit-status begins    before the command: reserve disk space for the result; exits with 1 if the command
+                                began before and the instance went off while it ran
+    write-exit-status           after the command, or after such an exit with 1
 
 EXIT_CODE, EXIT_STATUS and SERVICE_RESULT are those of systemd.exec(5). Standard output is the pipe that the command
-printed into. Python 3.9 or later.
+wrote to. Python 3.9 or later.
 """
 
 from __future__ import annotations

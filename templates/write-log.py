@@ -1,10 +1,10 @@
 #!/usr/bin/python3 -I
-"""Write what an experiment's command prints into its log. Standard input is the pipe that it prints into.
+"""Write the output of an experiment's command to its log. Standard input is the pipe that the command writes to.
 
-The pipe is systemd's, and outlives this program: it ends where nothing comes, and is started again where something
-does. A disk that is full neither ends the command nor holds it up: what the log lacks then is counted, and said in it
-once there is room again. A place in the log stays what it is: the oldest of a log that has become too large is given
-back to the file system as a hole in the file. Python 3.9 or later.
+systemd owns the pipe, which outlives this program: it exits when no output comes, and is started again for more. A full
+disk neither ends nor blocks the command: missing output is counted, and the log says so once there is space. Offsets in
+the log never change: if it becomes too large, the oldest part is released to the file system as a hole in the file.
+Python 3.9 or later.
 """
 
 from __future__ import annotations

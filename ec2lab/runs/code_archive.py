@@ -1,6 +1,6 @@
-"""The code of a run: packed as git would take it, and kept beside lab.toml under the SHA-256 that the registry has.
+"""Code archives: packed as git would pack them, and stored next to lab.toml under the SHA-256 in the registry.
 
-Packed code may be in no repository. It is kept in .code/, for nobody else's eyes.
+An archive may be the only copy of its code. It is stored in .code/, which only its owner can read.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class CodeArchive:
     diff_sha256: str | None
     """Hash of the working tree's changes since the commit; None where there are none, or a commit was packed."""
     remarks: tuple[str, ...] = ()
-    """Differences to the files here that a user should know."""
+    """How it differs from the files here, as far as a user should know."""
 
     @property
     def sha256(self) -> str:
@@ -128,7 +128,7 @@ def _files_in(tar: bytes) -> Iterator[SourceFile]:
 
 
 def _export_ignored(where: Path, names: Collection[bytes]) -> set[bytes]:
-    """Return the files that git leaves out of archives, by an attribute of theirs or of a directory."""
+    """Return the files that git excludes from archives by an attribute of theirs, or of a directory."""
     above = {directory for name in names for directory in _directories(name)}
     asked = b"".join(name + b"\0" for name in [*names, *above])
     attributes = _git(where, "check-attr", "-z", "--stdin", "export-ignore", given=asked).split(b"\0")
@@ -193,7 +193,7 @@ def _git(where: Path, *arguments: str, given: bytes = b"") -> bytes:
 
 DIRECTORY = ".code"
 MAX_STORED = 512 << 20
-"""Bytes: no code is packed that comes to more (MAX_PACKED)."""
+"""Bytes; larger code is not packed (MAX_PACKED)."""
 
 
 def store_code(lab: Path, content: bytes) -> str:

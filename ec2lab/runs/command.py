@@ -1,8 +1,8 @@
 """What an instance needs to run an experiment's command: its script, and systemd's units with their programs.
 
-The script has the command, its parameters, and what must be there first. All comes with the boot, in user data; where
-something is brought over ssh anyway, it is too, as user data is small. The script is for the eyes of root and of the
-account that runs it alone.
+The script checks its prerequisites, and runs the command with its parameters. All of it is in user data, or is sent
+over ssh if something is sent over ssh anyway, because user data is small. Only root and the account that runs the
+script can read it.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ NEEDRESTART = {"/etc/needrestart/conf.d/ec2-lab.conf": "$nrconf{override_rc}{qr(
 it would restart the command in the middle of its work
 (https://github.com/liske/needrestart/blob/master/ex/needrestart.conf, override_rc)."""
 SOURCES, DELIVERED = f"{DIRECTORY}/secrets.json", "/run/ec2-lab/secrets.json"
-"""Where each secret is kept; and the values that a launch brings, in memory alone: /run is a tmpfs."""
+"""The source of each secret; and the values that a launch delivers, in memory only: /run is a tmpfs."""
 TO_BUCKET = ("experiment-log.service", "experiment-log.timer")
 TO_OUTPUTS = "experiment-outputs.service"
 
@@ -153,7 +153,7 @@ def container_files(experiment: Experiment) -> Files:
 
 
 def delivery_deadline(experiment: Experiment) -> Files:
-    """Return the files by which an instance ends a run whose secrets are never brought."""
+    """Return the files by which an instance ends a run whose secrets are never delivered."""
     if not experiment.secrets:
         return {}
     return {

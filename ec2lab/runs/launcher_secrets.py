@@ -1,4 +1,4 @@
-"""Secrets of whoever launches: read from this process's environment, and kept nowhere but in its memory."""
+"""The launcher's secrets: read from this process's environment, and kept only in its memory."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ class LogFollowing:
 
     run: Run
     heard: Callable[[bytes], None]
-    """Called with what comes, and now and then with nothing."""
+    """Called with each piece, and from time to time with nothing."""
     remark: Callable[[str], None]
     place: int = 0
     """How many bytes were read so far."""

@@ -1,8 +1,7 @@
 """A command's log: in pieces, as an instance sends it; in lines, as its bytes come; and as it is printed.
 
-templates/follow-log.py sends the pieces, each with its place: how many bytes of the log are before it. A place never
-changes, whatever of the log was given up since: so who reads on elsewhere, or after a while, misses nothing and reads
-nothing twice.
+templates/follow-log.py sends the pieces, each with its offset in the log. Offsets never change, even when the beginning
+of the log is discarded, so a reader that continues later, or elsewhere, misses nothing and reads nothing twice.
 """
 
 from __future__ import annotations
@@ -123,7 +122,7 @@ QUIET = 30.0
 
 
 class NobodyReads(Exception):
-    """Output goes nowhere: no reason to follow the log any further."""
+    """The output has no reader any more, so the log need not be followed."""
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""What instances are busy with, read over ssh without an agent: once, or on a screen that is drawn again and again."""
+"""Utilization of instances, read over ssh without an agent: once, or on a screen that is redrawn."""
 
 from __future__ import annotations
 

@@ -31,13 +31,13 @@ class Progress:
     container: str = ""
     """The digest of the image of its container, once it is pulled."""
     ends_at: float | None = None
-    """When it ends itself, in seconds since 1970."""
+    """When it expires, in seconds since 1970."""
     interruption: str = ""
     """AWS's notice to it, if any: `terminate at 2026-11-24T10:02:00Z`."""
     rebalance: str = ""
     """Since when AWS recommends to replace it."""
     problem: str = ""
-    """Why there is no news of it."""
+    """Why its progress is unknown."""
 
 
 PROGRESS = members(

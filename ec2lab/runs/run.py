@@ -70,7 +70,7 @@ class Run:
         return state_of(there[self.instance]) if self.instance in there else None
 
     def host(self) -> Host | None:
-        """Return the instance if it is running and accessible; None where its bucket is to be read.
+        """Return the instance if it is running and accessible; None where its bucket must be read instead.
 
         Raises UserError, Unreachable where ssh cannot log in.
         """
