@@ -56,7 +56,8 @@ class Journal:
 
     def __init__(self, path: str) -> None:
         """Read it."""
-        self.path, self.known, self._lock = path, {}, threading.Lock()  # type: tuple[str, dict[str, str], Any]
+        self.path, self._lock = path, threading.Lock()
+        self.known: dict[str, str] = {}
         with contextlib.suppress(FileNotFoundError), open(path, encoding="utf-8") as file:
             for line in file:
                 with contextlib.suppress(ValueError):  # the power was cut while it was written

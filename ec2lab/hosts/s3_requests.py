@@ -23,7 +23,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Optional
 
 from ec2lab.hosts.signed_requests import Instance, Later, Refused
 
@@ -82,7 +82,8 @@ class Bucket:
         self.threads = ThreadPoolExecutor(AT_ONCE)
         self._region = ""
         self._own, self._lock = threading.local(), threading.Lock()
-        self._instance, self._asked = None, 0.0  # type: tuple[Any, float]
+        self._instance: Optional[Instance] = None
+        self._asked = 0.0
 
     def each(self, work: Callable[..., Any], tasks: Iterable[Any]) -> Iterator[Any]:
         """Yield the result of each task, as they come; few tasks are taken ahead. Raises what they raise."""
@@ -203,7 +204,7 @@ class Bucket:
         with self._lock:
             if self._instance is None or time.monotonic() - self._asked > CREDENTIALS_FOR or not self._asked:
                 self._instance, self._asked = Instance(), time.monotonic()
-            return self._instance  # type: ignore[no-any-return]
+            return self._instance
 
     def _url(self, instance: Instance, name: str | None, query: Mapping[str, str]) -> str:
         path = "/" if name is None else "/" + urllib.parse.quote(self.prefix + name, safe="/~")
