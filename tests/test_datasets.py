@@ -128,7 +128,7 @@ def test_a_volume_of_no_experiment_that_anybody_could_name_holds_its_snapshot_an
     tags = [{"ResourceType": "volume", "Tags": [{"Key": "lab:experiment", "Value": "Not A Name"}]}]
     volume = ec2.create_volume(AvailabilityZone="us-east-1a", SnapshotId=old, TagSpecifications=tags)["VolumeId"]
     ended = lab.run("dataset_prune", DATASET="speech", KEEP_LAST="1", REGIONS="us-east-1")
-    assert f"{volume} lives on it" in ended.out, ended.err
+    assert f"{volume} uses it" in ended.out, ended.err
 
 
 def test_what_a_living_experiment_was_made_from_and_what_a_file_pins_is_never_deleted(lab, cloud):
@@ -138,7 +138,7 @@ def test_what_a_living_experiment_was_made_from_and_what_a_file_pins_is_never_de
     lab.write("experiments/pinning.toml", DATA + 'version = "2"\n')
     pruned = lab.run("dataset_prune", KEEP_LAST="1", YES="1", JSON="1")
     assert {e["reason"] for e in pruned.events if e["event"] == "in-use"} == {
-        "demo lives on it",
+        "demo uses it",
         "experiments/pinning.toml pins it",
     }
     assert ids[1] not in there(cloud, "us-east-1")

@@ -100,7 +100,7 @@ def test_a_search_in_vain_is_told_and_only_events_that_are_wanted(lab, cloud):
 @pytest.mark.parametrize(
     ("status", "hook", "said"),
     [
-        (500, None, "instance-running was not told: UserError: the response is 500"),
+        (500, None, "instance-running was not sent: UserError: the response is 500"),
         (302, None, "the response is 302"),
         (200, "", "lab.toml: notify.slack: env:HOOK: is not set in the environment"),
         (

@@ -79,7 +79,7 @@ def test_in_vain_leaves_nothing(lab, cloud):
     cloud.scenario(capacity=[{"available": 3}])
     ended = lab.launch("four")
     assert ended.code == 1
-    assert "no instance was to be had" in ended.error
+    assert "no instance was available" in ended.error
     assert kinds(cloud) == []
 
 

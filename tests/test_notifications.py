@@ -40,7 +40,7 @@ def test_each_is_told_everything_in_order_whatever_another_does(complaints):
         notices.tell(event(number))
     notices.close()
     assert wrong.told == right.told == list(range(20))
-    assert complaints == ["notifier wrong: experiment-ended was not told: SystemExit: no way"] * 20
+    assert complaints == ["notifier wrong: experiment-ended was not sent: SystemExit: no way"] * 20
 
 
 def test_one_that_hangs_is_said_to_once_and_is_told_nothing_more(complaints):

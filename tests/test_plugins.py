@@ -119,7 +119,7 @@ def test_a_notifier_dropped_into_plugins_is_told_what_a_watch_sees(lab, cloud, w
     assert [event["event"] for event in posted] == ["instance-running", "interrupted", "experiment-ended"]
     assert posted[0]["text"].startswith(f"demo: {instance} runs (g5.xlarge in us-east-1")
     assert (posted[1]["stage"], posted[1]["instance"], posted[1]["experiment"]) == ("terminated", instance, "demo")
-    assert "notifier webhook: instance-running was not told: HTTPError: HTTP Error 500" in out
+    assert "notifier webhook: instance-running was not sent: HTTPError: HTTP Error 500" in out
     assert address not in out + lab.registry.read_text()
 
 

@@ -25,7 +25,7 @@ def test_too_few_are_none(lab, cloud):
     cloud.scenario(capacity=[{"region": "us-east-1", "type": "p4d.24xlarge", "available": 3}, {}])
     ended = lab.launch(COUNT="8")
     assert ended.code == 1
-    assert "3 of 8 instances were to be had" in ended.error
+    assert "3 of 8 instances were available" in ended.error
     assert instances(cloud) == {"us-east-1": 0, "us-west-2": 0}
 
 

@@ -143,7 +143,7 @@ def test_what_can_not_be_put_back_is_said_and_ends_the_watch(lab, cloud, watch):
     watching.next("instance-running")
     cloud.scenario(capacity=[{}])
     cloud.end(first, "us-east-1", "Server.SpotInstanceTermination")
-    assert "could not be relaunched: demo: no instance was to be had" in watching.next("warning")["message"]
+    assert "could not be relaunched: demo: no instance was available" in watching.next("warning")["message"]
     assert watching.rest()[-1]["event"] == "experiment-ended"
 
 

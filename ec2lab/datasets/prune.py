@@ -86,7 +86,7 @@ def _made_from(session: Session, region: str) -> dict[str, str]:
     """Return the snapshots from which experiments' volumes in a region were created, and the experiments."""
     found = session.resource_types["volume"].find(session.cloud, region, [{"Name": "tag-key", "Values": [EXPERIMENT]}])
     return {
-        volume["SnapshotId"]: f"{from_aws(volume['Tags']).get(EXPERIMENT, volume['VolumeId'])} lives on it"
+        volume["SnapshotId"]: f"{from_aws(volume['Tags']).get(EXPERIMENT, volume['VolumeId'])} uses it"
         for volume in found
         if volume.get("SnapshotId")
     }

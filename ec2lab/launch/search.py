@@ -245,7 +245,7 @@ def advice(search: Search, experiment: str) -> list[str]:
     if any(error.category is ErrorCategory.INSUFFICIENT_CAPACITY for error in search.errors.values()):
         lines.append(
             f"let experiments/{experiment}.toml take more types, markets or regions, "
-            'or go on asking for longer (capacity_timeout = "6h")'
+            'or retry for longer (capacity_timeout = "6h")'
         )
     return list(dict.fromkeys(lines))
 

@@ -231,4 +231,4 @@ class SearchLoop:
             return f"{self.name}: no region is usable: {why}"
         running = len(self.instances.running)
         had = f"{running} of {at_least} instances were" if running else "no instance was"
-        return f"{self.name}: {had} to be had; {len(self.search.errors)} pools were tried"
+        return f"{self.name}: {had} available; {len(self.search.errors)} pools were tried"

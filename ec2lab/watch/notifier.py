@@ -70,7 +70,7 @@ class _NotifierWorker:
                 self.notifier.notify(event)
             except BaseException as problem:  # noqa: BLE001 - a plugin may fail in any way, SystemExit among them
                 reason = shortened(" ".join(_reason(problem).split()))
-                self.failures.put(f"notifier {self.notifier.name}: {event.event} was not told: {reason}")
+                self.failures.put(f"notifier {self.notifier.name}: {event.event} was not sent: {reason}")
             self._since = None
             with self._idle:
                 self.unfinished -= 1
