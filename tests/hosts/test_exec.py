@@ -61,7 +61,7 @@ def test_all_instances_run_it_at_once_and_one_that_hangs_or_is_stopped_holds_up_
     assert ended.code == 0, ended.err
     assert [line.split(" | ")[1] for line in ended.out.splitlines()] == ["met"] * 3
     first, second, third = sorted(line.split(" | ")[0] for line in ended.out.splitlines())
-    assert f"warning: demo: {stopped['id']} is stopped and is left out\n" in ended.err
+    assert f"warning: demo: {stopped['id']} is stopped; skipped\n" in ended.err
     with socket.create_server(("127.0.0.1", 0)) as silent:
         reach_elsewhere(lab, second, silent.getsockname()[1])
         ended = lab.run("exec", CMD="echo x; exit 5", JSON="1", **variables)

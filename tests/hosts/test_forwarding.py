@@ -94,8 +94,8 @@ def test_ports_are_reached_at_the_urls_that_are_printed_also_after_the_connectio
         again = [event(process, "port-forwarded") for _ in range(2)]
         assert [one["url"] for one in again] == [one["url"] for one in told]
         assert [fetch(one["url"]) for one in again] == ["first", "second"]
-    called = [record["annotation"] for record in lab.records() if "called" in (record.get("annotation") or {})]
-    assert called == [{"called": {"hosts": [instance]}}]
+    accessed = [record["annotation"] for record in lab.records() if "accessed" in (record.get("annotation") or {})]
+    assert accessed == [{"accessed": {"hosts": [instance]}}]
     assert socket.socket().connect_ex(("127.0.0.1", told[0]["local_port"])) != 0
 
 

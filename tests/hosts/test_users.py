@@ -76,7 +76,7 @@ def test_a_member_is_added_with_a_key_pair_of_their_own_and_removed(at_home, hos
     added = run(at_home, "user_add", NAME="dave", HOST="there")
     assert added.code == 0, added.err
     private = at_home.home + "/.ssh/ec2-lab-dave"
-    assert f"made {private}, dave's private key" in added.out
+    assert f"created {private}, dave's private key" in added.out
     assert oct(shutil.os.stat(private).st_mode & 0o777) == "0o600"
     assert not [f for f in at_home.path.rglob("*") if f.is_file() and b"PRIVATE KEY" in f.read_bytes()], (
         "never in the lab"
