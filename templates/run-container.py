@@ -93,11 +93,13 @@ def gpu_devices():
     """
     if shutil.which("nvidia-modprobe"):  # or /dev/nvidia-uvm comes with the first program that uses a GPU
         subprocess.run(["nvidia-modprobe", "-c", "0", "-u"], check=False, capture_output=True, env=QUIET, cwd="/")
-    for node in filter(pathlib.Path.is_char_device, sorted(DEVICES.glob("nvidia*"))):
+    nodes = sorted((*DEVICES.glob("nvidia*"), *DEVICES.glob("nvidia-caps/*")))  # the second, of MIG
+    (DEVICES / "char").mkdir(exist_ok=True)
+    for node in filter(pathlib.Path.is_char_device, nodes):
         number = node.stat().st_rdev
         link = DEVICES / f"char/{os.major(number)}:{os.minor(number)}"
         with contextlib.suppress(FileExistsError):
-            link.symlink_to(f"../{node.name}")
+            link.symlink_to(f"../{node.relative_to(DEVICES)}")
         yield f"--device={node}"
 
 
@@ -223,7 +225,7 @@ def main(mode, *wanted):
         return 0
     try:
         return run(wanted)
-    except NeverBegan as why:
+    except (NeverBegan, OSError) as why:
         if not WHY.exists():
             WHY.write_text(f"the command never started: container: {' '.join(str(why).split())[:1000]}")
         return 1
