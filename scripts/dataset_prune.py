@@ -30,7 +30,7 @@ def dataset_prune(
     Exit status: 1 if a deletion failed; 3 if a region did not respond.
     """
     from ec2lab.datasets.costs import price_snapshots
-    from ec2lab.datasets.dataset import data_registries, list_snapshots_in, snapshots_in, usable
+    from ec2lab.datasets.dataset import data_registries, list_snapshots_in, meant_dataset, snapshots_in, usable
     from ec2lab.datasets.prune import in_use, not_ours, surplus
     from ec2lab.events import RegionsUnavailable
     from ec2lab.regions import region_names
@@ -43,7 +43,11 @@ def dataset_prune(
     console = Console(as_json=as_json)
     with open_session("dataset-prune") as session:
         console.hint(session.cloud.banner)
-        responses = list_snapshots_in(session, region_names(regions) or known_regions(session), dataset or None)
+        places = region_names(regions) or known_regions(session)
+        responses = list_snapshots_in(session, places, dataset or None)
+        if dataset and not (snapshots_in(responses) or responses.unseen):
+            meant = meant_dataset(session, places, dataset)
+            raise UserError(f"DATASET: {dataset} is in none of {', '.join(places)}{meant}")
         there = usable(snapshots_in(responses), data_registries(session))
         beyond, use = surplus(there, keep), in_use(session, there)
         for line in use.broken:

@@ -27,7 +27,7 @@ def dataset_verify(
     Exit status: 0 if everything matches; 1 if anything differs; 3 if a region did not respond.
     """
     from ec2lab.aws.region_queries import not_seen
-    from ec2lab.datasets.dataset import data_registries, list_snapshots_in, newest, snapshots_in, usable
+    from ec2lab.datasets.dataset import data_registries, list_snapshots_in, meant_dataset, newest, snapshots_in, usable
     from ec2lab.events import RegionsUnavailable
     from ec2lab.regions import region_names
     from ec2lab.session import open_session
@@ -45,6 +45,7 @@ def dataset_verify(
         if not found:
             seen = ", ".join(region for region in places if region not in responses.unseen)
             lacks = f"{dataset}{f'@{version}' if version else ''} is in none of {seen}" if seen else ""
+            lacks += meant_dataset(session, places, dataset)
             raise UserError(f"DATASET: {'; '.join(filter(None, (lacks, *not_seen(responses.unseen))))}")
         console.emit(*RegionsUnavailable.by_reason(responses.unseen))
         failed = [f"{s.id} in {s.region}" for s in found if not verify_snapshot(session, s, console)]

@@ -14,13 +14,14 @@ def user_remove(name: LeavingMember = "", host: HostName = "", purge: Purge = Fa
 
     A locked account has no keys, and its home directory is kept. PURGE=1 deletes both account and home.
     """
-    from ec2lab.config.lab_files import remove
+    from ec2lab.config.lab_files import member_files, remove
     from ec2lab.errors import UserError
     from ec2lab.events.lab import HostUpdated, MemberRemoved
     from ec2lab.hosts.accounts import HostAccounts, change_printer
     from ec2lab.hosts.accounts_document import AccountsDocument
     from ec2lab.hosts.named_hosts import parse_hosts
     from ec2lab.session import open_session
+    from ec2lab.validators import did_you_mean
 
     console = Console(as_json=as_json)
     with open_session("user-remove") as session:
@@ -28,7 +29,8 @@ def user_remove(name: LeavingMember = "", host: HostName = "", purge: Purge = Fa
         if removed:
             console.emit(MemberRemoved(member=name, paths=removed))
         if not host and not removed:
-            raise UserError(f"NAME: {name!r} is not in members/; HOST= removes it from a host")
+            meant = did_you_mean(name, [path.stem for path in member_files(session.directory)])
+            raise UserError(f"NAME: {name!r} is not in members/{meant}; HOST= removes it from a host")
         going = AccountsDocument(members={}, only=[], removed=[name])
         failures = []
         for instance in parse_hosts(session, host) if host else ():

@@ -57,6 +57,21 @@ def test_every_version_is_listed_in_every_region_with_its_size_and_monthly_cost(
     assert one["fast_restore"] == ""
 
 
+@pytest.mark.parametrize(
+    ("script", "more"),
+    [
+        ("dataset_verify", {}),
+        ("dataset_prune", {"KEEP_LAST": "1", "YES": "1"}),
+        ("snapshot_copy", {"REGIONS": "eu-west-1"}),
+    ],
+)
+def test_a_misspelt_dataset_is_an_error_that_names_the_one_that_may_be_meant(lab, script, more):
+    ended = lab.run(script, DATASET="speach", **more)
+    assert ended.code == 1
+    assert ended.error.startswith("error: DATASET: ")
+    assert ended.error.endswith('(did you mean "speech"?)')
+
+
 def test_where_fast_restore_is_on_is_told(lab, cloud):
     (one, *_) = listed(lab, REGIONS="us-east-1")
     ec2 = cloud.client("ec2", "us-east-1")

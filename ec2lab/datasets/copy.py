@@ -17,6 +17,7 @@ from ec2lab.datasets.dataset import (
     data_registries,
     list_snapshots,
     list_snapshots_in,
+    meant_dataset,
     newest,
     snapshots_in,
     usable,
@@ -56,7 +57,8 @@ def source_of(session: Session, dataset: str, version: str | None) -> tuple[Data
     if not (found := newest(wanted)):
         named = f"{dataset}@{version}" if version else dataset
         regions = ", ".join(region for region in session.lab.regions if region not in unseen)
-        lacks = f"no region of the lab ({regions}) has a completed snapshot of {named}" if regions else ""
+        meant = meant_dataset(session, session.lab.regions, dataset)
+        lacks = f"no region of the lab ({regions}) has a completed snapshot of {named}{meant}" if regions else ""
         raise UserError(f"DATASET: {'; '.join(filter(None, (lacks, *not_seen(unseen))))}")
     same = [snapshot for snapshot in wanted if snapshot.completed and snapshot.version == found.version]
     return min(same, key=lambda snapshot: session.lab.regions.index(snapshot.region)), unseen

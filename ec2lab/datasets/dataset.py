@@ -151,6 +151,12 @@ def list_snapshots_in(
     )
 
 
+def meant_dataset(session: Session, regions: Iterable[str], dataset: str) -> str:
+    """Return ` (did you mean "…"?)` for a name that no dataset in these regions has, which AWS is asked for."""
+    known = {snapshot.dataset for snapshot in snapshots_in(list_snapshots_in(session, regions))}
+    return "" if dataset in known else did_you_mean(dataset, known)
+
+
 def snapshots_in(responses: Responses[list[DataSnapshot]]) -> list[DataSnapshot]:
     return [snapshot for found in responses.found.values() for snapshot in found]
 

@@ -11,6 +11,7 @@ from ipaddress import ip_address, ip_network
 from typing import Any
 
 from ec2lab import clock
+from ec2lab.config.lab_files import experiment_files
 from ec2lab.console import complain, warn
 from ec2lab.context import working_on
 from ec2lab.errors import UserError
@@ -133,7 +134,8 @@ def _hosts_to_call(session: Session, word: str) -> list[HostToCall]:
         raise UserError(f"HOST: {word!r} is neither an experiment nor an address")
     if not (experiment := experiment_of(session, word)):
         config = SshConfig(session.directory).config
-        expect_resolvable(config, word, session.records.state().names)
+        written = {path.stem for path in experiment_files(session.directory)}
+        expect_resolvable(config, word, sorted(written | session.records.state().names))
         return [HostToCall(word, Host(word, config, timeout=session.lab.ssh.login_timeout))]
     hosts = _running_to_call(session, experiment)
     if found := [one for one in hosts if word in (experiment, one.host.name)]:
