@@ -290,7 +290,7 @@ def test_what_comes_with_the_boot_makes_the_same_accounts_as_what_comes_over_ssh
     host.write("/opt/ec2-lab/at-boot", sent("accounts.py", *OVER_SSH), mode=0o755)
     host.write("/etc/ec2-lab/accounts.json", document)
     booted = host.run("/opt/ec2-lab/at-boot", "--at-boot", "/etc/ec2-lab/accounts.json")
-    assert "ec2-lab: alice: made /bin/zsh, uid 4001" in booted.stdout
+    assert "ec2-lab: alice: created /bin/zsh, uid 4001" in booted.stdout
     assert "ec2-lab: accounts: 6 changed, 0 problems" in booted.stdout
     assert host.accounts(document).summary == {"changed": 0, "problems": 0}
 
