@@ -6,6 +6,7 @@ Nothing outside of a directory is reached through a link in it, whoever may writ
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import re
@@ -14,7 +15,11 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 BLOCK = 1 << 20
-MAPPED = re.compile(rb"^[0-9a-f]+-[0-9a-f]+ .w.s \S+ \S+ (\d+)", re.MULTILINE)
+LONGEST = 1024
+"""Bytes of a path below the directory. S3 takes no longer keys, and to enter a directory takes an `open` per part."""
+GONE = (errno.ENOENT, errno.ENOTDIR, errno.EINVAL, errno.ELOOP)
+"""Something else has the name by now, or nothing has."""
+MAPPED = re.compile(rb"^[0-9a-f]+-[0-9a-f]+ .w.s \S+ ([0-9a-f]+):([0-9a-f]+) (\d+)", re.MULTILINE)
 """A shared mapping that may be written (proc(5), /proc/pid/maps): its file needs not be open."""
 
 
@@ -49,25 +54,67 @@ def version_of(status: os.stat_result) -> str:
 
 
 def found(status: os.stat_result) -> Found:
-    """Return what a directory shows of a file."""
-    changed = max(status.st_mtime, status.st_ctime)
-    return Found(version_of(status), status.st_ino, status.st_size, changed)
+    """Return what a directory shows of a file. Its modification time is what anybody says; that of its inode is not."""
+    return Found(version_of(status), status.st_ino, status.st_size, status.st_ctime)
+
+
+@contextlib.contextmanager
+def directory(path: str) -> Iterator[int]:
+    """Open a directory by its absolute path, no part of which may be a link. Raises OSError."""
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    opened_last = os.open("/", flags)
+    try:
+        for name in filter(None, path.split("/")):
+            inner = os.open(name, flags, dir_fd=opened_last)
+            os.close(opened_last)
+            opened_last = inner
+        yield opened_last
+    finally:
+        os.close(opened_last)
 
 
 def tree(root: str) -> Tree:
-    """Return what lies in a directory, at any depth. Sockets, pipes and devices are left out."""
-    seen = Tree({}, {}, [])
-    for path, directories, files, descriptor in os.fwalk(root, onerror=lambda why: seen.problems.append(str(why))):
-        below = os.path.relpath(path, root)
-        for name in (*directories, *files):
-            with contextlib.suppress(FileNotFoundError):
-                status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
-                full = name if below == "." else f"{below}/{name}"
-                if stat.S_ISREG(status.st_mode):
-                    seen.files[full] = found(status)
-                elif stat.S_ISLNK(status.st_mode):
-                    seen.links[full] = os.readlink(name, dir_fd=descriptor)
+    """Return what lies in a directory, at any depth. Sockets, pipes and devices are left out. Raises OSError.
+
+    Other file systems mounted in it are not entered: nobody could tell who writes there.
+    """
+    seen, left = Tree({}, {}, []), [""]
+    with directory(root) as top:
+        device = os.fstat(top).st_dev
+    while left:
+        path = left.pop()
+        try:
+            with directory(f"{root}/{path}") as descriptor, os.scandir(descriptor) as entries:
+                for entry in entries:
+                    _look_at(entry, f"{path}/{entry.name}".lstrip("/"), descriptor, device, seen, left)
+        except OSError as problem:
+            if not path:
+                raise
+            _note(seen, path, problem)
     return seen
+
+
+def _look_at(entry: "os.DirEntry[str]", name: str, descriptor: int, device: int, seen: Tree, left: "list[str]") -> None:
+    """Add an entry of a directory to what is seen, or to the directories that are left."""
+    try:
+        status = entry.stat(follow_symlinks=False)
+        if stat.S_ISREG(status.st_mode):
+            seen.files[name] = found(status)
+        elif stat.S_ISLNK(status.st_mode):
+            seen.links[name] = os.readlink(entry.name, dir_fd=descriptor)
+        elif stat.S_ISDIR(status.st_mode):
+            if status.st_dev == device and len(os.fsencode(name)) < LONGEST:
+                left.append(name)
+            else:
+                why = "is another file system" if status.st_dev != device else "its path is too long"
+                seen.problems.append(f"{name!r}: {why}")
+    except OSError as problem:
+        _note(seen, name, problem)
+
+
+def _note(seen: Tree, name: str, problem: OSError) -> None:
+    if problem.errno not in GONE:
+        seen.problems.append(f"{name!r}: {problem.strerror}")
 
 
 def writers(device: int, processes: str = "/proc") -> dict[int, bool]:
@@ -84,26 +131,22 @@ def writers(device: int, processes: str = "/proc") -> dict[int, bool]:
                         if flags & os.O_ACCMODE:
                             held[status.st_ino] = held.get(status.st_ino, True) and bool(flags & os.O_APPEND)
             with open(f"{processes}/{process}/maps", "rb") as mappings:
-                held.update((int(inode), False) for inode in MAPPED.findall(mappings.read()))
+                for *numbers, inode in MAPPED.findall(mappings.read()):
+                    mapped = os.makedev(*(int(number, 16) for number in numbers))
+                    if mapped == device or not os.major(device) | os.major(mapped):  # btrfs shows another one there
+                        held[int(inode)] = False
     return held
 
 
 @contextlib.contextmanager
 def opened(root: str, name: str) -> Iterator[int]:
     """Open a regular file below a directory, for reading. Raises OSError; Changed where it is none any more."""
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    directory = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+    parents, _, last = name.rpartition("/")
     try:
-        *parents, last = name.split("/")
-        for parent in parents:
-            inner = os.open(parent, flags | os.O_DIRECTORY, dir_fd=directory)
-            os.close(directory)
-            directory = inner
-        file = os.open(last, flags, dir_fd=directory)
+        with directory(f"{root}/{parents}") as above:
+            file = os.open(last, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=above)
     except (FileNotFoundError, NotADirectoryError) as gone:
         raise Changed from gone
-    finally:
-        os.close(directory)
     try:
         if not stat.S_ISREG(os.fstat(file).st_mode):
             raise Changed

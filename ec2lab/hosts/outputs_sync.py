@@ -20,7 +20,19 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from ec2lab.hosts.changing_files import Changed, Found, Tree, blocks, digest, found, opened, tree, version_of, writers
+from ec2lab.hosts.changing_files import (
+    Changed,
+    Found,
+    Tree,
+    blocks,
+    digest,
+    directory,
+    found,
+    opened,
+    tree,
+    version_of,
+    writers,
+)
 from ec2lab.hosts.s3_requests import Altered, Bucket, Listed
 from ec2lab.hosts.signed_requests import Later, Refused
 
@@ -94,8 +106,10 @@ class Outputs:
 
     def sync(self, leave: Collection[str] = (), *, is_last: bool = False) -> bool:
         """Upload what has changed, but for some names; return whether all of it is there now."""
-        if os.stat(self.root).st_dev != self._device:
-            raise OSError(errno.ESTALE, "is another file system than at the beginning", self.root)
+        with directory(self.root) as there:
+            if os.fstat(there).st_dev != self._device:
+                raise OSError(errno.ESTALE, "is another file system than at the beginning", self.root)
+        flush(self.root)  # from now on, each page that is written through a mapping changes its file's times
         seen = tree(self.root)
         for problem in seen.problems:
             self._once(f"can't be read: {problem}")
@@ -105,6 +119,7 @@ class Outputs:
             if fresh:
                 self._tell_state(seen, is_whole=False)
                 self.pause(QUIET)
+                flush(self.root)
                 fresh = self._pass(dict(self._again(fresh)), is_last=is_last, is_second=True)
             self._tell_state(seen, is_whole=not fresh and not seen.problems)
         except (Refused, Later) as problem:
@@ -131,7 +146,6 @@ class Outputs:
                 rest.append(name)
             else:
                 due.append(Task(name, file.version, mode, is_second))
-        flush(self.root)  # or the bucket could have what a power cut takes from the disk
         small = [task for task in due if files[task.name].size <= PART]
         rest += [name for name in self.bucket.each(self._tried, small) if name]
         for task in due:
@@ -145,7 +159,7 @@ class Outputs:
         age = time.time() - file.changed
         has_waited = time.monotonic() - self._since.setdefault(name, time.monotonic()) > ROUNDS * self.every
         if file.inode not in held:
-            return None if 0 <= age < QUIET and not is_second else has_waited
+            return None if age < QUIET and not is_second else has_waited
         if held[file.inode]:  # whatever its writers do, its beginning stays
             return True
         if has_waited or (is_last and is_second):
@@ -268,10 +282,10 @@ class Outputs:
         room = os.statvfs(self.root)
         if total > room.f_bavail * room.f_frsize:
             raise Refused(f"{total >> 20} MiB are to be restored, and {self.root} has less room")
-        for directory in sorted(directories):
+        for path in sorted(directories):
             with contextlib.suppress(FileExistsError):
-                os.mkdir(os.path.join(self.root, directory))
-                os.chown(os.path.join(self.root, directory), *owner)
+                os.mkdir(os.path.join(self.root, path))
+                os.chown(os.path.join(self.root, path), *owner)
         list(self.bucket.each(functools.partial(self._fetch, owner), [one for one in wanted if one.size <= PART]))
         for one in wanted:
             if one.size > PART:
@@ -321,9 +335,8 @@ class Outputs:
 
 def flush(root: str) -> None:
     """Have a file system on disk."""
-    directory = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
-    ctypes.CDLL(None).syncfs(directory)
-    os.close(directory)
+    with directory(root) as there:
+        ctypes.CDLL(None).syncfs(there)
 
 
 def _state_in(content: bytes) -> tuple[set[str], dict[str, str]]:
