@@ -173,6 +173,33 @@ def test_deleted_files_stay_in_the_bucket_and_do_not_come_back(instances):
     assert third.restore(OWN)[0] == 2, "what the first has deleted stays so"
 
 
+def test_what_is_written_again_after_its_deletion_comes_back(instances):
+    outputs = instances.one()
+    root = pathlib.Path(outputs.root)
+    for name in ("latest", "best", "outputs.json"):
+        (root / name).write_bytes(b"old")
+        assert outputs.sync()
+        (root / name).unlink()
+    for _ in range(3):
+        assert outputs.sync()
+    assert json.loads(instances.objects[".json"])["deleted"] == ["best", "latest", "outputs.json"]
+    with (root / "events").open("wb", buffering=0) as events:  # as TensorBoard has one, all the time
+        events.write(b"x")
+        (root / "latest").write_bytes(b"new")
+        assert not outputs.sync()
+        restarted = instances.one(root)
+        (root / "best").write_bytes(b"new")
+        assert not restarted.sync()
+    second = instances.one()
+    assert second.restore(OWN)[0] == 2
+    back = pathlib.Path(second.root)
+    assert {path.name: path.read_bytes() for path in back.iterdir()} == {"latest": b"new", "best": b"new"}
+    second = instances.one(back)
+    (back / "outputs.json").write_bytes(b"new")
+    assert second.sync()
+    assert instances.one().restore(OWN)[0] == 3
+
+
 def test_a_file_that_is_being_written_waits_and_no_longer_than_is_promised(instances, monkeypatch):
     outputs = instances.one()
     root = pathlib.Path(outputs.root)
@@ -210,7 +237,55 @@ def test_what_never_can_be_uploaded_is_said_once_and_what_can_again_too(instance
     assert instances.said[1:] == ["uploaded again"]
 
 
-def test_expired_credentials_are_asked_for_again_and_another_region_is_found(instances, cloud, monkeypatch):
+def test_a_file_that_is_refused_keeps_no_other_from_the_bucket(instances, network):
+    outputs = instances.one()
+    root, network.refused = pathlib.Path(outputs.root), "model"
+    for name in ("model1", "model2", *(f"{number:03}" for number in range(100))):
+        (root / name).write_bytes(b"x")
+    for _ in range(3):
+        assert not outputs.sync()
+    assert len(instances.objects) == 100
+    network.refused = "model1"
+    assert not outputs.sync()
+    assert len(instances.objects) == 101
+
+
+def test_nothing_is_under_way_any_more_once_a_round_has_failed(instances):
+    began, done = [], []
+
+    def work(number):
+        if not number:
+            raise Refused
+        began.append(number)
+        time.sleep(0.05)
+        done.append(number)
+
+    with pytest.raises(Refused):
+        list(instances.one().bucket.each(work, range(30)))
+    assert sorted(began) == sorted(done), "or it would replace what the next round puts"
+
+
+def test_who_is_told_to_end_in_the_middle_of_a_large_file_leaves_no_parts_that_cost_money(instances):
+    outputs, answers_seen = instances.one(), []
+    (pathlib.Path(outputs.root) / "large").write_bytes(bytes(3 * PART))
+    outputs.bucket.progress, outputs.bucket.pause = lambda: answers_seen.append(1), lambda _: len(answers_seen) > 1
+    assert not outputs.sync()
+    assert answers_seen
+    assert "Uploads" not in instances.s3.list_multipart_uploads(Bucket="lab-runs")
+
+
+def test_a_bucket_of_another_region_is_found_by_all_requests_at_once(instances, cloud):
+    elsewhere = {"LocationConstraint": "eu-west-1"}
+    cloud.client("s3", "eu-west-1").create_bucket(Bucket="abroad", CreateBucketConfiguration=elsewhere)
+    outputs = instances.one()
+    outputs.bucket.name = "abroad"
+    for number in range(60):
+        (pathlib.Path(outputs.root) / str(number)).touch()
+    assert outputs.sync()
+    assert instances.said == []
+
+
+def test_expired_credentials_are_asked_for_again(instances, cloud, monkeypatch):
     outputs = instances.one()
     (pathlib.Path(outputs.root) / "a").write_bytes(b"a")
     cloud.scenario(faults=[{"action": "PutObject", "code": "ExpiredToken", "status": 400, "times": 2}])
@@ -218,8 +293,6 @@ def test_expired_credentials_are_asked_for_again_and_another_region_is_found(ins
     monkeypatch.setattr(s3_requests, "Instance", lambda: asked.append(1) or signed_requests.Instance())
     assert outputs.sync()
     assert len(asked) == 3
-    elsewhere = outputs.bucket._problem(301, {"x-amz-bucket-region": "eu-west-1"}, b"")  # noqa: SLF001
-    assert (type(elsewhere), outputs.bucket._region) == (s3_requests.Later, "eu-west-1")  # noqa: SLF001
 
 
 def test_on_aws_a_bucket_is_addressed_by_its_host_name_unless_that_has_dots(monkeypatch, network):
@@ -316,7 +389,7 @@ def test_no_object_is_torn_while_its_file_is_rewritten_in_place_all_the_time(ins
             with path.open("wb", buffering=0) as file:
                 for _ in range(8):
                     file.write(bytes([written[0] % 256]) * 30_000)
-            over.wait(0.3)
+            over.wait(0.8)  # longer than a look at all processes
 
     writer = threading.Thread(target=write)
     writer.start()

@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 
 SLOW_DOWN = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
 
+DENIED = b"<Error><Code>AccessDenied</Code><Message>you may not</Message></Error>"
+
 
 class Network(ThreadingHTTPServer):
     """Passes requests on to a URL; of those, a share goes wrong."""
@@ -23,6 +25,8 @@ class Network(ThreadingHTTPServer):
         self.share, self.chance = 0.0, random.Random(7)
         self.seconds = 0.0
         """How long each request takes in addition."""
+        self.refused = ""
+        """What is in the names of objects that nobody may put."""
         self.requests, self.last = 0, {}
         self.at_once = self.most_at_once = 0
         threading.Thread(target=self.serve_forever, daemon=True).start()
@@ -67,6 +71,9 @@ class Passing(BaseHTTPRequestHandler):
         body = self.rfile.read(length)
         if fault == "busy":
             self._answer(503, {}, SLOW_DOWN)
+            return
+        if self.server.refused and self.server.refused in self.path:
+            self._answer(403, {}, DENIED)
             return
         onward = http.client.HTTPConnection(self.server.onward.hostname, self.server.onward.port, timeout=60)
         path = self.path.partition(self.headers["Host"])[2] if self.path.startswith("http:") else self.path

@@ -6,6 +6,7 @@ Nothing outside of a directory is reached through a link in it, whoever may writ
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import hashlib
 import os
@@ -46,6 +47,7 @@ class Tree(NamedTuple):
     """Symbolic links, and where they lead."""
     problems: "list[str]"
     """What can't be read."""
+    device: int
 
 
 def version_of(status: os.stat_result) -> str:
@@ -76,17 +78,18 @@ def directory(path: str) -> Iterator[int]:
 def tree(root: str) -> Tree:
     """Return what lies in a directory, at any depth. Sockets, pipes and devices are left out. Raises OSError.
 
-    Other file systems mounted in it are not entered: nobody could tell who writes there.
+    Other file systems mounted in it are not entered: nobody could tell who writes there. The directory's own is flushed
+    before, so that the next change of a page through a mapping changes its file's times.
     """
-    seen, left = Tree({}, {}, []), [""]
     with directory(root) as top:
-        device = os.fstat(top).st_dev
+        seen, left = Tree({}, {}, [], os.fstat(top).st_dev), [""]
+        ctypes.CDLL(None).syncfs(top)
     while left:
         path = left.pop()
         try:
             with directory(f"{root}/{path}") as descriptor, os.scandir(descriptor) as entries:
                 for entry in entries:
-                    _look_at(entry, f"{path}/{entry.name}".lstrip("/"), descriptor, device, seen, left)
+                    _look_at(entry, f"{path}/{entry.name}".lstrip("/"), descriptor, seen, left)
         except OSError as problem:
             if not path:
                 raise
@@ -94,7 +97,7 @@ def tree(root: str) -> Tree:
     return seen
 
 
-def _look_at(entry: "os.DirEntry[str]", name: str, descriptor: int, device: int, seen: Tree, left: "list[str]") -> None:
+def _look_at(entry: "os.DirEntry[str]", name: str, descriptor: int, seen: Tree, left: "list[str]") -> None:
     """Add an entry of a directory to what is seen, or to the directories that are left."""
     try:
         status = entry.stat(follow_symlinks=False)
@@ -103,10 +106,10 @@ def _look_at(entry: "os.DirEntry[str]", name: str, descriptor: int, device: int,
         elif stat.S_ISLNK(status.st_mode):
             seen.links[name] = os.readlink(entry.name, dir_fd=descriptor)
         elif stat.S_ISDIR(status.st_mode):
-            if status.st_dev == device and len(os.fsencode(name)) < LONGEST:
+            if status.st_dev == seen.device and len(os.fsencode(name)) < LONGEST:
                 left.append(name)
             else:
-                why = "is another file system" if status.st_dev != device else "its path is too long"
+                why = "is another file system" if status.st_dev != seen.device else "its path is too long"
                 seen.problems.append(f"{name!r}: {why}")
     except OSError as problem:
         _note(seen, name, problem)

@@ -8,10 +8,10 @@ while nobody was in the middle of writing it. docs/outputs.md says what is promi
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import functools
 import hashlib
+import itertools
 import json
 import os
 import stat
@@ -20,19 +20,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from ec2lab.hosts.changing_files import (
-    Changed,
-    Found,
-    Tree,
-    blocks,
-    digest,
-    directory,
-    found,
-    opened,
-    tree,
-    version_of,
-    writers,
-)
+from ec2lab.hosts.changing_files import Changed, Found, Tree, blocks, digest, found, opened, tree, version_of, writers
 from ec2lab.hosts.s3_requests import Altered, Bucket, Listed
 from ec2lab.hosts.signed_requests import Later, Refused
 
@@ -47,6 +35,10 @@ QUIET = 2.0
 """Seconds since its last change in which a file may still be in the middle of one."""
 ROUNDS = 10
 """After so many times sync_every, what somebody goes on writing is taken as it is."""
+STATE = ""
+"""The journal's name for the state, by its digest; no file has it."""
+DELETED = ""
+"""What the journal has for a file that is told to be deleted."""
 TEMPORARY = ".ec2-lab-restored-"
 OF_A_FILE = ("KeyTooLong", "EntityTooLarge", "InvalidURI", "InvalidPart", "NoSuchUpload")
 """Refusals that concern one file only."""
@@ -61,6 +53,8 @@ class Task(NamedTuple):
     """Whether somebody writes it, so that what it holds now has to do."""
     is_fresh: bool
     """Whether its last change is so recent that the clock of the file system could hide another."""
+    is_small: bool
+    """Whether it is uploaded in one request, by one of several threads."""
 
 
 class Journal:
@@ -96,9 +90,11 @@ class Outputs:
         self.say, self.pause = say, pause
         self._since: dict[str, float] = {}
         """Since when files wait."""
-        self._missing: set[str] = set()
-        self._deleted: list[str] = []
-        self._state = self._failure = ""
+        self._deleted = {name for name, version in journal.known.items() if version == DELETED}
+        self._missing = set(self._deleted)
+        self._failed: dict[str, float] = {}
+        """When files could not be uploaded. They are tried after all others, which may not have the same trouble."""
+        self._failure = ""
         self._said: set[str] = set()
         self._device = os.stat(root).st_dev
 
@@ -106,22 +102,23 @@ class Outputs:
 
     def sync(self, leave: Collection[str] = (), *, is_last: bool = False) -> bool:
         """Upload what has changed, but for some names; return whether all of it is there now."""
-        with directory(self.root) as there:
-            if os.fstat(there).st_dev != self._device:
-                raise OSError(errno.ESTALE, "is another file system than at the beginning", self.root)
-        flush(self.root)  # from now on, each page that is written through a mapping changes its file's times
         seen = tree(self.root)
+        if seen.device != self._device:
+            raise OSError(errno.ESTALE, "is another file system than at the beginning", self.root)
         for problem in seen.problems:
             self._once(f"can't be read: {problem}")
         names = {name: file for name, file in seen.files.items() if name not in leave and self._has_key(name)}
         try:
+            if self._deleted & names.keys():  # first, or they would be in the bucket and not be restored
+                self._tell_state(seen)
             fresh = self._pass(names, is_last=is_last, is_second=False)
             if fresh:
-                self._tell_state(seen, is_whole=False)
+                self._tell_state(seen)
                 self.pause(QUIET)
-                flush(self.root)
                 fresh = self._pass(dict(self._again(fresh)), is_last=is_last, is_second=True)
-            self._tell_state(seen, is_whole=not fresh and not seen.problems)
+            if not fresh and not seen.problems:
+                self._find_deleted(seen)
+            self._tell_state(seen)
         except (Refused, Later) as problem:
             if not self._failure and not self.pause(0):
                 self.say(f"can't be uploaded to s3://{self.bucket.name}/{self.bucket.prefix}{FILES}: {problem}")
@@ -138,19 +135,18 @@ class Outputs:
         if not changed:
             self._since.clear()
             return []
-        held = writers(os.stat(self.root).st_dev)
+        held = writers(self._device)
         due, rest = [], []
         for name, file in changed.items():
             mode = self._due(name, file, held, is_last=is_last, is_second=is_second)
             if mode is None:
                 rest.append(name)
             else:
-                due.append(Task(name, file.version, mode, is_second))
-        small = [task for task in due if files[task.name].size <= PART]
-        rest += [name for name in self.bucket.each(self._tried, small) if name]
-        for task in due:
-            if files[task.name].size > PART:
-                rest += [name for name in (self._tried(task),) if name]
+                due.append(Task(name, file.version, mode, is_second, file.size <= PART))
+        due.sort(key=lambda task: (self._failed.get(task.name, 0.0), not task.is_small))
+        for is_small, tasks in itertools.groupby(due, lambda task: task.is_small):
+            attempt = functools.partial(self.bucket.each if is_small else map, self._tried)
+            rest += filter(None, attempt(tasks))
         self._since = {name: self._since[name] for name in rest}
         return rest
 
@@ -180,15 +176,20 @@ class Outputs:
             return task.name
         except Refused as refused:
             if not str(refused).startswith(OF_A_FILE):
+                self._failed[task.name] = time.monotonic()
                 raise
             self._once(f"{task.name!r} can't be uploaded: {refused}")
             return task.name
+        except Later:
+            self._failed[task.name] = time.monotonic()
+            raise
+        self._failed.pop(task.name, None)
         return ""
 
     def _upload(self, task: Task, file: int) -> None:
         """Upload an open file. Raises Changed unless what is uploaded is what it held at one moment."""
         status = os.fstat(file)
-        if version_of(status) != task.version and not task.is_loose:
+        if (version_of(status) != task.version and not task.is_loose) or (task.is_small and status.st_size > PART):
             raise Changed
         modified = f"{status.st_mtime_ns // 10**9}.{status.st_mtime_ns % 10**9:09}"
         headers = {"x-amz-meta-mtime": modified, "x-amz-meta-mode": f"{stat.S_IMODE(status.st_mode):o}"}
@@ -238,19 +239,26 @@ class Outputs:
             with contextlib.suppress(OSError, Changed), opened(self.root, name) as file:
                 yield name, found(os.fstat(file))
 
-    def _tell_state(self, seen: Tree, *, is_whole: bool) -> None:
-        """Upload what is no file: links; and deletions, once they are seen twice, as a file may be renamed meanwhile.
+    def _find_deleted(self, seen: Tree) -> None:
+        """Note deletions, once they are seen twice, as a file may be renamed meanwhile.
 
-        Where something is still to be uploaded, it may be what a file is renamed to: deletions wait.
+        Where something is still to be uploaded, it may be what a file is renamed to: then it is too early.
         """
-        if is_whole:
-            missing = {name for name in self.journal.known if name not in seen.files}
-            self._deleted, self._missing = sorted(missing & self._missing), missing
+        missing = {name for name in self.journal.known if name not in seen.files} - {STATE}
+        deleted, self._missing = missing & self._missing, missing
+        for name in deleted - self._deleted:
+            self.journal.note(name, DELETED)
+        self._deleted |= deleted
+
+    def _tell_state(self, seen: Tree) -> None:
+        """Upload what no object says: links and deletions."""
+        self._deleted -= seen.files.keys()
         links = {name: target for name, target in seen.links.items() if self._has_key(name) and is_inside(name, target)}
-        content = json.dumps({"deleted": self._deleted, "links": links}, sort_keys=True).encode()
-        if content.decode() != self._state and (self._deleted or links or self._state):
-            self.bucket.put(STATE_OBJECT, lambda: content, len(content), hashlib.sha256(content).hexdigest(), {})
-            self._state = content.decode()
+        content = state_of(self._deleted, links)
+        known = hashlib.sha256(content).hexdigest()
+        if self.journal.known.get(STATE, NO_STATE) != known:
+            self.bucket.put(STATE_OBJECT, lambda: content, len(content), known, {})
+            self.journal.note(STATE, known)
 
     def _has_key(self, name: str) -> bool:
         """Return whether a file's name can be an object's."""
@@ -273,7 +281,8 @@ class Outputs:
     def restore(self, owner: tuple[int, int]) -> tuple[int, int]:
         """Download everything, and return how many files and bytes. Raises Refused, Later, OSError."""
         objects = {one.name: one for one in self.bucket.listed("outputs")}
-        gone, links = _state_in(self.bucket.get(STATE_OBJECT).body if STATE_OBJECT in objects else b"{}")
+        told = self.bucket.get(STATE_OBJECT).body if STATE_OBJECT in objects else state_of((), {})
+        gone, links = _state_in(told)
         wanted = [one._replace(name=one.name[len(FILES) :]) for one in objects.values() if one.name.startswith(FILES)]
         wanted = [one for one in wanted if is_name(one.name) and one.name not in gone]
         directories = {*_parents(one.name for one in wanted), *_parents(links)}
@@ -296,7 +305,9 @@ class Outputs:
                     os.symlink(target, os.path.join(self.root, name))
                     os.chown(os.path.join(self.root, name), *owner, follow_symlinks=False)
         for name in gone:
-            self.journal.note(name, "")
+            self.journal.note(name, DELETED)
+        if STATE_OBJECT in objects:
+            self.journal.note(STATE, hashlib.sha256(told).hexdigest())
         return len(wanted), total
 
     def _fetch(self, owner: tuple[int, int], one: Listed) -> None:
@@ -333,10 +344,12 @@ class Outputs:
         return answer.headers
 
 
-def flush(root: str) -> None:
-    """Have a file system on disk."""
-    with directory(root) as there:
-        ctypes.CDLL(None).syncfs(there)
+def state_of(deleted: Collection[str], links: Mapping[str, str]) -> bytes:
+    """Return the object that says what no other does."""
+    return json.dumps({"deleted": sorted(deleted), "links": links}, sort_keys=True).encode()
+
+
+NO_STATE = hashlib.sha256(state_of((), {})).hexdigest()
 
 
 def _state_in(content: bytes) -> tuple[set[str], dict[str, str]]:

@@ -22,7 +22,7 @@ import time
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, NamedTuple, Optional
 
 from ec2lab.hosts.signed_requests import Instance, Later, Refused
@@ -39,8 +39,8 @@ CREDENTIALS_FOR = 600
 (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instance-metadata-security-credentials.html)."""
 SERVER_ERROR = 500
 PASSING = (
-    "SlowDown", "RequestTimeout", "RequestTimeTooSkewed", "OperationAborted", "ExpiredToken", "TokenRefreshRequired",
-    "TooManyRequestsException", "Throttling", "IncompleteBody",
+    "SlowDown", "RequestTimeout", "RequestTimeTooSkewed", "OperationAborted", "TooManyRequestsException", "Throttling",
+    "IncompleteBody",
 )  # fmt: skip
 """https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html"""
 EXPIRED = ("ExpiredToken", "TokenRefreshRequired", "InvalidToken", "InvalidAccessKeyId")
@@ -86,14 +86,20 @@ class Bucket:
         self._asked = 0.0
 
     def each(self, work: Callable[..., Any], tasks: Iterable[Any]) -> Iterator[Any]:
-        """Yield the result of each task, as they come; few tasks are taken ahead. Raises what they raise."""
+        """Yield the result of each task, as they come; few tasks are taken ahead. Raises what they raise.
+
+        No request is under way any more afterwards: what it puts could replace what a later one has put.
+        """
         going: list[Future[Any]] = []
-        for task in tasks:
-            if len(going) >= 2 * AT_ONCE:
+        try:
+            for task in tasks:
+                if len(going) >= 2 * AT_ONCE:
+                    yield going.pop(0).result()
+                going.append(self.threads.submit(work, task))
+            while going:
                 yield going.pop(0).result()
-            going.append(self.threads.submit(work, task))
-        for future in going:
-            yield future.result()
+        finally:
+            wait([future for future in going if not future.cancel()])
 
     def put(self, name: str, content: Content, size: int, digest: str, headers: Mapping[str, str]) -> None:
         """Put an object, which appears as a whole or not at all. `digest` is its SHA-256. Raises Refused, Later."""
@@ -123,8 +129,8 @@ class Bucket:
             raise Later(f"S3 could not complete {name!r}: {words_of(answer.body)[1]}")
 
     def abort(self, name: str, upload: str) -> None:
-        """Give up an object of several parts. Raises Refused, Later."""
-        self.request("DELETE", name, {"uploadId": upload}, {})
+        """Give up an object of several parts, whose parts cost money; also when told to end. Raises Refused, Later."""
+        self._send("DELETE", name, {"uploadId": upload}, {}, lambda: b"", NOTHING)
 
     def get(self, name: str, first: int = 0, size: int = -1, etag: str = "") -> Response:
         """Return an object, or `size` bytes of it. Raises Refused, Later."""
@@ -167,8 +173,9 @@ class Bucket:
         content: Content, digest: str,
     ) -> Response:  # fmt: skip
         instance = self._asking()
+        region = self._region or instance.region
         url = self._url(instance, name, query)
-        signed = instance.signed("s3", self._region or instance.region, method, url, headers, digest)
+        signed = instance.signed("s3", region, method, url, headers, digest)
         connection, target, more = self._connection(url)
         try:
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # refused before S3 had everything
@@ -183,18 +190,19 @@ class Bucket:
             self.progress()
             return Response(known, body)
         self._hang_up()
-        raise self._problem(answer.status, known, body)
+        raise self._problem(answer.status, known, body, region)
 
-    def _problem(self, status: int, headers: Mapping[str, str], body: bytes) -> Exception:
-        """Return what a refusal means, with AWS's own words."""
+    def _problem(self, status: int, headers: Mapping[str, str], body: bytes, asked: str) -> Exception:
+        """Return what a refusal means, with AWS's own words. `asked` is the region that it comes from."""
         code, message = words_of(body)
         said = f"{code or status}{f': {message}' if message else ''}"
         region = headers.get("x-amz-bucket-region") or _member(body.decode(errors="replace"), "Region")
-        if region and region != self._region and status in (301, 307, 400):
+        if region and region != asked and status in (301, 307, 400):
             self._region = region
             return Later(said)
         if code in EXPIRED:
             self._asked = 0.0
+            return Later(said)
         if status >= SERVER_ERROR or status in (307, 429) or code in PASSING:
             return Later(said)
         return Altered(said) if code in ALTERED else Refused(said)
