@@ -38,7 +38,7 @@ class Disposition:
         """Parse a tag: `retain 30d the reason`, or `snapshot dataset version`. Raises ValueError."""
         found = TAG.fullmatch(tag)
         if found is None:
-            message = f"{tag!r} says nothing of what becomes of a volume"
+            message = f"{tag!r} does not name a deletion policy"
             raise ValueError(message)
         if found["dataset"]:
             return cls(DeletionPolicy.SNAPSHOT, dataset=found["dataset"], version=found["version"])

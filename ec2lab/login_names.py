@@ -37,7 +37,7 @@ def valid_login(name: str) -> str:
         message = f"{name[:LONGEST_LOGIN]!r}… has {len(name)} characters; {LONGEST_LOGIN} is the most (useradd)"
         raise ValueError(message)
     if name in IMAGE_USERS or name in SYSTEM_NAMES:
-        message = f"{name!r} can't be a login name: images have an account or a group of that name; take another"
+        message = f"{name!r} can't be a login name: images have an account or a group of that name; choose another"
         raise ValueError(message)
     if not re.fullmatch(LOGIN, name):
         message = f"{name!r} can't be a login name: {_fault_of(name)}"

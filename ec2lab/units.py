@@ -77,7 +77,7 @@ EXIT_STATUSES = {  # those of a shell (https://www.gnu.org/software/bash/manual/
     126: "found, but not executable",
     127: "command not found",
     128 + signal.SIGINT: "ended by SIGINT, as by Ctrl-C",
-    128 + signal.SIGKILL: "killed by SIGKILL, often for want of memory",
+    128 + signal.SIGKILL: "killed by SIGKILL, often for lack of memory",
     **{128 + one: f"ended by {one.name}" for one in signal.Signals if one not in (signal.SIGINT, signal.SIGKILL)},
 }
 

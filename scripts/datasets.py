@@ -42,7 +42,7 @@ def datasets(dataset: DatasetName = "", regions: Regions = "", wide: Wide = Fals
         if found:
             console.emit_table([_event(one) for one in found])
             known = [one.dollars for one in found if one.dollars is not None]
-            more = "" if len(known) == len(found) else f", and {len(found) - len(known)} whose price is not known"
+            more = "" if len(known) == len(found) else f", and {len(found) - len(known)} with unknown price"
             console.hint(f"at most {sum(known):,.2f} dollars a month{more}")
         elif seen := [region for region in places if region not in responses.unseen]:
             makes = "`make snapshot-create` and `make dataset-build` make one"

@@ -18,7 +18,7 @@ OLDEST = (3, 11)
 def main(stamp: Path, lock_file: Path) -> None:
     """Install `lock_file` into the environment of `stamp` if the file is newer, then touch `stamp`."""
     if sys.version_info < OLDEST:
-        sys.exit(f"error: Python {sys.version.split()[0]} is too old, ec2-lab wants 3.11 (make PYTHON=python3.11 …)")
+        sys.exit(f"error: Python {sys.version.split()[0]} is too old, ec2-lab requires 3.11 (make PYTHON=python3.11 …)")
     with Path(f"{stamp.parent.resolve()}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (stamp.exists() and stamp.stat().st_mtime >= lock_file.stat().st_mtime):
@@ -48,7 +48,7 @@ def build_botocore_cache(python: Path) -> None:
     try:
         subprocess.run([str(python), "-m", "ec2lab.aws.botocore_cache_build"], check=True)
     except (subprocess.CalledProcessError, OSError) as problem:
-        print(f"each command will take a moment longer: {problem} (see above)", file=sys.stderr)
+        print(f"each command will take slightly longer: {problem} (see above)", file=sys.stderr)
 
 
 if __name__ == "__main__":

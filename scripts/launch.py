@@ -51,7 +51,7 @@ def launch(
     with locked_session(exp, "launch") as session:
         defined = definition(session, exp, base, selected)
         if max(count, min_count) > 1 and defined.experiment.nodes > 1:
-            raise UserError(f"COUNT: {exp} has nodes = {defined.experiment.nodes}, which says how many; leave it out")
+            raise UserError(f"COUNT: {exp} has nodes = {defined.experiment.nodes}, which sets the number; remove COUNT")
         with notifying(session, Console(as_json=as_json).emit) as emit:
             launch_experiment(session, exp, defined.experiment, emit, count, min_count or count, defined, fresh=fresh)
 

@@ -53,7 +53,7 @@ def pull(
             _pull_outputs(console, bars, experiment_name(exp), host, run_id, dest, delete=delete)
         return
     if run_id:
-        raise UserError("RUN_ID: names a run with outputs; say OUTPUTS=1 as well")
+        raise UserError("RUN_ID: selects a run with outputs; set OUTPUTS=1 too")
     if not source or not dest:
         raise UserError("SOURCE, DEST: what is copied, and where to? (SOURCE=/data/out DEST=./out, or OUTPUTS=1)")
     with open_session("pull") as session, progress_bars(console) as bars:

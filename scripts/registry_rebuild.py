@@ -47,7 +47,7 @@ def registry_rebuild(
         lost = of_registry(found, only) if only else [f for f in found if f.verdict is Verdict.ORPHAN]
         mine = [finding for finding in lost if whose in (ALL_OWNERS, finding.by)]
         others = [finding for finding in lost if finding not in mine]
-        console.emit(*(Skipped.of(f.resource, reason=f"made by {f.by}: OWNER={f.by} means it") for f in others))
+        console.emit(*(Skipped.of(f.resource, reason=f"made by {f.by}: OWNER={f.by} selects it") for f in others))
         if mine and not yes:
             console.hint(
                 f"nothing was written; run again with YES=1 to import {len(mine)} into {session.registry.name}"

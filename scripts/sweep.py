@@ -78,7 +78,7 @@ def sweep(
                 outcomes = sweeping.run(wanted)
         except KeyboardInterrupt:
             ends = f"make teardown EXP='{exp}-*'"
-            console.hint(f"running instances keep running; `{next_sweep}` launches the rest, `{ends}` ends it")
+            console.hint(f"running instances keep running; `{next_sweep}` launches the rest, `{ends}` deletes them")
             raise
         report_end(console, exp, parameters, clock.monotonic() - began, outcomes)
 

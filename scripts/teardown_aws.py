@@ -57,7 +57,7 @@ def teardown_aws(
                 experiment=None, deleted=deleted, deleted_with_parent=along, deleted_types=removal.deleted_types,
                 retained=retained,
             ),
-            Info(text=f"  the registry {session.registry.name} is kept as the record of it all"),
+            Info(text=f"  the registry {session.registry.name} is kept as the record"),
         )  # fmt: skip
 
 

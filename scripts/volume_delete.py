@@ -27,7 +27,7 @@ def volume_delete(volume: VolumeId = "", yes: Confirm = False, as_json: AsJson =
         found = get_retained_volume(session, volume)
         resource, retention = found.resource, found.retention
         size = resource.details.get("size", "")
-        message = f"({resource.region}), {size}, kept {retention}"
+        message = f"({resource.region}), {size}, retained {retention}"
         console.emit(VolumeRetained(id=volume, retain_until=retention.until, reason=retention.reason, message=message))
         if resource.state == "in-use":
             raise UserError(f"{volume} is attached to an instance; run `make volume-unmount` first")

@@ -31,7 +31,7 @@ def volume_retain(volume: VolumeId = "", length: KeepFor = "", reason: Why = "",
         retention = retain_for(session, get_retained_volume(session, volume), length, reason)
         console.emit(
             VolumeRetained(
-                id=volume, retain_until=retention.until, reason=retention.reason, message=f"is kept {retention}"
+                id=volume, retain_until=retention.until, reason=retention.reason, message=f"is retained {retention}"
             )
         )
 

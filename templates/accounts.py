@@ -528,7 +528,7 @@ def way_to(home: str) -> str:
     above = [point for point in {*mounts, *map(os.path.realpath, due())} if real.startswith(point.rstrip("/") + "/")]
     nearest = max(above, key=len, default="/")
     if mounts.get(nearest, "" if nearest == "/" else "autofs") == "autofs":
-        return f"{nearest} is not mounted, where {home} is to be; `make users` once it is"
+        return f"{nearest} is not mounted, so {home} can't be created; run `make users` once it is"
     return "" if is_there else place_fault(home)
 
 

@@ -80,7 +80,7 @@ def value_of(source: dict, instance: SecretsClient) -> str:
         return instance.ask("ssm", region, {"Name": source["id"], "WithDecryption": True})["Parameter"]["Value"]
     text = instance.ask("secretsmanager", region, {"SecretId": source["id"]}).get("SecretString")
     if text is None:
-        raise Missing("holds bytes and no text")
+        raise Missing("is not text")
     return of_key(text, source["key"]) if source["key"] else text
 
 

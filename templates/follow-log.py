@@ -52,7 +52,7 @@ def last_words() -> bytes | None:
         missing = json.loads(ENDED.read_text()).get("log_missing")
         return f"\nec2-lab: missing here: {missing}\n".encode() if missing else b""
     if LOG.exists() and not OUTPUT.exists():
-        return b"ec2-lab: the instance was started again while the command ran, which does not begin again\n"
+        return b"ec2-lab: the instance was started again while the command ran; the command does not run again\n"
     return None
 
 

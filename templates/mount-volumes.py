@@ -420,7 +420,7 @@ def carried_by(disk: str, volume: Volume) -> FileSystem | None:
     if not found:
         refuse_unless_empty(disk)
         if not volume.format:
-            raise NotMounted(f"{disk} is empty; nothing is formatted without being told")
+            raise NotMounted(f"{disk} is empty; it is not formatted, because the configuration does not say so")
     return found
 
 

@@ -52,7 +52,7 @@ def main(given: dict) -> int:
     for command in (["daemon-reload"], ["enable", "--quiet", *enabled], ["restart", given["timer"]]):
         subprocess.run(["systemctl", *command], check=True)
     if abs(next_elapse(given["timer"]) - ends) > TOLERANCE:
-        print(f"systemd does not take the new end: {given['timer']} is to elapse at another time", file=sys.stderr)
+        print(f"systemd did not accept the new expiry: {given['timer']} elapses at another time", file=sys.stderr)
         return 1
     print(ends)
     return 0

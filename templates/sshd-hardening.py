@@ -546,7 +546,7 @@ def reload_sshd() -> str:
     if os.path.isdir("/run/systemd/system"):  # noqa: PTH112
         unit = next((unit for unit in ("ssh.service", "sshd.service") if is_active(unit)), None)
         if not unit:
-            return "sshd does not run yet; it begins so"  # socket-activated, or early at boot
+            return "sshd is not running yet; it will start with this"  # socket-activated, or early at boot
         wait_for(pid_file.exists)
         if not reloaded(pid_file, lambda: run("systemctl", "reload", unit)) and not is_active(unit):
             run("systemctl", "restart", unit)
@@ -555,7 +555,7 @@ def reload_sshd() -> str:
         process = int(pid_file.read_text())
         reloaded(pid_file, lambda: os.kill(process, signal.SIGHUP))
         return "sshd reloaded"
-    return "sshd does not run yet; it begins so"
+    return "sshd is not running yet; it will start with this"
 
 
 def is_active(unit: str) -> bool:
@@ -717,7 +717,7 @@ def apply(given: argparse.Namespace) -> list[Line]:
         UNFINISHED.unlink()
         raise Failed(f"{problem}; everything is as it was") from problem
     UNFINISHED.unlink()
-    waits = f"; taken back in {given.confirm_within} s unless confirmed" if given.confirm_within else ""
+    waits = f"; reverted in {given.confirm_within} s unless confirmed" if given.confirm_within else ""
     alone = "" if any(now.besides.values()) else " alone"
     return [*told_of(now), (None, "applied", f"keys{alone} open {', '.join(now.able)}; {done}{waits}")]
 
@@ -744,7 +744,7 @@ def renewed(confirm_within: int) -> Line:
 def confirm(_: argparse.Namespace) -> list[Line]:
     """Keep what was applied."""
     if not in_place():
-        raise Failed("it is not in place: it was taken back, or never applied")
+        raise Failed("it is not in place: it was reverted, or never applied")
     if not WAITING.exists():
         return [(None, "unchanged", "it was not waiting")]
     disarm()

@@ -93,7 +93,7 @@ def restore(settings):
         make_directory(settings, account)
         if settings["origin"]:
             files, size = outputs_of(settings).restore((account.pw_uid, account.pw_gid))
-            say(f"{files} files ({size:,} bytes) of {settings['origin']} are here again")
+            say(f"{files} files ({size:,} bytes) of {settings['origin']} are restored")
     except (Refused, Later, OSError, ValueError) as why:
         WHY.write_text(f"the command never started: outputs: {' '.join(str(why).split())[:1000]}")
         INTERRUPTED.write_text("its outputs could not be restored")
@@ -197,7 +197,7 @@ def ended(settings):
             if outputs.sync(unsure, is_last=True):
                 INCOMPLETE.unlink()
                 return 0
-    say("not all could be uploaded; this instance goes on trying, and does not end by itself")
+    say("not everything could be uploaded; this instance keeps retrying, and does not terminate itself")
     subprocess.run(["systemctl", "start", "--no-block", UNIT], check=False)
     return 1
 

@@ -188,7 +188,7 @@ def the_disk(volume: EbsVolume, there: Mount | None) -> str:
         raise InUse(f"lies on {', '.join(on) or there.source}, and not on one volume; unmount it there by hand")
     identity = volume_ids().get(on[0]) or (volume.volume if known == on[0] else "")
     if volume.volume and identity != volume.volume:
-        raise InUse(f"is on {on[0]} ({identity or 'which tells no id'}), and not on {volume.volume}")
+        raise InUse(f"is on {on[0]} ({identity or 'which has no id'}), and not on {volume.volume}")
     return on[0]
 
 

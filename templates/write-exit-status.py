@@ -99,13 +99,16 @@ def begin() -> int:
     return 0
 
 
-OUT_OF_MEMORY = ": killed by SIGKILL, often for want of memory"
+OUT_OF_MEMORY = ": killed by SIGKILL, often for lack of memory"
 
 
 def ending() -> tuple[int, str]:
     """Return the exit code, and why it is not the command's own, if so."""
     if os.environ.get("SERVICE_RESULT") == "exec-condition":
-        return 128 + signal.SIGKILL, "the instance was started again while the command ran, which does not begin again"
+        return (
+            128 + signal.SIGKILL,
+            "the instance was started again while the command ran; the command does not run again",
+        )
     code = exit_code(os.environ.get("EXIT_CODE", ""), os.environ.get("EXIT_STATUS", ""))
     if BEGUN.exists():
         return code, ""

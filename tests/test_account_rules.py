@@ -125,7 +125,7 @@ def test_what_is_taken_ssh_keygen_reads(tmp_path):
         (f"ssh-ed25519 {packed(b'ssh-ed25519', b'k' * 32, b'x')}", "is not a whole ssh-ed25519 key"),
         (f"ssh-rsa {packed(b'ssh-ed25519', b'k' * 32)}", "its base64 is of another type"),
         (f"ssh-rsa {packed(b'ssh-rsa', b'3', b'n' * 128)}", "is an RSA key of 1023 bits, which is too weak"),
-        (f"ssh-rsa {packed(b'ssh-rsa', b'3', b'n' * 2100)}", "more than OpenSSH takes"),
+        (f"ssh-rsa {packed(b'ssh-rsa', b'3', b'n' * 2100)}", "more than OpenSSH accepts"),
         (f"ssh-dss {packed(b'ssh-dss', b'k')}", "is a DSA key"),
         (f"ssh-ed25519-cert-v01@openssh.com {packed(b'x')}", "is a certificate, not a key"),
         (f'command="reboot" {KEY}', "has text in front of the key"),

@@ -84,7 +84,7 @@ def test_orphans_are_deleted_after_they_were_shown_and_what_runs_by_its_name_alo
     (instance,) = instances(cloud)
     shown = running.run("audit", REGIONS=HERE, FIX="1")
     assert shown.code == 3
-    assert f"skipped: instance {instance} (us-east-1), it runs: ONLY={instance} means it" in shown.out
+    assert f"skipped: instance {instance} (us-east-1), it runs: ONLY={instance} selects it" in shown.out
     assert instances(cloud) == [instance]
     ended = running.run("audit", REGIONS=HERE, FIX="1", ONLY=instance)
     assert ended.out.index("orphan") < ended.out.index("deleting instance")
@@ -103,7 +103,7 @@ def test_a_teammates_are_shown_and_left_alone_until_they_are_named(running, clou
     )["VolumeId"]
     ended = running.run("audit", REGIONS=HERE, FIX="1")
     assert ended.code == 3
-    assert "made by bob@laptop: OWNER=bob@laptop means it" in ended.out
+    assert "made by bob@laptop: OWNER=bob@laptop selects it" in ended.out
     assert volume in {one["VolumeId"] for one in ec2.describe_volumes()["Volumes"]}
     assert running.run("audit", REGIONS=HERE, FIX="1", OWNER="bob@laptop").code == 0
     assert volume not in {one["VolumeId"] for one in ec2.describe_volumes()["Volumes"]}
@@ -116,7 +116,7 @@ def test_what_cloudtrail_says_that_somebody_else_made_is_left_alone_until_it_is_
     ]
     ended = running.run("audit", REGIONS=HERE, FIX="1")
     assert ended.code == 3
-    assert f"{volume} (us-east-1), made by testing, by CloudTrail: ONLY={volume} means it" in ended.out
+    assert f"{volume} (us-east-1), made by testing, according to CloudTrail: ONLY={volume} selects it" in ended.out
     assert running.run("audit", REGIONS=HERE, FIX="1", ONLY=volume).code == 0
 
 
@@ -222,7 +222,7 @@ def test_what_the_registry_takes_for_ended_and_lives_is_unfinished(running, clou
     running.registry.write_text(json.dumps([*running.records(), note]))
     ended = running.run("audit", REGIONS=HERE)
     assert ended.code == 3
-    assert "not-terminated: `make teardown EXP=demo` ends it" in ended.out
+    assert "not-terminated: `make teardown EXP=demo` deletes it" in ended.out
     assert running.teardown().code == 0
     assert instances(cloud) == []
     assert audit(running)[0] == 0

@@ -39,7 +39,7 @@ def test_credentials_are_at_fault_only_where_every_region_says_so(lab, cloud):
     ended = lab.launch()
     assert ended.code == 1
     assert ended.error.startswith("error: us-east-1: AuthFailure: AWS was not able to validate the provided access")
-    assert "so says every region" in ended.error
+    assert "according to every region" in ended.error
     assert cloud.calls("RunInstances") == []
 
 

@@ -171,8 +171,8 @@ def test_pointers_of_git_lfs_and_what_is_left_out_are_said(code, at):
     commit(code)
     made = pack(code, at)
     lfs, left_out = made.remarks
-    assert "Git LFS pointers in the place of files: model-0.bin, model-1.bin, model-2.bin and 2 more" in lfs
-    assert left_out.endswith("export-ignore says: notes.txt, tests/test_it.py")
+    assert "Git LFS pointers in place of files: model-0.bin, model-1.bin, model-2.bin and 2 more" in lfs
+    assert left_out.endswith("export-ignore: notes.txt, tests/test_it.py")
     assert not {b"notes.txt", b"tests/test_it.py"} & contents(made).keys()
 
 
@@ -188,7 +188,7 @@ def test_a_launch_and_a_sweep_say_it_and_go_on(lab):
     for script, exp in (("launch", "train"), ("sweep", "search")):
         ended = lab.run(script, EXP=exp)
         assert ended.code == 0, ended.err
-        assert "warning: code: Git LFS pointers in the place of files: model.bin" in ended.err
+        assert "warning: code: Git LFS pointers in place of files: model.bin" in ended.err
 
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])

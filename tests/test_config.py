@@ -116,7 +116,7 @@ def complaint(tmp_path, kind, text):
         (
             "experiment",
             'instance_types = ["g5.xlarge"]\n[[scratch]]\nmount = "/s"\nsize_gib = 1\nreason = "x"',
-            "file.toml: scratch[0]: retain_for and reason are of a volume that is kept",
+            "file.toml: scratch[0]: retain_for and reason require deletion_policy",
         ),
         (
             "experiment",

@@ -55,7 +55,7 @@ def test_names_of_images_are_taken_with_tag_and_digest(image):
         ("Python", "container: 'Python' is not the name of a container image"),
         ("python@sha256:1234", "container: 'python@sha256:1234' is not the name of a container image"),
         ("user:password@ghcr.io/a", "container: 'user:password@ghcr.io/a' is not the name of a container image"),
-        (ECR, "container: is in Amazon ECR, and wants an instance_profile by which the instance may pull it"),
+        (ECR, "container: is in Amazon ECR, and requires an instance_profile with which the instance can pull it"),
     ],
 )
 def test_what_is_no_image_or_cannot_be_pulled_is_refused(lab, container, said):

@@ -143,7 +143,7 @@ def test_it_is_summed_by_member_experiment_region_and_kind(lab):
             {"GROUP_BY": "regio"},
             "'regio' is none of member, experiment, region, resource-type (did you mean \"region\"?)",
         ),
-        ({"SINCE": "October"}, "SINCE: 'October' is no day (try 2026-10-01)"),
+        ({"SINCE": "October"}, "SINCE: 'October' is neither a day (try 2026-10-01)"),
         ({"SINCE": "2026-10-02", "UNTIL": "2026-10-01"}, "UNTIL: 2026-10-01 is not after SINCE, which is 2026-10-02"),
     ],
 )  # fmt: skip
@@ -163,7 +163,7 @@ def test_unknown_is_never_zero_and_the_sum_says_how_many_it_leaves_out(lab):
     assert ended.out.startswith("128.26 + 2 unknown dollars"), "a type without a price, a volume without a size"
     assert "  unknown: i-d (x9.huge): no list price of x9.huge in us-east-1 is known\n" in ended.out
     assert (
-        "  unknown: i-d/dev/sda1 (? GiB gp3): its size or type is not on record; `make status` asks AWS\n" in ended.out
+        "  unknown: i-d/dev/sda1 (? GiB gp3): its size or type is not recorded; `make status` asks AWS\n" in ended.out
     )
 
 

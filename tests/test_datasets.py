@@ -83,7 +83,7 @@ def test_a_price_that_is_not_known_is_not_zero(lab, cloud):
     make_versions(cloud, "eu-north-1", "1", dataset="text")
     (one,) = listed(lab, REGIONS="eu-north-1")
     assert one["dollars_per_month"] is None
-    assert "and 1 whose price is not known" in lab.run("datasets", REGIONS="eu-north-1").out
+    assert "and 1 with unknown price" in lab.run("datasets", REGIONS="eu-north-1").out
 
 
 def test_pruning_shows_first_and_deletes_only_on_yes(lab, cloud):
@@ -202,7 +202,7 @@ def test_a_snapshot_that_an_image_has_is_shown_as_such_and_keeps_no_other(lab, c
     pruned = lab.run("dataset_prune", KEEP_LAST="1", YES="1", JSON="1")
     assert pruned.code == 0, pruned.err
     assert [e["reason"] for e in pruned.events if e["id"] == ids[0]] == [
-        f"the image {image} has it: deregister that first"
+        f"the image {image} uses it: deregister that first"
     ]
     assert there(cloud, "us-east-1") >= {ids[0], ids[2]}
     assert ids[1] not in there(cloud, "us-east-1")

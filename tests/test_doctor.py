@@ -256,7 +256,7 @@ def test_an_image_parameter_of_another_data_type_is_named_before_ec2_refuses_it(
     cloud.client("ssm", "us-east-1").put_parameter(Name="own", Value="ami-12345678", Type="String")
     lab.write("lab.toml", 'regions = ["us-east-1"]\nimage = "resolve:ssm:own"\n')
     found = dict(look(Regions()))
-    assert "by own: its data type is text, and EC2 takes aws:ec2:image alone" in found["image-nowhere"]
+    assert "by own: its data type is text, and EC2 accepts aws:ec2:image only" in found["image-nowhere"]
 
 
 def test_a_quota_that_is_not_listed_counts_with_awss_default(lab, look, cloud):

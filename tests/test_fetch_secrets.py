@@ -78,7 +78,7 @@ def test_what_is_missing_or_denied_is_one_line_with_awss_own_words_and_no_value(
         "B (ssm:/b): AccessDeniedException in us-east-1: you may not (`make setup-aws` shows the policy",
         "C (secretsmanager:wandb): has no key 'key'", "D (secretsmanager:plain): is no JSON object",
         "E (secretsmanager:none): ResourceNotFoundException in us-east-1: Secrets Manager can't find the specified s",
-        "F (secretsmanager:wandb): has no text at 'n'", "G (secretsmanager:bytes): holds bytes and no text",
+        "F (secretsmanager:wandb): has no text at 'n'", "G (secretsmanager:bytes): is not text",
     ):  # fmt: skip
         assert said in line
     assert "\n" not in line

@@ -142,4 +142,4 @@ def test_what_aws_does_not_show_for_a_moment_lives_and_what_it_never_shows_again
     counted = Record(event=Event.REPEATED, parent_id=young.id, time="2026-10-01T15:00:00Z", times=9)
     for last, ended in ((gone, gone.time), (counted, counted.time)):
         (one,) = History([made, young, missed, shown, last]).instances.values()
-        assert (one.ended, one.fate) == (datetime.fromisoformat(ended), "gone when the lab looked")
+        assert (one.ended, one.fate) == (datetime.fromisoformat(ended), "no longer in AWS")

@@ -299,7 +299,7 @@ def test_what_is_no_group_and_no_time_is_named():
         parse_group_by("membr")
     assert moment("", "SINCE") is None
     assert moment("2026-11-10T12:00", "SINCE") == moment("2026-11-10T13:00+01:00", "SINCE") == NOON
-    with pytest.raises(UserError, match="SINCE: 'soon' is no day"):
+    with pytest.raises(UserError, match="SINCE: 'soon' is neither a day"):
         moment("soon", "SINCE")
 
 

@@ -202,7 +202,7 @@ def test_what_could_not_be_is_refused_before_anything_is_made(lab, cloud, lines,
 
 def test_count_beside_nodes_is_a_mistake(lab, cloud):
     ended = lab.launch("four", COUNT="2")
-    assert "COUNT: four has nodes = 4, which says how many; leave it out" in ended.error
+    assert "COUNT: four has nodes = 4, which sets the number; remove COUNT" in ended.error
     assert cloud.calls("RunInstances") == []
 
 

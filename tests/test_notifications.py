@@ -55,7 +55,7 @@ def test_one_that_hangs_is_said_to_once_and_is_told_nothing_more(complaints):
     notices.tell(event(5))
     notices.close()
     assert time.monotonic() - began < 30
-    assert complaints == ["notifier hanging: has not come back for 0 s; it receives nothing more"]
+    assert complaints == ["notifier hanging: has not returned for 0 s; it receives nothing more"]
     assert (hanging.told, right.told) == ([0], [0, 1, 2, 3, 4, 5])
     let_go.set()
 

@@ -35,7 +35,7 @@ def test_ones_own_orphans_go_and_nothing_else_that_was_found():
 
 def test_somebody_elses_stay_unless_they_or_everyone_are_meant():
     theirs = orphan(by="you@there")
-    assert deleted(theirs) == ([], {"vol-1": "made by you@there: OWNER=you@there means it"})
+    assert deleted(theirs) == ([], {"vol-1": "made by you@there: OWNER=you@there selects it"})
     assert deleted(theirs, whose="you@there") == deleted(theirs, whose="everyone") == (["vol-1"], {})
     assert deleted(orphan(), whose="you@there")[0] == []
 
@@ -45,7 +45,7 @@ def test_somebody_elses_stay_unless_they_or_everyone_are_meant():
     [("role/me", "role/me", True), ("role/me", "role/you", False), ("", "role/you", False), (None, "role/you", True)],
 )
 def test_what_cloudtrail_says_that_another_made_stays(caller, owner, goes):
-    said = {} if goes else {"vol-1": "made by role/you, by CloudTrail: ONLY=vol-1 means it"}
+    said = {} if goes else {"vol-1": "made by role/you, according to CloudTrail: ONLY=vol-1 selects it"}
     assert deleted(orphan(owner=owner), caller=caller) == (["vol-1"] if goes else [], said)
 
 
@@ -53,7 +53,10 @@ def test_what_cloudtrail_says_that_another_made_stays(caller, owner, goes):
 def test_on_the_word_of_tags_alone_nothing_goes_that_is_dear_to_somebody(resource_type):
     """Who may tag can write a whole set of tags, with this registry's id, on anything."""
     forged = orphan("x-1", resource_type, state="stopped")
-    assert deleted(forged, caller="role/me") == ([], {"x-1": "CloudTrail does not say who made it: ONLY=x-1 means it"})
+    assert deleted(forged, caller="role/me") == (
+        [],
+        {"x-1": "CloudTrail does not show who created it: ONLY=x-1 selects it"},
+    )
     assert deleted(orphan("sg-1", "security-group"), caller="role/me")[0] == ["sg-1"]
     launched = orphan("i-1", "instance", state="stopped", owner="role/me")
     assert deleted(launched, orphan("vol-1", attached=("i-1",)), caller="role/me")[0] == ["i-1", "vol-1"]
@@ -64,7 +67,7 @@ def test_on_the_word_of_tags_alone_nothing_goes_that_is_dear_to_somebody(resourc
     [("pending", False), ("running", False), ("stopping", False), ("stopped", True)],
 )
 def test_an_instance_that_somebody_may_be_working_on_stays(state, goes):
-    said = {} if goes else {"i-1": "it runs: ONLY=i-1 means it"}
+    said = {} if goes else {"i-1": "it runs: ONLY=i-1 selects it"}
     assert deleted(orphan("i-1", "instance", state=state)) == (["i-1"] if goes else [], said)
 
 
@@ -104,8 +107,8 @@ def test_what_is_named_goes_whoever_made_it_in_the_order_of_the_names(verdict):
         (Verdict.NOT_TERMINATED, "an experiment's"),
         (Verdict.STALE_RECORD, "not in AWS"),
         (Verdict.UNMANAGED, "not the lab's"),
-        (Verdict.RETENTION_EXPIRED, "a kept volume"),
-        (Verdict.RETAINED, "a kept volume"),
+        (Verdict.RETENTION_EXPIRED, "a retained volume"),
+        (Verdict.RETAINED, "a retained volume"),
     ],
 )
 def test_what_is_not_an_audits_to_delete_is_refused_by_its_name(verdict, said):

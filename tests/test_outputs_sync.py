@@ -335,7 +335,7 @@ def test_a_restore_that_is_denied_or_has_no_room_says_so_and_no_hostile_name_lea
             outputs.restore(OWN)
     monkeypatch.setattr(os, "statvfs", lambda path: os.statvfs_result((1,) * 10 + (255,)[:0]))
     monkeypatch.setattr(outputs.bucket, "listed", lambda _: [s3_requests.Listed("outputs/big", 1 << 40, "")])
-    with pytest.raises(Refused, match=r"1048576 MiB are to be restored, and .* has less room"):
+    with pytest.raises(Refused, match=r"1048576 MiB must be restored, but .* has less space"):
         outputs.restore(OWN)
     cloud.scenario(faults=[{"action": "ListObjectsV2", "code": "AccessDenied", "message": "no", "status": 403}])
     with pytest.raises(Refused, match="AccessDenied: no"):

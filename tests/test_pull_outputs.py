@@ -137,7 +137,7 @@ def test_an_earlier_run_is_fetched_by_its_id_into_a_directory_of_its_own(lab, ru
         ({"RUN_ID": "i-9"}, "RUN_ID: 'i-9' is not a run of speech with outputs (`make outputs` lists them)"),
         ({"HOST": "speech-9"}, "HOST: 'speech-9' has no outputs in that run of speech (it has speech-1, speech-2)"),
         ({"EXP": "speach"}, """EXP: 'speach' is in neither experiments/ nor the registry (did you mean "speech"?)"""),
-        ({"OUTPUTS": "", "RUN_ID": "i-9"}, "RUN_ID: names a run with outputs; say OUTPUTS=1 as well"),
+        ({"OUTPUTS": "", "RUN_ID": "i-9"}, "RUN_ID: selects a run with outputs; set OUTPUTS=1 too"),
         (
             {"DEST": ".", "DELETE": "1", "HOST": "speech-1"},
             ".: holds your home or the working directory: DELETE=1 is refused",
@@ -230,9 +230,9 @@ def test_a_fetch_that_fails_leaves_no_file_under_its_name_before_it_is_complete(
     with pytest.raises(UserError) as refused:
         download(large, str(tmp_path), print)
     assert str(refused.value).startswith(
-        f"{address(FIRST)}: can't be read: AccessDenied: not you (docs/iam-policy.json lists"
+        f"{address(FIRST)}: can't be read: AccessDenied: not you (docs/iam-policy.json has"
     )
-    assert str(refused.value).endswith("it takes s3:ListBucket on the bucket and s3:GetObject on its objects")
+    assert str(refused.value).endswith("it requires s3:ListBucket on the bucket and s3:GetObject on its objects")
     assert content(tmp_path) == {}
     cloud.scenario(faults=[{"action": "GetObject", "kind": "truncated", "times": 3}])
     download(large, str(tmp_path), print)
@@ -270,5 +270,5 @@ def test_outputs_are_listed_with_the_state_of_their_run(lab, cloud, runs, record
 def test_a_bucket_that_may_not_be_listed_is_one_line(lab, runs, cloud):
     cloud.scenario(faults=[{"action": "*Object*", "code": "AccessDenied", "message": "no", "status": 403}])
     error = lab.run("outputs", EXP="speech").error
-    assert f"{FIRST}: can't be read: AccessDenied: no (docs/iam-policy.json lists" in error
+    assert f"{FIRST}: can't be read: AccessDenied: no (docs/iam-policy.json has the permissions" in error
     assert "s3:ListBucket on the bucket" in error

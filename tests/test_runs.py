@@ -243,7 +243,7 @@ def test_logs_and_exit_code_come_from_the_bucket(lab, bucket):
         ("exit 3", "exited with status 3"),
         ("/dev/null", "exited with status 126: found, but not executable"),
         ("nowhere", "exited with status 127: command not found"),
-        ("(kill -KILL $BASHPID)", "exited with status 137: killed by SIGKILL, often for want of memory"),
+        ("(kill -KILL $BASHPID)", "exited with status 137: killed by SIGKILL, often for lack of memory"),
         ("(kill -SEGV $BASHPID)", "exited with status 139: ended by SIGSEGV"),
         ("exit 255", "exited with status 255"),
     ],

@@ -72,7 +72,7 @@ def test_what_aws_does_not_know_any_more_costs_nothing_from_then_on(lab, cloud):
     cloud.advance(600)
     (resource,) = lab.status()
     assert (resource["state"], resource["dollars_per_hour"]) == ("not in AWS any more", 0)
-    assert f"{resource['id']}: not in AWS any more, so nothing more is paid for\n" in lab.run("status").out
+    assert f"{resource['id']}: not in AWS any more, so it costs nothing more\n" in lab.run("status").out
     cloud.advance(36000)
     for script in ("status", "cost"):
         told = next(e for e in lab.run(script, JSON="1").events if "unknown_prices" in e and "id" not in e)

@@ -99,7 +99,7 @@ def test_outputs_are_there_before_the_command_and_in_the_bucket_after_it_and_the
     assert "start --no-block ec2-lab-power-off@completion.service" in instance.read("systemctl")
     s3 = instance.cloud.client("s3", "us-east-1")
     s3.put_object(Bucket="lab-runs", Key="of/foo/i-1/outputs/ckpt/1", Body=b"one")
-    assert instance.run("restore", origin="i-1") == (0, "ec2-lab: outputs: 1 files (3 bytes) of i-1 are here again\n")
+    assert instance.run("restore", origin="i-1") == (0, "ec2-lab: outputs: 1 files (3 bytes) of i-1 are restored\n")
     assert instance.read("run/outputs.env") == "RESUMED=1\n"
     assert instance.read("outputs/ckpt/1") == "one"
     (instance.outputs / "ckpt/2").write_text("two")

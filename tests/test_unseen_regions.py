@@ -143,7 +143,7 @@ def test_which_regions_an_account_has_is_told_by_the_next_where_the_first_does_n
     cloud.scenario(faults=[{"action": "DescribeRegions", "code": "UnauthorizedOperation"}])
     regions, unseen = enabled_regions(session)
     assert regions == ["us-east-1", "us-west-2"], "those where the lab may have something"
-    assert "us-west-2 does not tell which there are: DescribeRegions: Unauth" in unseen["other regions"]
+    assert "us-west-2 did not list them: DescribeRegions: Unauth" in unseen["other regions"]
     session.close()
 
 

@@ -120,7 +120,7 @@ def test_the_end_is_not_told_before_the_log_is_whole(host_log):
     assert log.ended.exists()
     assert (
         log.log.read_bytes()
-        == b"one\nec2-lab: the command exited with status 137: killed by SIGKILL, often for want of memory\n"
+        == b"one\nec2-lab: the command exited with status 137: killed by SIGKILL, often for lack of memory\n"
     )
 
 
@@ -218,7 +218,7 @@ def test_a_command_that_the_power_cut_off_does_not_begin_again_and_has_ended(hos
     log.begun.unlink()  # on no disk
     assert not log.begins()
     ended = log.ends(result="exec-condition")
-    why = "the instance was started again while the command ran, which does not begin again"
+    why = "the instance was started again while the command ran; the command does not run again"
     assert (ended["exit_code"], ended["why"]) == (137, why)
     assert log.log.read_text() == f"epoch 1\nec2-lab: {why}\n"
 

@@ -80,8 +80,8 @@ def _placement(session: Session, found: RegionSetup) -> None:
         if subnets:
             found.there.append(f"the default VPC, with subnets in {_zones(subnets)}")
         else:
-            makes = f"`aws ec2 create-default-vpc --region {found.region}` makes one"
-            found.missing.append(f"no default VPC with subnets: {makes}, or name subnets (lab.toml: network.subnets)")
+            makes = f"`aws ec2 create-default-vpc --region {found.region}` creates one"
+            found.missing.append(f"no default VPC with subnets: {makes}, or set subnets (lab.toml: network.subnets)")
         return
     if found.region not in named:
         found.missing.append(f"no subnets are set for it (lab.toml: network.subnets.{found.region})")

@@ -92,7 +92,7 @@ def enabled_regions(session: Session) -> tuple[list[str], dict[str, str]]:
             names = sorted(region["RegionName"] for region in found["Regions"])
             return list(dict.fromkeys([*session.lab.regions, *names])), {}
         why |= responses.unseen
-    return known_regions(session), {OTHERS: f"{asked} does not tell which there are: {why[asked]}"}
+    return known_regions(session), {OTHERS: f"{asked} did not list them: {why[asked]}"}
 
 
 def _item(resource_type: ResourceType, region: str, found: Mapping[str, Any], pricing: Pricing) -> Item:

@@ -26,11 +26,11 @@ SHORTEST = 8
 """Digits of a registry's id that are enough to name it."""
 """States of an instance that somebody may be using: it is deleted only by its id."""
 ELSEWHERE = {
-    Verdict.NOT_TERMINATED: "an experiment's: `make teardown` of that ends it",
+    Verdict.NOT_TERMINATED: "an experiment's: `make teardown` deletes it",
     Verdict.STALE_RECORD: "not in AWS: `make audit FIX=1` removes it from the registry",
-    Verdict.UNMANAGED: "not the lab's: whose it is deletes it, in the AWS console",
-    Verdict.RETENTION_EXPIRED: "a kept volume: `make volume-delete` deletes it",
-    Verdict.RETAINED: "a kept volume: `make volume-delete` deletes it",
+    Verdict.UNMANAGED: "not the lab's: its owner must delete it, in the AWS console",
+    Verdict.RETENTION_EXPIRED: "a retained volume: `make volume-delete` deletes it",
+    Verdict.RETAINED: "a retained volume: `make volume-delete` deletes it",
 }
 """What an audit does not delete, and which command does."""
 
@@ -79,13 +79,13 @@ def _why_spared(finding: Finding, whose: str, caller: str | None) -> str:
     Only its tags say that it is one, and whoever may tag could have written them: valuable resources are deleted only
     if CloudTrail agrees.
     """
-    by_name = f"ONLY={finding.resource.id} means it"
+    by_name = f"ONLY={finding.resource.id} selects it"
     if whose not in (ALL_OWNERS, finding.by):
-        return f"made by {finding.by}: OWNER={finding.by} means it"
+        return f"made by {finding.by}: OWNER={finding.by} selects it"
     if caller is not None and finding.owner and finding.owner != caller:
-        return f"made by {finding.owner}, by CloudTrail: {by_name}"
+        return f"made by {finding.owner}, according to CloudTrail: {by_name}"
     if caller is not None and not finding.owner and finding.resource.resource_type in (*OF_EXPERIMENTS, SNAPSHOT):
-        return f"CloudTrail does not say who made it: {by_name}"
+        return f"CloudTrail does not show who created it: {by_name}"
     return f"it runs: {by_name}" if finding.resource.state in (*UP, InstanceState.STOPPING) else ""
 
 

@@ -42,15 +42,15 @@ def _remedies(found: Sequence[Finding]) -> list[str]:
     unfinished = sorted({f.resource.experiment or "" for f in found if f.verdict is Verdict.NOT_TERMINATED} - {""})
     lines = []
     if Verdict.ORPHAN in verdicts:
-        lines.append("orphans: `make audit FIX=1` deletes yours, `make registry-rebuild` takes them into the registry")
+        lines.append("orphans: `make audit FIX=1` deletes yours, `make registry-rebuild` imports them")
     if copies := [f.resource.id for f in found if f.verdict is Verdict.COPY]:
         lines.append(f'copies: `make audit FIX=1 ONLY="{" ".join(copies)}"` deletes them')
     lines += [
-        f"the registry {registry[:8]}…: its own `make teardown` ends what is its; if it was yours and is lost, "
-        f"`make registry-rebuild ONLY={registry[:8]}` takes that into this one"
+        f"the registry {registry[:8]}…: use `make teardown` with that registry; if it was yours and is lost, "
+        f"`make registry-rebuild ONLY={registry[:8]}` imports its resources"
         for registry in sorted({f.registry for f in found if f.verdict is Verdict.ANOTHERS})
     ]
-    lines += [f"not-terminated: `make teardown EXP={experiment}` ends it" for experiment in unfinished]
+    lines += [f"not-terminated: `make teardown EXP={experiment}` deletes it" for experiment in unfinished]
     if Verdict.STALE_RECORD in verdicts:
         lines.append("stale-records: `make audit FIX=1` removes them from the registry")
     if expired := [f.resource.id for f in found if f.verdict is Verdict.RETENTION_EXPIRED]:

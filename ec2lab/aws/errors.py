@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from botocore.session import Session
 
 NOT_ALLOWED = (
-    "docs/iam-policy.json lists what the lab's role or user must be allowed, "
-    "docs/iam-policy-data.json what making and copying datasets takes"
+    "docs/iam-policy.json has the permissions that the lab's role or user needs, "
+    "docs/iam-policy-data.json those for building and copying datasets"
 )
 PROFILE = "ec2_lab_profile"
 """Where an error's metadata have the profile of its call (aws/clients.py)."""
@@ -30,7 +30,7 @@ REMEDIES = {
     "UnauthorizedOperation": NOT_ALLOWED,
     "AccessDenied": NOT_ALLOWED,
     "AccessDeniedException": NOT_ALLOWED,
-    "AuthFailure.ServiceLinkedRoleCreationNotPermitted": "somebody who may must once run "
+    "AuthFailure.ServiceLinkedRoleCreationNotPermitted": "somebody with the permission must run, once, "
     "`aws iam create-service-linked-role --aws-service-name spot.amazonaws.com`",
     "AuthFailure": "the credentials are not valid in this region, or this computer's clock is wrong",
     "InvalidClientTokenId": "the access key does not exist (any more): see `aws configure list`",

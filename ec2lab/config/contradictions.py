@@ -47,7 +47,7 @@ def _of_command(experiment: Experiment) -> Iterator[str]:
     if experiment.artifact_uri and not experiment.instance_profile:
         yield "artifact_uri requires an instance_profile that lets the instance write there"
     if experiment.container and ecr_repository(experiment.container) and not experiment.instance_profile:
-        yield "container: is in Amazon ECR, and wants an instance_profile by which the instance may pull it"
+        yield "container: is in Amazon ECR, and requires an instance_profile with which the instance can pull it"
     if experiment.on_completion == "teardown" and not experiment.artifact_uri:
         yield (
             'on_completion = "teardown" requires an artifact_uri ("s3://…"), or the log and the exit code '

@@ -64,7 +64,7 @@ FORMATS = {
         "is a PGP key: `gpg --export-ssh-key KEY-ID > {pub}` writes the part of it that logs in, KEY={pub} names that"
     ),
     r"^age1[0-9a-z]{50,}|\bAGE-SECRET-KEY-|BEGIN AGE ENCRYPTED": (
-        "is of age, whose keys encrypt files and are not for logins; `ssh-keygen -t ed25519` creates one that is"
+        "is an age key, which encrypts files and is not for logins; `ssh-keygen -t ed25519` creates one that is"
     ),
     r"-----BEGIN ([A-Z0-9 ]{1,40})-----": "is not a public key, but another PEM file",
     r"^\s*<(?i:!doctype|html|head|\?xml)\b": "is a web page, not a key; take the raw text",

@@ -119,7 +119,7 @@ def _check_blob(kind: str, body: str) -> None:
     if len(rest) != len(wanted) or not all(map(re.fullmatch, wanted, rest)):
         raise ValueError(f"is not a whole {kind} key: copy the line of the .pub file again")
     if kind == "ssh-rsa" and not RSA_BITS <= (bits := int.from_bytes(fields[-1], "big").bit_length()) <= MOST_RSA_BITS:
-        why = "too weak" if bits < RSA_BITS else "more than OpenSSH takes"
+        why = "too weak" if bits < RSA_BITS else "more than OpenSSH accepts"
         raise ValueError(f"is an RSA key of {bits} bits, which is {why} (ssh-keygen -t ed25519 creates a new one)")
 
 

@@ -64,7 +64,7 @@ class Volume(Mounted):
         if self.retain_for is not None and self.retain_for > LONGEST:
             raise ValueError(f'retain_for = "{duration_text(self.retain_for)}" is too long (at most 3650d)')
         if self.deletion_policy is not DeletionPolicy.RETAIN and len(missing) < 2:  # noqa: PLR2004 - both
-            raise ValueError('retain_for and reason are of a volume that is kept; deletion_policy = "retain" keeps it')
+            raise ValueError('retain_for and reason require deletion_policy = "retain"')
         return self
 
 

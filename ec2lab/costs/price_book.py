@@ -88,15 +88,15 @@ class PriceBook:
     ) -> Rate:
         """Return the rate of a running instance."""
         if not instance_type:  # imported by `make registry-rebuild`, and not described since
-            return HourlyRate(None, "its type is not on record; `make status` asks AWS")
+            return HourlyRate(None, "its type is not recorded; `make status` asks AWS")
         match market:
             case "spot" if zone:
                 return self.spot(region, zone, instance_type, began, ended)
             case "spot":
-                return HourlyRate(None, "its zone is not on record; `make status` asks AWS")
+                return HourlyRate(None, "its zone is not recorded; `make status` asks AWS")
             case "on-demand":
                 return HourlyRate(self.instance_hour(region, instance_type), unlisted(instance_type, region))
-        return HourlyRate(None, "a capacity block is paid for beforehand, by whoever bought it")
+        return HourlyRate(None, "a capacity block is paid for in advance")
 
     def instance_month(self, region: str, zone: str, instance_type: str, market: str) -> Dollars:
         """Return the monthly cost of a running instance as it is now."""

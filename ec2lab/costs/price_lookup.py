@@ -34,7 +34,7 @@ SPOT_HISTORY_LIMIT = timedelta(days=90)
 FAILURE = "not told: {}"
 """The cache's entry for a failed lookup, with its time: of list prices, or of a region's spot prices."""
 LIST = "list prices"
-AGAIN_LATER = "AWS did not tell them within the last hour, and is asked again after it"
+AGAIN_LATER = "AWS did not return them within the last hour; retried after an hour"
 LISTED, SHIPPED = "AWS's price list", "the file that comes with the lab"
 
 Answer = TypeVar("Answer")

@@ -111,7 +111,7 @@ class VolumePricer(Pricer):
 
 def _rate(one: VolumeTimeline, book: PriceBook) -> Monthly:
     if not one.is_described:
-        return Monthly(None, "its size or type is not on record; `make status` asks AWS")
+        return Monthly(None, "its size or type is not recorded; `make status` asks AWS")
     resource_type, why = (
         one.described["VolumeType"],
         f"iops of io2 beyond {IO2_TIER1_IOPS:,} cost less each: not looked up",
@@ -163,7 +163,7 @@ class SnapshotPricer(Pricer):
 
     def _stored(self, one: SnapshotTimeline, began: datetime, book: PriceBook) -> CostPeriod:
         stored = stored_bytes(one.described)
-        why = unlisted("snapshots", one.region) if stored else "its size is not on record; `make datasets` asks AWS"
+        why = unlisted("snapshots", one.region) if stored else "its size is not recorded; `make datasets` asks AWS"
         return CostPeriod(
             resource_type=SNAPSHOT, id=one.id, region=one.region, experiment=one.experiment, by=one.by,
             what=f"up to {stored / GIB:.0f} GiB stored" if stored else "a snapshot",

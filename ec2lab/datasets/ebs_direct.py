@@ -177,7 +177,7 @@ class DirectSnapshots:
             else:
                 if base64.b64encode(hashlib.sha256(content).digest()).decode() == answer["Checksum"]:
                     return content
-                why = "is not what its checksum says"
+                why = "does not match its checksum"
         raise UserError(f"{snapshot}: block {index} {why}; run this again")
 
     def _listed(self, snapshot: str) -> Iterator[tuple[int, str]]:

@@ -44,7 +44,7 @@ def not_ours(session: Session, snapshots: Sequence[DataSnapshot]) -> dict[str, s
         if snapshot.owner != account.id:
             found[snapshot.id] = f"of account {snapshot.owner}"
         elif snapshot.registry and snapshot.registry not in ownership.registries:
-            found[snapshot.id] = f"made by the registry {snapshot.registry[:8]}…"
+            found[snapshot.id] = f"created by the registry {snapshot.registry[:8]}…"
         elif not ownership.proves(resource_type, snapshot.as_described):
             found[snapshot.id] = "not created by this registry: delete it in the AWS console"
     return found
@@ -95,7 +95,8 @@ def _made_from(session: Session, region: str) -> dict[str, str]:
 def _in_images(cloud: Cloud, region: str) -> dict[str, str]:
     """Return the snapshots that the account's images in a region use, and the images."""
     return {
-        snapshot: f"the image {image} has it: deregister that first" for image, snapshot in images_of(cloud.ec2(region))
+        snapshot: f"the image {image} uses it: deregister that first"
+        for image, snapshot in images_of(cloud.ec2(region))
     }
 
 

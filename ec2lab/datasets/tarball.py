@@ -103,7 +103,7 @@ def _settings() -> dict[str, str]:
 
 def _reason(said: bytes) -> str:
     """Return the first error: the last one only says that there were some."""
-    lines = said.decode(errors="replace").strip().splitlines() or ["tar does not say why"]
+    lines = said.decode(errors="replace").strip().splitlines() or ["tar gives no reason"]
     return next((line for line in lines if "Removing leading" not in line), lines[-1])
 
 

@@ -199,7 +199,7 @@ class DoctorContext:
     def require_aws(self) -> None:
         """Raise CheckSkipped where AWS does not know the caller."""
         if self.caller().problem:
-            raise CheckSkipped("AWS does not take this computer's credentials, or is not reached")
+            raise CheckSkipped("AWS rejects this computer's credentials, or cannot be reached")
 
 
 def _introduced(lab: DoctorContext) -> Identity:

@@ -184,7 +184,7 @@ def _lack(lab: DoctorContext, region: str, image: Image) -> Iterator[str]:
                 yield name
             for one in found["Parameters"]:
                 if (resource_type := one.get("DataType", "text")) != IMAGE:
-                    yield f"by {name}: its data type is {resource_type}, and EC2 takes {IMAGE} alone"
+                    yield f"by {name}: its data type is {resource_type}, and EC2 accepts {IMAGE} only"
         case ImageByRegion(ids=ids):
             if region not in ids:
                 yield "one with an id for it"

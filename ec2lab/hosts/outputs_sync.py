@@ -290,7 +290,7 @@ class Outputs:
         total = sum(one.size for one in wanted)
         room = os.statvfs(self.root)
         if total > room.f_bavail * room.f_frsize:
-            raise Refused(f"{total >> 20} MiB are to be restored, and {self.root} has less room")
+            raise Refused(f"{total >> 20} MiB must be restored, but {self.root} has less space")
         for path in sorted(directories):
             with contextlib.suppress(FileExistsError):
                 os.mkdir(os.path.join(self.root, path))

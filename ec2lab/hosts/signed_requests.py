@@ -41,7 +41,7 @@ def metadata(path: str, method: str = "GET", **headers: str) -> str:
     except urllib.error.HTTPError as refused:
         if refused.code == NOT_FOUND and "security-credentials" in path:
             raise Refused("the instance has no instance profile, or its role is gone") from refused
-        raise Later(f"the instance metadata service says {refused.code}") from refused
+        raise Later(f"the instance metadata service returned {refused.code}") from refused
     except (OSError, http.client.HTTPException) as problem:
         raise Later(f"the instance metadata service does not answer ({problem})") from problem
     return text

@@ -142,7 +142,7 @@ def _looked_up(session: Session, described: Responses[list[Resource]]) -> _More:
 def forgotten_by_aws(resources: Iterable[Resource]) -> str:
     """Say, for people, which of them AWS no longer knows, so that they cost nothing; nothing if it knows all."""
     gone = [resource.id for resource in resources if resource.state == NOT_FOUND]
-    return f"{', '.join(gone)}: {NOT_FOUND}, so nothing more is paid for" if gone else ""
+    return f"{', '.join(gone)}: {NOT_FOUND}, so it costs nothing more" if gone else ""
 
 
 def running_event(

@@ -94,7 +94,7 @@ def _failure(session: Session, name: str, console: Console) -> str | None:
             ending = read_exit_status(host)
         except Unreachable as problem:
             if not seen:
-                raise UserError(f"{problem}; `make teardown EXP={name}` ends it") from problem
+                raise UserError(f"{problem}; `make teardown EXP={name}` cancels it") from problem
             console.hint(f"  {problem}; retrying soon")
             return None
         seen = True

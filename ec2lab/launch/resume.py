@@ -74,7 +74,9 @@ def _live_text(experiment: str, found: Sequence[Resource]) -> str:
 
 def _hint(found: Sequence[Resource], experiment: str) -> str:
     stopped = any(resource.state in DOWN for resource in found)
-    return f"{f'`make start EXP={experiment}` starts it, ' if stopped else ''}`make teardown EXP={experiment}` ends it"
+    return (
+        f"{f'`make start EXP={experiment}` starts it, ' if stopped else ''}`make teardown EXP={experiment}` deletes it"
+    )
 
 
 def requests_of(

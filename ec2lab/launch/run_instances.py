@@ -44,7 +44,7 @@ class Unclear(UserError):
     """It is unknown whether an instance was created; `error` is the last of several ambiguous responses."""
 
     def __init__(self, error: ApiError) -> None:
-        super().__init__(f"RunInstances: asked without a clear answer, {TRIES} times at the most; the last was {error}")
+        super().__init__(f"RunInstances: no clear response after {TRIES} attempts; the last was {error}")
         self.error = error
 
 

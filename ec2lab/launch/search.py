@@ -244,7 +244,7 @@ def advice(search: Search, experiment: str) -> list[str]:
     lines = [line for pool, error in search.errors.items() if (line := _about(search, pool, error))]
     if any(error.category is ErrorCategory.INSUFFICIENT_CAPACITY for error in search.errors.values()):
         lines.append(
-            f"let experiments/{experiment}.toml take more types, markets or regions, "
+            f"allow more types, markets or regions in experiments/{experiment}.toml, "
             'or retry for longer (capacity_timeout = "6h")'
         )
     return list(dict.fromkeys(lines))

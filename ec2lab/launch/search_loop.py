@@ -225,7 +225,7 @@ class SearchLoop:
 
     def _in_vain(self, at_least: int) -> str:
         if error := self.search.global_error():
-            return self._in_words(error) + ("; so says every region" if len(self.preferences.regions) > 1 else "")
+            return self._in_words(error) + (", according to every region" if len(self.preferences.regions) > 1 else "")
         if not self.search.errors:
             why = in_no_region(self._skipped.values()) or "; ".join(self.search.reasons())
             return f"{self.name}: no region is usable: {why}"

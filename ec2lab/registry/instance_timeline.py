@@ -26,7 +26,7 @@ RAN_THEN_ENDED_CODES = (
 """StateReason codes of instances that ran before they ended. With any other code, an instance never ran."""
 CONSISTENCY_WINDOW = timedelta(minutes=1)
 """How long after a stop a description may still show the previous state."""
-TORN_DOWN, EXPIRED, GONE_WHEN_LOOKED = "taken down", "its time to live was over", "gone when the lab looked"
+TORN_DOWN, EXPIRED, GONE_WHEN_LOOKED = "taken down", "its ttl expired", "no longer in AWS"
 """How an instance ended, if AWS reports no reason."""
 TRANSITION = re.compile(r"\((\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) (?:GMT|UTC)\)")
 """The time in StateTransitionReason, `User initiated (2026-11-24 10:00:00 GMT)`: when it was stopped or terminated

@@ -124,7 +124,7 @@ def _elsewhere(session: Session) -> list[Resource]:
     """Return what is live in other accounts of the same kind, which are not queried."""
     local = session.lab.cloud == "local"
     return [
-        replace(resource, state=f"in {one.account or 'an account that is not on record'}, which was not asked")
+        replace(resource, state=f"in {one.account or 'an account that is not on record'}, which was not queried")
         for one in session.records.elsewhere()
         if one.account is None or one.account.is_local == local
         for resource in one.known.live

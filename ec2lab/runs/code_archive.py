@@ -145,11 +145,11 @@ def _directories(name: bytes) -> Iterator[bytes]:
 def _remarks(files: Iterable[SourceFile], left_out: Collection[bytes]) -> Iterator[str]:
     found = list(files)
     if pointers := [file.path for file in found if file.is_lfs_pointer]:
-        yield f"code: Git LFS pointers in the place of files: {_named(pointers)}; `git lfs pull` brings the files"
+        yield f"code: Git LFS pointers in place of files: {_named(pointers)}; `git lfs pull` fetches the files"
     if links := [file.path for file in found if file.leads_out]:
         yield f"code: links that lead out of it, and to nothing on an instance: {_named(links)}"
     if left_out:
-        yield f"code: left out, as git's attribute export-ignore says: {_named(left_out)}"
+        yield f"code: left out because of git's attribute export-ignore: {_named(left_out)}"
 
 
 def _named(names: Collection[bytes]) -> str:

@@ -144,7 +144,7 @@ def entries_of(wanted: Iterable[Entry], fold: Callable[[str], str]) -> tuple[lis
         if (name := fold(one.path)) in above:
             skipped.append(f"{one.path}: others lie below its name, as if it were a directory")
         elif first := taken.get(name):
-            skipped.append(f"{one.path}: cannot be told from {first.path} in that directory")
+            skipped.append(f"{one.path}: has the same name as {first.path} on that file system")
         else:
             taken[name] = one
     return [*(Entry(path, DIRECTORY) for path in sorted(directories)), *taken.values()], skipped

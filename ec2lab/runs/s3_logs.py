@@ -119,7 +119,7 @@ class S3RunLogs:
 def unreadable(place: object, failure: ClientError) -> UserError:
     """Return S3's error with its message, and which permissions reading takes."""
     code, message = failure.response["Error"]["Code"], failure.response["Error"].get("Message", "")
-    takes = "; it takes s3:ListBucket on the bucket and s3:GetObject on its objects" if code in DENIED else ""
+    takes = "; it requires s3:ListBucket on the bucket and s3:GetObject on its objects" if code in DENIED else ""
     return UserError(f"{place}: can't be read: {format_code(code, message)}{takes}")
 
 

@@ -64,7 +64,7 @@ class Retention:
 
     def __str__(self) -> str:
         since = f"since {self.since}" if self.since else "nobody knows since when"
-        until = f"until {self.until}" if self.until else "until a day that its tags do not tell"
+        until = f"until {self.until}" if self.until else "until an unknown day"
         return f"{until}: {self.reason} ({since}{f', after {self.after}' if self.after else ''})"
 
 

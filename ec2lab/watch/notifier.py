@@ -102,7 +102,7 @@ class NotificationDispatcher:
             if courier.is_slow(self._limit) and not courier.given_up:
                 courier.given_up = True
                 self._complain(
-                    f"notifier {courier.notifier.name}: has not come back for {self._limit:.0f} s; "
+                    f"notifier {courier.notifier.name}: has not returned for {self._limit:.0f} s; "
                     "it receives nothing more"
                 )
 

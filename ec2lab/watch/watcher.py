@@ -295,7 +295,7 @@ class Watching:
         if said.problem:
             yield from self._once(said.problem, self._warning(said.problem))
         if said.rebalance:
-            why = f"AWS recommends since {said.rebalance} to leave it"
+            why = f"AWS recommends replacing it, since {said.rebalance}"
             yield from self._once(
                 (identity, InterruptionStage.AT_RISK), self._interrupted(identity, InterruptionStage.AT_RISK, why)
             )

@@ -96,7 +96,10 @@ def test_an_empty_disk_is_formatted_only_where_that_is_said_and_never_a_second_t
     named = {"mount": "/scratch/a", "device": device}
     refused = mount(host, named)
     assert refused.returncode == 1
-    assert f"NOT MOUNTED: /scratch/a: {device} is empty; nothing is formatted without being told" in refused.stdout
+    assert (
+        f"NOT MOUNTED: /scratch/a: {device} is empty; it is not formatted, because the configuration does not say so"
+        in refused.stdout
+    )
     made = mount(host, {**named, "format": "ext4", "owner": ":games", "mode": "2775"})
     assert "formatted, owner :games" in made.stdout
     assert host.run("stat", "-c", "%G %a", "/scratch/a").stdout == "games 2775\n"

@@ -31,7 +31,7 @@ print("ready")
 time.sleep(1000)
 """
 BEGIN = ("systemctl", "enable", "--now", "--no-block", "experiment.service")
-WHY = "the instance was started again while the command ran, which does not begin again"
+WHY = "the instance was started again while the command ran; the command does not run again"
 
 
 @pytest.fixture

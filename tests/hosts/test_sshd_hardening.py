@@ -157,10 +157,10 @@ def test_it_is_refused_where_it_would_lock_everyone_out(peopled, alice_key, bob_
 def test_unconfirmed_it_is_taken_back_by_itself(peopled):
     before = files(peopled)
     told = peopled.harden("apply", "--confirm-within", "1")
-    assert told.detail(None, "applied").endswith("taken back in 1 s unless confirmed")
+    assert told.detail(None, "applied").endswith("reverted in 1 s unless confirmed")
     assert holds_within(PATIENCE, lambda: files(peopled) == before)
     assert holds_within(PATIENCE, lambda: peopled.ssh("alice", "true", password=PASSWORD).worked)
-    assert "taken back, or never applied" in peopled.harden("confirm").detail(None, "problem")
+    assert "reverted, or never applied" in peopled.harden("confirm").detail(None, "problem")
 
 
 def test_confirmed_it_stays(peopled, alice_key):
@@ -243,7 +243,10 @@ def test_the_first_boot_needs_no_running_sshd(host, alice_key):
     host.accounts({"members": {"alice": {"keys": [alice_key.line]}}})
     host.run("rm", "-r", "/run/sshd")
     done = host.run("/opt/ec2-lab/sshd-hardening", "apply", "--console")
-    assert done.stdout == "ec2-lab: sshd: applied keys alone open alice; sshd does not run yet; it begins so\n"
+    assert (
+        done.stdout
+        == "ec2-lab: sshd: applied keys alone open alice; sshd is not running yet; it will start with this\n"
+    )
     host.start_sshd()
     assert host.ssh("alice", "true", key=alice_key.file).worked
 

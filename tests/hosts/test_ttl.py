@@ -73,7 +73,7 @@ def test_an_end_that_systemd_does_not_take_is_not_told_as_set(instance, lab):
     host.write("/run/deaf", "")
     ended = lab.run("ttl_set", EXP="demo", TTL="4h", **variables)
     assert ended.code == 1
-    assert "systemd does not take the new end" in ended.err
+    assert "systemd did not accept the new expiry" in ended.err
     assert "may not be set there" in ended.err
     assert "ends" not in lab.status()[0]
 

@@ -22,7 +22,7 @@ def test_no_home_is_made_below_a_mount_point_before_its_volume_is_mounted(host, 
     host.write("/etc/fstab", "# homes\nLABEL=ho\\040mes /home ext4 nofail 0 2")
     before = host.run("ls", "-lanR", "--time-style=full-iso", "/home").stdout
     told = host.accounts(document)
-    why = "/home is not mounted, where /home/{} is to be; `make users` once it is"
+    why = "/home is not mounted, so /home/{} can't be created; run `make users` once it is"
     assert told.detail("alice", "problem") == why.format("alice")
     assert told.of("bob") == ["problem", "sudo"], "what needs no home is done"
     assert told.detail("bob", "problem") == why.format("bob")

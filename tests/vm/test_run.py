@@ -70,7 +70,7 @@ echo planted | sudo tee /dev/shm/needle >/dev/null; systemctl is-active experime
 sudo find / /run /dev/shm -xdev -path /proc -prune -o -path /var/lib/dpkg -prune -o -type f -newer /etc/hostname \
     -exec grep -lFf /dev/shm/needle {} + | sort -u
 """
-WHY = "the instance was started again while the command ran, which does not begin again"
+WHY = "the instance was started again while the command ran; the command does not run again"
 CLEAN = "sudo cloud-init clean --logs --machine-id"
 """What people do before they make an image; at the next boot cloud-init takes the instance for a new one."""
 DEADLINE = "cat /etc/systemd/system/ec2-lab-time-to-live.timer.d/deadline.conf"

@@ -30,7 +30,7 @@ from ec2lab.launch.quotas import quota_of
 from ec2lab.validators import did_you_mean
 
 SOON = timedelta(hours=1)
-ELSE = "`aws sts get-caller-identity` with the same profile tells the same; `aws configure list` shows whose they are"
+ELSE = "`aws sts get-caller-identity` with the same profile fails too; `aws configure list` shows their source"
 
 CALLER = ok("identity", "{arn} in account {account}")
 IDENTITY_UNKNOWN = error("identity-unknown", "{reason}", "{remedy}")

@@ -107,7 +107,7 @@ def _client() -> Finding:
     output = output_of("ssh", "-V")
     found = re.search(r"OpenSSH\D*(\d+)\.(\d+)", output)
     old = found and (int(found[1]), int(found[2])) < OLDEST
-    name = output.partition(",")[0].strip() or "ssh, which does not say its version"
+    name = output.partition(",")[0].strip() or "ssh, of unknown version"
     return (CLIENT_OLD if old else CLIENT).of(versions=name)
 
 
