@@ -50,6 +50,7 @@ MAY_SLEEP = {
     "cloud_time.py": "a script is to be met on its way, by a test that needs real time for it",
     "test_rollback.py": "until a signal interrupts it",
     "test_sync_outputs.py": "a program that runs beside the test is not to upload before its time",
+    "test_outputs_sync.py": "a program that runs beside the test is met on its way",
     "unreliable_network.py": "a request takes its time on the wire",
     "gpu": "a GPU is given work, and idles",
     "vm": "a virtual machine boots",
