@@ -148,7 +148,7 @@ def test_an_orphan_is_found_and_deleted_by_its_name_or_taken_back_into_the_regis
     lab.registry.write_text(json.dumps(kept))
     shown = lab.run("audit", FIX="1", **here)
     assert (shown.code, list(instances(emulator))) == (3, ["demo"])
-    assert f"ONLY={instance} means it" in shown.out
+    assert f"ONLY={instance} selects it" in shown.out
     lab.well("audit", FIX="1", ONLY=instance, **here)
     assert instances(emulator) == {}
 

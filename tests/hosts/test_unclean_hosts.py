@@ -67,7 +67,7 @@ def test_the_boot_waits_for_homes_to_be_mounted(host, alice_key):
     host.run("mount", "-t", "tmpfs", "-o", "mode=0755", "over", "/home")  # with the homes of the image below it
     assert not host.path("/home/alice").exists()
     again = host.run("/opt/ec2-lab/accounts", "--at-boot", "/etc/ec2-lab/accounts.json").stdout
-    assert "ec2-lab: alice: home made /home/alice\n" in again
+    assert "ec2-lab: alice: home created /home/alice\n" in again
     assert (mode(host, "/home/alice"), mode(host, "/home/alice/.ssh/authorized_keys")) == ("700", "600")
 
 
