@@ -35,6 +35,8 @@ RUNTIME = pathlib.Path("/run/ec2-lab")
 BEGUN, WHY, INTERRUPTED = RUNTIME / "experiment/begun", RUNTIME / "never-began", RUNTIME / "interrupted"
 ENVIRONMENT, LOCK, OPEN = RUNTIME / "outputs.env", RUNTIME / "outputs-lock", RUNTIME / "outputs-open"
 INCOMPLETE = RUNTIME / "outputs-incomplete"
+"""Exists from the command's end until all is uploaded; then says what is not to be, as it was being written."""
+ENDED = STATE / "ended.json"
 ACCOUNT, UNIT = "experiment", "experiment-outputs.service"
 POLL = 5
 """Seconds between looks for a notice of AWS's, which comes two minutes ahead."""
@@ -45,10 +47,12 @@ SIGNALS = range(129, 193)
 """Exit codes of commands that a signal killed."""
 TERMINATED = 143
 """The exit code of what ends by SIGTERM, often after it has saved its state."""
-NOTIFY, GRACE = "/run/systemd/notify", 120
-"""Where systemd is told, and how many seconds it is to wait for the next upload."""
+SILENCE = 240
+"""Seconds without an answer of S3's, after which the command's end waits no longer."""
+NOTIFY, GRACE = "/run/systemd/notify", 420
+"""Where systemd is told, and how many seconds it is to wait for the next upload: longer than this program does."""
 
-stop, wake = threading.Event(), threading.Event()
+stop, wake, moved = threading.Event(), threading.Event(), threading.Event()
 
 
 def say(line):
@@ -58,6 +62,7 @@ def say(line):
 
 def keep_waiting():
     """Have systemd wait, as something has been uploaded (sd_notify(3))."""
+    moved.set()
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified:
         notified.sendto(f"EXTEND_TIMEOUT_USEC={GRACE * 1000000}".encode(), NOTIFY)
 
@@ -123,7 +128,9 @@ def look(outputs):
     """Look for a notice, and which files are being written, until the end."""
     while not stop.wait(POLL_AT_END if told("is-active", "experiment.service") == "deactivating" else POLL):
         with contextlib.suppress(OSError):
-            OPEN.write_text(json.dumps(writers(pathlib.Path(outputs.root).stat().st_dev)))
+            draft = OPEN.with_suffix(".new")
+            draft.write_text(json.dumps(writers(pathlib.Path(outputs.root).stat().st_dev)))
+            draft.replace(OPEN)
         if not INTERRUPTED.exists() and (coming := notice()):
             INTERRUPTED.write_text(coming)
             say(f"AWS interrupts this instance ({coming}); from now on all changes are uploaded at once")
@@ -132,7 +139,7 @@ def look(outputs):
 
 
 def follow(settings):
-    """Upload until told to end."""
+    """Upload until told to end; after the command's end, until all is uploaded that could not be then."""
     for ending in (signal.SIGTERM, signal.SIGINT):
         signal.signal(ending, lambda *_: (stop.set(), wake.set()))
     outputs = outputs_of(settings)
@@ -142,8 +149,14 @@ def follow(settings):
         began = time.monotonic()
         with LOCK.open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
+            owed = INCOMPLETE.read_text() if INCOMPLETE.exists() else ""
+            if ENDED.exists() and not owed:
+                return 0
             try:
-                outputs.sync()
+                if outputs.sync(json.loads(owed or "[]"), is_last=bool(owed)) and owed:
+                    INCOMPLETE.unlink()
+                    say("everything is uploaded now")
+                    return leave(settings)
             except OSError as found:
                 if str(found) != problem:
                     say(f"can't be read: {found}")
@@ -179,25 +192,41 @@ def doubtful(outputs, code, when):
     ]
 
 
+def expect_progress():
+    """Give up where S3 no longer answers: systemd would kill this program, and run none of what comes after it."""
+    while moved.wait(SILENCE):
+        moved.clear()
+    stop.set()
+
+
+def upload_rest(settings, code):
+    """Upload what the command has left, and return whether that is all. Raises OSError, ValueError."""
+    threading.Thread(target=expect_progress, daemon=True).start()
+    outputs = outputs_of(settings)
+    unsure = doubtful(outputs, code, ENDED.stat().st_mtime)
+    INCOMPLETE.write_text(json.dumps(unsure))
+    for name in unsure:
+        say(f"{name!r} was being written when the command was killed, and is not uploaded as it is")
+    return any(outputs.sync(unsure, is_last=True) for _ in range(LAST_TRIES))
+
+
 def ended(settings):
     """Upload the rest, unless the command never started or the power was cut while it ran."""
-    path = STATE / "ended.json"
-    code = mark(path)
+    code = mark(ENDED)
     if not BEGUN.exists():
         return 0
     INCOMPLETE.touch()
     subprocess.run(["systemctl", "kill", "--kill-who=main", UNIT], check=False, stderr=subprocess.DEVNULL)
     with LOCK.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        outputs = outputs_of(settings)
-        unsure = doubtful(outputs, code, path.stat().st_mtime)
-        for name in unsure:
-            say(f"{name!r} was being written when the command was killed, and is not uploaded as it is")
-        for _ in range(LAST_TRIES):
-            if outputs.sync(unsure, is_last=True):
+        try:
+            if upload_rest(settings, code):
                 INCOMPLETE.unlink()
                 return 0
-    say("not everything could be uploaded; this instance keeps retrying, and does not terminate itself")
+        except (OSError, ValueError, LookupError) as problem:
+            say(f"can't be read: {problem}")
+    then = ", and then terminates itself" if settings["on_completion"] == "teardown" else ""
+    say(f"not everything could be uploaded; this instance keeps retrying{then}")
     subprocess.run(["systemctl", "start", "--no-block", UNIT], check=False)
     return 1
 

@@ -108,16 +108,46 @@ def test_outputs_are_there_before_the_command_and_in_the_bucket_after_it_and_the
     assert instance.objects("i-1") == {"ckpt/1": "one", "ckpt/2": "two"}
 
 
-def test_an_instance_whose_outputs_cannot_be_uploaded_does_not_end_itself(instance):
+def test_what_could_not_be_uploaded_at_the_end_is_later_and_then_the_instance_ends(instance):
     instance.run("restore")
-    (instance.outputs / "model").write_text("trained")
+    (instance.outputs / "model").write_text("whole")
+    instance.ends(0)
+    for name, content in (("report", "report"), ("model", "half")):
+        (instance.outputs / name).write_text(content)
+    held = {(instance.outputs / name).stat().st_ino: name == "report" for name in ("report", "model")}
+    (instance.directory / "run/outputs-open").write_text(json.dumps(held))
     instance.cloud.scenario(faults=[{"action": "PutObject", "code": "AccessDenied", "message": "no", "status": 403}])
-    code, said = instance.ends(0)
+    code, said = instance.ends(137)
     assert code == 1
+    assert "'model' was being written when the command was killed" in said
     assert "can't be uploaded to s3://lab-runs/of/foo/i-0123456789abcdef0/outputs/: AccessDenied: no\n" in said
+    assert "this instance keeps retrying, and then terminates itself\n" in said
     instance.run("leave")
     assert "power-off" not in instance.read("systemctl")
-    assert "start --no-block experiment-outputs.service" in instance.read("systemctl"), "it goes on trying"
+    assert "start --no-block experiment-outputs.service" in instance.read("systemctl")
+    instance.cloud.scenario()
+    assert instance.run("follow") == (0, "ec2-lab: outputs: everything is uploaded now\n")
+    assert instance.objects() == {"model": "whole", "report": "report"}
+    assert "power-off@completion" in instance.read("systemctl")
+    assert instance.run("follow") == (0, ""), "it has nothing to do after the command's end"
+
+
+def test_the_end_does_not_wait_for_an_s3_that_no_longer_answers(instance):
+    instance.run("restore")
+    for number in range(40):
+        (instance.outputs / str(number)).touch()
+    instance.network.seconds, whole = 1.0, instance.text
+    instance.text = whole.replace("SILENCE = 240", "SILENCE = 0.3")
+    code, said = instance.ends(0)
+    assert code == 1
+    assert said.startswith("ec2-lab: outputs: not everything could be uploaded; this instance keeps retrying")
+    assert whole != instance.text
+    instance.network.seconds = 0.0
+    (instance.directory / "outputs").rename(instance.directory / "renamed")
+    code, said = instance.ends(0)
+    assert code == 1
+    assert "can't be read" in said
+    assert instance.read("systemctl").count("start --no-block experiment-outputs.service") == 2
 
 
 def test_a_command_whose_outputs_cannot_be_restored_never_begins_and_the_next_launch_tries_again(instance):
@@ -143,6 +173,7 @@ def test_what_a_killed_command_was_writing_leaves_its_last_whole_version_in_the_
     (instance.outputs / "model").write_text("whole")
     (instance.outputs / "other").write_text("whole")
     assert instance.ends(0)[0] == 0
+    (instance.directory / "state/ended.json").unlink()
     with (instance.outputs / "model").open("w") as model, (instance.outputs / "log").open("a") as log:
         model.write("ha")
         model.flush()
