@@ -110,7 +110,7 @@ def test_before_anything_is_asked_for_it_is_shown_what_it_costs_when_it_ends_and
     begin = lines.index("  price   up to $21.97 an hour")
     nobody = "nobody could log in on AWS" if sshd() else "nobody can log in"
     assert lines[begin + 1 : begin + 3] == [
-        "  ends    by itself, 12h after the launch",
+        "  ends    12h after the launch",
         f"  login   members/ is empty, so {nobody} (`make user-add NAME=…` adds a member)",
     ]
     refused = [line for line in lines if line.endswith("  insufficient capacity")]

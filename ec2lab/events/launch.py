@@ -213,7 +213,7 @@ class InstanceRunning(Event, commands=f"{LAUNCH} start", notify=True, style=GREE
         return [runs, f"  data    {data}"]
 
 
-class SshReady(Event, commands=f"{LAUNCH} start", text="  reach   {host} at {address}"):
+class SshReady(Event, commands=f"{LAUNCH} start", text="  ssh     {host} at {address}"):
     """How to reach an instance by SSH."""
 
     experiment: str

@@ -149,7 +149,7 @@ def end_of(experiment: Experiment, name: str) -> str:
     ends = [f"{duration_text(experiment.ttl)} after the launch"] if experiment.ttl else []
     ends += [f"after {duration_text(experiment.idle_timeout)} without work"] if experiment.idle_timeout else []
     never = f"never (no ttl): run `make teardown EXP={name}`"
-    return f"by itself, {' or '.join(ends)}" if ends else never
+    return " or ".join(ends) or never
 
 
 def _ready(session: Session, name: str, experiment: Experiment, reaches: Sequence[SshTarget]) -> Iterator[Event]:
