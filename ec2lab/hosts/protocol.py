@@ -1,12 +1,12 @@
-"""How a program of ours is started on a host over ssh, and what it says is taken from all else that is printed there.
+"""How a program of ours is started on a host over ssh, and how its output is told apart from all other output.
 
-The login shell is given one plain word to run, `/bin/sh`, which no shell takes for anything else; all the rest comes on
-standard input. The first line there says with a marker that sh runs, then waits for `go`: nothing that a start-up file
-could have read or printed in place of ours has been sent by then, and the line may be sent again.
+The login shell is asked to run one plain word, `/bin/sh`, which means the same in every shell; the rest comes on
+standard input. Its first line reports with a marker that sh is running, then waits for `go`. Until then, nothing has
+been sent that a start-up file could consume or replace, so the line may be sent again.
 
-What the program says is framed by that marker, which one call alone knows (templates/relay.py writes the frames):
-start-up files, banners, PAM and jobs in the background print to the same place. It is validated before anything is made
-of it: whoever has the instance can have it say anything.
+The program's output is framed by that marker, which only this call knows (templates/relay.py writes the frames),
+because start-up files, banners, PAM and background jobs print to the same place. It is validated before it is used:
+whoever controls the instance controls what it prints.
 """
 
 from __future__ import annotations
