@@ -20,10 +20,8 @@ POLL = 0.5, 5.0
 IAM_PROPAGATION_SECONDS = 15.0
 """Seconds in which RunInstances may call a new profile's name invalid: IAM changes take time
 (https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html#troubleshoot_general_eventual-consistency)."""
-LONGEST = 64
-"""Characters of a role's name (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html)."""
-EXISTS = "EntityAlreadyExists"
-"""An earlier try created it, or another setup just did."""
+LONGEST = 64  # characters of a role's name (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html)
+EXISTS = "EntityAlreadyExists"  # an earlier try created it, or another setup just did
 POLICY = "deliver-logs"
 TRUST: dict[str, Any] = {
     "Version": "2012-10-17",
@@ -57,12 +55,9 @@ class LogBucketRole:
     """The IAM resources for one lab's logs."""
 
     session: Session
-    bucket: str | None
-    """s3://bucket/prefix"""
-    topic: str | None = None
-    """The ARN of the topic that instances publish to."""
-    restores: bool = False
-    """Whether experiments have outputs, which an instance restores after an interruption."""
+    bucket: str | None  # s3://bucket/prefix
+    topic: str | None = None  # the ARN of the topic that instances publish to
+    restores: bool = False  # whether experiments have outputs, which an instance restores after an interruption
 
     @property
     def role(self) -> str:

@@ -17,8 +17,7 @@ from ec2lab.errors import UserError
 from ec2lab.launch.part import LaunchContext, launch_parts
 from ec2lab.session import Session
 
-ANY = Experiment(instance_types=["c6i.large"])
-"""An experiment without requirements of its own."""
+ANY = Experiment(instance_types=["c6i.large"])  # an experiment without requirements of its own
 NO_NAME = "the lab"
 
 
@@ -44,12 +43,9 @@ def expect_ours(session: Session, what: str, tags: Iterable[Mapping[str, str]] |
 class RegionSetup:
     region: str
     there: list[str] = field(default_factory=list)
-    lacking: list[Step] = field(default_factory=list)
-    """What can be created."""
-    missing: list[str] = field(default_factory=list)
-    """What somebody must fix: no launch succeeds here."""
-    advice: list[str] = field(default_factory=list)
-    """Recommendations for the account that the lab does not require."""
+    lacking: list[Step] = field(default_factory=list)  # what can be created
+    missing: list[str] = field(default_factory=list)  # what somebody must fix: no launch succeeds here
+    advice: list[str] = field(default_factory=list)  # recommendations for the account that the lab does not require
 
 
 def region_setup(session: Session, region: str) -> RegionSetup:

@@ -36,11 +36,9 @@ class AccountSetup:
     """The state of the account by region; IAM comes last, without a region."""
 
     session: Session
-    experiments: Sequence[Experiment] = ()
-    """What the lab launches."""
+    experiments: Sequence[Experiment] = ()  # what the lab launches
     regions: list[RegionSetup] = field(default_factory=list)
-    denied: str = ""
-    """Why IAM may not be read."""
+    denied: str = ""  # why IAM may not be read
 
     @property
     def delivery(self) -> LogBucketRole | None:

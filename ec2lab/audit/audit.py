@@ -21,10 +21,8 @@ from ec2lab.resources.live_in_aws import within_consistency_window
 from ec2lab.session import Session
 from ec2lab.volumes.retention import Retention
 
-IsYoung = Callable[[str], bool]
-"""Says whether AWS may not show yet what was created at a time."""
-OVER = (*INSTANCE_OVER, "deleting", "deleted", "error")
-"""States in which a resource is no longer billed."""
+IsYoung = Callable[[str], bool]  # says whether AWS may not show yet what was created at a time
+OVER = (*INSTANCE_OVER, "deleting", "deleted", "error")  # states in which a resource is no longer billed
 
 OF_EXPERIMENTS, SNAPSHOT = ("instance", "volume", "address"), "snapshot"
 """The types that never belong to a lab as a whole, whatever their tags say; and the type of datasets."""
@@ -64,15 +62,11 @@ class Finding:
     resource: Resource
     monthly: Dollars
     why: str
-    by: str = ""
-    """Who created it, by its own tag: user@host."""
-    owner: str = ""
-    """Who created it by CloudTrail, if asked."""
-    registry: str = ""
-    """The registry that created it, by its tags."""
+    by: str = ""  # who created it, by its own tag: user@host
+    owner: str = ""  # who created it by CloudTrail, if asked
+    registry: str = ""  # the registry that created it, by its tags
     attached: tuple[str, ...] = ()
-    spared: str = ""
-    """Why it is not simply deleted."""
+    spared: str = ""  # why it is not simply deleted
     retention: Retention | None = None
 
 

@@ -19,8 +19,7 @@ from ec2lab.resource import GLOBAL, Resource, ResourceType
 from ec2lab.resources.live_in_aws import known_regions
 from ec2lab.session import Session
 
-OTHERS = "other regions"
-"""Stands for unknown regions of the account."""
+OTHERS = "other regions"  # stands for unknown regions of the account
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +28,9 @@ class Item:
     tags: Mapping[str, str]
     resource_type: ResourceType
     found: Mapping[str, Any]
-    idle: str
-    """Why it may be orphaned, if no lab requested it."""
+    idle: str  # why it may be orphaned, if no lab requested it
     monthly: Dollars
-    malformed: Sequence[MalformedTag] = ()
-    """The lab's tags on it that are unreadable."""
+    malformed: Sequence[MalformedTag] = ()  # the lab's tags on it that are unreadable
 
 
 @dataclass(slots=True)
@@ -41,8 +38,7 @@ class Survey:
     items: list[Item] = field(default_factory=list)
     regions: list[str] = field(default_factory=list)
     """Those described completely; `global` is for resources without a region."""
-    unseen: dict[str, str] = field(default_factory=dict)
-    """By region, why it could not be described, or not completely."""
+    unseen: dict[str, str] = field(default_factory=dict)  # by region, why it could not be described, or not completely
     unknown: Sequence[Unavailable] = ()
 
 

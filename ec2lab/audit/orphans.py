@@ -22,17 +22,14 @@ from ec2lab.session import Session
 
 ALL_OWNERS = "everyone"
 INSTANCE, VOLUME = "instance", "volume"
-SHORTEST = 8
-"""Digits of a registry's id that are enough to name it."""
-"""States of an instance that somebody may be using: it is deleted only by its id."""
-ELSEWHERE = {
+SHORTEST = 8  # digits of a registry's id that are enough to name it
+ELSEWHERE = {  # what an audit does not delete, and which command does
     Verdict.NOT_TERMINATED: "an experiment's: `make teardown` deletes it",
     Verdict.STALE_RECORD: "not in AWS: `make audit FIX=1` removes it from the registry",
     Verdict.UNMANAGED: "not the lab's: its owner must delete it, in the AWS console",
     Verdict.RETENTION_EXPIRED: "a retained volume: `make volume-delete` deletes it",
     Verdict.RETAINED: "a retained volume: `make volume-delete` deletes it",
 }
-"""What an audit does not delete, and which command does."""
 
 
 def parse_owner(named: str) -> str:

@@ -12,8 +12,7 @@ LOCAL = "local"
 class Account:
     """An AWS account, or a local cloud, which has its own account number."""
 
-    partition: str
-    """As in ARNs: aws, aws-us-gov, aws-cn."""
+    partition: str  # as in ARNs: aws, aws-us-gov, aws-cn
     id: str
 
     @property

@@ -27,8 +27,7 @@ from ec2lab.validators import did_you_mean
 FIRST_ERROR_STATUS = 300
 
 
-Attach = Callable[[Any], None]
-"""Records the calls of a client, given its events."""
+Attach = Callable[[Any], None]  # records the calls of a client, given its events
 
 
 class Clients:
@@ -37,8 +36,7 @@ class Clients:
     def __init__(self, lab: Lab, directory: Path) -> None:
         """Find the local cloud, or the profile. Raises UserError."""
         server = ensure_running(directory / LOCAL_DIRECTORY) if lab.cloud == "local" else None
-        self.url = server.url if server else None
-        """The address of the local cloud; None on AWS."""
+        self.url = server.url if server else None  # the address of the local cloud; None on AWS
         self.session = _local_session(server) if server else _aws_session(lab.profile, lab.regions[0])
         self._lock = threading.Lock()
 

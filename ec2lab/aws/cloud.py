@@ -26,8 +26,7 @@ CONSISTENCY_SECONDS, LOCAL_CONSISTENCY_SECONDS = 60.0, 2.0
 """AWS gives no bound for its eventual consistency, and recommends retries for minutes with backoff; in practice it
 takes seconds (https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html)."""
 
-BOOT_SECONDS = 900.0
-"""A GPU instance responds after one to five minutes; installing packages takes longer."""
+BOOT_SECONDS = 900.0  # a GPU instance responds after one to five minutes; installing packages takes longer
 
 ADDRESS_SERVICE = "https://checkip.amazonaws.com"
 """AWS's own service that returns the caller's address, one line of text."""
@@ -45,8 +44,7 @@ class Cloud:
         self._directory = directory
         self._account: Account | None = None
         self._no_account: UserError | None = None
-        self.region_timeout = lab.region_timeout.total_seconds()
-        """Seconds that a region may take to respond."""
+        self.region_timeout = lab.region_timeout.total_seconds()  # seconds that a region may take to respond
         self._asking = threading.Lock()
         self._made: dict[tuple[str, str, int], Any] = {}
         self._lock = threading.Lock()

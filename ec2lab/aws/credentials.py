@@ -34,13 +34,11 @@ if TYPE_CHECKING:
     import boto3
     import botocore.session
 
-UNREACHED = (ConnectionError, HTTPClientError)
-"""botocore's errors for an unreachable network."""
+UNREACHED = (ConnectionError, HTTPClientError)  # botocore's errors for an unreachable network
 CLI_CACHE = "~/.aws/cli/cache"
 """Where the AWS CLI stores the credentials of roles: a code entered for one command is valid for the others for an hour
 (https://docs.aws.amazon.com/cli/latest/userguide/cli-configure-role.html#cli-configure-role-cache)."""
-MFA_REJECTED = "MultiFactorAuthentication failed"
-"""Start of STS's message for a wrong MFA code."""
+MFA_REJECTED = "MultiFactorAuthentication failed"  # start of STS's message for a wrong MFA code
 
 ASSUME = "sts:AssumeRole on it"
 SAME = "`aws sts get-caller-identity{profile}` fails likewise: see `aws configure list{profile}`"

@@ -56,25 +56,21 @@ class ErrorCategory(Enum):
 
 WAITING_HELPS = frozenset({ErrorCategory.TOO_MANY_AT_ONCE, ErrorCategory.THROTTLED})
 """Nothing was done, and the same call will succeed later."""
-TRANSIENT = WAITING_HELPS | {ErrorCategory.AMBIGUOUS}
-"""The next call of any kind may succeed."""
+TRANSIENT = WAITING_HELPS | {ErrorCategory.AMBIGUOUS}  # the next call of any kind may succeed
 NOT_PERMITTED = frozenset({ErrorCategory.ACCESS_DENIED, ErrorCategory.REGION_DENIED})
-REGION_OUT = NOT_PERMITTED | {
+REGION_OUT = NOT_PERMITTED | {  # says nothing about any other region
     ErrorCategory.REGION_UNUSABLE, ErrorCategory.STORAGE_QUOTA, ErrorCategory.NETWORK_QUOTA,
 }  # fmt: skip
-"""Says nothing about any other region."""
 
-STOPS = frozenset(
+STOPS = frozenset(  # no region will do
     {ErrorCategory.SUBSCRIPTION_REQUIRED, ErrorCategory.PARAMETER_MISMATCH, ErrorCategory.CLIENT_TOKEN_REUSED,
      ErrorCategory.DRY_RUN_SUCCEEDED, ErrorCategory.FATAL}
 )  # fmt: skip
-"""No region will do."""
 
-NEVER_SENT = frozenset(
+NEVER_SENT = frozenset(  # botocore's errors from before a request is sent
     {"NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "UnauthorizedSSOTokenError",
      "TokenRetrievalError", "SSOTokenLoadError"}
 )  # fmt: skip
-"""botocore's errors from before a request is sent."""
 
 _C = ErrorCategory
 TABLE: dict[ErrorCategory, str] = {
@@ -121,8 +117,7 @@ ENCODED = "Encoded authorization failure message"
 NO_DEFAULT_SUBNET = "no default subnet for availability zone"
 NO_SUBNETS = "no subnets found for the default vpc"
 POLICY_DENIES = re.compile(r"explicit deny in an? (service|resource) control policy")
-NOT_IMPLEMENTED, SERVER_ERROR = 501, 500
-"""HTTP: a server that does not know an operation has not started it."""
+NOT_IMPLEMENTED, SERVER_ERROR = 501, 500  # HTTP: a server that does not know an operation has not started it
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,11 +130,9 @@ class ApiError:
     """The HTTP status; None without a response, or for a late error from an instance's StateReason."""
     late: bool = False
     region: str = ""
-    operation: str = ""
-    """Service and operation: "ec2:RunInstances"."""
+    operation: str = ""  # Service and operation: "ec2:RunInstances"
     market: str = ""
-    instance_type: str = ""
-    """What was requested, if the call was about an instance."""
+    instance_type: str = ""  # what was requested, if the call was about an instance
 
     @property
     def category(self) -> ErrorCategory:

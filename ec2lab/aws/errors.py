@@ -23,10 +23,9 @@ NOT_ALLOWED = (
     "docs/iam-policy.json has the permissions that the lab's role or user needs, "
     "docs/iam-policy-data.json those for building and copying datasets"
 )
-PROFILE = "ec2_lab_profile"
-"""Where an error's metadata have the profile of its call (aws/clients.py)."""
+PROFILE = "ec2_lab_profile"  # where an error's metadata have the profile of its call (aws/clients.py)
 OVER = "the session has expired: log in again (`aws sso login{profile}`), or set fresh keys in the environment"
-REMEDIES = {
+REMEDIES = {  # what fixes an error (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html)
     "UnauthorizedOperation": NOT_ALLOWED,
     "AccessDenied": NOT_ALLOWED,
     "AccessDeniedException": NOT_ALLOWED,
@@ -46,13 +45,11 @@ REMEDIES = {
     "VPCIdNotSpecified": "the region has no default VPC: name subnets in lab.toml's [network.subnets]",
     "DefaultVpcDoesNotExist": "the region has no default VPC: name subnets in lab.toml's [network.subnets]",
 }
-"""What fixes an error (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html)."""
 
 NOT_REACHED = "is this computer online, and the region's name right?"
 CLOCK = ("RequestExpired", "AuthFailure", "SignatureDoesNotMatch", "RequestTimeTooSkewed", "InvalidSignatureException")
 """Codes that a wrong clock may cause; AWS tolerates five minutes."""
-NOTICEABLE = 60
-"""Seconds."""
+NOTICEABLE = 60  # seconds
 
 
 AwsError = ClientError | BotoCoreError | ResponseParserError
@@ -108,8 +105,7 @@ def reason(problem: Exception, *, place: bool = False) -> str:
 
 
 STATUS = "HTTPStatusCode"
-GLOBAL = ("iam",)
-"""Services that are the same in all regions."""
+GLOBAL = ("iam",)  # services that are the same in all regions
 REGION, SERVICE, OPERATION = "ec2_lab_region", "ec2_lab_service", "ec2_lab_operation"
 """Attributes of an exception with its origin; a ClientError has them in its ResponseMetadata."""
 

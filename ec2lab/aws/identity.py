@@ -43,18 +43,12 @@ ATTEMPTS = 2
 class Identity:
     arn: str = ""
     account: str = ""
-    region: str = ""
-    """The region that was called."""
-    skew: float | None = None
-    """Seconds by which this computer's clock is ahead of AWS's; None without a response."""
-    problem: str = ""
-    """Why AWS did not return the identity; empty if it did."""
-    code: str = ""
-    """AWS's error code for that, if AWS responded."""
-    remedy: str = ""
-    """What fixes it, if known."""
-    unreached: bool = False
-    """Whether there was no response, or no complete one."""
+    region: str = ""  # the region that was called
+    skew: float | None = None  # seconds by which this computer's clock is ahead of AWS's; None without a response
+    problem: str = ""  # why AWS did not return the identity; empty if it did
+    code: str = ""  # AWS's error code for that, if AWS responded
+    remedy: str = ""  # what fixes it, if known
+    unreached: bool = False  # whether there was no response, or no complete one
 
     @property
     def may_be_known_elsewhere(self) -> bool:
@@ -134,8 +128,7 @@ def _skew(answer: Any, before: float) -> float | None:
     return (before + clock.now().timestamp()) / 2 - (parsedate_to_datetime(date).timestamp() + 0.5)
 
 
-SSO_CACHE = "~/.aws/sso/cache"
-"""Where `aws sso login` stores its token, and botocore reads it."""
+SSO_CACHE = "~/.aws/sso/cache"  # where `aws sso login` stores its token, and botocore reads it
 ENVIRONMENT_END = "AWS_CREDENTIAL_EXPIRATION"
 """Set by tools that pass credentials in the environment, and read by botocore."""
 
@@ -176,8 +169,7 @@ def _moment(text: str | None) -> datetime | None:
 FILE = Path(".cache", "accounts.json")
 ISSUED_BY_AWS = r"A[KS]IA[A-Z0-9]{12,124}"
 """Of users, and temporary ones (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html)."""
-MOST = 100
-"""Number of cached accounts; a daily login adds only a few."""
+MOST = 100  # number of cached accounts; a daily login adds only a few
 
 
 @dataclass(frozen=True)
@@ -185,8 +177,7 @@ class KnownAccounts:
     """What is cached about the credentials of one session."""
 
     path: Path
-    key: str
-    """A digest of the access key and its endpoints; empty if nothing must be cached."""
+    key: str  # a digest of the access key and its endpoints; empty if nothing must be cached
 
     @classmethod
     def of(cls, session: boto3.Session, directory: Path) -> KnownAccounts:

@@ -42,21 +42,17 @@ LOCAL_DIRECTORY = ".local-cloud"
 """The directory next to lab.toml with the local cloud's address and log: each clone has its own."""
 
 ADDRESS_FILE = "server.json"
-AWS_CONFIG_FILE = "aws-config"
-"""The value of AWS_CONFIG_FILE that makes the AWS CLI and SDKs call the local cloud."""
+AWS_CONFIG_FILE = "aws-config"  # the value of AWS_CONFIG_FILE that makes the AWS CLI and SDKs call the local cloud
 SSH_CONFIG_FILE = "ssh-config"
 """How ssh reaches the local cloud's instances. It exists only where this computer has an sshd."""
-STAND_INS = "instances"
-"""The directory with the home directories of stand-ins."""
+STAND_INS = "instances"  # the directory with the home directories of stand-ins
 ACCOUNT_FILE = "account"
 HEALTH = "/lab/health"
 REPOSITORY = Path(__file__).parents[2]
-START_TIMEOUT = 30.0
-"""Seconds until a started server must respond."""
+START_TIMEOUT = 30.0  # seconds until a started server must respond
 STOP_TIMEOUT = 10.0
 POLL = 0.01, 0.02
-TIMEOUT = 5.0
-"""Seconds until a running server must respond."""
+TIMEOUT = 5.0  # seconds until a running server must respond
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,10 +23,8 @@ from ec2lab.progress import working
 
 Found = TypeVar("Found")
 Query = Callable[[], Found]
-Key = tuple[str, str]
-"""A region, and the name of a query."""
-TICK = 1.0
-"""Seconds between checks of the clock, and until a person is shown what is pending."""
+Key = tuple[str, str]  # a region, and the name of a query
+TICK = 1.0  # seconds between checks of the clock, and until a person is shown what is pending
 LEFT_ALONE = 30.0
 """Seconds for which a region that did not respond is not queried again: a command makes several queries."""
 CONCURRENCY = 16
@@ -65,19 +63,16 @@ def not_seen(unseen: Mapping[str, str]) -> list[str]:
 @dataclass(slots=True)
 class _Sent:
     key: Key
-    left: float
-    """Seconds until its deadline."""
+    left: float  # seconds until its deadline
 
 
 class RegionQueries:
     """Sends the queries of one command. Thread-safe."""
 
     def __init__(self, timeout: float, expect_credentials: Callable[[], None] = lambda: None) -> None:
-        self.timeout = timeout
-        """Seconds until a read-only command continues without a region."""
+        self.timeout = timeout  # seconds until a read-only command continues without a region
         self._expect_credentials = expect_credentials
-        self.has_given_up = False
-        """Whether a query was abandoned and may still be pending."""
+        self.has_given_up = False  # whether a query was abandoned and may still be pending
         self._silent: dict[str, tuple[Exception, float]] = {}
         """Regions that did not respond, and when that was detected."""
         self._slots = BoundedSemaphore(CONCURRENCY)
@@ -179,8 +174,7 @@ def awaited(asked: Mapping[Key, Future[Found]]) -> dict[Key, Found]:
     return {key: found[key] for key in asked}
 
 
-NAMED = 3
-"""Number of regions that fit into a line."""
+NAMED = 3  # number of regions that fit into a line
 
 
 def _named(regions: Collection[str]) -> str:

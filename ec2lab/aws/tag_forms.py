@@ -30,8 +30,7 @@ class MalformedTag:
 
     key: str
     value: str
-    what: str
-    """What its value should be."""
+    what: str  # what its value should be
 
     def __str__(self) -> str:
         return f"{self.key} = {self.value!r} is not {self.what}"
@@ -62,8 +61,7 @@ def _is_moment(value: str) -> bool:
 
 
 _is_length, _is_day = _bears(duration), _bears(date.fromisoformat)
-SAVED = "saved"
-"""On a snapshot: created at a teardown, of a file system that was no longer written to."""
+SAVED = "saved"  # on a snapshot: created at a teardown, of a file system that was no longer written to
 
 
 def _is_disposition(value: str) -> bool:

@@ -11,23 +11,18 @@ from ec2lab.errors import UserError
 
 EXPERIMENT = "lab:experiment"
 RECORD = "lab:request-id"
-REGISTRY = "lab:registry"
-"""The id of the registry that recorded the creation."""
-BY = "lab:created-by"
-"""The caller: user@host."""
-SHARED = "lab:shared"
-"""On resources of the whole lab that outlive experiments, such as a region's security group."""
+REGISTRY = "lab:registry"  # the id of the registry that recorded the creation
+BY = "lab:created-by"  # the caller: user@host
+SHARED = "lab:shared"  # on resources of the whole lab that outlive experiments, such as a region's security group
 DATASET = "lab:dataset"
 VERSION = "lab:version"
-BYTES = "lab:bytes"
-"""On a dataset's snapshot: the size of its content."""
+BYTES = "lab:bytes"  # on a dataset's snapshot: the size of its content
 DELETION_POLICY = "lab:deletion-policy"
 """On a volume that is not deleted with its instance: "retain", or "snapshot" and the dataset that gets a new version.
 On an instance, the same for each of its volumes, with the device after the key: lab:deletion-policy:sdf. If instances
 may read their tags, no key can have a `/` or a space
 (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/work-with-tags-in-IMDS.html)."""
-RETAINED = "lab:retained"
-"""On a volume that outlives its instance: when, and by whose teardown."""
+RETAINED = "lab:retained"  # on a volume that outlives its instance: when, and by whose teardown
 RETAIN_UNTIL, RETAIN_REASON = "lab:retain-until", "lab:retain-reason"
 """On such a volume: the last day of its retention, and the reason."""
 MOUNTED, INSTANCE = "lab:mount", "lab:instance"
@@ -35,10 +30,8 @@ MOUNTED, INSTANCE = "lab:mount", "lab:instance"
 TTL, IDLE = "lab:ttl", "lab:idle"
 """On an instance: its ttl from the launch, and its idle_timeout. They are durations, not times, because a repeated
 request must be identical."""
-EXPIRES_AT = "lab:expires-at"
-"""On an instance whose expiry was changed: the time (RFC 3339), or "never"."""
-DATA = "lab:datasets"
-"""On an instance: its datasets, for people who look at it in the AWS console."""
+EXPIRES_AT = "lab:expires-at"  # on an instance whose expiry was changed: the time (RFC 3339), or "never"
+DATA = "lab:datasets"  # on an instance: its datasets, for people who look at it in the AWS console
 
 ALONE = ("role", "instance-profile", "snapshot", "topic")
 """Created by calls that take tags without TagSpecifications: IAM's, and StartSnapshot."""

@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 
 from ec2lab import clock
 
-SIZE, REFILL = 5.0, 2.0
-"""Requests, and requests per second."""
+SIZE, REFILL = 5.0, 2.0  # requests, and requests per second
 LEAST = 0.1
 ROUNDING = 1e-9
 SLOWER, FASTER = 0.8, 1.25
@@ -38,8 +37,7 @@ class TokenBucket:
     refill: float = REFILL
     _tokens: float = SIZE
     _at: float = field(default=-1.0)
-    _taken: int = 0
-    """Since the last throttled request, or since it last became faster."""
+    _taken: int = 0  # since the last throttled request, or since it last became faster
     _refused_at: float | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _queue: threading.Lock = field(default_factory=threading.Lock)

@@ -12,11 +12,10 @@ from ec2lab.config.fields import matching
 COMPONENT = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
 HOST = r"[A-Za-z0-9]+(?:[.-]+[A-Za-z0-9]+)*(?::[0-9]{1,5})?"
 DIGEST = r"sha256:[0-9a-f]{64}"
-REFERENCE = (
+REFERENCE = (  # https://github.com/distribution/reference/blob/main/reference.go
     rf"(?=.{{1,400}}\Z)(?P<repository>(?:{HOST}/)?{COMPONENT}(?:/{COMPONENT})*)"
     rf"(?::[A-Za-z0-9_][A-Za-z0-9_.-]{{0,127}})?(?:@(?P<digest>{DIGEST}))?"
 )
-"""https://github.com/distribution/reference/blob/main/reference.go"""
 ECR = r"([0-9]{12})\.dkr[.-]ecr(?:-fips)?\.([a-z0-9-]+)\.(?:amazonaws\.com(?:\.cn)?|on\.aws)/"
 """A private registry of Amazon ECR
 (https://docs.aws.amazon.com/AmazonECR/latest/userguide/Registries.html)."""

@@ -175,14 +175,13 @@ Gpus = Annotated[
 ]
 Market = Annotated[capacity_pools.Market, PlainValidator(market), Field(examples=["on-demand"])]
 Duration = Annotated[timedelta, BeforeValidator(duration), Field(examples=["6h"])]
-S3Address = Annotated[
+S3Address = Annotated[  # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html, object-keys.html
     str,
     matching(
         r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9!_.*'()/-]*)?", 'a bucket (try "s3://lab-runs/speech")'
     ),
     Field(examples=["s3://lab-runs/speech"]),
 ]
-"""https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html, object-keys.html"""
 REASON = re.compile(r"(?! )[^\x00-\x1f\x7f\u2028\u2029]{1,120}(?<! )")
 """It becomes the value of a tag, which is limited to 256 characters."""
 Reason = Annotated[
@@ -210,12 +209,11 @@ KmsKey = Annotated[
 ]
 """An ARN, because StartSnapshot accepts no alias
 (https://docs.aws.amazon.com/ebs/latest/APIReference/API_StartSnapshot.html)."""
-ProfileName = Annotated[
+ProfileName = Annotated[  # https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateInstanceProfile.html
     str,
     matching(r"[A-Za-z0-9_+=,.@-]{1,128}", 'the name of an instance profile (try "speech-reader")'),
     Field(examples=["speech-reader"]),
 ]
-"""https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateInstanceProfile.html"""
 LoginName = Annotated[str, matching(LOGIN, 'a login name (try "alice")'), Field(examples=["alice"])]
 GroupName = Annotated[str, matching(LOGIN, 'a group (try "docker")'), Field(examples=["docker"])]
 Owner = Annotated[

@@ -30,8 +30,7 @@ def git(directory: Path, *arguments: str, given: bytes = b"") -> subprocess.Comp
     )  # fmt: skip
 
 
-MAX_COMMITS = 200
-"""Number of commits that are searched, newest first."""
+MAX_COMMITS = 200  # number of commits that are searched, newest first
 
 
 def file_versions(directory: Path, path: Path) -> Iterator[str]:

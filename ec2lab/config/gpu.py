@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Self
 
 REQUEST = re.compile(r"([A-Za-z0-9][A-Za-z0-9 ._-]*?)(?:-(\d+) ?GB)?(?::(\d+(?:\.\d+)?))?", re.IGNORECASE)
-TOLERANCE = 0.01
-"""Vendors round: a B200 has "180 GB", and AWS reports 183,359 MiB."""
+TOLERANCE = 0.01  # vendors round: a B200 has "180 GB", and AWS reports 183,359 MiB
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,10 +15,8 @@ class GpuRequest:
     """Which GPU, and how many of it to an instance; None stands for any."""
 
     name: str
-    memory_gb: int | None = None
-    """Of each GPU."""
-    count: float | None = None
-    """A fraction where an instance type has a part of a GPU."""
+    memory_gb: int | None = None  # of each GPU
+    count: float | None = None  # a fraction where an instance type has a part of a GPU
 
     @classmethod
     def parse(cls, text: str) -> Self:

@@ -84,12 +84,11 @@ class Logs(StrictModel):
     """A bucket, or a prefix in it. Experiments set it, or a prefix below it, as their own."""
 
 
-NOTIFIED = Literal[
+NOTIFIED = Literal[  # the events that notifiers receive
     "instance-running", "launch-rejected", "capacity-exhausted", "interrupted", "relaunched", "command-exited",
     "experiment-ended",
 ]  # fmt: skip
-"""The events that notifiers receive."""
-Secret = Annotated[
+Secret = Annotated[  # where a secret is kept; lab.toml never holds it
     str,
     matching(
         r"env:[A-Za-z_][A-Za-z0-9_]*|ssm:/?[A-Za-z0-9_./-]+",
@@ -98,7 +97,6 @@ Secret = Annotated[
     ),
     Field(examples=["env:SLACK_WEBHOOK_URL"]),
 ]
-"""Where a secret is kept; lab.toml never holds it."""
 
 
 class Notify(StrictModel):

@@ -19,8 +19,7 @@ from ec2lab.errors import UserError
 from ec2lab.validators import did_you_mean
 
 LONGEST_NAME = 63
-MOST = 10_000
-"""Limit for the combinations of a matrix; more are likely a typing error."""
+MOST = 10_000  # limit for the combinations of a matrix; more are likely a typing error
 DIGEST = 8
 
 Value = bool | int | float | str

@@ -27,14 +27,12 @@ RSA_BITS, MOST_RSA_BITS = 2048, 16384
 """Shorter RSA keys are disallowed since 2014 (NIST SP 800-131A); OpenSSH accepts no longer ones."""
 LONGEST_COMMENT = 200
 PRIVATE_KEY = r"PRIVATE KEY|AGE-SECRET-KEY-|PuTTY-User-Key-File-"
-LINE_BREAKS = "\n\v\f\r\x1c\x1d\x1e\x85\u2028\u2029"
-"""Those of str.splitlines."""
-NO_TEXT = (
+LINE_BREAKS = "\n\v\f\r\x1c\x1d\x1e\x85\u2028\u2029"  # those of str.splitlines
+NO_TEXT = (  # control characters, surrogates and noncharacters
     "[\\x00-\\x08\\x0e-\\x1b\\x1f\\x7f-\\x84\\x86-\\x9f\\ud800-\\udfff\\ufdd0-\\ufdef\\ufffe\\uffff"
     + "".join(f"{chr(plane * 0x10000 + 0xFFFE)}-{chr(plane * 0x10000 + 0xFFFF)}" for plane in range(1, 17))
     + "]"
 )
-"""Control characters, surrogates and noncharacters."""
 CLEAN = {
     **dict.fromkeys((0x09, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000), " "),
     **dict.fromkeys((0xAD, 0x61C, 0x180E, *range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2070)), ""),

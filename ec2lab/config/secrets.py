@@ -32,11 +32,9 @@ class SecretSource:
 
     store: str
     name: str
-    key: str = ""
-    """Of the JSON object that a secret of Secrets Manager is; without one, the secret is taken as it is."""
+    key: str = ""  # of the JSON object that a secret of Secrets Manager is; without one, the secret is taken as it is
     partition: str = ""
-    region: str = ""
-    """That of an ARN; else the instance's own."""
+    region: str = ""  # that of an ARN; else the instance's own
     account: str = ""
 
     @classmethod

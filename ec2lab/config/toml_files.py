@@ -29,8 +29,7 @@ if TYPE_CHECKING:
 
 TABLES_OF_SECRETS = ("secrets", "notify")
 """A line of theirs is not repeated: it may hold a secret, or a webhook's address, that was meant to be elsewhere."""
-WIDEST_LINE = 200
-"""Longest line, in characters, that an error repeats."""
+WIDEST_LINE = 200  # longest line, in characters, that an error repeats
 Model = TypeVar("Model", bound=BaseModel)
 
 

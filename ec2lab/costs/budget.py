@@ -30,16 +30,11 @@ HOUR = timedelta(hours=1)
 class Forecast:
     """The cost of a launch."""
 
-    dollars: float
-    """The maximum, of what has a known price."""
-    unknown: int
-    """The number of unknown prices."""
-    hours: float
-    """The period."""
-    is_assumed: bool
-    """Whether the period is only assumed, for want of a ttl."""
-    unpriced: tuple[str, ...] = ()
-    """What has an unknown price."""
+    dollars: float  # the maximum, of what has a known price
+    unknown: int  # the number of unknown prices
+    hours: float  # the period
+    is_assumed: bool  # whether the period is only assumed, for want of a ttl
+    unpriced: tuple[str, ...] = ()  # what has an unknown price
 
     @property
     def hourly_text(self) -> str:
@@ -53,16 +48,12 @@ class Forecast:
 class Budget:
     """One budget and its use."""
 
-    where: str
-    """The file and key that set it."""
+    where: str  # the file and key that set it
     limit: float
-    of: str
-    """What it covers, in words."""
+    of: str  # what it covers, in words
     spent: float
-    promised: float
-    """Committed by live resources until they expire."""
-    unknown: int
-    """The number of charges without a known price."""
+    promised: float  # committed by live resources until they expire
+    unknown: int  # the number of charges without a known price
 
     def over(self, forecast: Forecast) -> float:
         """Return by how much a launch would exceed it; zero or less where it would not."""

@@ -26,31 +26,21 @@ class Billed:
     id: str
     region: str
     experiment: str | None
-    by: str
-    """Who created it: user@host; empty where that is not known."""
-    what: str
-    """Its description for people: g5.xlarge, 500 GiB gp3, public IPv4 address."""
-    market: str = ""
-    """on-demand or spot for an instance, else empty."""
+    by: str  # who created it: user@host; empty where that is not known
+    what: str  # its description for people: g5.xlarge, 500 GiB gp3, public IPv4 address
+    market: str = ""  # on-demand or spot for an instance, else empty
     began: datetime
-    ended: datetime | None = None
-    """None while it is live."""
-    parent_id: str = ""
-    """The instance that it belongs to, if it is a part of one."""
-    vague: bool = False
-    """Whether its price is unknown because the records lack a property that AWS could return."""
-    due: datetime | None = None
-    """When it expires, where that is known."""
+    ended: datetime | None = None  # None while it is live
+    parent_id: str = ""  # the instance that it belongs to, if it is a part of one
+    vague: bool = False  # whether its price is unknown because the records lack a property that AWS could return
+    due: datetime | None = None  # when it expires, where that is known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Charge(Billed):
-    dollars: Dollars
-    """None where it is not known."""
-    hourly: Dollars = 0.0
-    """Its cost per hour now; 0 where it has ended."""
-    why: str = ""
-    """Why `dollars` or `hourly` is unknown, if one is."""
+    dollars: Dollars  # None where it is not known
+    hourly: Dollars = 0.0  # its cost per hour now; 0 where it has ended
+    why: str = ""  # why `dollars` or `hourly` is unknown, if one is
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +51,7 @@ class CostPeriod(Billed):
     least: timedelta = MINUTE
     """The minimum charge is for this period: 60 seconds for instances and volumes
     (https://aws.amazon.com/ec2/pricing/on-demand/, https://aws.amazon.com/ebs/pricing/)."""
-    once: Dollars = 0.0
-    """Paid once at its beginning."""
+    once: Dollars = 0.0  # paid once at its beginning
 
     def charge(self, since: datetime, until: datetime, now: datetime) -> Charge | None:
         """Return the charge between `since` and `until`; None where there is none."""

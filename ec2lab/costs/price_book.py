@@ -14,15 +14,12 @@ from ec2lab.costs.money import Dollars, times, total
 from ec2lab.costs.rates import HourlyRate, Rate, SpotRate, unlisted
 from ec2lab.events import Unavailable
 
-HOURS = 730
-"""Hours in a month, as AWS counts them (8,760 a year divided by 12)."""
+HOURS = 730  # hours in a month, as AWS counts them (8,760 a year divided by 12)
 FREE_IOPS, FREE_THROUGHPUT = 3000, 125
 """Included in a gp3 volume (https://aws.amazon.com/ebs/pricing/); other types pay for all iops, and nothing for
 throughput."""
-IO2_TIER1_IOPS = 32000
-"""Iops of an io2 volume beyond which each costs less; the lower price is not looked up."""
-MIB_IN_GIB = 1024
-"""Throughput is listed per GiB/s, and requested in MiB/s."""
+IO2_TIER1_IOPS = 32000  # iops of an io2 volume beyond which each costs less; the lower price is not looked up
+MIB_IN_GIB = 1024  # throughput is listed per GiB/s, and requested in MiB/s
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,8 +171,7 @@ class Priced:
 
     unit: Unit
     region: str
-    name: str = ""
-    """The type of instance or volume; empty where there is only one."""
+    name: str = ""  # the type of instance or volume; empty where there is only one
 
     def __str__(self) -> str:
         return " ".join(filter(None, (self.unit, self.region, self.name)))

@@ -21,11 +21,9 @@ from pydantic import TypeAdapter
 from ec2lab.costs.money import Dollars
 from ec2lab.files import private_directory, read_bytes, temp_file_beside
 
-LARGEST = 256 << 20
-"""Bytes: a year of many regions' spot prices takes a few MiB."""
+LARGEST = 256 << 20  # bytes: a year of many regions' spot prices takes a few MiB
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-Change = tuple[datetime, float]
-"""When a spot price took effect, and the price."""
+Change = tuple[datetime, float]  # when a spot price took effect, and the price
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,14 +21,10 @@ from ec2lab.costs.rates import SpotRate
 from ec2lab.errors import UserError
 from ec2lab.events import Unavailable
 
-LIST_TTL = timedelta(days=7)
-"""List prices change a few times a year."""
-SPOT_TTL = timedelta(hours=1)
-"""Spot prices change several times a day."""
-NEGATIVE_TTL = timedelta(days=1)
-"""After which AWS is asked again for a price that it did not list."""
-PATIENCE = timedelta(hours=1)
-"""After which AWS is asked again if it could not be reached."""
+LIST_TTL = timedelta(days=7)  # list prices change a few times a year
+SPOT_TTL = timedelta(hours=1)  # Spot prices change several times a day
+NEGATIVE_TTL = timedelta(days=1)  # after which AWS is asked again for a price that it did not list
+PATIENCE = timedelta(hours=1)  # after which AWS is asked again if it could not be reached
 SPOT_HISTORY_LIMIT = timedelta(days=90)
 """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSpotPriceHistory.html"""
 FAILURE = "not told: {}"
@@ -46,14 +42,10 @@ class PriceLookup:
 
     cloud: Callable[[], Cloud]
     cache: PriceCache
-    timeout: float = 10.0
-    """Seconds for AWS to respond."""
-    list_region: str = "us-east-1"
-    """The region asked for list prices, to name it in errors."""
-    asks_aws: bool = True
-    """Whether AWS is asked at all."""
-    _unknown: dict[str, str] = field(default_factory=dict)
-    """The prices that are not known, with reasons."""
+    timeout: float = 10.0  # seconds for AWS to respond
+    list_region: str = "us-east-1"  # the region asked for list prices, to name it in errors
+    asks_aws: bool = True  # whether AWS is asked at all
+    _unknown: dict[str, str] = field(default_factory=dict)  # the prices that are not known, with reasons
     _list_failed: str = ""
     _used: dict[Priced, Origin] = field(default_factory=dict)
 

@@ -68,8 +68,7 @@ class Life:
     experiment: str | None
     by: str
     began: datetime
-    found: Mapping[str, Any] | None
-    """AWS's description of it; None where only its id is known."""
+    found: Mapping[str, Any] | None  # AWS's description of it; None where only its id is known
     ended: datetime | None = None
 
     def end(self, moment: datetime) -> None:

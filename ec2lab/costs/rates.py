@@ -73,8 +73,7 @@ class SpotRate(Rate):
 
     prices: Sequence[tuple[datetime, float]]
     """Changes, oldest first. Before the first one the price is unknown."""
-    until: datetime
-    """The end of what is known; the last price is not assumed to hold longer."""
+    until: datetime  # the end of what is known; the last price is not assumed to hold longer
     why: str = field(default="no spot price of all of that time is known", compare=False)
 
     def dollars(self, began: datetime, ended: datetime) -> Dollars:

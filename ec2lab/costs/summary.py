@@ -34,17 +34,12 @@ GROUPS: Mapping[str, Callable[[Charge], str]] = MappingProxyType(
 @dataclass(frozen=True, slots=True)
 class CostSummary:
     name: str
-    dollars: float
-    """Of those with a known price."""
-    unknown: int
-    """The number of the others."""
-    hourly: float
-    """The present hourly cost of live resources, as far as it is known."""
+    dollars: float  # of those with a known price
+    unknown: int  # the number of the others
+    hourly: float  # the present hourly cost of live resources, as far as it is known
     hourly_unknown: int
-    things: int
-    """The number of resources."""
-    unpriced: tuple[tuple[str, str], ...] = ()
-    """The unknown items: the reason, and a description for people."""
+    things: int  # the number of resources
+    unpriced: tuple[tuple[str, str], ...] = ()  # the unknown items: the reason, and a description for people
 
     def rates(self) -> dict[str, Any]:
         """Return the sums as fields of an event."""

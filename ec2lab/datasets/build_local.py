@@ -29,8 +29,7 @@ from ec2lab.progress import working
 from ec2lab.resources.idempotency import find_or_create
 from ec2lab.session import Session
 
-LARGEST = 1 << 30
-"""Bytes of a version's digests: at most 2^27 blocks of 64 TiB, some 75 bytes each."""
+LARGEST = 1 << 30  # bytes of a version's digests: at most 2^27 blocks of 64 TiB, some 75 bytes each
 Say = Callable[[str], None]
 
 

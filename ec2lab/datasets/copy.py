@@ -37,8 +37,7 @@ class Copy:
     id: str = ""
     state: str = ""
     percent: float = 0.0
-    waits: str = ""
-    """Why AWS does not accept it yet."""
+    waits: str = ""  # why AWS does not accept it yet
     failure: str = ""
 
 
@@ -71,8 +70,7 @@ class SnapshotCopier:
     session: Session
     source: DataSnapshot
     report: Report
-    within: timedelta | None = None
-    """The time within which AWS is paid to complete; by default best effort."""
+    within: timedelta | None = None  # the time within which AWS is paid to complete; by default best effort
 
     def run(self, regions: Sequence[str]) -> list[Copy]:
         """Copy to regions in parallel until each copy is complete or has failed; a failure stops no other.

@@ -23,10 +23,8 @@ class PricedSnapshot:
     """A snapshot with its maximum cost and its fast restore."""
 
     snapshot: DataSnapshot
-    dollars: Dollars
-    """A month."""
-    fast_restore: str
-    """The zones with fast restore, with the state if not `enabled`; empty where none, or "unknown"."""
+    dollars: Dollars  # a month
+    fast_restore: str  # the zones with fast restore, with the state if not `enabled`; empty where none, or "unknown"
 
 
 @dataclass(frozen=True, slots=True)

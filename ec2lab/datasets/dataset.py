@@ -25,14 +25,11 @@ if TYPE_CHECKING:
 
 LABEL, UUID, FILESYSTEM, SOURCE = "lab:label", "lab:uuid", "lab:filesystem", "lab:source"
 """Tags of a snapshot about its file system and its origin."""
-LAYOUT = "lab:layout"
-""""parts" where the file system is not on the whole disk: on a partition or a logical volume."""
+LAYOUT = "lab:layout"  # "parts" where the file system is not on the whole disk: on a partition or a logical volume
 MADE = "lab:created-at"
 """On a copy: the start time of the original. It makes a version older than it looks, never newer."""
-BLOCKS = "lab:blocks"
-"""The digest of all its blocks, if the lab wrote them."""
-PARENT = "lab:parent"
-"""The snapshot in the same region on which its blocks are based."""
+BLOCKS = "lab:blocks"  # the digest of all its blocks, if the lab wrote them
+PARENT = "lab:parent"  # the snapshot in the same region on which its blocks are based
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,24 +40,16 @@ class DataSnapshot:
     version: str
     region: str
     id: str
-    state: str
-    """pending, completed or error."""
-    progress: str
-    """As AWS gives it: "37%"."""
-    gib: int
-    """The size of the original volume."""
-    started: str
-    """RFC 3339."""
+    state: str  # pending, completed or error
+    progress: str  # as AWS gives it: "37%"
+    gib: int  # the size of the original volume
+    started: str  # RFC 3339
     encrypted: bool
-    stored: int | None
-    """Bytes of all its blocks, where AWS says."""
-    failure: str
-    """Why it failed, if it did."""
+    stored: int | None  # bytes of all its blocks, where AWS says
+    failure: str  # why it failed, if it did
     tags: Mapping[str, str]
-    owner: str = ""
-    """The account that owns it."""
-    volume: str = ""
-    """The original volume, where AWS says; of a copy, a volume that does not exist."""
+    owner: str = ""  # the account that owns it
+    volume: str = ""  # the original volume, where AWS says; of a copy, a volume that does not exist
 
     @classmethod
     def of(cls, found: Mapping[str, Any], region: str) -> DataSnapshot:

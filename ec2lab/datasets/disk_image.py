@@ -20,16 +20,13 @@ from ec2lab.units import GIB
 
 NAMESPACE = uuid.UUID("8f0c6c0e-3b0f-4f3e-9b5a-2f4d5e6a7b8c")
 """The file system's UUID is derived from it and the dataset's name, so that blocks stay the same across versions."""
-MOMENT = "1577836800"
-"""The file system's creation time: constant, for the same reason."""
+MOMENT = "1577836800"  # the file system's creation time: constant, for the same reason
 LABEL_LENGTH = 16
 MIN_BYTES = 64 << 20
 INODE_ROOM, SPARE = 4096 + 512, 1.10
 """Bytes for each file besides its content; the share that ext4 needs itself: journal, tables, partly filled blocks."""
-FIRST_INODE = 11
-"""Inodes before it are reserved (mke2fs(8))."""
-BYTES_PER_INODE = 16384
-"""mke2fs's default; a tree of many small files gets more inodes."""
+FIRST_INODE = 11  # inodes before it are reserved (mke2fs(8))
+BYTES_PER_INODE = 16384  # mke2fs's default; a tree of many small files gets more inodes
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,8 +27,7 @@ BLOCK = 512 * 1024
 (https://docs.aws.amazon.com/ebs/latest/userguide/ebs-accessing-snapshot.html)."""
 ZERO = bytes(BLOCK)
 
-Digests = Mapping[int, bytes]
-"""The SHA-256 of each block that is not all zeros, by index."""
+Digests = Mapping[int, bytes]  # the SHA-256 of each block that is not all zeros, by index
 
 
 def block(file: BinaryIO, index: int) -> bytes:
@@ -81,8 +80,7 @@ ABANDON_MINUTES = 24 * 60
 """Minutes without a block after which AWS fails an unfinished snapshot; until then the upload can be resumed."""
 POLL = 0.5, 10.0
 
-Report = Callable[[int, int], None]
-"""(bytes done, bytes in total)."""
+Report = Callable[[int, int], None]  # (bytes done, bytes in total)
 
 
 @dataclass(frozen=True)

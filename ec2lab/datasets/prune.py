@@ -54,11 +54,9 @@ def not_ours(session: Session, snapshots: Sequence[DataSnapshot]) -> dict[str, s
 class Use:
     """Why snapshots may not be deleted, and which reasons could not be checked."""
 
-    reasons: dict[str, str]
-    """By snapshot."""
+    reasons: dict[str, str]  # by snapshot
     unknown: Sequence[Unavailable]
-    broken: Sequence[str]
-    """Errors of unreadable experiment files."""
+    broken: Sequence[str]  # errors of unreadable experiment files
 
 
 def in_use(session: Session, snapshots: Sequence[DataSnapshot]) -> Use:

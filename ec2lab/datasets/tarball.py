@@ -30,14 +30,12 @@ CHECKSUM = slice(148, 156)
 (https://pubs.opengroup.org/onlinepubs/9699919799/utilities/pax.html#tag_20_92_13_06)."""
 PACKERS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
 """Decompressors by magic bytes."""
-ZSTANDARD = b"\x28\xb5\x2f\xfd"
-"""Python 3.11 cannot read it; tar can, and no disk begins with it."""
+ZSTANDARD = b"\x28\xb5\x2f\xfd"  # Python 3.11 cannot read it; tar can, and no disk begins with it
 TRUSTED = ("GNU tar", "bsdtar")
 OPTIONS = ("--extract", "--numeric-owner", "--no-same-permissions")
 """Numeric owners when root unpacks; no setuid, and no write permission for others."""
 UMASK = 0o022
-KINDS = (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK)
-"""The file types allowed in a dataset."""
+KINDS = (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK)  # the file types allowed in a dataset
 
 
 def is_tarball(source: Path) -> bool:

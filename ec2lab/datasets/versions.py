@@ -18,8 +18,7 @@ from ec2lab.resources.idempotency import requested_tag_sets, unresolved_intents
 from ec2lab.resources.live_in_aws import known_regions
 from ec2lab.session import Session
 
-CREATE_OPERATIONS = ("CreateSnapshot", "StartSnapshot")
-"""The calls that create a version; a copy has its original's."""
+CREATE_OPERATIONS = ("CreateSnapshot", "StartSnapshot")  # the calls that create a version; a copy has its original's
 LOCK_TIMEOUT = 120.0
 """Seconds. A number is on its snapshot within a few; a frozen file system unfreezes after 90."""
 LOCK_POLL = 0.1, 2.0
@@ -70,10 +69,8 @@ def _version_lock(session: Session, dataset: str) -> Iterator[None]:
         yield
 
 
-SNAPSHOT_POLL = 0.2, 30.0
-"""Seconds between polls."""
-SILENCE_TIMEOUT = 15 * 60
-"""Seconds without a response after which waiting ends; AWS goes on with the snapshot."""
+SNAPSHOT_POLL = 0.2, 30.0  # seconds between polls
+SILENCE_TIMEOUT = 15 * 60  # seconds without a response after which waiting ends; AWS goes on with the snapshot
 
 
 def wait_until_completed(

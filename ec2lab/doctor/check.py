@@ -29,8 +29,7 @@ class Requirement(IntEnum):
     """Credentials that AWS accepts."""
 
 
-Probe = Callable[[], Iterable[Finding]]
-"""One part of a check, run in a thread."""
+Probe = Callable[[], Iterable[Finding]]  # one part of a check, run in a thread
 
 
 def _finding(found: Any) -> Finding:

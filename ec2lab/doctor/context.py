@@ -101,8 +101,7 @@ class DoctorContext:
 
     directory: Path
     files: ConfigFiles
-    only: str = ""
-    """The only experiment to check; all if empty."""
+    only: str = ""  # the only experiment to check; all if empty
     session: Session | None = None
     plugin_trouble: str = ""
     _begun: dict[tuple[Any, ...], Future[Any]] = field(default_factory=dict)

@@ -23,13 +23,12 @@ from ec2lab.costs.aws_prices import pricing_region
 from ec2lab.doctor.context import DoctorContext
 
 NOT_ALLOWED = "UnauthorizedOperation"
-MADE_UP = {
+MADE_UP = {  # ResourceType -> an unused id, for those who own none of the type
     "instance": "i-0123456789abcdef0", "volume": "vol-0123456789abcdef0", "snapshot": "snap-0123456789abcdef0",
     "security-group": "sg-0123456789abcdef0", "placement-group": "ec2-lab-doctor",
     "key-pair": "key-0123456789abcdef0", "address": "eipalloc-0123456789abcdef0",
     "zone": "none",
 }  # fmt: skip
-"""ResourceType -> an unused id, for those who own none of the type."""
 SSH = [{"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "192.0.2.1/32"}]}]
 """A documentation address (RFC 5737)."""
 TRAFFIC = [{"IpProtocol": "-1", "IpRanges": [{"CidrIp": "192.0.2.1/32"}]}]
@@ -103,8 +102,7 @@ class DryRunResult:
     answer: Answer
     code: str = ""
     message: str = ""
-    made: tuple[str, ...] = ()
-    """The instances that it launched, if it was executed."""
+    made: tuple[str, ...] = ()  # the instances that it launched, if it was executed
 
 
 @dataclass
@@ -164,10 +162,8 @@ class Trials:
         return DryRunResult(Answer.CARRIED_OUT, made=tuple(one["InstanceId"] for one in done.get("Instances", ())))
 
 
-NO = (*ACCESS_DENIED_CODES, "403")
-"""The response to a HEAD request has no code but its status."""
-NOTHING = "e30="
-"""An encoded authorization message without content: callers with the permission get another error."""
+NO = (*ACCESS_DENIED_CODES, "403")  # the response to a HEAD request has no code but its status
+NOTHING = "e30="  # an encoded authorization message without content: callers with the permission get another error
 
 
 def _allowed(call: Callable[[], Any]) -> bool | None:

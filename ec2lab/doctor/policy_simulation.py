@@ -19,13 +19,10 @@ from ec2lab.errors import UserError
 
 POLICY = Path(__file__).parents[2] / "docs" / "iam-policy.json"
 DATA_POLICY = POLICY.with_name("iam-policy-data.json")
-TABLE, BUCKET = "lab", "lab-runs"
-"""The table and the bucket in the policy; a lab's own may have other names."""
+TABLE, BUCKET = "lab", "lab-runs"  # the table and the bucket in the policy; a lab's own may have other names
 MADE_UP = "0123456789abcdef0"
-LISTS = ("aws:TagKeys",)
-"""Condition keys with several values at once."""
-ITSELF = "${*}"
-"""A literal star: the name of what is still to be created."""
+LISTS = ("aws:TagKeys",)  # condition keys with several values at once
+ITSELF = "${*}"  # a literal star: the name of what is still to be created
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +119,7 @@ def _several(written: Any) -> tuple[str, ...]:
 
 ALLOWED = "allowed"
 
-Verdicts = Mapping[str, bool | None]
-"""Action -> whether it is allowed; None where the simulator does not say."""
+Verdicts = Mapping[str, bool | None]  # action -> whether it is allowed; None where the simulator does not say
 
 
 def principal_arn(lab: DoctorContext) -> str:

@@ -91,11 +91,9 @@ def sample_resource_ids(lab: DoctorContext, region: str) -> Mapping[str, str]:
     return own
 
 
-IMAGE = "aws:ec2:image"
-"""The data type of an SSM parameter that EC2 accepts as an image."""
+IMAGE = "aws:ec2:image"  # the data type of an SSM parameter that EC2 accepts as an image
 OF_A_LAB = [{"Name": "tag-key", "Values": ["lab:*"]}]
-EXISTING_STATES = ["creating", "available", "in-use", "error"]
-"""The states in which a volume is billed."""
+EXISTING_STATES = ["creating", "available", "in-use", "error"]  # the states in which a volume is billed
 
 
 def types_of(lab: DoctorContext, name: str) -> Sequence[str]:

@@ -18,8 +18,7 @@ from typing import NamedTuple
 BLOCK = 1 << 20
 LONGEST = 1024
 """Bytes of a path below the directory. S3 takes no longer keys, and to enter a directory takes an `open` per part."""
-GONE = (errno.ENOENT, errno.ENOTDIR, errno.EINVAL, errno.ELOOP)
-"""Something else has the name by now, or nothing has."""
+GONE = (errno.ENOENT, errno.ENOTDIR, errno.EINVAL, errno.ELOOP)  # something else has the name by now, or nothing has
 MAPPED = re.compile(rb"^[0-9a-f]+-[0-9a-f]+ .w.s \S+ ([0-9a-f]+):([0-9a-f]+) (\d+)", re.MULTILINE)
 """A shared mapping that may be written (proc(5), /proc/pid/maps): its file needs not be open."""
 
@@ -31,22 +30,18 @@ class Changed(Exception):
 class Found(NamedTuple):
     """A regular file as a directory shows it."""
 
-    version: str
-    """Another one whenever its content may be another."""
+    version: str  # another one whenever its content may be another
     inode: int
     size: int
-    changed: float
-    """When, in seconds since 1970."""
+    changed: float  # when, in seconds since 1970
 
 
 class Tree(NamedTuple):
     """What a directory holds, by names relative to it."""
 
     files: "dict[str, Found]"
-    links: "dict[str, str]"
-    """Symbolic links, and where they lead."""
-    problems: "list[str]"
-    """What can't be read."""
+    links: "dict[str, str]"  # symbolic links, and where they lead
+    problems: "list[str]"  # what can't be read
     device: int
 
 

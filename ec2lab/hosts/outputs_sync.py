@@ -29,16 +29,11 @@ FILES, STATE_OBJECT = "outputs/", "outputs.json"
 PART, PARTS = 16 << 20, 10_000
 """Bytes of a part of a large file, at least; and how many parts S3 takes
 (https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html)."""
-LONGEST_NAME = 1024
-"""Bytes of a key."""
-QUIET = 2.0
-"""Seconds since its last change in which a file may still be in the middle of one."""
-ROUNDS = 10
-"""After so many times sync_every, what somebody goes on writing is taken as it is."""
-STATE = ""
-"""The journal's name for the state, by its digest; no file has it."""
-DELETED = ""
-"""What the journal has for a file that is told to be deleted."""
+LONGEST_NAME = 1024  # bytes of a key
+QUIET = 2.0  # seconds since its last change in which a file may still be in the middle of one
+ROUNDS = 10  # after so many times sync_every, what somebody goes on writing is taken as it is
+STATE = ""  # the journal's name for the state, by its digest; no file has it
+DELETED = ""  # what the journal has for a file that is told to be deleted
 TEMPORARY = ".ec2-lab-restored-"
 OF_A_FILE = ("KeyTooLong", "EntityTooLarge", "InvalidURI", "InvalidPart", "NoSuchUpload")
 """Refusals that concern one file only."""
@@ -49,12 +44,9 @@ class Task(NamedTuple):
 
     name: str
     version: str
-    is_loose: bool
-    """Whether somebody writes it, so that what it holds now has to do."""
-    is_fresh: bool
-    """Whether its last change is so recent that the clock of the file system could hide another."""
-    is_small: bool
-    """Whether it is uploaded in one request, by one of several threads."""
+    is_loose: bool  # whether somebody writes it, so that what it holds now has to do
+    is_fresh: bool  # whether its last change is so recent that the clock of the file system could hide another
+    is_small: bool  # whether it is uploaded in one request, by one of several threads
 
 
 class Journal:
@@ -88,8 +80,7 @@ class Outputs:
         """Take both. `say` tells the user a line; `pause` waits, and returns whether to give up."""
         self.root, self.bucket, self.journal, self.every = root, bucket, journal, every
         self.say, self.pause = say, pause
-        self._since: dict[str, float] = {}
-        """Since when files wait."""
+        self._since: dict[str, float] = {}  # since when files wait
         self._deleted = {name for name, version in journal.known.items() if version == DELETED}
         self._missing = set(self._deleted)
         self._failed: dict[str, float] = {}

@@ -27,10 +27,8 @@ from typing import Any, NamedTuple, Optional
 
 from ec2lab.hosts.signed_requests import Instance, Later, Refused
 
-AT_ONCE = 16
-"""Requests at the same time."""
-TIMEOUT = 60
-"""Seconds without a byte, after which a connection counts as lost."""
+AT_ONCE = 16  # requests at the same time
+TIMEOUT = 60  # seconds without a byte, after which a connection counts as lost
 TRIES = 9
 LONGEST_PAUSE = 20.0
 """Seconds between two tries, which begin with half a second, doubled each time: two minutes together."""
@@ -38,17 +36,15 @@ CREDENTIALS_FOR = 600
 """Seconds after which credentials are asked for again: the metadata service has new ones five minutes before the end
 (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instance-metadata-security-credentials.html)."""
 SERVER_ERROR = 500
-PASSING = (
+PASSING = (  # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
     "SlowDown", "RequestTimeout", "RequestTimeTooSkewed", "OperationAborted", "TooManyRequestsException", "Throttling",
     "IncompleteBody",
 )  # fmt: skip
-"""https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html"""
 EXPIRED = ("ExpiredToken", "TokenRefreshRequired", "InvalidToken", "InvalidAccessKeyId")
 ALTERED = ("BadDigest", "XAmzContentSHA256Mismatch")
 NOTHING = hashlib.sha256(b"").hexdigest()
 
-Content = Callable[[], "bytes | Iterable[bytes]"]
-"""Returns what is to be sent, for each try."""
+Content = Callable[[], "bytes | Iterable[bytes]"]  # returns what is to be sent, for each try
 
 
 class Altered(Refused):
@@ -65,8 +61,7 @@ class Response(NamedTuple):
 class Listed(NamedTuple):
     """An object of a listing."""
 
-    name: str
-    """Below the prefix."""
+    name: str  # below the prefix
     size: int
     etag: str
 

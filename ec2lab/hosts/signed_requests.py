@@ -19,8 +19,7 @@ from collections.abc import Mapping
 METADATA = os.environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://169.254.169.254").rstrip("/")
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 """The metadata service is never behind a proxy, whatever the environment says."""
-PATIENCE = 10
-"""Seconds for each answer."""
+PATIENCE = 10  # seconds for each answer
 NOT_FOUND = 404
 
 

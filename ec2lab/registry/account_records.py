@@ -22,8 +22,7 @@ class AccountRecords:
     registry: Registry
     resource_types: Mapping[str, ResourceType]
     find_account: Callable[[], Account]
-    may_create: bool = True
-    """Whether reading may create the registry."""
+    may_create: bool = True  # whether reading may create the registry
     _ids: frozenset[str] = frozenset()
 
     def current(self, experiment: str | None = None) -> list[Record]:

@@ -30,8 +30,7 @@ CORRUPTION_ERRORS = (EOFError, ValueError, gzip.BadGzipFile, zlib.error)
 @dataclass(frozen=True, slots=True)
 class FileArchive:
     directory: Path
-    record_in: Callable[[Any, str], Record | None]
-    """Reads a record; sets aside what is not one."""
+    record_in: Callable[[Any, str], Record | None]  # reads a record; sets aside what is not one
 
     def add(self, records: Sequence[Record]) -> None:
         """Write records and flush them to disk. The caller ensures that nobody else writes."""

@@ -26,8 +26,7 @@ ClientFactory = Callable[[str, str], Any]
 TABLE = r"[A-Za-z0-9_.-]{3,255}"
 """Valid table names
 (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html)."""
-LEASE = "60s"
-"""How long a dead process keeps its lock if nobody can tell that it died."""
+LEASE = "60s"  # how long a dead process keeps its lock if nobody can tell that it died
 SHORTEST, LONGEST = timedelta(seconds=1), timedelta(hours=1)
 """Limits of a lease, which is renewed three times in its length."""
 

@@ -14,11 +14,9 @@ from ec2lab.errors import UserError
 from ec2lab.findings import Finding
 from ec2lab.registry.record import FORMAT, Event, Record, actor, new_id
 
-GROWTH = 1024 * 1024
-"""Bytes that a registry may grow beyond twice its live records before it is compacted."""
+GROWTH = 1024 * 1024  # bytes that a registry may grow beyond twice its live records before it is compacted
 
-IDENTITY = "registry"
-"""The annotation with the registry's id."""
+IDENTITY = "registry"  # the annotation with the registry's id
 IDENTITY_FORM = r"[0-9a-f]{32}"
 
 Needed = Callable[[Sequence[Record]], set[str]]
@@ -30,8 +28,7 @@ class LockOwner:
     """The process that holds an experiment's lock, or held it when it died."""
 
     experiment: str
-    who: str
-    """Script, user@host:process, and start time."""
+    who: str  # script, user@host:process, and start time
     alive: bool
 
     @property
@@ -43,8 +40,7 @@ class LockOwner:
 class SetAside:
     """An entry that is not a valid record. It is ignored and left in place."""
 
-    where: str
-    """The line of a file, or the item of a table."""
+    where: str  # the line of a file, or the item of a table
     problem: str
 
     def __str__(self) -> str:

@@ -24,15 +24,11 @@ from ec2lab.registry.shapes import RECORD_ID, members, optional, pattern, whole
 PART_BYTES = 350_000
 """An item is limited to 400 KB, attribute names included
 (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ServiceQuotas.html)."""
-MOST_BYTES = 256 * 1024 * 1024
-"""Limit for a decompressed body: no response of AWS is larger."""
-SHOWN = 150
-"""Characters of an unknown item's key that an error repeats."""
+MOST_BYTES = 256 * 1024 * 1024  # limit for a decompressed body: no response of AWS is larger
+SHOWN = 150  # characters of an unknown item's key that an error repeats
 CURRENT_PARTITION = "live"
-BYTES = "body_bytes"
-"""The attribute with the length of a record's body."""
-NOBODY = "-"
-"""Stands for no experiment: no name begins with it."""
+BYTES = "body_bytes"  # the attribute with the length of a record's body
+NOBODY = "-"  # stands for no experiment: no name begins with it
 
 Attributes = Mapping[str, Any]
 
@@ -51,12 +47,10 @@ class Item:
     """A record and its location."""
 
     place: str
-    at: int
-    """Order of writing: microseconds of a clock that never goes back behind what its writer has read."""
+    at: int  # order of writing: microseconds of a clock that never goes back behind what its writer has read
     record: Record
     body: bytes
-    parts: int = 0
-    """Number of items that the body is split into; 0 if it is in this one."""
+    parts: int = 0  # number of items that the body is split into; 0 if it is in this one
 
     @property
     def key(self) -> dict[str, Any]:

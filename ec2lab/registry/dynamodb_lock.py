@@ -27,8 +27,7 @@ from ec2lab.registry.record import actor, new_id, now
 from ec2lab.registry.record_model import BadRecord, held_to
 from ec2lab.registry.shapes import LINE, RECORD_ID, TEXT, members, pattern, whole
 
-CLOCK_RESOLUTION = 1.0
-"""Seconds: the Date of a response has no fractions."""
+CLOCK_RESOLUTION = 1.0  # seconds: the Date of a response has no fractions
 TRIES = 5
 LEASE = "lease"
 FORM = members(
@@ -38,8 +37,7 @@ FORM = members(
 MINE = "#token = :mine"
 STATE, BEGAN = 0, 19
 """The fields of /proc/PID/stat after the name that contain a process's state and its start in clock ticks."""
-OVER = ("Z", "X")
-"""States of a process that has exited but was not waited for."""
+OVER = ("Z", "X")  # states of a process that has exited but was not waited for
 
 
 @dataclass
@@ -48,8 +46,7 @@ class LeaseManager:
 
     table: Table
     seconds: float
-    held: dict[str, str] = field(default_factory=dict)
-    """By experiment, the token with which its lease is ours."""
+    held: dict[str, str] = field(default_factory=dict)  # by experiment, the token with which its lease is ours
     _over: threading.Event = field(default_factory=threading.Event)
     _renewing: threading.Thread | None = None
 

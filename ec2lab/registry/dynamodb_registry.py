@@ -59,8 +59,7 @@ class DynamoDbRegistry(Registry):
         self.table = Table(client, address, table)
         self._leases = LeaseManager(self.table, lease)
         self._at = 0
-        self._bytes_at_hand: int | None = None
-        """Size of all current records when they were last read."""
+        self._bytes_at_hand: int | None = None  # size of all current records when they were last read
         self._has_ended_something = False
         self._lock = threading.Lock()
 

@@ -27,10 +27,8 @@ PASSING = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExcee
 PASSING_CODES = {"TransactionConflictException", "TransactionInProgressException"}
 FIRST_PAUSE, LONGEST_PAUSE = 0.02, 1.0
 KEYS = {"place": "HASH", "id": "RANGE"}
-KNOWN_AFTER = 120.0
-"""Seconds during which calls may not know a new table yet, although it is described as active."""
-BACKUP_MARKER = {"place": "about", "id": "backups"}
-"""The item that records that backups were enabled."""
+KNOWN_AFTER = 120.0  # seconds during which calls may not know a new table yet, although it is described as active
+BACKUP_MARKER = {"place": "about", "id": "backups"}  # the item that records that backups were enabled
 NO_BACKUPS_YET = ("ContinuousBackupsUnavailableException", "TableNotFoundException", "ResourceNotFoundException")
 """Errors about a table that was just created."""
 BACKUP_PATIENCE, BACKUP_POLL = 120, (2.0, 2.0)
@@ -74,10 +72,8 @@ class Table:
         self.client = client
         self.address = address
         self.name = name
-        self._made: float | None = None
-        """When it was created by this process, or by another at the same time."""
-        self._ahead = 0.0
-        """Seconds by which AWS's clock is ahead of this computer's monotonic clock."""
+        self._made: float | None = None  # when it was created by this process, or by another at the same time
+        self._ahead = 0.0  # seconds by which AWS's clock is ahead of this computer's monotonic clock
 
     def server_time(self) -> float:
         """Return the time by AWS's clock, which all owners of leases share; at most a second early, never late."""

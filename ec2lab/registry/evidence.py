@@ -59,14 +59,11 @@ waits of up to a minute, and the clocks may differ."""
 class Call:
     """A call, identified by the tag that it puts on what it creates."""
 
-    token: str
-    """That tag: the ClientToken, or the intent's id if the call takes none."""
+    token: str  # that tag: the ClientToken, or the intent's id if the call takes none
     operation: str = ""
     request: Mapping[str, Any] = field(default_factory=dict)
-    times: list[str] = field(default_factory=list)
-    """When each attempt was sent, or its response arrived."""
-    answered: bool = False
-    """Whether a response is recorded, which names what was created."""
+    times: list[str] = field(default_factory=list)  # when each attempt was sent, or its response arrived
+    answered: bool = False  # whether a response is recorded, which names what was created
     made: set[tuple[str, str]] = field(default_factory=set)
     """(resource type, id) of what the response names, or of what was found and recorded later."""
 

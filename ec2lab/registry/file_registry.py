@@ -49,8 +49,7 @@ from ec2lab.registry.file_format import (
 from ec2lab.registry.file_lock import lock_experiment, lock_owners
 from ec2lab.registry.record import Event, Record
 
-COMPACTION_HEADER = "live_bytes"
-"""The annotation, first in the file, with the size after the last compaction."""
+COMPACTION_HEADER = "live_bytes"  # the annotation, first in the file, with the size after the last compaction
 
 
 @dataclass
@@ -60,8 +59,7 @@ class Known:
     inode: int = -1
     end: int = 0
     last: bytes = b""
-    count: int = 0
-    """Number of entries up to there, invalid ones included."""
+    count: int = 0  # number of entries up to there, invalid ones included
     records: list[Record] = field(default_factory=list)
 
 

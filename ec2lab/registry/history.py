@@ -33,10 +33,8 @@ from ec2lab.registry.recorder import changes_something
 from ec2lab.registry.sightings import Sightings
 from ec2lab.registry.storage_timeline import SnapshotTimeline, SnapshotTimelines, VolumeTimeline, VolumeTimelines
 
-LAUNCH_OPERATIONS = ("RunInstances", "StartInstances")
-"""Operations that may fail for insufficient capacity."""
-TEARDOWN = "teardown"
-"""The script whose records show that a teardown has started."""
+LAUNCH_OPERATIONS = ("RunInstances", "StartInstances")  # operations that may fail for insufficient capacity
+TEARDOWN = "teardown"  # the script whose records show that a teardown has started
 
 
 def in_order(records: Iterable[Record]) -> list[Record]:
@@ -55,15 +53,13 @@ class LaunchError:
     """AWS's error in response to a request to create or start an instance."""
 
     id: str
-    at: str
-    """Its time, RFC 3339."""
+    at: str  # its time, RFC 3339
     experiment: str
     region: str
     zone: str
     type: str
     market: str
-    instances: tuple[str, ...]
-    """The instances to start; empty if one was to be created."""
+    instances: tuple[str, ...]  # the instances to start; empty if one was to be created
     error: ApiError
 
     @property
@@ -81,13 +77,11 @@ class ExperimentHistory:
     launched: Sequence[str] | None = None
     interrupted: bool = False
     failed: bool = False
-    torn_down: bool = False
-    """Whether a teardown has started since its last launch."""
+    torn_down: bool = False  # whether a teardown has started since its last launch
     containers: Sequence[str] = ()
     """The digests of the container image that its last successful launch pulled, as far as they were reported."""
     exit_code: int | None = None
-    pulls: str | None = None
-    """What its last launch was to download; None for a launch of an experiment."""
+    pulls: str | None = None  # what its last launch was to download; None for a launch of an experiment
 
     @property
     def is_launched(self) -> bool:
@@ -196,14 +190,13 @@ def visible_records(records: Sequence[Record]) -> list[Record]:
     ]
 
 
-ANNOTATIONS = {
+ANNOTATIONS = {  # what their screens call annotations; nothing for details of another
     RUN: "launch started", LAUNCHED: "launch succeeded", FAILED: "launch failed", NOT_REACHED: "login check failed",
     PULLS: "download requested", CONTAINERS: "image pulled", EXITED: "command exited",
     "deleted": "deletion confirmed", "discovered": "found in AWS", "resolved": "lost responses resolved",
     "accessed": "hosts accessed", "expiry_set": "expiry set", "trusted-on-first-use": "host key trusted on first use",
     PROVENANCE: "", RESUMES: "",
 }  # fmt: skip
-"""What their screens call annotations; nothing for details of another."""
 IN_WORDS = (FAILED, NOT_REACHED, PULLS)
 
 

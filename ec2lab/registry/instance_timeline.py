@@ -24,8 +24,7 @@ RAN_THEN_ENDED_CODES = (
     USER_SHUTDOWN, "Client.InstanceInitiatedShutdown", "Server.SpotInstanceTermination", "Server.SpotInstanceShutdown",
 )  # fmt: skip
 """StateReason codes of instances that ran before they ended. With any other code, an instance never ran."""
-CONSISTENCY_WINDOW = timedelta(minutes=1)
-"""How long after a stop a description may still show the previous state."""
+CONSISTENCY_WINDOW = timedelta(minutes=1)  # how long after a stop a description may still show the previous state
 TORN_DOWN, EXPIRED, GONE_WHEN_LOOKED = "taken down", "its ttl expired", "no longer in AWS"
 """How an instance ended, if AWS reports no reason."""
 TRANSITION = re.compile(r"\((\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) (?:GMT|UTC)\)")
@@ -58,8 +57,7 @@ class InstanceTimeline:
     id: str
     region: str
     experiment: str | None
-    by: str
-    """The caller: user@host."""
+    by: str  # the caller: user@host
     whose: Account | None
     type: str
     market: str
@@ -67,15 +65,11 @@ class InstanceTimeline:
     began: datetime
     request: Mapping[str, Any]
     ttl: timedelta | None
-    runs: list[Run]
-    """The times when it ran; it was stopped in between."""
+    runs: list[Run]  # the times when it ran; it was stopped in between
     ended: datetime | None = None
-    fate: str = ""
-    """How it ended, in AWS's or the lab's words; empty while it is live."""
-    ends: str = ""
-    """Its lab:expires-at tag, if its expiry was changed: a time, or "never"."""
-    address: str = ""
-    """Its public address, if it was ever seen with one."""
+    fate: str = ""  # how it ended, in AWS's or the lab's words; empty while it is live
+    ends: str = ""  # its lab:expires-at tag, if its expiry was changed: a time, or "never"
+    address: str = ""  # its public address, if it was ever seen with one
     volumes: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     """By device name, the VolumeId and DeleteOnTermination of its volumes, as described."""
 

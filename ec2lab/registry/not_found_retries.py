@@ -22,8 +22,7 @@ from ec2lab.registry.record import Event, Record, parse_time
 if TYPE_CHECKING:
     from botocore.model import OperationModel
 
-SERVICES = ("ec2", "iam", "ebs")
-"""Services whose calls are retried, as botocore's events name them."""
+SERVICES = ("ec2", "iam", "ebs")  # services whose calls are retried, as botocore's events name them
 WINDOW = timedelta(minutes=2)
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 2.0
 ENDING = ("Delete", "Terminate", "Release", "Detach")
@@ -35,8 +34,7 @@ INVALID_PROFILE = "iaminstanceprofile"
 """Part of the message of an InvalidParameterValue if EC2 does not know an instance profile: `Value (NAME) for parameter
 iamInstanceProfile.name is invalid. Invalid IAM Instance Profile name`."""
 
-WAITED = "ec2_lab_waited"
-"""Where botocore's dictionary for a call counts these retries."""
+WAITED = "ec2_lab_waited"  # where botocore's dictionary for a call counts these retries
 PAUSES = "ec2_lab_pauses"
 
 
@@ -46,8 +44,7 @@ class KnownSoon:
 
     registry: Registry
     codes: Collection[str]
-    _heard: dict[str, datetime] = field(default_factory=dict)
-    """When AWS first named each recent resource."""
+    _heard: dict[str, datetime] = field(default_factory=dict)  # when AWS first named each recent resource
 
     def wait(self, response: Any, operation: OperationModel, request_dict: Any, **_: Any) -> float | None:
         """Wait as a handler of botocore's `needs-retry`, and return 0 to retry the call; else None."""

@@ -18,10 +18,8 @@ from ec2lab.registry.state import ResourceState
 class Elsewhere:
     """The experiments that are live in another account, or may be."""
 
-    account: Account | None
-    """None if their records do not name it."""
-    known: ResourceState
-    """The registry's state of that account."""
+    account: Account | None  # None if their records do not name it
+    known: ResourceState  # the registry's state of that account
 
     @property
     def names(self) -> list[str]:

@@ -45,8 +45,7 @@ class Tagger:
 
     resource_types: Iterable[ResourceType]
     team: Mapping[str, str]
-    registry: Callable[[], str]
-    """Returns the id of the registry that records the call."""
+    registry: Callable[[], str]  # returns the id of the registry that records the call
 
     def __call__(self, operation: str, request: Mapping[str, Any], record_id: str) -> list[dict[str, Any]]:
         """Return the call's TagSpecifications; its own tags take precedence. Raises UserError for invalid ones."""
@@ -84,12 +83,9 @@ CALL_FORM = r"[!-~]{1,64}"
 class Marks:
     """The lab's tags of a resource, if the set is complete."""
 
-    record: str
-    """The call that created it."""
-    registry: str
-    """The registry that recorded the call."""
-    by: str
-    """The caller: user@host."""
+    record: str  # the call that created it
+    registry: str  # the registry that recorded the call
+    by: str  # the caller: user@host
     experiment: str | None
 
     @classmethod
@@ -110,8 +106,7 @@ class Ownership:
     """What one registry can prove about resources in an account."""
 
     known: ResourceState
-    registries: Collection[str]
-    """The registry ids that count as its own."""
+    registries: Collection[str]  # the registry ids that count as its own
 
     def proves(self, resource_type: ResourceType, found: Mapping[str, Any], experiment: str | None = None) -> bool:
         """Return whether a call of this registry created a described resource, for `experiment` if given."""

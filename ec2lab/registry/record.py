@@ -95,8 +95,7 @@ class Record:
     operation: str | None = None
     request: dict[str, Any] | None = None
     response: dict[str, Any] | None = None
-    error: dict[str, Any] | None = None
-    """`code`, `message` and `http_status` (None without a response)."""
+    error: dict[str, Any] | None = None  # `code`, `message` and `http_status` (None without a response)
     request_id: str | None = None
     times: int | None = None
     annotation: dict[str, Any] | None = None
@@ -132,27 +131,20 @@ def by_account(records: Iterable[Record]) -> dict[Account | None, list[Record]]:
     return found
 
 
-RUN = "run"
-"""The annotation of a launch: what it is about to run."""
+RUN = "run"  # the annotation of a launch: what it is about to run
 COMMAND_DIGEST = "command_sha256"
-LAUNCHED = "launched"
-"""The annotation of a successful launch: its instances."""
-PROVENANCE = "provenance"
-"""With it: the provenance of each instance."""
+LAUNCHED = "launched"  # the annotation of a successful launch: its instances
+PROVENANCE = "provenance"  # with it: the provenance of each instance
 RESUMES = "resumes"
 """In the annotation of a launch: the origins of the runs whose outputs it continues, by the order of its instances."""
 OUTPUTS = "outputs"
 """In an instance's provenance: the `uri` below which it uploads its outputs, if its experiment has any."""
-FAILED = "failed"
-"""The annotation of a failed or refused launch: the reason."""
-NOT_REACHED = "not_reached"
-"""The annotation of a successful launch whose set-up could not be checked: the reason."""
-EXITED = "exited"
-"""The annotation of an experiment's command that exited: its `exit_code`."""
+FAILED = "failed"  # the annotation of a failed or refused launch: the reason
+NOT_REACHED = "not_reached"  # the annotation of a successful launch whose set-up could not be checked: the reason
+EXITED = "exited"  # the annotation of an experiment's command that exited: its `exit_code`
 CONTAINERS = "containers"
 """The annotation of an experiment's containers once their image is pulled: its digests, one if the tag did not move."""
-PULLS = "pulls"
-"""The annotation of `make dataset-build`: what the next launch downloads."""
+PULLS = "pulls"  # the annotation of `make dataset-build`: what the next launch downloads
 
 
 def origin(region: str, instance: Mapping[str, Any], request: Mapping[str, Any]) -> dict[str, Any]:

@@ -38,8 +38,7 @@ RECORD = members(
     request=optional(mapping(ANYTHING)), response=optional(mapping(ANYTHING)), error=optional(ERROR),
     request_id=optional(LINE), times=optional(whole(0, 2**53)), annotation=optional(ANNOTATION), others="ignore",
 )  # fmt: skip
-SHOWN = 60
-"""Characters of a refused value that an error repeats."""
+SHOWN = 60  # characters of a refused value that an error repeats
 
 
 class BadRecord(ValueError):

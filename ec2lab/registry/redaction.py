@@ -20,11 +20,10 @@ if TYPE_CHECKING:
     from botocore.model import Shape
 
 REDACTED = "(secret)"
-SECRET = re.compile(
+SECRET = re.compile(  # parts of member names, in lower case and without - and _
     r"accesskeyid|apikey|authorization|cookie|(?<!public)keymaterial|passphrase|passwd|password|presigned\w*url|"
     r"privatekey|secret"
 )
-"""Parts of member names, in lower case and without - and _."""
 PUBLIC = re.compile(r".*arns?|.*secret(id|name|status)|.*(policy|type)")
 """Names of members that are not secret, although what they refer to may be."""
 TOKEN = re.compile(r".*tokens?")

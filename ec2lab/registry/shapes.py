@@ -61,8 +61,7 @@ TEXT = core_schema.str_schema(strict=True)
 BYTES = core_schema.bytes_schema(strict=True)
 YES_OR_NO = core_schema.bool_schema(strict=True)
 LINE = core_schema.str_schema(max_length=500, strict=True)
-COUNT = whole(0, 10**6)
-"""Number of requested instances; AWS allows a thousand per request."""
+COUNT = whole(0, 10**6)  # number of requested instances; AWS allows a thousand per request
 AMOUNT = core_schema.float_schema(ge=0, le=2**63, allow_inf_nan=False)
 MOMENT = checked(
     datetime.fromisoformat,
@@ -72,8 +71,7 @@ MOMENT = checked(
 NAME_OF_FILE = pattern(NAME)
 EXPERIMENT = pattern(r"[a-z0-9][a-z0-9_-]*", 128)
 """Longer than a name may be, for the prefixes that the lab adds: build-speech builds the dataset speech."""
-TYPE_NAME = pattern(r"[a-z0-9][a-z0-9-]*", 63)
-"""A resource type, possibly of a plugin that is not installed here."""
+TYPE_NAME = pattern(r"[a-z0-9][a-z0-9-]*", 63)  # a resource type, possibly of a plugin that is not installed here
 AREA = pattern(r"|[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 """A region becomes a part of a host name, and botocore accepts valid ones (RFC 1123); or `global`, or empty."""
 INSTANCE_ID = pattern(r"i-[0-9a-z]+", 40)
@@ -82,8 +80,7 @@ RESOURCE_ID = pattern(r"[A-Za-z0-9][!-)+->@-~]*", 1024)
 RECORD_ID = pattern(r"[0-9a-f]{32}")
 DIGEST = pattern(r"[0-9a-f]{64}")
 IMAGE_DIGEST = pattern(r"(sha256:[0-9a-f]{64})?")
-COMMIT = pattern(r"[0-9a-f]{40}([0-9a-f]{24})?")
-"""An argument of git; it must not look like an option."""
+COMMIT = pattern(r"[0-9a-f]{40}([0-9a-f]{24})?")  # an argument of git; it must not look like an option
 
 
 TAGS = several(members(Key=TEXT, Value=optional(TEXT)))
@@ -95,7 +92,7 @@ DISK = members(
 MAPPINGS = several(members(DeviceName=TEXT, Ebs=optional(DISK)))
 PLACEMENT = members(AvailabilityZone=optional(TEXT))
 
-REQUEST = members(
+REQUEST = members(  # members of the requests of all operations below
     ClientToken=optional(TEXT), DryRun=optional(YES_OR_NO), Tags=optional(TAGS), Resources=optional(several(TEXT)),
     TagSpecifications=optional(several(members(ResourceType=TEXT, Tags=optional(TAGS)))),
     InstanceIds=optional(several(TEXT)), InstanceType=optional(TEXT), ImageId=optional(TEXT),
@@ -110,7 +107,6 @@ REQUEST = members(
     VolumeInitializationRate=optional(AMOUNT), GroupId=optional(TEXT), GroupName=optional(TEXT),
     KeyPairId=optional(TEXT), AllocationId=optional(TEXT), RoleName=optional(TEXT), InstanceProfileName=optional(TEXT),
 )  # fmt: skip
-"""Members of the requests of all operations below."""
 
 INTERFACE = members(
     Association=optional(members(IpOwnerId=optional(TEXT))), Attachment=optional(members(AttachTime=optional(MOMENT)))
@@ -128,11 +124,10 @@ VOLUME = members(
     Iops=optional(AMOUNT), Throughput=optional(AMOUNT), CreateTime=optional(MOMENT), State=optional(TEXT),
     Tags=optional(TAGS),
 )  # fmt: skip
-STARTED_SNAPSHOT = members(
+STARTED_SNAPSHOT = members(  # CopySnapshot returns only the id, CreateSnapshot and StartSnapshot the rest
     SnapshotId=RESOURCE_ID, VolumeSize=optional(AMOUNT), FullSnapshotSizeInBytes=optional(AMOUNT),
     StartTime=optional(MOMENT), Tags=optional(TAGS),
 )  # fmt: skip
-"""CopySnapshot returns only the id, CreateSnapshot and StartSnapshot the rest."""
 SNAPSHOT = members(
     SnapshotId=RESOURCE_ID, State=TEXT, VolumeSize=AMOUNT, StartTime=MOMENT, Encrypted=YES_OR_NO,
     Progress=optional(TEXT), StateMessage=optional(TEXT), FullSnapshotSizeInBytes=optional(AMOUNT), Tags=optional(TAGS),
@@ -168,12 +163,11 @@ RESPONSES = {
         InstanceProfile=members(InstanceProfileName=RESOURCE_ID, CreateDate=optional(MOMENT))
     ),
 }
-ASKED_ONLY = (
+ASKED_ONLY = (  # operations of which only the request is read
     "CreateTags", "StartInstances", "StopInstances", "TerminateInstances", "DeleteVolume", "DeleteSnapshot",
     "DeleteKeyPair", "ReleaseAddress", "DeleteSecurityGroup", "DeletePlacementGroup", "DeleteRole", "DeleteTopic",
     "DeleteInstanceProfile",
 )  # fmt: skip
-"""Operations of which only the request is read."""
 
 
 FOUND = members(
@@ -197,7 +191,7 @@ ORIGIN = members(
     outputs=optional(members(uri=LINE)),
 )  # fmt: skip
 
-ANNOTATION = members(
+ANNOTATION = members(  # annotations of later versions and of plugins may have any other names
     deleted=optional(several(RESOURCE_ID)),
     resolved=optional(several(TEXT)),
     discovered=optional(several(FOUND)),
@@ -211,7 +205,6 @@ ANNOTATION = members(
     not_reached=optional(TEXT),
     live_bytes=optional(whole(0, 2**53)),
 )
-"""Annotations of later versions and of plugins may have any other names."""
 ERROR = members(
     code=TEXT, message=optional(nullable(TEXT)), http_status=optional(nullable(whole(0, 999))),
     retries=optional(whole(-(10**6), 10**6)),

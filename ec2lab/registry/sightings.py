@@ -28,8 +28,7 @@ class Sightings:
 
     def __init__(self, records: Iterable[Record]) -> None:
         self._missed: dict[str, list[datetime]] = defaultdict(list)
-        self._shown: dict[str, datetime] = {}
-        """By id, when it was last shown."""
+        self._shown: dict[str, datetime] = {}  # by id, when it was last shown
         self._listings: dict[tuple[Account | None, str], list[tuple[datetime, frozenset[str]]]] = defaultdict(list)
         """Full listings of a region's volumes: when, and the ids."""
         self._pages: dict[tuple[Account | None, str], frozenset[str]] = {}

@@ -11,12 +11,9 @@ from ec2lab.registry.evidence import Call, closed_by, creating_operations, token
 from ec2lab.registry.record import Event, Record
 from ec2lab.resource import Resource, ResourceType
 
-DELETED = "deleted"
-"""The annotation that AWS no longer has these ids."""
-DISCOVERED = "discovered"
-"""The annotation that intents without a response created these resources."""
-RESOLVED = "resolved"
-"""The annotation that these intents were checked for what they may have created."""
+DELETED = "deleted"  # the annotation that AWS no longer has these ids
+DISCOVERED = "discovered"  # the annotation that intents without a response created these resources
+RESOLVED = "resolved"  # the annotation that these intents were checked for what they may have created
 
 
 @dataclass
@@ -26,8 +23,7 @@ class ResourceState:
     live: list[Resource] = field(default_factory=list)
     unresolved: list[Record] = field(default_factory=list)
     """Intents to create with an unknown result: the process died, or the response was lost."""
-    regions: set[str] = field(default_factory=set)
-    """Regions in which anything was ever requested."""
+    regions: set[str] = field(default_factory=set)  # regions in which anything was ever requested
     calls: dict[str, Call] = field(default_factory=dict)
     """By lab:request-id tag, each call that ever requested a resource."""
     resource_types: set[str] = field(default_factory=set)
@@ -75,8 +71,7 @@ class ResourceState:
         return bool(self.calls)
 
 
-Born = dict[tuple[str, str], Resource]
-"""By resource type and id, what was created and has not been deleted."""
+Born = dict[tuple[str, str], Resource]  # by resource type and id, what was created and has not been deleted
 
 
 def holdings(

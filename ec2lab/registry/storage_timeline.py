@@ -21,11 +21,10 @@ from ec2lab.registry.state import DELETED, DISCOVERED
 
 SNAPSHOT = "snapshot"
 CREATE_OPERATIONS = ("CreateSnapshot", "CopySnapshot", "StartSnapshot")
-FSR_OPERATIONS = {
+FSR_OPERATIONS = {  # responses about fast restore, and the member with each State
     "EnableFastSnapshotRestores": "Successful", "DisableFastSnapshotRestores": "Successful",
     "DescribeFastSnapshotRestores": "FastSnapshotRestores",
 }  # fmt: skip
-"""Responses about fast restore, and the member with each State."""
 DISABLED_STATES = ("disabled", "disabling")
 
 
@@ -49,8 +48,7 @@ class SnapshotTimeline:
     region: str
     experiment: str | None = None
     by: str = ""
-    began: datetime | None = None
-    """None if no record shows its creation: it was only described."""
+    began: datetime | None = None  # None if no record shows its creation: it was only described
     ended: datetime | None = None
     described: Mapping[str, Any] = field(default_factory=dict)
     """Everything that responses contain about it, the latest last."""
@@ -141,17 +139,13 @@ class VolumeTimeline:
     experiment: str | None
     by: str
     whose: Account | None
-    described: Mapping[str, Any]
-    """Its properties as in DescribeVolumes, as far as they are known."""
-    snapshot: Mapping[str, Any]
-    """The same for its snapshot, as in DescribeSnapshots."""
-    initialization_rate: int
-    """MiB/s at which its blocks were loaded; 0 for AWS's default."""
+    described: Mapping[str, Any]  # its properties as in DescribeVolumes, as far as they are known
+    snapshot: Mapping[str, Any]  # the same for its snapshot, as in DescribeSnapshots
+    initialization_rate: int  # MiB/s at which its blocks were loaded; 0 for AWS's default
     began: datetime
     ended: datetime | None
     retained: bool
-    instance: str = ""
-    """The instance that it was created with, if any."""
+    instance: str = ""  # the instance that it was created with, if any
     due: datetime | None = None
 
     @property
@@ -176,8 +170,7 @@ class VolumeTimelines:
     ) -> None:
         self._snapshots = snapshots
         self._sightings = sightings
-        self._asked: dict[str, Record] = {}
-        """CreateVolume requests by token: the response may be lost."""
+        self._asked: dict[str, Record] = {}  # CreateVolume requests by token: the response may be lost
         self._made: dict[str, Record] = {}
         self._ended: dict[str, datetime] = {}
         self._retained: set[str] = set()

@@ -12,8 +12,7 @@ from ec2lab.costs.summary import GROUPS, THE_LAB
 from ec2lab.report.time_axis import DAY, HOUR, ON_A_PHONE, WEEK, Rect, Tick, TimeAxis
 
 MOST_PERIODS = 64
-MOST_SERIES = 20
-"""Experiments or members with a line of their own, most expensive first; the others share one."""
+MOST_SERIES = 20  # experiments or members with a line of their own, most expensive first; the others share one
 
 PeriodCharges = Sequence[Sequence[Charge]]
 
@@ -30,10 +29,8 @@ class Period:
 @dataclass(slots=True)
 class Series:
     name: str
-    dollars: list[float]
-    """In each period, as far as prices are known."""
-    unpriced: set[str] = field(default_factory=set)
-    """Ids of resources without a known price."""
+    dollars: list[float]  # in each period, as far as prices are known
+    unpriced: set[str] = field(default_factory=set)  # ids of resources without a known price
 
     @property
     def total(self) -> float:
@@ -44,8 +41,7 @@ class Series:
 class Spending:
     """All costs."""
 
-    every: str
-    """hour, day, week or month."""
+    every: str  # hour, day, week or month
     periods: list[Period]
     all: Series
     by_experiment: list[Series]
@@ -123,13 +119,10 @@ def _cut(axis: TimeAxis, starts: list[datetime], form: str) -> list[Period]:
 
 PLOT = 160
 SPARK = 26
-LEAST = 1.5
-"""Pixels of anything above zero."""
-GAP = 0.2
-"""As a share of the column's width."""
+LEAST = 1.5  # pixels of anything above zero
+GAP = 0.2  # as a share of the column's width
 NAMED = 8
-LAST_ON_A_PHONE = 84.0
-"""Percent; a label further right does not fit on a phone."""
+LAST_ON_A_PHONE = 84.0  # percent; a label further right does not fit on a phone
 
 
 def columns(series: Series, periods: Sequence[Period], highest: float, height: float) -> list[Rect]:

@@ -44,8 +44,7 @@ Priced = tuple[list[Resource], Mapping[str, CostSummary]]
 class ReportData:
     lab: str
     registry: str
-    banner: str
-    """Where calls go, if not to AWS."""
+    banner: str  # where calls go, if not to AWS
     now: datetime
     records: int
     past: Past
@@ -55,18 +54,15 @@ class ReportData:
     datasets: list[PricedSnapshot]
     survey: Survey
     findings: list[Finding]
-    unavailable: dict[str, str] = field(default_factory=dict)
-    """What was to be queried, and why AWS did not respond."""
-    incomplete: Collection[str] = ()
-    """The parts that are incomplete."""
+    unavailable: dict[str, str] = field(default_factory=dict)  # what was to be queried, and why AWS did not respond
+    incomplete: Collection[str] = ()  # the parts that are incomplete
 
 
 @dataclass(slots=True)
 class Asking:
     """Optional queries to AWS."""
 
-    why_not: str
-    """Why AWS cannot be queried at all; empty where it can."""
+    why_not: str  # why AWS cannot be queried at all; empty where it can
     unavailable: dict[str, str] = field(default_factory=dict)
     incomplete: set[str] = field(default_factory=set)
 
@@ -195,8 +191,7 @@ class Past:
 
     lives: Sequence[InstanceTimeline]
     errors: Sequence[LaunchError]
-    base: Callable[[str], str]
-    """Maps an experiment to its displayed name: a sweep's trials all have the sweep's."""
+    base: Callable[[str], str]  # maps an experiment to its displayed name: a sweep's trials all have the sweep's
 
 
 def past(history: History, now: datetime) -> Past:

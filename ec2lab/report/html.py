@@ -21,8 +21,7 @@ from ec2lab.report.view_model import MOST_LISTED, Page, counted
 from ec2lab.templates import TEMPLATES
 from ec2lab.units import amount
 
-GENERATOR = '<meta name="generator" content="ec2-lab report">'
-"""Identifies reports: only they are overwritten."""
+GENERATOR = '<meta name="generator" content="ec2-lab report">'  # identifies reports: only they are overwritten
 
 
 def report_html(page: Page) -> str:

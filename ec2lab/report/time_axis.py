@@ -12,11 +12,9 @@ STEPS = (
 )  # fmt: skip
 MONTHS = (1, 2, 3, 6, 12, 24, 60, 120)
 MOST_TICKS = 9
-ON_A_PHONE = 4
-"""The number of labels that fit into 300 pixels."""
+ON_A_PHONE = 4  # the number of labels that fit into 300 pixels
 CLOCK, DATE = "%H:%M", "%d %b"
-LAST = 95.0
-"""Percent; further right is the label of the end."""
+LAST = 95.0  # percent; further right is the label of the end
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +25,7 @@ class Rect:
     width: float
     y: float
     height: float
-    look: str
-    """on-demand, spot, stopped, crowd, refused or column."""
+    look: str  # on-demand, spot, stopped, crowd, refused or column
     tooltip: str = ""
 
 
@@ -36,8 +33,7 @@ class Rect:
 class Tick:
     x: float
     label: str
-    narrow: bool
-    """Whether its label fits on a phone too."""
+    narrow: bool  # whether its label fits on a phone too
 
 
 @dataclass(frozen=True, slots=True)

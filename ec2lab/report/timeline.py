@@ -20,22 +20,15 @@ from ec2lab.registry.instance_timeline import InstanceTimeline
 from ec2lab.report.data import Past
 from ec2lab.report.time_axis import Rect, TimeAxis, new_axis
 
-MOST_ROWS = 24
-"""Experiments with a row of their own, live ones and those that ran longest; the others share one."""
-MOST_LANES = 10
-"""Concurrent instances that are drawn one by one."""
-LANE, BAR, THIN = 12, 9, 3
-"""Pixels: a lane, its bar, and the bar of a stopped instance."""
-NARROWEST = 0.6
-"""Percent of the width that an instance of seconds gets, to be visible."""
-AGGREGATE_ABOVE = 66
-"""Pixels: the height of a row with many instances."""
-MIN_WIDTH = 0.05
-"""Percent; narrower gaps between two runs are not drawn."""
+MOST_ROWS = 24  # experiments with a row of their own, live ones and those that ran longest; the others share one
+MOST_LANES = 10  # concurrent instances that are drawn one by one
+LANE, BAR, THIN = 12, 9, 3  # pixels: a lane, its bar, and the bar of a stopped instance
+NARROWEST = 0.6  # percent of the width that an instance of seconds gets, to be visible
+AGGREGATE_ABOVE = 66  # pixels: the height of a row with many instances
+MIN_WIDTH = 0.05  # percent; narrower gaps between two runs are not drawn
 BINS = 80
 STRIP = 14
-MIN_OPACITY = 4
-"""Pixels of a single error."""
+MIN_OPACITY = 4  # pixels of a single error
 
 
 @dataclass(slots=True)
@@ -47,8 +40,7 @@ class Row:
     errors: list[LaunchError] = field(default_factory=list)
     instances: list[Rect] = field(default_factory=list)
     error_marks: list[Rect] = field(default_factory=list)
-    baseline: float = 0.0
-    """Pixels from the top to the line."""
+    baseline: float = 0.0  # pixels from the top to the line
     peak: int = 0
 
     @property

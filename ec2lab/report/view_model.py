@@ -19,8 +19,7 @@ from ec2lab.report.tables import Standing, dataset_rows, reasons
 from ec2lab.report.time_axis import new_axis
 from ec2lab.report.timeline import Row, Timeline, hours, time_line
 
-MOST_LISTED = 400
-"""Instances in one row's table; `make history` shows the others."""
+MOST_LISTED = 400  # instances in one row's table; `make history` shows the others
 RECENT_WINDOW = timedelta(days=30)
 
 
@@ -30,10 +29,8 @@ class Page:
     figures: list[Figure]
     standing: list[Standing]
     time_line: Timeline
-    costs: Spending | None
-    """None where nothing recorded costs money."""
-    regions: list[str]
-    """Those with datasets."""
+    costs: Spending | None  # None where nothing recorded costs money
+    regions: list[str]  # those with datasets
     datasets: list[DatasetSummary]
 
     def reasons(self, row: Row) -> list[Rejections]:

@@ -19,8 +19,7 @@ from ec2lab.registry.record import Event, Record
 from ec2lab.resources.live_in_aws import POLL, within_consistency_window
 from ec2lab.session import Session
 
-POLL_QUOTA = 1.0, 60.0
-"""Seconds between tries after `too many at once`, which may last as long as the other work."""
+POLL_QUOTA = 1.0, 60.0  # seconds between tries after `too many at once`, which may last as long as the other work
 MAX_AMBIGUOUS = 8
 
 T = TypeVar("T")

@@ -16,8 +16,7 @@ from ec2lab.registry.state import ResourceState, holdings
 from ec2lab.resource import Resource, ResourceType
 from ec2lab.session import Session
 
-POLL = 0.5, 0.5
-"""Seconds between queries for what AWS may not show yet."""
+POLL = 0.5, 0.5  # seconds between queries for what AWS may not show yet
 
 
 def known_regions(session: Session) -> list[str]:

@@ -11,8 +11,7 @@ from ec2lab.aws.errors import ignoring
 from ec2lab.aws.tags import matching
 from ec2lab.resource import Resource, ResourceType
 
-PATH = "/ec2-lab/"
-"""The path of all labs' roles and profiles in an account, for policies and listings."""
+PATH = "/ec2-lab/"  # the path of all labs' roles and profiles in an account, for policies and listings
 
 
 class Role(ResourceType):

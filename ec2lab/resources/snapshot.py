@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from types_boto3_ec2 import EC2Client
 
 
-OLD = 90
-"""Days after which an unrecorded snapshot is worth a look."""
+OLD = 90  # days after which an unrecorded snapshot is worth a look
 
 
 class Snapshot(ResourceType):

@@ -10,8 +10,7 @@ from ec2lab.aws.tags import matching
 from ec2lab.registry.evidence import Call
 from ec2lab.resource import Resource, ResourceType
 
-PREFIX = "ec2-lab-"
-"""The names of all labs' topics of an account, which policies name too."""
+PREFIX = "ec2-lab-"  # the names of all labs' topics of an account, which policies name too
 
 
 def topic_name(lab: str) -> str:

@@ -20,25 +20,20 @@ from ec2lab.files import private_directory, read_bytes, temp_file_beside
 from ec2lab.progress import working
 from ec2lab.runs.source_tree import SourceFile, SourceTree, shown
 
-MAX_PACKED = 256 << 20
-"""Bytes; larger code contains data, which belongs on a volume of its own."""
-SUBMODULE = b"160000 "
-"""The start of a submodule's entry in git's index (git-ls-files(1), --stage)."""
-NAMED = 3
-"""How many files a remark names."""
+MAX_PACKED = 256 << 20  # bytes; larger code contains data, which belongs on a volume of its own
+SUBMODULE = b"160000 "  # the start of a submodule's entry in git's index (git-ls-files(1), --stage)
+NAMED = 3  # how many files a remark names
 
 
 @dataclass(frozen=True, slots=True)
 class CodeArchive:
     """Packed code, and its origin."""
 
-    tar: bytes
-    """A tar file, identical for identical code."""
+    tar: bytes  # a tar file, identical for identical code
     commit: str
     diff_sha256: str | None
     """Hash of the working tree's changes since the commit; None where there are none, or a commit was packed."""
-    remarks: tuple[str, ...] = ()
-    """How it differs from the files here, as far as a user should know."""
+    remarks: tuple[str, ...] = ()  # how it differs from the files here, as far as a user should know
 
     @property
     def sha256(self) -> str:
@@ -192,8 +187,7 @@ def _git(where: Path, *arguments: str, given: bytes = b"") -> bytes:
 
 
 DIRECTORY = ".code"
-MAX_STORED = 512 << 20
-"""Bytes; larger code is not packed (MAX_PACKED)."""
+MAX_STORED = 512 << 20  # bytes; larger code is not packed (MAX_PACKED)
 
 
 def store_code(lab: Path, content: bytes) -> str:

@@ -20,8 +20,7 @@ DIRECTORY = "/opt/ec2-lab"
 ENVIRONMENT = "/run/ec2-lab/experiment/environment"
 """In a container, the file from which the script takes its environment (templates/run-container.py)."""
 SCRIPT = f"{DIRECTORY}/experiment"
-MODE = "0600"
-"""Root's own until the unit gives it to the account that runs it."""
+MODE = "0600"  # root's own until the unit gives it to the account that runs it
 
 
 METADATA = "169.254.169.254,fd00:ec2::254,[fd00:ec2::254]"
@@ -70,8 +69,7 @@ def _expect_mounted(experiment: Experiment) -> str:
 ACCOUNT = "experiment"
 """The command's own account: not root, but in the group docker, which is equivalent on its instance."""
 UNITS = "/etc/systemd/system"
-OUTPUT = "experiment-output"
-"""The pipe that the command prints to, and the service that writes its log."""
+OUTPUT = "experiment-output"  # the pipe that the command prints to, and the service that writes its log
 DEADLINE = "experiment-deadline.service"
 PULL = "experiment-container.service"
 NEEDRESTART = {"/etc/needrestart/conf.d/ec2-lab.conf": "$nrconf{override_rc}{qr(^experiment)}=0;\n"}
@@ -83,8 +81,7 @@ SOURCES, DELIVERED = f"{DIRECTORY}/secrets.json", "/run/ec2-lab/secrets.json"
 TO_BUCKET = ("experiment-log.service", "experiment-log.timer")
 TO_OUTPUTS = "experiment-outputs.service"
 
-Files = Mapping[str, tuple[str, str]]
-"""By path: mode, and text."""
+Files = Mapping[str, tuple[str, str]]  # by path: mode, and text
 
 
 def command_files(name: str, experiment: Experiment, origin: str = "") -> Files:

@@ -11,13 +11,11 @@ from ec2lab.errors import UserError
 from ec2lab.hosts.inventory import by_launch_order
 from ec2lab.instance_state import Instance
 
-TORCH_PORT = 29500
-"""torchrun's own (https://docs.pytorch.org/docs/stable/elastic/run.html)."""
+TORCH_PORT = 29500  # torchrun's own (https://docs.pytorch.org/docs/stable/elastic/run.html)
 PATIENCE = 900
 """Seconds that torchrun's nodes wait for each other; its default is one minute
 (https://docs.pytorch.org/docs/stable/elastic/rendezvous.html)."""
-RAY_PORT = 6379
-"""That of `ray start --head` (https://docs.ray.io/en/latest/cluster/cli.html)."""
+RAY_PORT = 6379  # that of `ray start --head` (https://docs.ray.io/en/latest/cluster/cli.html)
 
 
 def mpi_hostfile(instances: Sequence[Instance]) -> str:

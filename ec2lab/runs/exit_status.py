@@ -19,18 +19,13 @@ KILLED = 128  # exit codes above are of commands that were killed (docs/runs.md)
 class Ending:
     """The end of a command."""
 
-    exit_code: int
-    """As in a shell: 128 plus the signal's number where it was killed."""
-    at: str
-    """RFC 3339, by the instance's clock."""
-    log_missing: str = ""
-    """What is missing at the end of the log, and why."""
-    why: str = ""
-    """Why the exit code is not the command's own, if so."""
+    exit_code: int  # as in a shell: 128 plus the signal's number where it was killed
+    at: str  # RFC 3339, by the instance's clock
+    log_missing: str = ""  # what is missing at the end of the log, and why
+    why: str = ""  # why the exit code is not the command's own, if so
     interrupted: str = ""
     """Why it did not end by itself, so that a launch continues, where its outputs are uploaded; empty otherwise."""
-    container: str = ""
-    """The digest of the image of its container, where it had one from a registry."""
+    container: str = ""  # the digest of the image of its container, where it had one from a registry
 
 
 ENDING = members(

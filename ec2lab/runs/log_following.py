@@ -22,11 +22,9 @@ class LogFollowing:
     """Reads one instance's log, each byte once, wherever available."""
 
     run: Run
-    heard: Callable[[bytes], None]
-    """Called with each piece, and from time to time with nothing."""
+    heard: Callable[[bytes], None]  # called with each piece, and from time to time with nothing
     remark: Callable[[str], None]
-    place: int = 0
-    """How many bytes were read so far."""
+    place: int = 0  # how many bytes were read so far
 
     def follow(self) -> None:
         """Read until the command has ended. Raises UserError where the rest is not available."""

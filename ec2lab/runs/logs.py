@@ -17,8 +17,7 @@ from ec2lab.errors import UserError
 from ec2lab.events.runs import LogLine, PartialLogLine
 from ec2lab.printable import without_colors
 
-LARGEST = 1 << 20
-"""Bytes; follow-log's pieces are smaller."""
+LARGEST = 1 << 20  # bytes; follow-log's pieces are smaller
 HEADER = re.compile(rb"(\d{1,18}) (\d{1,7}) (runs|ended)\n")
 LONGEST_HEADER = 40
 
@@ -29,8 +28,7 @@ class Piece:
 
     place: int
     data: bytes
-    state: str = "runs"
-    """`ended` in the last one, whose bytes are a message about the log."""
+    state: str = "runs"  # `ended` in the last one, whose bytes are a message about the log
 
     def after(self, place: int) -> bytes:
         """Return the part after an offset."""
@@ -61,12 +59,9 @@ def _header(held: bytes, who: str) -> re.Match[bytes] | None:
     return found
 
 
-LONGEST = 1 << 20
-"""Bytes: longer lines are shown in pieces."""
-INNER = range(0x80, 0xC0)
-"""Bytes of UTF-8 that begin no character."""
-UP = b"\x1b[A"
-"""Cursor up: the line below it was temporary (tqdm, with several bars)."""
+LONGEST = 1 << 20  # bytes: longer lines are shown in pieces
+INNER = range(0x80, 0xC0)  # bytes of UTF-8 that begin no character
+UP = b"\x1b[A"  # cursor up: the line below it was temporary (tqdm, with several bars)
 BELOW = re.compile(rb"\n([^\n]*)\x1b\[A")
 
 
@@ -134,11 +129,9 @@ class LogPrinter:
 
     console: Console
     instance: str
-    raw: bool = False
-    """Whether bytes are printed unchanged, at once."""
+    raw: bool = False  # whether bytes are printed unchanged, at once
     _lines: LogLines = field(default_factory=LogLines)
-    _last: float = field(default_factory=clock.monotonic)
-    """When something was last printed."""
+    _last: float = field(default_factory=clock.monotonic)  # when something was last printed
     _shown: str = ""
 
     def __call__(self, data: bytes) -> None:

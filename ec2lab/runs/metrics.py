@@ -23,18 +23,15 @@ from ec2lab.registry.shapes import TEXT, members, several, whole
 from ec2lab.runs.logs import LogLines
 from ec2lab.session import Session
 
-INTERVAL = 2.0
-"""Seconds between measurements."""
-LOADING_INTERVAL = 15.0
-"""Seconds between two questions to AWS how much data is loaded."""
+INTERVAL = 2.0  # seconds between measurements
+LOADING_INTERVAL = 15.0  # seconds between two questions to AWS how much data is loaded
 PERCENT, BYTES = whole(0, 100), whole(0, 2**60)
 GPU_FIELDS = 3
 MEASURED = members(
     gpus=several(several(core_schema.nullable_schema(BYTES))), cpu=PERCENT, memory_used=BYTES, memory_total=BYTES,
     disk_read=BYTES, disk_written=BYTES, network_received=BYTES, network_sent=BYTES, line=TEXT,
 )  # fmt: skip
-HOME = "\x1b[H\x1b[J"
-"""Clears the terminal."""
+HOME = "\x1b[H\x1b[J"  # clears the terminal
 
 
 def parse_metrics(text: str, host: str) -> InstanceMetrics:

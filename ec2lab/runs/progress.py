@@ -17,27 +17,20 @@ from ec2lab.runs.exit_status import ENDING, Ending, ending_of
 from ec2lab.runs.run import Run
 
 LONGEST_LINE = 500
-TAIL = 4096
-"""Bytes of a log that are searched for its last line."""
+TAIL = 4096  # bytes of a log that are searched for its last line
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
     """The last state of an instance."""
 
-    line: str = ""
-    """The last line of the command's log."""
+    line: str = ""  # the last line of the command's log
     ending: Ending | None = None
-    container: str = ""
-    """The digest of the image of its container, once it is pulled."""
-    ends_at: float | None = None
-    """When it expires, in seconds since 1970."""
-    interruption: str = ""
-    """AWS's notice to it, if any: `terminate at 2026-11-24T10:02:00Z`."""
-    rebalance: str = ""
-    """Since when AWS recommends to replace it."""
-    problem: str = ""
-    """Why its progress is unknown."""
+    container: str = ""  # the digest of the image of its container, once it is pulled
+    ends_at: float | None = None  # when it expires, in seconds since 1970
+    interruption: str = ""  # AWS's notice to it, if any: `terminate at 2026-11-24T10:02:00Z`
+    rebalance: str = ""  # since when AWS recommends to replace it
+    problem: str = ""  # why its progress is unknown
 
 
 PROGRESS = members(
@@ -75,8 +68,7 @@ class ProgressPoller:
     run: Run
     last: Progress = field(default_factory=Progress)
     _host: Host | None = None
-    _place: int = 0
-    """How many bytes of the log in the bucket were read."""
+    _place: int = 0  # how many bytes of the log in the bucket were read
     _lock: Lock = field(default_factory=Lock)
 
     def ask(self) -> None:

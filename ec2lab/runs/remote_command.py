@@ -29,8 +29,7 @@ class RemoteCommand:
 
     command: str
     console: Console
-    column: int = 0
-    """Width of the prefix; 0 for a single host."""
+    column: int = 0  # width of the prefix; 0 for a single host
 
     def run(self, host: Host) -> int:
         """Run it and return its exit status. Raises Unreachable, Failed, and NobodyReads."""

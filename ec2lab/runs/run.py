@@ -36,8 +36,7 @@ class Run:
     experiment: str
     instance: str
     bucket: S3RunLogs | None
-    name: str
-    """Its name for ssh, or its id."""
+    name: str  # its name for ssh, or its id
 
     def wait(self, say: Log) -> Ending:
         """Wait until the command has ended. Raises UserError where that can no longer be known."""
@@ -140,8 +139,7 @@ def run_for_host(runs: Sequence[Run], experiment: str, host: str) -> Run:
     return named[host]
 
 
-AT_ONCE = 64
-"""Experiments polled concurrently; each mostly waits for its next poll."""
+AT_ONCE = 64  # experiments polled concurrently; each mostly waits for its next poll
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +148,7 @@ class Waited:
 
     name: str
     exit_code: int = 0
-    why: str = ""
-    """Why the exit code is not the command's own, if so."""
+    why: str = ""  # why the exit code is not the command's own, if so
     problem: str = ""
 
 

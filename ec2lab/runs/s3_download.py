@@ -33,12 +33,10 @@ from ec2lab.units import format_bytes
 if TYPE_CHECKING:
     from s3transfer.futures import TransferFuture
 
-PART = 16 << 20
-"""Bytes: larger objects are fetched in parts, several at once."""
+PART = 16 << 20  # bytes: larger objects are fetched in parts, several at once
 REQUESTS = 16
 OPEN_FILES = 64
-LONGEST_NAME = 255
-"""Bytes of a file's name, on every file system in use."""
+LONGEST_NAME = 255  # bytes of a file's name, on every file system in use
 CHANGED = ("InvalidRange", "416", "NoSuchKey", "404")
 """Error codes for an object that has become shorter, or was deleted, since it was listed."""
 TRIES = NAMED = 3
@@ -71,8 +69,7 @@ class S3Prefix:
 
     client: Any
     bucket: str
-    prefix: str
-    """With a trailing slash."""
+    prefix: str  # with a trailing slash
 
     def __str__(self) -> str:
         return f"s3://{self.bucket}/{self.prefix}"
@@ -214,10 +211,8 @@ class _Transfer:
 
     def __init__(self, source: S3Prefix, target: Target, progress: Progress, objects: Iterable[S3Object]) -> None:
         self.ended: Queue[tuple[_Fetch, TransferFuture]] = Queue()
-        self.fetched = 0
-        """Bytes of complete files."""
-        self.problems: list[str] = []
-        """What could not be fetched, and why."""
+        self.fetched = 0  # bytes of complete files
+        self.problems: list[str] = []  # what could not be fetched, and why
         self._source, self._target, self._progress = source, target, progress
         self._waiting = deque(objects)
         self.total, self._arrived = sum(one.size for one in self._waiting), 0

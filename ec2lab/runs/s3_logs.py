@@ -23,13 +23,11 @@ MISSING = ("NoSuchKey", "404")
 """Without permission to list the bucket, S3 returns AccessDenied for a missing object
 (https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html)."""
 DENIED = ("AccessDenied", "403")
-LARGEST_PART = 64 * 1024 * 1024
-"""Bytes: instances upload parts of 32 MiB (templates/upload-log.py)."""
+LARGEST_PART = 64 * 1024 * 1024  # bytes: instances upload parts of 32 MiB (templates/upload-log.py)
 
 
 OUTPUTS_STATE = members(deleted=several(TEXT), links=mapping(TEXT))
-LARGEST_STATE = 256 * 1024 * 1024
-"""Bytes: some million names."""
+LARGEST_STATE = 256 * 1024 * 1024  # bytes: some million names
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +36,7 @@ class OutputsState:
 
     deleted: Collection[str] = frozenset()
     """Files that the command deleted. Their objects stay."""
-    links: Mapping[str, str] = field(default_factory=dict)
-    """The targets of symbolic links by their paths."""
+    links: Mapping[str, str] = field(default_factory=dict)  # the targets of symbolic links by their paths
 
 
 @dataclass(frozen=True)
@@ -48,8 +45,7 @@ class S3RunLogs:
 
     client: Any
     bucket: str
-    prefix: str
-    """Without a trailing slash."""
+    prefix: str  # without a trailing slash
 
     def __str__(self) -> str:
         """Return its address."""

@@ -26,13 +26,10 @@ class OutputsRun:
     """A run with outputs of its own: that of one instance, and of those that resumed it."""
 
     experiment: str
-    host: str
-    """What HOST calls it: foo, or foo-2 where several were launched."""
-    instances: tuple[str, ...]
-    """The first began the run."""
+    host: str  # what HOST calls it: foo, or foo-2 where several were launched
+    instances: tuple[str, ...]  # the first began the run
     began: str
-    launch: str
-    """The id of the record of its launch, which launched others as well if COUNT said so, or resumed them."""
+    launch: str  # the id of the record of its launch, which launched others as well if COUNT said so, or resumed them
     uri: str
 
     @property

@@ -21,25 +21,19 @@ from ec2lab.login_names import LOGIN
 from ec2lab.printable import printable
 from ec2lab.session import Session
 
-WITHIN = 300.0
-"""Seconds for start-up files, the search for the program, and its start."""
+WITHIN = 300.0  # seconds for start-up files, the search for the program, and its start
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
     """A web server that people run on an instance."""
 
-    name: str
-    """The program's."""
-    arguments: Sequence[str]
-    """PORT and SECRET stand for themselves."""
+    name: str  # the program's
+    arguments: Sequence[str]  # PORT and SECRET stand for themselves
     port: int
-    how: str
-    """How the secret reaches it: an environment variable, or `path` for a part of the URL's path."""
-    url: str
-    """The path of its URL."""
-    package: str
-    """What pip installs it from."""
+    how: str  # how the secret reaches it: an environment variable, or `path` for a part of the URL's path
+    url: str  # the path of its URL
+    package: str  # what pip installs it from
 
     def start(self, host: Host) -> Started:
         """Start it, or find the one that runs. Raises Unreachable, Failed, UserError."""
@@ -82,11 +76,10 @@ class Started(BaseModel):
     failed: Annotated[str, Field(max_length=4000)] | None = None
 
 
-JUPYTER = Server(
+JUPYTER = Server(  # https://jupyter-server.readthedocs.io/en/latest/operators/security.html
     "jupyter", ("lab", "--no-browser", "--ip=127.0.0.1", "--port=PORT", "--ServerApp.port_retries=0"), 8888,
     "JUPYTER_TOKEN", "lab?token=SECRET", "jupyterlab",
 )  # fmt: skip
-"""https://jupyter-server.readthedocs.io/en/latest/operators/security.html"""
 
 
 def tensorboard(directory: str) -> Server:

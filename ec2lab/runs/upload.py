@@ -32,8 +32,7 @@ from ec2lab.runs.distributed_env import mpi_hostfile, node_environments
 from ec2lab.runs.launcher_secrets import launcher_secrets
 from ec2lab.session import Session
 
-LONGEST_DELIVERY = 3600.0
-"""Seconds for uploading code over a slow connection."""
+LONGEST_DELIVERY = 3600.0  # seconds for uploading code over a slow connection
 
 
 BEGUN_OTHERWISE = "its command has already started, with other code, parameters or another command"
@@ -47,13 +46,11 @@ class DeliveryTooLate(UserError):
 class Delivery:
     """What is uploaded to each instance of an experiment."""
 
-    name: str
-    """The experiment's name."""
+    name: str  # the experiment's name
     experiment: Experiment
     pack: CodeArchive | None
     instances: Sequence[Instance]
-    origins: Mapping[str, str] = field(default_factory=dict)
-    """By instance, the one whose outputs it continues."""
+    origins: Mapping[str, str] = field(default_factory=dict)  # by instance, the one whose outputs it continues
 
     @property
     def run(self) -> str:

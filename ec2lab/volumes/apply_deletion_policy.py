@@ -35,8 +35,7 @@ class VolumeDisposition:
     volume: str
     region: str
     end: Disposition
-    snapshot: str
-    """The snapshot that it was created from, if any."""
+    snapshot: str  # the snapshot that it was created from, if any
     attached: bool
 
     @property

@@ -28,8 +28,7 @@ if TYPE_CHECKING:
 
 POLL = 0.2, 5.0
 OVER = ("deleting", "deleted", "error")
-PATIENCE = 600.0
-"""Seconds to wait for a volume to become available, attached or detached."""
+PATIENCE = 600.0  # seconds to wait for a volume to become available, attached or detached
 
 Description = Mapping[str, Any]
 

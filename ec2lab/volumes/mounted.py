@@ -20,8 +20,7 @@ from ec2lab.volumes.spec import VolumeSpec, letters_of
 PROGRAM = ("volumes-over-ssh.py", "mount-volumes.py")
 NOT_MOUNTED = members(mount=LINE, in_use=YES_OR_NO, others="ignore")
 UNMOUNTED = members(unmounted=LINE, disk=LINE, others="ignore")
-LONGEST_MOUNT = 3600.0
-"""Seconds: a file system that was not unmounted cleanly is checked first."""
+LONGEST_MOUNT = 3600.0  # seconds: a file system that was not unmounted cleanly is checked first
 TROUBLE = ("NOT MOUNTED: ", "PROBLEM: ")
 
 
@@ -30,8 +29,7 @@ class NotDone(UserError):
 
     def __init__(self, message: str, answer: str) -> None:
         super().__init__(message)
-        self.answer = answer
-        """The last line of JSON that it printed; empty where there is none."""
+        self.answer = answer  # the last line of JSON that it printed; empty where there is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +90,8 @@ def _in_words(text: str) -> str:
 class MountedVolume:
     mount: str
     device: str
-    disk: str
-    """The disk of its device; empty where there are several, or none."""
-    id: str
-    """vol-…; empty where the host cannot tell."""
+    disk: str  # the disk of its device; empty where there are several, or none
+    id: str  # vol-…; empty where the host cannot tell
     filesystem: str
     uuid: str
     label: str
@@ -135,10 +131,8 @@ def select_volume(host: Host, mounted: Sequence[MountedVolume], mount: str, volu
 @dataclass(frozen=True, slots=True)
 class AttachedVolume:
     id: str
-    device: str
-    """The device name in AWS."""
-    mount: str
-    """Empty where it is not mounted, and no mount point is known."""
+    device: str  # the device name in AWS
+    mount: str  # empty where it is not mounted, and no mount point is known
 
 
 def attached_volume(

@@ -29,8 +29,7 @@ from ec2lab.session import Session
 from ec2lab.units import duration_in
 from ec2lab.volumes.mount_source import described
 
-DEFAULT_RETENTION = timedelta(days=30)
-"""The default retention; earlier versions of the lab wrote no day."""
+DEFAULT_RETENTION = timedelta(days=30)  # the default retention; earlier versions of the lab wrote no day
 NO_REASON = "no reason given"
 
 
@@ -39,8 +38,7 @@ class Retention:
     """The retention in a volume's tags."""
 
     since: date | None
-    after: str
-    """The experiment whose teardown retained it."""
+    after: str  # the experiment whose teardown retained it
     until: date | None
     """The last day before it is reported; None where the tags are unreadable, which is reported as well."""
     reason: str

@@ -29,8 +29,7 @@ class SnapshotBuilder:
 
     session: Session
     dataset: str
-    version: str | None
-    """By default the next number."""
+    version: str | None  # by default the next number
     region: str
     volume: MountedVolume
     host: Host

@@ -45,19 +45,14 @@ class VolumeSpec:
 
     mount: str
     source: Literal["ebs", "instance-store"] = "ebs"
-    device: str | None = None
-    """The requested device name: /dev/sdf."""
-    volume: str | None = None
-    """Its id, if known already."""
-    uuid: str | None = None
-    """The UUID of its file system."""
+    device: str | None = None  # the requested device name: /dev/sdf
+    volume: str | None = None  # its id, if known already
+    uuid: str | None = None  # the UUID of its file system
     read_only: bool | None = None
-    format: str | None = None
-    """The file system to create on an empty disk; without it nothing is ever formatted."""
+    format: str | None = None  # the file system to create on an empty disk; without it nothing is ever formatted
     owner: str | None = None
     mode: str | None = None
-    options: Sequence[str] | None = None
-    """Mount options, besides nosuid and nodev, which suid and dev revoke."""
+    options: Sequence[str] | None = None  # mount options, besides nosuid and nodev, which suid and dev revoke
 
     def as_dict(self) -> dict[str, Any]:
         return {key: value for key, value in asdict(self).items() if value is not None}

@@ -45,7 +45,6 @@ from ec2lab.watch.spot_notices import INTERRUPTION_CODES, spot_statuses
 
 POLL = 1.0, 15.0
 """Seconds between polls. AWS gives a spot instance two minutes, so 15 s lose little."""
-"""Failures that the next poll may not have: AWS is busy, or this computer is offline."""
 
 
 Relaunch = Callable[[Sequence[str]], bool]
@@ -58,24 +57,19 @@ class Watching:
 
     session: Session
     name: str
-    between: Callable[[], None] = lambda: None
-    """Called after each poll, once its findings are reported."""
-    instances: dict[str, Resource] = field(default_factory=dict)
-    """Live instances by id, as last seen."""
-    loaded: dict[str, str] = field(default_factory=dict)
-    """By id, how much of their data is loaded: 43%."""
+    between: Callable[[], None] = lambda: None  # called after each poll, once its findings are reported
+    instances: dict[str, Resource] = field(default_factory=dict)  # live instances by id, as last seen
+    loaded: dict[str, str] = field(default_factory=dict)  # by id, how much of their data is loaded: 43%
     inquiries: dict[str, ProgressPoller] = field(default_factory=dict)
     """By id, the poller of the command's progress; also of instances that are gone."""
     _codes: dict[str, int] = field(default_factory=dict)
     _over: set[str] = field(default_factory=set)
     _taken: list[str] = field(default_factory=list)
-    _reported: set[Any] = field(default_factory=set)
-    """What was reported and is reported only once."""
+    _reported: set[Any] = field(default_factory=set)  # what was reported and is reported only once
     history: History = field(default_factory=lambda: History(()))
     _saw_all: bool = False
     _began: bool = False
-    _cut_short: bool = False
-    """Whether a command ended because its instance was interrupted."""
+    _cut_short: bool = False  # whether a command ended because its instance was interrupted
 
     def events(self, relaunch: Relaunch) -> Iterator[Event]:
         """Yield events until no instance is left and nobody is launching any. Raises UserError, ClientError."""

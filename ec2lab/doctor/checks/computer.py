@@ -16,8 +16,7 @@ from ec2lab.doctor.check import Check, Requirement
 from ec2lab.doctor.context import CheckSkipped, DoctorContext
 from ec2lab.findings import Finding, error, ok, warning
 
-MAX_SKEW = 300
-"""Seconds (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html)."""
+MAX_SKEW = 300  # seconds (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html)
 NOTICEABLE = 30
 FIX_NTP = "`sudo timedatectl set-ntp true` (macOS: `sudo sntp -sS time.apple.com`)"
 
@@ -79,8 +78,7 @@ class Files(Check):
 
 REPOSITORY = Path(__file__).parents[3]
 OLDEST_PYTHON = (3, 11)
-OLDEST_MAKE = (3, 81)
-"""The version on macOS; the Makefile needs nothing newer."""
+OLDEST_MAKE = (3, 81)  # the version on macOS; the Makefile needs nothing newer
 SHOWN = ("boto3", "botocore", "moto")
 
 VERSIONS = ok("versions", "{versions}")

@@ -60,8 +60,7 @@ PERMISSION_UNKNOWN = warning(
 
 OPTIONAL_ACTIONS = ("cloudtrail:", "pricing:", "servicequotas:", "sns:", "sts:")
 """The lab works without these, but shows less."""
-ALWAYS_ALLOWED = ("iam:SimulatePrincipalPolicy", "iam:GetRole")
-"""Needed only by this check."""
+ALWAYS_ALLOWED = ("iam:SimulatePrincipalPolicy", "iam:GetRole")  # needed only by this check
 
 
 class Permissions(Check):

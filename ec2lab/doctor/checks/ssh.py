@@ -26,8 +26,7 @@ from ec2lab.login_names import valid_login
 from ec2lab.registry.record import local_user
 from ec2lab.session import Session
 
-OLDEST = (7, 6)
-"""The first with StrictHostKeyChecking=accept-new (https://www.openssh.com/txt/release-7.6)."""
+OLDEST = (7, 6)  # the first with StrictHostKeyChecking=accept-new (https://www.openssh.com/txt/release-7.6)
 OTHERS_WRITE, OTHERS_AT_ALL = stat.S_IWGRP | stat.S_IWOTH, stat.S_IRWXG | stat.S_IRWXO
 
 CLIENT = ok("ssh-client", "{versions}")
