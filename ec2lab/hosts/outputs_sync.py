@@ -32,7 +32,7 @@ PART, PARTS = 16 << 20, 10_000
 LONGEST_NAME = 1024  # bytes of a key
 QUIET = 2.0  # seconds since its last change in which a file may still be in the middle of one
 ROUNDS = 10  # after so many times sync_every, what somebody goes on writing is taken as it is
-STATE = ""  # the journal's name for the state, by its digest; no file has it
+STATE_ENTRY = ""  # the journal's name for the state, by its digest; no file has it
 DELETED = ""  # what the journal has for a file that is told to be deleted
 TEMPORARY = ".ec2-lab-restored-"
 OF_A_FILE = ("KeyTooLong", "EntityTooLarge", "InvalidURI", "InvalidPart", "NoSuchUpload")
@@ -235,7 +235,7 @@ class Outputs:
 
         Where something is still to be uploaded, it may be what a file is renamed to: then it is too early.
         """
-        missing = {name for name in self.journal.known if name not in seen.files} - {STATE}
+        missing = {name for name in self.journal.known if name not in seen.files} - {STATE_ENTRY}
         deleted, self._missing = missing & self._missing, missing
         for name in deleted - self._deleted:
             self.journal.note(name, DELETED)
@@ -247,9 +247,9 @@ class Outputs:
         links = {name: target for name, target in seen.links.items() if self._has_key(name) and is_inside(name, target)}
         content = state_of(self._deleted, links)
         known = hashlib.sha256(content).hexdigest()
-        if self.journal.known.get(STATE, NO_STATE) != known:
+        if self.journal.known.get(STATE_ENTRY, NO_STATE) != known:
             self.bucket.put(STATE_OBJECT, lambda: content, len(content), known, {})
-            self.journal.note(STATE, known)
+            self.journal.note(STATE_ENTRY, known)
 
     def _has_key(self, name: str) -> bool:
         """Return whether a file's name can be an object's."""
@@ -298,7 +298,7 @@ class Outputs:
         for name in gone:
             self.journal.note(name, DELETED)
         if STATE_OBJECT in objects:
-            self.journal.note(STATE, hashlib.sha256(told).hexdigest())
+            self.journal.note(STATE_ENTRY, hashlib.sha256(told).hexdigest())
         return len(wanted), total
 
     def _fetch(self, owner: tuple[int, int], one: Listed) -> None:
