@@ -407,6 +407,27 @@ def test_no_object_is_torn_while_its_file_is_rewritten_in_place_all_the_time(ins
     assert instances.objects["/model"] == path.read_bytes()
 
 
+def test_a_file_that_changes_all_the_time_is_uploaded_at_last(instances):
+    outputs, over = instances.one(every=0.0), threading.Event()
+    path = pathlib.Path(outputs.root) / "replay"
+    path.write_bytes(bytes(PART + 1))
+
+    def write():
+        with path.open("r+b", buffering=0) as file:
+            while not over.is_set():
+                file.write(os.urandom(8))
+                file.seek(0)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        outputs.sync()
+    finally:
+        over.set()
+        writer.join()
+    assert len(instances.objects["/replay"]) == PART + 1
+
+
 def test_what_an_instance_has_uploaded_is_what_a_pull_writes(instances, cloud, tmp_path):
     outputs = instances.one()
     root = pathlib.Path(outputs.root)

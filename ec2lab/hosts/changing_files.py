@@ -12,7 +12,7 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 BLOCK = 1 << 20
@@ -163,9 +163,9 @@ def blocks(file: int, first: int, size: int) -> Iterator[bytes]:
         first, size = first + len(block), size - len(block)
 
 
-def digest(file: int, first: int, size: int) -> str:
-    """Return the SHA-256 of a part of a file. Raises OSError, Changed."""
+def digest(parts: Iterable[bytes]) -> str:
+    """Return the SHA-256 of what blocks hold. Raises what they raise."""
     known = hashlib.sha256()
-    for block in blocks(file, first, size):
-        known.update(block)
+    for part in parts:
+        known.update(part)
     return known.hexdigest()

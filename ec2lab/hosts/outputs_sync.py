@@ -47,6 +47,7 @@ class Task(NamedTuple):
     is_loose: bool  # whether somebody writes it, so that what it holds now has to do
     is_fresh: bool  # whether its last change is so recent that the clock of the file system could hide another
     is_small: bool  # whether it is uploaded in one request, by one of several threads
+    is_overdue: bool  # whether it has to do even if it never stays the same for as long as it takes to read it twice
 
 
 class Journal:
@@ -133,7 +134,9 @@ class Outputs:
             if mode is None:
                 rest.append(name)
             else:
-                due.append(Task(name, file.version, mode, is_second, file.size <= PART))
+                due.append(
+                    Task(name, file.version, mode, is_second, file.size <= PART, self._waited(name) > 2 * ROUNDS)
+                )
         due.sort(key=lambda task: (self._failed.get(task.name, 0.0), not task.is_small))
         for is_small, tasks in itertools.groupby(due, lambda task: task.is_small):
             attempt = functools.partial(self.bucket.each if is_small else map, self._tried)
@@ -144,7 +147,7 @@ class Outputs:
     def _due(self, name: str, file: Found, held: Mapping[int, bool], *, is_last: bool, is_second: bool) -> bool | None:
         """Return None for a file that has to wait, and else whether it is to be taken as it is, being written."""
         age = time.time() - file.changed
-        has_waited = time.monotonic() - self._since.setdefault(name, time.monotonic()) > ROUNDS * self.every
+        has_waited = self._waited(name) > ROUNDS
         if file.inode not in held:
             return None if age < QUIET and not is_second else has_waited
         if held[file.inode]:  # whatever its writers do, its beginning stays
@@ -152,6 +155,11 @@ class Outputs:
         if has_waited or (is_last and is_second):
             return True
         return False if age > self.every else None
+
+    def _waited(self, name: str) -> float:
+        """Return how many rounds a file has waited for."""
+        waited = time.monotonic() - self._since.setdefault(name, time.monotonic())
+        return waited / max(self.every, 1e-9)
 
     def _tried(self, task: Task) -> str:
         """Upload a file, and return its name if it has to wait. Raises Refused and Later that concern all files."""
@@ -200,8 +208,10 @@ class Outputs:
 
         def put(first: int) -> tuple[str, tuple[int, int, str]]:
             number, most = first // length + 1, min(length, size - first)
-            known = digest(file, first, most)
             content = functools.partial(blocks, file, first, most)
+            if task.is_overdue:
+                content = functools.partial(iter, [*content()])
+            known = digest(content())
             return self.bucket.put_part(name, upload, number, content, most, known), (first, most, known)
 
         try:
@@ -219,8 +229,10 @@ class Outputs:
         Where its times can't say so, it is read twice: what is the same before and after the moment in between was the
         same at that moment.
         """
+        if task.is_overdue:
+            return
         is_doubtful = task.is_loose or task.is_fresh
-        if is_doubtful and any(digest(file, first, size) != known for first, size, known in parts):
+        if is_doubtful and any(digest(blocks(file, first, size)) != known for first, size, known in parts):
             raise Changed
         if not task.is_loose and version_of(os.fstat(file)) != version_of(before):
             raise Changed
