@@ -12,6 +12,7 @@ Standard output is the pipe that the command prints into.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -69,6 +70,8 @@ def keep_waiting():
 
 def outputs_of(settings):
     """Return the outputs of this run. Raises OSError."""
+    if settings["mount"] and not os.path.ismount(settings["mount"]):  # or its files would seem to be deleted
+        raise OSError(errno.ENODEV, "is not mounted", settings["mount"])
     origin = settings["origin"] or str(STATE.readlink())
     address = "/".join((settings["artifact_uri"].rstrip("/"), settings["experiment"], origin))
     journal = Journal(str(STATE / "outputs"))
@@ -171,6 +174,8 @@ def mark(path):
     end = json.loads(path.read_text())
     # Who gets SIGTERM at a shutdown may end with any exit code.
     was_cut_off = end["exit_code"] in SIGNALS or told("is-system-running") == "stopping"
+    if end["exit_code"] in SIGNALS and not BEGUN.exists() and not INTERRUPTED.exists():
+        INTERRUPTED.write_text("the instance was started again while the command ran")
     if INTERRUPTED.exists() and (was_cut_off or not BEGUN.exists()):
         end["interrupted"] = INTERRUPTED.read_text()
         draft = path.with_suffix(".new")

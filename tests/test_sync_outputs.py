@@ -161,6 +161,12 @@ def test_a_command_whose_outputs_cannot_be_restored_never_begins_and_the_next_la
     assert instance.ends(1) == (0, "")
     assert json.loads(instance.read("state/ended.json"))["interrupted"] == "its outputs could not be restored"
     assert instance.objects() == {}
+    (instance.directory / "run/interrupted").unlink()
+    assert instance.ends(137) == (0, ""), "the power was cut while it ran"
+    assert "started again" in json.loads(instance.read("state/ended.json"))["interrupted"]
+    code, said = instance.run("follow", mount="/nowhere")
+    assert code == 1
+    assert "is not mounted: '/nowhere'" in said
     assert instance.run("restore", mount="/nowhere")[0] == 1
     assert instance.read("run/never-began").endswith("outputs: /nowhere is not mounted")
     (instance.directory / "link").symlink_to("/etc")
