@@ -162,5 +162,6 @@ def test_the_role_that_is_set_up_may_read_back_where_outputs_are_and_only_there(
     assert found["Statement"] == [
         {"Effect": "Allow", "Action": "s3:PutObject", "Resource": below},
         {"Effect": "Allow", "Action": "s3:GetObject", "Resource": below},
+        {"Effect": "Allow", "Action": "s3:AbortMultipartUpload", "Resource": below},
         {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": bucket, "Condition": condition},
     ]

@@ -32,7 +32,7 @@ TRUST: dict[str, Any] = {
 def policy(partition: str, address: str | None, topic: str | None = None, *, restores: bool = False) -> dict[str, Any]:
     """Return what an instance needs to put objects below `s3://bucket/prefix` and publish to a topic, and no more.
 
-    One that `restores` outputs needs to read there too.
+    One that `restores` outputs needs to read there too, and to abort uploads.
     """
     statements: list[dict[str, Any]] = []
     if address:
@@ -43,7 +43,9 @@ def policy(partition: str, address: str | None, topic: str | None = None, *, res
             bucket, _, prefix = place.partition("/")
             below = {"StringLike": {"s3:prefix": f"{prefix}/*" if prefix else "*"}}
             listed = {"Action": "s3:ListBucket", "Resource": f"arn:{partition}:s3:::{bucket}", "Condition": below}
-            statements.append({"Effect": "Allow", "Action": "s3:GetObject", "Resource": resource})
+            # Parts of an upload are billed until it is aborted.
+            actions = ("s3:GetObject", "s3:AbortMultipartUpload")
+            statements += [{"Effect": "Allow", "Action": action, "Resource": resource} for action in actions]
             statements.append({"Effect": "Allow", **listed})
     if topic:
         statements.append({"Effect": "Allow", "Action": "sns:Publish", "Resource": topic})
