@@ -44,8 +44,8 @@ def pytest_xdist_make_scheduler(config, log):
 
 
 def pytest_xdist_auto_num_workers():
-    """One more than there are processors: a third of their time, tests wait for what they have started."""
-    return 1 + (os.cpu_count() or 1)
+    """Two more than there are processors: almost half of their time, tests wait for what they have started."""
+    return 2 + (os.cpu_count() or 1)
 
 
 @contextmanager

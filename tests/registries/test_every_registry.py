@@ -63,7 +63,7 @@ def test_what_another_writes_is_read_the_next_time(registry, opened):
 def test_twenty_at_once_lose_nothing_and_double_nothing(opened):
     def write(number):
         mine = opened()
-        written = [note(by=number, turn=turn) for turn in range(10)]
+        written = [note(by=number, turn=turn) for turn in range(4)]
         for record in written:
             mine.append(record)
         return written
@@ -78,7 +78,7 @@ def test_twenty_at_once_lose_nothing_and_double_nothing(opened):
 def test_each_writers_records_stand_in_the_order_of_his_writing(opened):
     def write(number):
         mine = opened()
-        for turn in range(10):
+        for turn in range(6):
             mine.append(note(by=number, turn=turn))
 
     with ThreadPoolExecutor(5) as team:
@@ -106,10 +106,10 @@ def test_of_one_experiment_at_least_its_own_are_given(registry):
 
 
 def test_what_is_over_is_put_away_and_stays_in_the_history(registry, opened):
-    written = [note(LIVING if number % 3 else OVER, number=number) for number in range(200)]
+    written = [note(LIVING if number % 3 else OVER, number=number) for number in range(60)]
     for record in written:
         registry.append(record)
-    assert registry.archive(of_the_living) == 67
+    assert registry.archive(of_the_living) == 20
     for reader in (registry, opened()):
         assert [r for r in reader.records() if r.experiment] == [r for r in written if r.experiment == LIVING]
         history = [record for record in reader.history() if record.experiment]
@@ -152,9 +152,9 @@ def test_writers_and_archivers_at_once_lose_nothing(opened):
     }
 
 
-@pytest.mark.parametrize("step", range(1, 7))
+@pytest.mark.parametrize("step", range(1, 5))
 def test_putting_away_that_is_cut_off_at_any_step_loses_nothing(registry, opened, mocker, step):
-    """Each thing that changes what others see (a renamed file, a transaction) is a step."""
+    """Each thing that changes what others see (a renamed file, a transaction) is a step: there are three."""
     written = [note(LIVING if number % 2 else OVER, number=number) for number in range(240)]
     registry.append_all(written)
     steps = iter(range(1, 100))
@@ -176,7 +176,7 @@ def test_putting_away_that_is_cut_off_at_any_step_loses_nothing(registry, opened
     except KeyboardInterrupt:
         cut_off = True
     mocker.stopall()
-    assert cut_off or step > 2
+    assert cut_off is (step <= 3)
     fresh = opened()
     assert [r for r in fresh.records() if r.experiment == LIVING] == [r for r in written if r.experiment == LIVING]
     assert sorted(ids(r for r in fresh.history() if r.experiment)) == sorted(ids(written))
