@@ -127,6 +127,7 @@ def test_a_command_that_hangs_is_not_asked_again_while_it_does(monkeypatch, tmp_
     assert idle.asked == [hanging], "no second one hangs beside it"
     pipe.write_text("")
     hanging.communicate()
+    monkeypatch.setattr(idle, "PATIENCE", 60)
     assert idle.told("echo", "well") == "well"
 
 

@@ -181,8 +181,9 @@ def _git(where: Path, *arguments: str, given: bytes = b"") -> bytes:
     except FileNotFoundError as missing:
         raise UserError("git is not installed here (Debian, Ubuntu: apt-get install git)") from missing
     if done.returncode:
-        said = done.stderr.decode(errors="replace").strip().splitlines()
-        raise UserError(f"code: {where}: git {arguments[0]}: {said[-1] if said else f'ended with {done.returncode}'}")
+        said = [f"ended with {done.returncode}", *done.stderr.decode(errors="replace").strip().splitlines()]
+        fatal = next((line for line in said if line.startswith("fatal: ")), said[-1])  # advice may follow it
+        raise UserError(f"code: {where}: git {arguments[0]}: {fatal}")
     return done.stdout
 
 
