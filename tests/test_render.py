@@ -77,5 +77,5 @@ def zipped(words):
 
 def test_user_data_that_never_fits_is_refused_with_what_to_shorten():
     noise = "".join(map(json.dumps, range(20000)))
-    with pytest.raises(UserError, match="AWS takes 16384"):
+    with pytest.raises(UserError, match="AWS allows 16384"):
         user_data(noise)
