@@ -104,6 +104,12 @@ def test_a_launch_continues_what_was_interrupted_under_the_name_of_the_first_and
     ran.ends(second, exit_code=143, interrupted="terminate at 2026-11-27T10:00:00Z")
     cloud.end(second, "us-east-1", "Server.SpotInstanceTermination")
     assert lab.run("wait", EXP="demo").code == 143
+    denied = {"action": "GetObject", "code": "AccessDenied", "message": "you may not read", "status": 403}
+    cloud.scenario(faults=[denied])
+    refused = lab.run("launch", EXP="demo").error
+    assert refused.startswith("error: demo: whether to resume is unknown: ")
+    assert refused.endswith("FRESH=1 starts without the last outputs")
+    cloud.scenario()
     third, said = ran.launch()
     assert said[0].startswith(f"resuming from {first} ("), "which the second continued"
     cloud.end(third, "us-east-1", "Server.SpotInstanceTermination")

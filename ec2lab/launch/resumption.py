@@ -74,7 +74,12 @@ def _interrupted(
     """Yield the origins of instances whose command did not end by itself. Raises UserError."""
     for one in before:
         uri, origin = one[OUTPUTS]["uri"], origin_in(one[OUTPUTS]["uri"])
-        ending = run_bucket(session, artifact_uri, name, one["instance"]).ending()
+        try:
+            ending = run_bucket(session, artifact_uri, name, one["instance"]).ending()
+        except UserError as problem:
+            raise UserError(
+                f"{name}: whether to resume is unknown: {problem}; FRESH=1 starts without the last outputs"
+            ) from problem
         was_killed = ending and ending.exit_code > KILLED and one["instance"] in taken
         is_over = ending and not ending.interrupted and not was_killed
         if not is_over and uri == outputs_uri(artifact_uri, name, origin):
