@@ -1,4 +1,4 @@
-"""A registry of container images on loopback that docker pulls from, and an image: a shell and a few tools."""
+"""A registry of container images that docker pulls from, and an image: a shell, which is not bash, and a few tools."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
-TOOLS = ("cat", "dash", "id", "sleep", "touch")
+TOOLS = ("cat", "dash", "id", "sha256sum", "sleep", "touch")
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 CONFIG = "application/vnd.docker.container.image.v1+json"
 LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
@@ -39,8 +39,8 @@ def layer() -> bytes:
 class ImageRegistry:
     """One that serves images by tag and by digest. A tag can be moved to another image."""
 
-    def __init__(self):
-        """Serve at a free port."""
+    def __init__(self, address: str = "127.0.0.1"):
+        """Serve at a free port of loopback, which docker reaches at an address."""
         self.blobs: dict[str, tuple[str, bytes]] = {}
         self.tags: dict[str, str] = {}
         self.before_layer: Callable[[], object] = lambda: None
@@ -71,7 +71,7 @@ class ImageRegistry:
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         Thread(target=self.server.serve_forever, daemon=True).start()
-        self.name = f"127.0.0.1:{self.server.server_address[1]}/speech/train"
+        self.name = f"{address}:{self.server.server_address[1]}/speech/train"
 
     def push(self, tag: str, **variables: str) -> str:
         """Put an image with these variables under a tag; return its digest."""

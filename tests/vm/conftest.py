@@ -26,11 +26,13 @@ from tests.vm.interrupted_boot import InterruptedBoot, interrupted_boot
 from tests.vm.qemu import FULL
 from tests.vm.tools import tools_disk
 
-LAB = 'regions = ["us-east-1"]\n[ssh]\nboot_timeout = "20m"\nhost_key_timeout = "20m"\n'
+LAB = 'regions = ["us-east-1"]\n[ssh]\nboot_timeout = "20m"\nhost_key_timeout = "20m"\ntimeout = "5m"\n'
 PATIENCE = 60
 CONSOLE_CHARACTERS = 64 << 10
 """What EC2 keeps of a console, in bytes."""
 PEOPLE = ("alice", "bob", "carol")
+SEEDED = "6f1c0a3e-5d0b-4c58-9a53-1f6f3d0f5b11"
+"""The UUID of the file system of the demo's own dataset, version 1."""
 
 
 @pytest.fixture(scope="session")
@@ -119,6 +121,16 @@ class Laboratory:
         process = self.directory.start(script, **self.variables, **variables)
         out, err = process.communicate(timeout=900)
         return Ended(process.returncode, out, err)
+
+    def prepare_run(self, program: str, text: str) -> None:
+        """Commit a program to ../code, and make the bucket and the instance profile of runs."""
+        (code := self.directory.path.parent / "code").mkdir()
+        (code / program).write_text(text)
+        who = ["-c", "user.name=alice", "-c", "user.email=alice@example.org"]
+        for words in (["init", "--quiet"], ["add", "."], [*who, "commit", "--quiet", "--message", "one"]):
+            subprocess.run(["git", "-C", code, *words], check=True)
+        self.cloud.client("s3", "us-east-1").create_bucket(Bucket="lab-runs")
+        self.cloud.client("iam", "us-east-1").create_instance_profile(InstanceProfileName="writer")
 
     def launch(
         self, experiment: str, disks=lambda _: [], used: Instance | None = None, **variables: str
@@ -211,7 +223,7 @@ class Laboratory:
             words += ["-o", "ControlPath=/tmp/ec2-lab-%C"]
             _log_in_once([*words, experiment])
         return subprocess.run(
-            ["ssh", *words, experiment, command], capture_output=True, text=True, check=False, timeout=120
+            ["ssh", *words, experiment, command], capture_output=True, text=True, check=False, timeout=300
         )
 
 

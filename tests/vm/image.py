@@ -13,12 +13,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.hosts.debian_root import CanNotBuild, debian_root
+from tests.hosts.debian_root import DOCKER, CanNotBuild, debian_root
 
 PACKAGES = [
     "bsdutils", "cloud-init", "dbus", "e2fsprogs", "fdisk", "ifupdown", "init", "iproute2", "isc-dhcp-client", "kmod",
     "libpam-systemd", "linux-image-cloud-amd64", "locales-all", "mdadm", "netbase", "nvme-cli", "openssh-server",
-    "procps", "python3", "sudo", "systemd-sysv", "udev", "xfsprogs", "zsh",
+    "procps", "python3", "sudo", "systemd-sysv", "udev", "xfsprogs", "zsh", *DOCKER,
 ]  # fmt: skip
 """What real images have too: without a locale or `logger`, cloud-init complains of what EC2's images do not lack."""
 RELEASE = "trixie"
@@ -76,6 +76,8 @@ NOT_NEEDED = {
         systemd-udev-load-credentials.service uuidd.socket xfs_scrub_all.timer""",
 }
 """What systemd does at each boot or each reload and no instance has to do with, below /etc/systemd."""
+ON_DEMAND = ("docker.service", "docker.socket", "containerd.service")
+"""What starts only where an experiment's unit wants it: an emulated processor takes seconds for each."""
 ABSENT = """60-autosuspend 60-cdrom_id 60-drm 60-evdev 60-fido-id 60-infiniband 60-input-id 60-persistent-alsa
     60-persistent-input 60-persistent-storage-mtd 60-persistent-storage-tape 60-persistent-v4l 60-sensor
     65-persistent-net-nbft 66-azure-ephemeral 69-md-clustered-confirm-device 70-camera 70-joystick 70-memory 70-mouse
@@ -109,7 +111,7 @@ def instance_image() -> Image:
     if absent := [package for tool, package in TOOLS.items() if not shutil.which(tool)]:
         raise CanNotBuild(f"apt-get install {' '.join(absent)}")
     root = debian_root(PACKAGES, release=RELEASE)
-    made = kept("instance", f"{root.name} {RECIPE} {SIZE} {FILES} {NOT_NEEDED} {ABSENT} {INIT.read_text()}")
+    made = kept("instance", f"{root.name} {RECIPE} {SIZE} {FILES} {NOT_NEEDED} {ON_DEMAND} {ABSENT} {INIT.read_text()}")
     with building(made) as draft:
         if draft:
             _build(root, draft)
@@ -164,6 +166,8 @@ def _build(root: Path, draft: Path) -> None:
     for key in tree.glob("etc/ssh/ssh_host_*"):  # cloud-init makes each instance its own
         key.unlink()
     (tree / "etc/machine-id").write_text("")
+    for wanted in (path for name in ON_DEMAND for path in tree.glob(f"etc/systemd/system/*.wants/{name}")):
+        wanted.unlink()
     for directory, names in NOT_NEEDED.items():
         _mask(tree / "etc/systemd" / directory, names.split())
     _mask(tree / "etc/udev/rules.d", [f"{name}.rules" for name in ABSENT.split()])

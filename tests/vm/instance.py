@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import shutil
 import socket
@@ -128,6 +129,11 @@ class Instance:
 
     def _wait(self, condition, what: str) -> None:
         wait_until(condition, what, lambda: f"the console ends with:\n{self.console[-3000:]}")
+
+    def announce_interruption(self) -> None:
+        """Let its metadata have the notice of a spot interruption."""
+        notice = {"action": "terminate", "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 120))}
+        self.metadata.RequestHandlerClass.known["meta-data/spot/instance-action"] = json.dumps(notice).encode()
 
     def stop(self) -> None:
         """End it as a power cut does."""

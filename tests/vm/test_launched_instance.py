@@ -8,7 +8,7 @@ import uuid
 import pytest
 
 from ec2lab.datasets.disk_image import NAMESPACE
-from tests.vm.conftest import disk
+from tests.vm.conftest import SEEDED, disk
 from tests.vm.instance import Disk
 
 pytestmark = pytest.mark.vm
@@ -27,8 +27,6 @@ mode = "2777"
 """
 DATA_SET = str(uuid.uuid5(NAMESPACE, "speech"))
 """The UUID of the file system that dataset-build made."""
-SEEDED = "6f1c0a3e-5d0b-4c58-9a53-1f6f3d0f5b11"
-"""That of the demo's own dataset, version 1."""
 SOMEBODY_ELSES = "vol-0aaaaaaaaaaaaaaaa"
 DEGRADED = "|| test $? = 2"
 """cloud-init warns of an interface that ifupdown has brought up already, and ends with 2, as for all warnings."""

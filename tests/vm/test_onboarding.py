@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from tests.lab_directory import REPOSITORY
-from tests.vm.conftest import disk
+from tests.vm.conftest import SEEDED, disk
 
 pytestmark = pytest.mark.vm
 
@@ -22,9 +22,6 @@ COMMANDS = [
     for line in block.splitlines()
     if line.strip()
 ]
-SEEDED = "6f1c0a3e-5d0b-4c58-9a53-1f6f3d0f5b11"
-"""The UUID of the demo's dataset."""
-
 SEEN = {
     "make user-add NAME=bob KEY=bob.pub": ["wrote members/bob.toml"],
     "make users HOST=demo DRY_RUN=1": ["bob: created", "would change"],

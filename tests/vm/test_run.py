@@ -5,7 +5,6 @@ Then an image is made of that instance, and another experiment begins with it.
 
 import json
 import re
-import subprocess
 import time
 from dataclasses import dataclass
 from hashlib import sha256
@@ -89,16 +88,9 @@ def through():
 @pytest.fixture(scope="module")
 def launched(laboratory, tools, through, tmp_path_factory):
     """An instance that runs the experiment, and how its launch ended."""
-    code = laboratory.directory.path.parent / "code"
-    code.mkdir()
-    (code / "train.py").write_text(TRAIN)
-    who = ["-c", "user.name=alice", "-c", "user.email=alice@example.org"]
-    for words in (["init", "--quiet"], ["add", "."], [*who, "commit", "--quiet", "--message", "one"]):
-        subprocess.run(["git", "-C", code, *words], check=True)
+    laboratory.prepare_run("train.py", TRAIN)
     laboratory.directory.write("experiments/train.toml", EXPERIMENT)
     laboratory.directory.write("plugins/tools.py", plugin(laboratory.cloud, through.server_address[1]))
-    laboratory.cloud.client("s3", "us-east-1").create_bucket(Bucket="lab-runs")
-    laboratory.cloud.client("iam", "us-east-1").create_instance_profile(InstanceProfileName="writer")
     ssm, manager = (laboratory.cloud.client(service, "us-east-1") for service in ("ssm", "secretsmanager"))
     ssm.put_parameter(Name="/speech/db", Value=SECRET, Type="SecureString")
     manager.create_secret(Name="wandb", SecretString=json.dumps({"key": SECRET}))

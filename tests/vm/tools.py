@@ -12,11 +12,13 @@ from tests.vm.instance import Disk, data_disk
 
 AWS_CLI = "awscli==1.45.11"
 VOLUME = "vol-0bbbbbbbbbbbbbbbb"
+HOST = "169.254.169.253"
+"""This computer's loopback, as instances reach it."""
 PLUGIN = """
 from ec2lab.launch.part import LaunchPart, LaunchFragment
 from ec2lab.plugins import hookimpl
 
-SETTINGS = "[Service]\\nEnvironment=AWS_ENDPOINT_URL=http://169.254.169.253:{port} "
+SETTINGS = "[Service]\\nEnvironment=AWS_ENDPOINT_URL=http://{host}:{port} "
 SETTINGS += "AWS_DEFAULT_REGION=us-east-1 {keys}\\n"
 PROXY = "{proxy}"
 TOOLS = "{volume}".replace("-", "")
@@ -67,9 +69,9 @@ def plugin(cloud: LocalCloud, proxy: int = 0, url: str = "") -> str:
     local cloud is at another `url` for them, where something lies in between.
     """
     keys = f"AWS_ACCESS_KEY_ID=testing AWS_SECRET_ACCESS_KEY={cloud.secret}"
-    through = f"http://169.254.169.253:{proxy}" if proxy else ""
+    through = f"http://{HOST}:{proxy}" if proxy else ""
     port = (url or cloud.url).rpartition(":")[2]
-    return PLUGIN.format(port=port, keys="" if proxy else keys, proxy=through, volume=VOLUME)
+    return PLUGIN.format(host=HOST, port=port, keys="" if proxy else keys, proxy=through, volume=VOLUME)
 
 
 def tools_disk() -> Disk:
