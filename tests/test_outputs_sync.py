@@ -1,6 +1,7 @@
 """Files of a command's outputs reach the bucket whole, whatever happens to them or on the way, and come back."""
 
 import contextlib
+import hashlib
 import json
 import mmap
 import os
@@ -14,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ec2lab.hosts import outputs_sync, s3_requests, signed_requests
+from ec2lab.hosts.changing_files import Changed
 from ec2lab.hosts.outputs_sync import Journal, Outputs
 from ec2lab.hosts.s3_requests import Bucket
 from ec2lab.hosts.signed_requests import Refused
@@ -263,6 +265,21 @@ def test_nothing_is_under_way_any_more_once_a_round_has_failed(instances):
     with pytest.raises(Refused):
         list(instances.one().bucket.each(work, range(30)))
     assert sorted(began) == sorted(done), "or it would replace what the next round puts"
+
+
+def test_a_file_that_is_cut_short_while_it_is_sent_leaves_no_broken_connection(instances):
+    bucket, waited = instances.one().bucket, []
+    bucket.pause = waited.append
+
+    def cut():
+        yield b"half"
+        raise Changed
+
+    with pytest.raises(Changed):
+        bucket.put("outputs/x", cut, 8, hashlib.sha256(b"").hexdigest(), {})
+    bucket.put("outputs/y", lambda: b"y", 1, hashlib.sha256(b"y").hexdigest(), {})
+    assert instances.objects == {"/y": b"y"}
+    assert not any(waited), "nothing had to be tried again"
 
 
 def test_who_is_told_to_end_in_the_middle_of_a_large_file_leaves_no_parts_that_cost_money(instances):

@@ -180,6 +180,9 @@ class Bucket:
         except (OSError, http.client.HTTPException, ssl.SSLError) as problem:
             self._hang_up()
             raise Later(f"S3 does not answer ({problem or type(problem).__name__})") from problem
+        except BaseException:  # what was to be sent has changed: S3 has half of it
+            self._hang_up()
+            raise
         known = {key.lower(): value for key, value in answer.getheaders()}
         if answer.status // 100 == 2:  # noqa: PLR2004
             self.progress()
