@@ -72,7 +72,7 @@ def test_a_pull_that_ended_well_becomes_a_version_and_nothing_is_left(building, 
 def test_left_while_it_pulls_and_run_again_it_goes_on_with_the_same_instance(building, cloud):
     lab, host, process, variables = building
     for line in process.stdout:
-        if "reach" in line:
+        if line.startswith("  ssh "):
             break
     process.kill()
     process.communicate()
