@@ -141,6 +141,20 @@ def test_a_watch_relaunches_an_interrupted_instance_with_its_outputs(ran, lab, c
     assert exited[-1] == {"exit_code": 0}, "not that of the interrupted one"
 
 
+def test_a_launch_that_resumes_has_the_image_that_the_run_pulled(ran, lab, cloud):
+    image, digest = "nvcr.io/nvidia/pytorch:26.01-py3", f"sha256:{'a' * 64}"
+    lab.write("experiments/demo.toml", f'{RUN}container = "{image}"\n')
+    first, _ = ran.launch()
+    ran.ends(first, exit_code=143, interrupted="terminate at 2026-11-27T10:00:00Z", container=digest)
+    assert lab.run("wait", EXP="demo").code == 143
+    cloud.end(first, "us-east-1", "Server.SpotInstanceTermination")
+    _, said = ran.launch()
+    assert said[0].startswith(f"resuming from {first}")
+    launches = [note["run"] for record in lab.records() if "run" in (note := record.get("annotation", {}))]
+    assert launches[-1]["experiment"]["container"] == f"nvcr.io/nvidia/pytorch@{digest}"
+    assert (launches[-1]["container"], launches[-1]["resumes"]) == (image, [first])
+
+
 def test_a_launch_that_was_killed_goes_on_with_what_it_had_resumed(ran, lab, cloud):
     first, _ = ran.launch()
     cloud.end(first, "us-east-1", "Server.SpotInstanceTermination")

@@ -25,7 +25,7 @@ from ec2lab.launch.launched_instances import LaunchedInstances
 from ec2lab.launch.resume import expect_not_live, instances_of_interrupted_launch
 from ec2lab.launch.resumption import resumption
 from ec2lab.launch.rollback import Rollback, failure_recorded
-from ec2lab.launch.run_spec import RunSpec
+from ec2lab.launch.run_spec import RunSpec, continuing
 from ec2lab.launch.search_loop import SearchLoop
 from ec2lab.launch.wait_for_boot import set_up, tell_of_no_key
 from ec2lab.registry.record import RUN
@@ -71,7 +71,10 @@ def launch_experiment(
         check_ssh_access(session, name, experiment)
         launcher_secrets(name, experiment)
         resumed = resumption(session, name, experiment, fresh=fresh, taken=taken)
-        run = defined.with_code(session.directory).resuming(resumed.origins) if defined else None
+        run = defined.with_code(session.directory) if defined else None
+        if run and resumed.origins:
+            run = continuing(session, name, run, resumed.origins)
+            experiment = run.experiment
         if run and run.pack:
             store_code(session.directory, run.pack.tar)
         emit(Info(text=session.cloud.banner))

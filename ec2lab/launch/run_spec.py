@@ -52,10 +52,6 @@ class RunSpec:
         code = {CODE: self.pack.as_annotation()} if self.pack else {}
         return {"from": self.base, "experiment": rest, **digest, **code, **self.more}
 
-    def resuming(self, origins: Sequence[str]) -> RunSpec:
-        """Return the spec of a launch that continues runs, if there are any."""
-        return replace(self, more={**self.more, RESUMES: list(origins)}) if origins else self
-
     def with_code(self, directory: Path) -> RunSpec:
         """Return the spec with its code packed, unless it already is. Raises UserError."""
         code = self.experiment.code
@@ -121,6 +117,12 @@ def with_pulled_image(spec: RunSpec, past: ExperimentHistory, *, again: bool) ->
     if pinned == image:
         return spec
     return replace(spec, written={**spec.written, CONTAINER: pinned}, more={**spec.more, CONTAINER: image})
+
+
+def continuing(session: Session, name: str, spec: RunSpec, origins: Sequence[str]) -> RunSpec:
+    """Return the spec of a launch that continues the runs that instances began, in the container that they had."""
+    pinned = with_pulled_image(spec, _past(session, name, ever=True), again=True)
+    return replace(pinned, more={**pinned.more, RESUMES: list(origins)})
 
 
 def with_gpu_types(session: Session, spec: RunSpec, launched: Mapping[str, Any] | None = None) -> RunSpec:
