@@ -201,7 +201,7 @@ test-hosts: $(READY_TO_TEST)  ## Run the tests on real sshds and Debian roots (F
 	$(RUN) pytest -m host tests/hosts
 
 test-vm: $(READY_TO_TEST)  ## Run the tests on a VM in qemu (FULL=1)
-	$(RUN) pytest -m vm -n 3 --dist loadfile --timeout 1800 tests/vm
+	$(RUN) pytest -m vm -n 3 --dist loadfile --no-loadscope-reorder --timeout 1800 tests/vm
 
 test-crash: $(READY_TO_TEST)  ## Kill commands at every boundary of their work (FULL=1)
 	$(RUN) pytest -m crash -rP tests/crash

@@ -26,6 +26,17 @@ LONGEST = (
     "tests/test_scenario.py",
 )
 """Files with tests of many seconds. Begun last, one of them would be waited for by all other processes."""
+VIRTUAL_MACHINES = (
+    "tests/vm/test_container.py",
+    "tests/vm/test_outputs.py",
+    "tests/vm/test_run.py",
+    "tests/vm/test_ttl.py",
+    "tests/vm/test_acceleration.py",
+    "tests/vm/test_launched_instance.py",
+    "tests/vm/test_onboarding.py",
+    "tests/vm/test_bucket_build.py",
+)
+"""In the order in which they begin. A process has its next file while it runs one, so long ones are kept apart."""
 TOGETHER = {
     "tests/hosts/test_first_boot.py": "a Debian root with cloud-init",
     "tests/hosts/test_user_data.py": "a Debian root with cloud-init",
@@ -37,7 +48,7 @@ TOGETHER = {
 }
 """Files that share what takes seconds to make: the tests of those with the same are all run by one process."""
 
-assert all((REPOSITORY / name).exists() for name in (*LONGEST, *TOGETHER))
+assert all((REPOSITORY / name).exists() for name in (*LONGEST, *TOGETHER, *VIRTUAL_MACHINES))
 
 
 class InOneProcess(LoadScopeScheduling):
@@ -51,6 +62,7 @@ class InOneProcess(LoadScopeScheduling):
 
 
 def longest_first(items: list[pytest.Item]) -> None:
-    """Put the longest tests first, and leave the order as it is otherwise."""
-    longest = {REPOSITORY / name for name in LONGEST}
-    items.sort(key=lambda item: item.path not in longest)
+    """Put the longest tests first, those on virtual machines in their order, and leave the order as it is otherwise."""
+    first = {REPOSITORY / name: -1 for name in LONGEST}
+    first |= {REPOSITORY / name: place for place, name in enumerate(VIRTUAL_MACHINES)}
+    items.sort(key=lambda item: first.get(item.path, len(first)))
