@@ -26,7 +26,7 @@ def logs(exp: ExperimentName = "", host: HostName = "", raw: Raw = False, as_jso
         followed = run_for_host(runs_of(session, exp), exp, host)
         printer = LogPrinter(console, followed.name, raw=raw)
         try:
-            LogFollowing(followed, printer, warn).follow()
+            LogFollowing(followed, printer, warn, console.progress).follow()
         except NobodyReads:
             return
         finally:

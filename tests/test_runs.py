@@ -12,6 +12,7 @@ import yaml
 
 from ec2lab.units import exited
 from tests.live_resources import living_in
+from tests.terminal_screen import run_on_terminal
 from tests.waiting import in_quick_motion
 
 TRAIN = """
@@ -326,6 +327,13 @@ def test_an_instance_that_ended_without_a_word_is_not_waited_for(lab, bucket):
     followed = lab.run("logs", EXP="told")
     assert followed.out == "epoch 1\n"
     assert "the rest of its log never reached s3://" in followed.error
+
+
+@pytest.mark.parametrize(("script", "code"), [("logs", 0), ("wait", 130)])
+def test_what_has_not_come_to_the_bucket_yet_is_waited_for_in_sight(lab, bucket, script, code):
+    launched(lab)
+    awaited = {"logs": "told: waiting for its log", "wait": "told: waiting for its exit status in s3://lab-runs/"}
+    assert run_on_terminal(lab, script, EXP="told", interrupted_at=awaited[script]).code == code
 
 
 def test_a_bucket_that_may_not_be_read_or_is_not_there_is_named(lab, bucket, cloud):

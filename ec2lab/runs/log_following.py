@@ -24,6 +24,7 @@ class LogFollowing:
     run: Run
     heard: Callable[[bytes], None]  # called with each piece, and from time to time with nothing
     remark: Callable[[str], None]
+    progress: Callable[[str], None]  # what is waited for, while there is no log
     place: int = 0  # how many bytes were read so far
 
     def follow(self) -> None:
@@ -31,6 +32,8 @@ class LogFollowing:
         pauses = growing(*POLL)
         while True:
             before, state = self.place, self.run.state()
+            if not self.place:
+                self.progress(f"{self.run.name}: waiting for its log")
             if self._read_host() or (self.run.bucket and self._read_bucket(self.run.bucket)):
                 return
             if state not in ON_ITS_WAY:

@@ -57,7 +57,8 @@ class Run:
         """Return how the command ended, from the instance or the bucket; None while neither knows."""
         try:
             found = read_exit_status(host) if (host := self.host()) else None
-            say(f"{self.name}: its command is running")
+            waiting = f"waiting for its exit status in {self.bucket or 'the instance'}"
+            say(f"{self.name}: {'its command is running' if host else waiting}")
         except Unreachable as problem:
             found = None
             say(str(problem))
