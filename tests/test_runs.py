@@ -345,6 +345,7 @@ def test_a_bucket_that_may_not_be_read_or_is_not_there_is_named(lab, bucket, clo
     ended = lab.run("logs", EXP="told")
     assert ended.code == 1
     assert f"s3://lab-runs/of/speech/told/{instance}: can't be read: NoSuchBucket" in ended.error
+    assert "(`aws s3 mb s3://lab-runs` creates it)" in ended.error
 
 
 def test_the_first_that_failed_of_several_instances_is_the_exit_code(lab, bucket):

@@ -116,6 +116,8 @@ def unreadable(place: object, failure: ClientError) -> UserError:
     """Return S3's error with its message, and which permissions reading takes."""
     code, message = failure.response["Error"]["Code"], failure.response["Error"].get("Message", "")
     takes = "; it requires s3:ListBucket on the bucket and s3:GetObject on its objects" if code in DENIED else ""
+    if code == "NoSuchBucket":
+        takes = f" (`aws s3 mb s3://{str(place).split('/')[2]}` creates it)"
     return UserError(f"{place}: can't be read: {format_code(code, message)}{takes}")
 
 
