@@ -94,7 +94,7 @@ def test_a_plan_shows_the_image_and_the_pull_starts_with_the_boot(lab, cloud):
     enable = ["systemctl", "--no-reload", "enable", "--now", "--no-block", "experiment-container.service"]
     assert enable in document["runcmd"]
     lab.write("experiments/demo.toml", FILE)
-    assert f"container: {IMAGE}, which the instance pulls while its data loads\n" in lab.run("plan", EXP="demo").out
+    assert f"container: {IMAGE}, which the instance pulls as it boots\n" in lab.run("plan", EXP="demo").out
 
 
 @pytest.mark.parametrize("shell", ["bash", "dash"])
@@ -178,9 +178,9 @@ def test_a_rerun_has_the_image_that_was_pulled_also_when_its_tag_has_moved(launc
 
 def test_an_image_with_a_digest_of_its_own_needs_none_on_record_and_two_are_not_one():
     written = {"container": f"python@{DIGEST}"}
-    assert pinned_container(written, (), "demo") == written
+    assert pinned_container(written, (), "demo", "again") == written
     with pytest.raises(UserError, match=f"was pulled as {DIGEST} and as {OTHER}"):
-        pinned_container({"container": "python:3"}, [DIGEST, OTHER], "demo")
+        pinned_container({"container": "python:3"}, [DIGEST, OTHER], "demo", "again")
 
 
 def test_a_relaunch_has_the_image_that_the_run_pulled_until_its_file_names_another_one():

@@ -59,7 +59,7 @@ class PlannedContainer(Event, commands="plan"):
     image: str
 
     def lines(self) -> str:
-        return f"container: {self.image}, which the instance pulls while its data loads"
+        return f"container: {self.image}, which the instance pulls as it boots"
 
 
 class PlannedSecret(Event, commands="plan"):

@@ -34,6 +34,7 @@ def reproduce_last_run(session: Session, name: str, new: str) -> tuple[RunSpec, 
         pinned(from_record(session.directory, recorded, name), instances, _versions(session.cloud, instances, name)),
         past.containers,
         name,
+        new,
     )
     pack = load_pack(session.directory, recorded, name)
     return RunSpec(written, recorded["from"], {REPRODUCES: name}, pack, recorded_of=name), len(instances)
@@ -61,7 +62,7 @@ def pinned(
     }
 
 
-def pinned_container(written: dict[str, Any], digests: Sequence[str], name: str) -> dict[str, Any]:
+def pinned_container(written: dict[str, Any], digests: Sequence[str], name: str, new: str) -> dict[str, Any]:
     """Return an experiment whose container is the image that was pulled. Raises UserError if that is unknown."""
     image = written.get("container", "")
     if not image or digest_in(image):
@@ -70,7 +71,7 @@ def pinned_container(written: dict[str, Any], digests: Sequence[str], name: str)
         why = f"was pulled as {' and as '.join(digests)}" if digests else "has no digest on record"
         raise UserError(
             f"{name}: its container {image} {why}, so it cannot be repeated exactly (`make wait` and `make watch` "
-            f"record the digest); `make launch EXP={name}-again BASE={name}` runs the image that the name refers to now"
+            f"record the digest); `make launch EXP={new} BASE={name}` runs the image that the name refers to now"
         )
     return {**written, "container": at_digest(image, digests[0])}
 
