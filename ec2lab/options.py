@@ -9,7 +9,6 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from ec2lab.console import warn
 from ec2lab.errors import UsageError
 from ec2lab.validators import (
     any_experiments,
@@ -68,8 +67,10 @@ class Command(TyperCommand):
 
     def make_context(self, *args: Any, **more: Any) -> Any:
         taken = {str(param.envvar) for param in self.params if getattr(param, "envvar", None)}
-        if ignored := [variable for variable in _given_to_make() if variable not in {*taken, *OF_EVERY_TARGET}]:
-            warn(f"make {os.environ['GOALS']} takes no {', '.join(ignored)}; it takes {', '.join(sorted(taken))}")
+        if unknown := [variable for variable in _given_to_make() if variable not in {*taken, *OF_EVERY_TARGET}]:
+            # Ignored, one may have been meant to limit what is deleted: make teardown EXP=foo HOST=foo-2.
+            goal, takes = os.environ["GOALS"], ", ".join(sorted(taken))
+            raise UsageError(f"make {goal} takes no {', '.join(unknown)}; it takes {takes}")
         try:
             return super().make_context(*args, **more)
         except typer.BadParameter as problem:

@@ -94,11 +94,14 @@ def test_a_pattern_that_no_experiment_ever_matched_is_an_error(lab, cloud, scrip
     assert line == "error: EXP: 'speech-*' is in neither experiments/ nor the registry (known: demo)"
 
 
-def test_a_variable_that_a_target_does_not_take_is_named_and_ignored(lab):
+def test_a_variable_that_a_target_does_not_take_is_refused(lab, cloud):
     given = r"s -- REGISTRY=x PARAMS=lr=0.1\ COUNT=3 EXPP=demo EXP=demo"
     ended = lab.run("status", EXP="demo", GOALS="status", MAKEFLAGS=given)
-    assert ended.error == "warning: make status takes no PARAMS, EXPP; it takes EXP, JSON, WIDE"
-    assert (ended.code, ended.out) == (0, "demo: no live resources\n")
+    assert ended.error == "error: make status takes no PARAMS, EXPP; it takes EXP, JSON, WIDE"
+    assert (ended.code, ended.out) == (2, "")
+    launched = lab.launch("demo", GOALS="launch", MAKEFLAGS="s -- EXP=demo REGIONS=us-west-2")
+    assert launched.error.startswith("error: make launch takes no REGIONS; it takes BASE, ")
+    assert living_in(cloud, "us-east-1", "instance") == []
     assert lab.run("status", EXP="demo", GOALS="plan status", MAKEFLAGS=given).err == ""
 
 
