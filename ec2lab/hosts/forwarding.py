@@ -66,6 +66,7 @@ class Tunnel:
     ports: Sequence[Port]
     emit: Emit
     stop: Event  # set to end it
+    is_here: bool = False  # on this computer, where a port forwarded to itself would connect to itself without end
     _chosen: dict[Port, int] = field(default_factory=dict)
     _said: deque[str] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
     _refused: set[str] = field(default_factory=set)
@@ -152,7 +153,10 @@ class Tunnel:
     def _forward(self, socket: Path, port: Port) -> None:
         """Forward a port to the local one that it had, or to the first that is free. Raises UserError."""
         first = self._chosen.get(port, port.local)
+        taken = {port.remote for port in self.ports} if self.is_here else set()
         for local in range(first, min(first + CANDIDATES, HIGHEST + 1)):
+            if local in taken:
+                continue
             spec = f"127.0.0.1:{local}:127.0.0.1:{port.remote}"
             asked = ["ssh", "-F", "/dev/null", "-S", str(socket), "-O", "forward", "-L", spec, "--", self.host.name]
             given = {"capture_output": True, "stdin": subprocess.DEVNULL, "timeout": TO_FORWARD}
@@ -190,7 +194,7 @@ def forward_until_interrupted(
 
     def forward(host: Host) -> int:
         try:
-            return Tunnel(host, ports_of(host), emit, session.over).run()
+            return Tunnel(host, ports_of(host), emit, session.over, not session.cloud.instances_boot).run()
         except UserError as problem:
             notes.extend(getattr(problem, "__notes__", ()))
             if len(hosts) > 1:
