@@ -95,7 +95,8 @@ def used_text(spent: float, unknown: int, promised: float) -> str:
 def up_to(dollars: float, unpriced: Sequence[str], period: str) -> str:
     """Return what something costs at the most, and what that leaves out."""
     known = f"up to ${dollars:,.2f} {period}" if dollars or not unpriced else ""
-    return ", plus ".join(filter(None, (known, f"{' and '.join(unpriced)} (price unknown)" if unpriced else "")))
+    names = " and ".join(filter(None, (", ".join(unpriced[:-1]), *unpriced[-1:])))
+    return ", plus ".join(filter(None, (known, names and f"{names} (price unknown)")))
 
 
 def forecast_text(dollars: float, unpriced: Sequence[str], hours: float, *, is_assumed: bool) -> str:

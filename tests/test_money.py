@@ -451,8 +451,8 @@ def test_without_a_ttl_a_day_is_assumed():
     assert (ahead(ttl=None).hours, ahead(ttl=None).is_assumed) == (24.0, True)
     assert ahead(ttl=None).dollars == pytest.approx(24 * (1.0 + DISKS))
     assert str(Forecast(1.5, 0, 10.0, is_assumed=False)) == "up to $1.50 over its ttl of 10 h"
-    assert str(Forecast(1.5, 2, 24.0, is_assumed=True, unpriced=("root volume", "/data"))) == (
-        "up to $1.50 per day (no ttl), plus root volume and /data (price unknown)"
+    assert str(Forecast(1.5, 3, 24.0, is_assumed=True, unpriced=("root volume", "/data", "/scratch"))) == (
+        "up to $1.50 per day (no ttl), plus root volume, /data and /scratch (price unknown)"
     )
 
 
