@@ -88,7 +88,7 @@ def runs_of(session: Session, experiment: str) -> list[OutputsRun]:
         session.expect_known(experiment)
         session.records.expect_here(experiment)
         how = "was launched without outputs" if records else "was never launched"
-        raise UserError(f"{experiment}: {how} (docs/daily-work.md)")
+        raise UserError(f"{experiment}: {how} (docs/outputs.md)")
     return runs
 
 
