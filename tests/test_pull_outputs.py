@@ -264,6 +264,8 @@ def test_outputs_are_listed_with_the_state_of_their_run(lab, cloud, runs, record
     assert address(FIRST) in lab.at_terminal("outputs", WIDE="1").out
     cloud.end(live, "us-east-1", "Server.SpotInstanceTermination")
     assert "interrupted" in lab.run("outputs", EXP="demo").out
+    lab.teardown("demo")
+    assert "torn down" in lab.run("outputs", EXP="demo").out, "and a launch does not resume it"
     assert lab.run("outputs", EXP="plain").out == "launched without outputs: plain\n"
 
 

@@ -139,8 +139,8 @@ class RunOutputs(Event, commands="outputs"):
     bytes: int
     changed: datetime | None
     """When the last file was uploaded; null without any."""
-    state: Literal["running", "stopping", "stopped", "ended", "interrupted"]
-    """Of the instance, or ended once the exit status of the command is known, or interrupted where neither is."""
+    state: Literal["running", "stopping", "stopped", "ended", "interrupted", "torn down"]
+    """Of the instance, or ended once the command's exit status is known; of a run with neither, what ended it."""
     exit_code: int | None
     uri: str
 

@@ -13,7 +13,7 @@ from ec2lab.hosts.named_hosts import ACCESSED
 from ec2lab.hosts.ssh_config import SshConfig
 from ec2lab.instance_state import DOWN, OVER, InstanceState
 from ec2lab.instances.status import NOT_FOUND, standing
-from ec2lab.registry.history import in_order
+from ec2lab.registry.history import TEARDOWN, in_order
 from ec2lab.registry.record import LAUNCHED, OUTPUTS, PROVENANCE, Record
 from ec2lab.runs.exit_status import Ending
 from ec2lab.runs.s3_download import S3Prefix
@@ -31,6 +31,7 @@ class OutputsRun:
     began: str
     launch: str  # the id of the record of its launch, which launched others as well if COUNT said so, or resumed them
     uri: str
+    torn_down: bool = False  # no launch resumes it any more
 
     @property
     def id(self) -> str:
@@ -64,6 +65,8 @@ def runs_with_outputs(records: Iterable[Record], names: Mapping[str, str]) -> li
     runs: dict[tuple[str, str], OutputsRun] = {}
     for record in in_order(records):
         note, experiment = record.annotation or {}, record.experiment or ""
+        if record.script == TEARDOWN:
+            runs |= {key: replace(run, torn_down=True) for key, run in runs.items() if run.experiment == experiment}
         launched, launch = note.get(LAUNCHED, ()), record.id
         numbered = {one: f"{experiment}-{n}" for n, one in enumerate(launched, 1)} if len(launched) > 1 else {}
         for one in note.get(PROVENANCE, ()):
@@ -71,7 +74,8 @@ def runs_with_outputs(records: Iterable[Record], names: Mapping[str, str]) -> li
             if not uri:
                 continue
             if known := runs.get((experiment, uri)):
-                launch, runs[experiment, uri] = known.launch, replace(known, instances=(*known.instances, instance))
+                launch, instances = known.launch, (*known.instances, instance)
+                runs[experiment, uri] = replace(known, instances=instances, torn_down=False)
                 continue
             host = numbered.get(instance, experiment)
             runs[experiment, uri] = OutputsRun(experiment, host, (instance,), record.time, launch, uri)
@@ -128,12 +132,12 @@ def list_outputs(session: Session, runs: Sequence[OutputsRun], pattern: str) -> 
             yield problem
 
 
-def _state(ending: Ending | None, shown: str) -> str:
+def _state(ending: Ending | None, shown: str, *, torn_down: bool) -> str:
     """Return a run's state. `shown` is its instance's, or why that is not known: then it is taken to run."""
     if ending and not ending.interrupted:
         return "ended"
     if ending or shown in OVER:
-        return "interrupted"
+        return "torn down" if torn_down else "interrupted"
     return shown if shown in DOWN else InstanceState.RUNNING
 
 
@@ -144,7 +148,8 @@ def _listed(session: Session, run: OutputsRun, states: Mapping[str, str]) -> Run
             files, size = files + 1, size + one.size
             changed = max(changed or one.changed, one.changed)
     ending = run.ending_in(session)
-    state = _state(ending, states.get(run.instances[-1], InstanceState.TERMINATED))
+    shown = states.get(run.instances[-1], InstanceState.TERMINATED)
+    state = _state(ending, shown, torn_down=run.torn_down)
     return RunOutputs(
         experiment=run.experiment, host=run.host, run=run.id, began=run.began, files=files, bytes=size, changed=changed,
         state=state, exit_code=ending.exit_code if ending and state == "ended" else None, uri=run.uri,
