@@ -66,13 +66,13 @@ def lab_registry_backends() -> list[RegistryBackend]:
 def lab_checks() -> list[Check]:
     from ec2lab.doctor.checks.account import Credentials, Quotas, Regions, Tags
     from ec2lab.doctor.checks.computer import Clock, Files, Versions
-    from ec2lab.doctor.checks.data import Datasets, RetainedVolumes
+    from ec2lab.doctor.checks.data import ArtifactBuckets, Datasets, RetainedVolumes
     from ec2lab.doctor.checks.permissions import Permissions
     from ec2lab.doctor.checks.registry import RegistryHealth
     from ec2lab.doctor.checks.ssh import Address as CallersAddress
     from ec2lab.doctor.checks.ssh import Ssh
 
     return [
-        Files(), Versions(), Ssh(), Credentials(), Clock(), Permissions(), Regions(), Datasets(), Quotas(),
-        CallersAddress(), RetainedVolumes(), Tags(), RegistryHealth(),
+        Files(), Versions(), Ssh(), Credentials(), Clock(), Permissions(), Regions(), Datasets(), ArtifactBuckets(),
+        Quotas(), CallersAddress(), RetainedVolumes(), Tags(), RegistryHealth(),
     ]  # fmt: skip

@@ -22,6 +22,7 @@ EBS = {  # https://docs.aws.amazon.com/ebs/latest/APIReference/API_Operations.ht
     ("GET", r"/snapshots/(?P<snapshot>[^/]+)/blocks/(?P<block>\d+)"): "GetSnapshotBlock",
 }
 S3 = {
+    ("HEAD", r"/[^/]+/?"): "HeadBucket",
     ("GET", r"/[^/]+/?"): "ListObjectsV2",
     ("GET", r"/[^/]+/(?P<key>.+)"): "GetObject",
     ("PUT", r"/[^/]+/?"): "CreateBucket",

@@ -9,7 +9,7 @@ from ec2lab.aws.identity import Identity
 from ec2lab.doctor.check import Check
 from ec2lab.doctor.checks.account import Credentials, Quotas, Regions
 from ec2lab.doctor.checks.computer import Clock, Files
-from ec2lab.doctor.checks.data import Datasets, RetainedVolumes
+from ec2lab.doctor.checks.data import ArtifactBuckets, Datasets, RetainedVolumes
 from ec2lab.doctor.checks.ssh import Address
 from ec2lab.doctor.context import open_readonly
 from ec2lab.doctor.runner import run_checks
@@ -20,9 +20,10 @@ from tests.local_cloud.requests import run
 
 KEY = f"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI{'A' * 43} alice"
 LAB = 'regions = ["us-east-1", "us-west-2"]\n'
-CHECKS = ["config-files", "versions", "ssh", "credentials", "clock", "permissions", "regions", "datasets", "quotas",
-"ssh-ingress",
-          "retained-volumes", "tags", "registry"]  # fmt: skip
+CHECKS = [
+    "config-files", "versions", "ssh", "credentials", "clock", "permissions", "regions", "artifact-buckets",
+    "datasets", "quotas", "ssh-ingress", "retained-volumes", "tags", "registry",
+]  # fmt: skip
 
 
 @pytest.fixture
@@ -120,7 +121,7 @@ def test_what_is_wrong_is_an_event_each_with_its_remedy_and_the_exit_code_says_s
     ]  # fmt: skip
     unlooked = [event["check"] for event in findings(ended) if event["finding"] == "check-skipped"]
     assert unlooked == [check for check in CHECKS if check not in ("config-files", "versions", "ssh")]
-    assert ended.events[-1] == {"event": "check-summary", "counts": {"ok": 2, "warning": 0, "unknown": 10, "error": 8}}
+    assert ended.events[-1] == {"event": "check-summary", "counts": {"ok": 2, "warning": 0, "unknown": 11, "error": 8}}
     assert cloud.calls() == []
 
 
@@ -132,7 +133,7 @@ def test_without_credentials_each_check_says_so_in_its_own_line_and_the_others_l
     by_check = {line.split()[1]: line for line in lines_of(ended)}
     assert list(by_check) == CHECKS
     assert by_check["credentials"].startswith("error    credentials      Unable to locate credentials")
-    for check in ("clock", "permissions", "regions", "datasets", "quotas", "ssh-ingress"):
+    for check in ("clock", "permissions", "regions", "artifact-buckets", "datasets", "quotas", "ssh-ingress"):
         assert by_check[check].startswith(f"unknown  {check:<16} skipped: ")
     for check in ("versions", "registry"):
         assert by_check[check].startswith("ok ")
@@ -316,6 +317,22 @@ def test_a_data_set_that_a_region_lacks_is_named_with_the_command_that_copies_it
     assert (
         found["dataset-nowhere"].text == "other: talks@3 is in none of its regions (us-east-1, eu-west-1, eu-central-1)"
     )
+
+
+def test_a_bucket_that_is_not_there_or_not_the_roles_is_found_before_a_run_loses_its_outputs(lab, look, cloud):
+    lab.write("lab.toml", f'{LAB}[logs]\nartifact_uri = "s3://lab-runs/of"\n')
+    for name, address in (("one", "lab-runs/of/one"), ("other", "lab-rnus/of")):
+        writes = f'artifact_uri = "s3://{address}"\ninstance_profile = "ec2-lab-lab-logs"\n'
+        lab.write(f"experiments/{name}.toml", f'instance_types = ["g5.xlarge"]\ncommand = "true"\n{writes}')
+    cloud.client("s3", "us-east-1").create_bucket(Bucket="lab-runs")
+    outside = "other: its instance_profile may write to s3://lab-runs/of, not to s3://lab-rnus/of"
+    assert sorted(look(ArtifactBuckets())) == [
+        ("artifact-bucket-available", "lab-runs: available for logs and outputs"),
+        ("artifact-bucket-missing", "other: artifact_uri names the bucket lab-rnus, which does not exist"),
+        ("artifact-uri-not-allowed", outside),
+    ]
+    cloud.scenario(faults=[{"action": "HeadBucket", "code": "403", "message": "Forbidden", "status": 403}])
+    assert "artifact-bucket-unreadable" in ids(look(ArtifactBuckets()))
 
 
 def test_a_volume_that_is_kept_past_its_day_is_named_with_what_can_be_done_and_others_are_well(lab, look, cloud):

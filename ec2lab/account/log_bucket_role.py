@@ -13,7 +13,7 @@ from ec2lab.aws.errors import ignoring
 from ec2lab.aws.tags import SHARED, to_aws
 from ec2lab.errors import UserError
 from ec2lab.polling import wait_until
-from ec2lab.resources.role import PATH, described
+from ec2lab.resources.role import PATH, described, log_profile
 from ec2lab.session import Session
 
 POLL = 0.5, 5.0
@@ -74,7 +74,7 @@ class LogBucketRole:
     @property
     def profile(self) -> str:
         """The profile's name, for experiments' instance_profile."""
-        return f"ec2-lab-{self.session.lab.name}-logs"
+        return log_profile(self.session.lab.name)
 
     @property
     def policy(self) -> dict[str, Any]:

@@ -14,6 +14,11 @@ from ec2lab.resource import Resource, ResourceType
 PATH = "/ec2-lab/"  # the path of all labs' roles and profiles in an account, for policies and listings
 
 
+def log_profile(lab: str) -> str:
+    """Return the name of the instance profile that `make setup-aws` creates for a lab's logs."""
+    return f"ec2-lab-{lab}-logs"
+
+
 class Role(ResourceType):
     """A role under the lab's own path, identified by its name as in IAM."""
 

@@ -1,18 +1,23 @@
-"""Checks of data: the datasets that experiments use, and retained volumes."""
+"""Checks of data: the datasets that experiments use, the buckets of their results, and retained volumes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from urllib.parse import urlsplit
+
+from botocore.exceptions import ClientError
 
 from ec2lab import clock
-from ec2lab.aws.errors import RegionUnavailable
+from ec2lab.aws.errors import RegionUnavailable, reason
 from ec2lab.config.volume import Data
 from ec2lab.datasets.dataset import DataSnapshot, chosen
-from ec2lab.doctor.check import Check, Requirement
+from ec2lab.doctor.check import Check, Probe, Requirement
 from ec2lab.doctor.context import DoctorContext
 from ec2lab.doctor.regions import datasets, retained_volumes
 from ec2lab.doctor.runner import collect
 from ec2lab.findings import Finding, error, ok, warning
+from ec2lab.resources.role import log_profile
+from ec2lab.runs.s3_logs import s3_client
 
 DATASET_AVAILABLE = ok("dataset-available", "{subjects}: in all regions that need it")
 DATA_MISSING = warning(
@@ -61,6 +66,74 @@ def _is_there(data: Data, there: list[DataSnapshot], region: str) -> bool:
     except RegionUnavailable:
         return False
     return True
+
+
+BUCKET_AVAILABLE = ok("artifact-bucket-available", "{subjects}: available for logs and outputs")
+NO_BUCKET = ok("no-artifact-bucket", "no experiment has an artifact_uri")
+BUCKET_MISSING = error(
+    "artifact-bucket-missing", "{experiment}: artifact_uri names the bucket {bucket}, which does not exist",
+    "`aws s3 mb s3://{bucket}`, or correct artifact_uri",
+)  # fmt: skip
+BUCKET_UNKNOWN = warning(
+    "artifact-bucket-unreadable", "{experiment}: whether the bucket {bucket} can be used is unknown: {reason}",
+    "docs/iam-policy.json has the permissions; the bucket may also belong to another account",
+)  # fmt: skip
+OUTSIDE_OF_ROLE = error(
+    "artifact-uri-not-allowed", "{experiment}: its instance_profile may write to {allowed}, not to {artifact_uri}",
+    "set artifact_uri to a place below that of [logs] in lab.toml, or another instance_profile",
+)  # fmt: skip
+MISSING = "404"  # of a HEAD, which has no body with S3's own code
+
+
+class ArtifactBuckets(Check):
+    """Where instances upload logs and outputs: what cannot be uploaded is lost with the instance."""
+
+    name = "artifact-buckets"
+    order = 61
+    needs = Requirement.AWS
+
+    def probes(self, lab: DoctorContext) -> Iterable[Probe]:
+        for bucket in _buckets(lab).values():
+            lab.begin(_bucket_error, bucket)
+        return super().probes(lab)
+
+    def run(self, lab: DoctorContext) -> Iterator[Finding]:
+        lab.require_aws()
+        yield from _outside_of_role(lab)
+        buckets = _buckets(lab)
+        if not buckets:
+            yield NO_BUCKET.of()
+        for experiment, bucket in buckets.items():
+            problem = lab.begin(_bucket_error, bucket).result()
+            if problem is None:
+                yield BUCKET_AVAILABLE.of(bucket)
+            elif problem.response["Error"]["Code"] == MISSING:
+                yield BUCKET_MISSING.of(experiment=experiment, bucket=bucket)
+            else:
+                yield BUCKET_UNKNOWN.of(experiment=experiment, bucket=bucket, reason=reason(problem))
+
+
+def _buckets(lab: DoctorContext) -> dict[str, str]:
+    """Return the bucket of each experiment that has one."""
+    return {name: urlsplit(one.artifact_uri).netloc for name, one in lab.experiments.items() if one.artifact_uri}
+
+
+def _bucket_error(lab: DoctorContext, bucket: str) -> ClientError | None:
+    try:
+        s3_client(lab.opened).head_bucket(Bucket=bucket)
+    except ClientError as problem:
+        return problem
+    return None
+
+
+def _outside_of_role(lab: DoctorContext) -> Iterator[Finding]:
+    allowed = lab.lab.logs.artifact_uri
+    profile = log_profile(lab.lab.name)
+    for name, one in lab.experiments.items():
+        if allowed and one.artifact_uri and one.instance_profile == profile:
+            below = f"{one.artifact_uri.rstrip('/')}/".startswith(f"{allowed.rstrip('/')}/")
+            if not below:
+                yield OUTSIDE_OF_ROLE.of(experiment=name, allowed=allowed, artifact_uri=one.artifact_uri)
 
 
 RETENTION_OK = ok("retention-ok", "{subjects}: no volume is past its retention")
