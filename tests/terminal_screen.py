@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import select
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -11,6 +12,8 @@ from tests.lab_directory import LabDirectory
 from tests.script_process import ScriptProcess
 
 COLUMNS = 80
+CTRL_C = b"\x03"
+PATIENCE = 30.0  # seconds without any output after Ctrl-C
 CONTROL = re.compile(r"\x1b\[([?\d;]*)([A-Za-z])|(\r|\n)")
 
 
@@ -26,13 +29,16 @@ def run_on_terminal(lab: LabDirectory, script: str, *, interrupted_at: str = "",
     """Run a script on a terminal of 80 columns to its end, or until Ctrl-C once it has said something."""
     environment = lab.environment(TERM="xterm", **variables)
     process = ScriptProcess(f"scripts.{script}", lab.path, environment, waits=bool(interrupted_at), columns=COLUMNS)
-    ours, said = process.stdout.fileno(), b""
+    ours, said, pressed = process.stdout.fileno(), b"", False
     with suppress(OSError):  # of which Linux makes the end
-        while piece := os.read(ours, 65536):
+        while True:
+            if pressed and not select.select([ours], [], [], PATIENCE)[0]:
+                os.write(ours, CTRL_C)  # as a person does whom nothing answers
+            if not (piece := os.read(ours, 65536)):
+                break
             said += piece
-            if interrupted_at and interrupted_at.encode() in said:
-                os.write(ours, b"\x03")
-                interrupted_at = ""
+            if interrupted_at and not pressed and interrupted_at.encode() in said:
+                pressed = bool(os.write(ours, CTRL_C))
     return Left(process.wait(), left_on_screen(said.decode()))
 
 

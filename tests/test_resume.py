@@ -116,7 +116,7 @@ def test_what_a_launch_made_that_ended_well_lives_already(lab):
         instances_of_interrupted_launch(lab.session, "foo")
     since = lab.aws.time.isoformat()
     shown = ", ".join(f"instance {one} (us-east-1) running since {since}" for one in made)
-    assert str(raised.value) == f"foo is already live: {shown}; `make teardown EXP=foo` ends it"
+    assert str(raised.value) == f"foo is already live: {shown}; `make teardown EXP=foo` deletes it"
 
 
 def test_what_is_stopped_can_be_started_and_a_volume_alone_is_named_too(lab):

@@ -235,7 +235,7 @@ def test_those_whose_command_ended_badly_are_launched_again_when_that_is_wanted(
     kept = sweep(lab, RETRY_FAILED="1")
     assert states(kept) == {"speech-lr0_1-seed2": "failed", "speech-lr0_01-seed3": "failed"}
     assert "is already live" in kept.error
-    assert "`make teardown EXP=speech-lr0_1-seed2` ends it" in kept.error
+    assert "`make teardown EXP=speech-lr0_1-seed2` deletes it" in kept.error
     assert lab.teardown("speech-*", YES="1").code == 0
     again = sweep(lab, RETRY_FAILED="1")
     assert again.code == 0, again.err

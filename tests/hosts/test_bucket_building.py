@@ -21,7 +21,7 @@ def test_a_build_that_is_left_makes_no_version_when_it_is_taken_down(lab, cloud)
     lab.write("lab.toml", LAB)
     ended = lab.run("dataset_build", **SOURCE)  # the local cloud's instances never boot, so the pull is not seen
     assert ended.code == 1
-    assert "`make teardown EXP=build-talks` ends it" in ended.err
+    assert "`make teardown EXP=build-talks` cancels it" in ended.err
     for _ in range(2):  # the first one leaves nothing by which the second took the instance for its own
         other = lab.run("dataset_build", **{**SOURCE, "SOURCE": "s3://recordings/others"})
         assert "build-talks is live, and downloads s3://recordings/talks" in other.error
