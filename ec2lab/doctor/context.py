@@ -153,6 +153,11 @@ class DoctorContext:
         return list(dict.fromkeys(subnet for subnets in named for subnet in subnets.get(region, ())))
 
     @property
+    def artifact_buckets(self) -> dict[str, str]:
+        """The bucket of each experiment's artifact_uri, if it has one."""
+        return {name: urlsplit(one.artifact_uri).netloc for name, one in self.experiments.items() if one.artifact_uri}
+
+    @property
     def table(self) -> str:
         """The name of the registry's DynamoDB table; empty where it has none."""
         address = urlsplit(os.environ.get("REGISTRY") or self.lab.registry)

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from enum import Enum
 from threading import Lock
 from typing import Any
-from urllib.parse import urlsplit
 
 from botocore import xform_name
 from botocore.exceptions import ClientError
@@ -182,7 +181,7 @@ def _client(lab: DoctorContext, service: str, region: str = "") -> Any:
 
 
 def _list_bucket(lab: DoctorContext) -> bool | None:
-    buckets = {urlsplit(one.artifact_uri).netloc for one in lab.experiments.values() if one.artifact_uri}
+    buckets = set(lab.artifact_buckets.values())
     s3 = _client(lab, "s3")
     results = [_allowed(lambda bucket=bucket: s3.list_objects_v2(Bucket=bucket, MaxKeys=1)) for bucket in buckets]  # type: ignore[misc]
     return False if False in results else None if None in results else True

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from ec2lab.aws.errors import AWS_ERRORS
 from ec2lab.aws.tags import REGISTRY
@@ -163,9 +162,8 @@ def _one(iam: Any, action: str, question: Mapping[str, Any]) -> bool | None:
 
 def place(lab: DoctorContext) -> Place:
     """Return the values for the policy's wildcards and examples in a lab."""
-    buckets = [urlsplit(one.artifact_uri).netloc for one in lab.experiments.values() if one.artifact_uri]
     table = lab.table or TABLE
-    bucket = buckets[0] if buckets else BUCKET
+    bucket = next(iter(lab.artifact_buckets.values()), BUCKET)
     whose, registry = lab.caller().whose, lab.begin(registry_id).result()
     return Place(whose.id, lab.lab.regions[0], table, bucket, registry, whose.partition)
 

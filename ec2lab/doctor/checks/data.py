@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError
 
@@ -93,17 +92,16 @@ class ArtifactBuckets(Check):
     needs = Requirement.AWS
 
     def probes(self, lab: DoctorContext) -> Iterable[Probe]:
-        for bucket in _buckets(lab).values():
+        for bucket in lab.artifact_buckets.values():
             lab.begin(_bucket_error, bucket)
         return super().probes(lab)
 
     def run(self, lab: DoctorContext) -> Iterator[Finding]:
         lab.require_aws()
         yield from _outside_of_role(lab)
-        buckets = _buckets(lab)
-        if not buckets:
+        if not lab.artifact_buckets:
             yield NO_BUCKET.of()
-        for experiment, bucket in buckets.items():
+        for experiment, bucket in lab.artifact_buckets.items():
             problem = lab.begin(_bucket_error, bucket).result()
             if problem is None:
                 yield BUCKET_AVAILABLE.of(bucket)
@@ -113,14 +111,10 @@ class ArtifactBuckets(Check):
                 yield BUCKET_UNKNOWN.of(experiment=experiment, bucket=bucket, reason=reason(problem))
 
 
-def _buckets(lab: DoctorContext) -> dict[str, str]:
-    """Return the bucket of each experiment that has one."""
-    return {name: urlsplit(one.artifact_uri).netloc for name, one in lab.experiments.items() if one.artifact_uri}
-
-
 def _bucket_error(lab: DoctorContext, bucket: str) -> ClientError | None:
+    lab.require_aws()
     try:
-        s3_client(lab.opened).head_bucket(Bucket=bucket)
+        lab.opened.once(s3_client).head_bucket(Bucket=bucket)
     except ClientError as problem:
         return problem
     return None
