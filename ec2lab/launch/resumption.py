@@ -17,7 +17,7 @@ from ec2lab.registry.record import OUTPUTS, PROVENANCE, RESUMES
 from ec2lab.runs.exit_status import KILLED
 from ec2lab.runs.outputs import origin_in, outputs_uri
 from ec2lab.runs.s3_download import S3Prefix
-from ec2lab.runs.s3_logs import run_bucket, s3_client
+from ec2lab.runs.s3_logs import run_bucket
 from ec2lab.session import Session
 from ec2lab.units import counted, format_bytes
 
@@ -42,12 +42,12 @@ def resumption(
 
     AWS has `taken` instances, as far as that is known here.
     """
-    past = History(session.records.history(name)).of(name)
     if experiment.outputs is None or experiment.artifact_uri is None:
         return Resumption()
+    past = History(session.records.history(name)).of(name)
     if past.interrupted and not past.failed and past.run and RESUMES in past.run:
         origins = past.run[RESUMES]  # the launch itself was interrupted, and may have delivered to some instances
-        return Resumption(origins, list(_told(session, name, experiment.artifact_uri, origins)))
+        return Resumption(origins, list(_resuming_lines(session, name, experiment.artifact_uri, origins)))
     before = [one for one in (past.ran[1].get(PROVENANCE, ()) if past.ran else ()) if OUTPUTS in one]
     if not before:
         return Resumption()
@@ -56,7 +56,7 @@ def resumption(
     origins = list(_interrupted(session, name, experiment.artifact_uri, before, taken))
     if not origins:
         return Resumption(lines=["  outputs start empty: the command had ended, or wrote elsewhere"])
-    return Resumption(origins, list(_told(session, name, experiment.artifact_uri, origins)))
+    return Resumption(origins, list(_resuming_lines(session, name, experiment.artifact_uri, origins)))
 
 
 def _ended(torn_down: bool, exit_code: int | None, *, fresh: bool) -> str:
@@ -86,11 +86,10 @@ def _interrupted(
             yield origin
 
 
-def _told(session: Session, name: str, artifact_uri: str, origins: Sequence[str]) -> Iterator[str]:
+def _resuming_lines(session: Session, name: str, artifact_uri: str, origins: Sequence[str]) -> Iterator[str]:
     for origin in origins:
-        bucket, _, prefix = outputs_uri(artifact_uri, name, origin).removeprefix("s3://").partition("/")
         try:
-            sizes = [one.size for one in S3Prefix(session.once(s3_client), bucket, prefix).objects()]
+            sizes = [one.size for one in S3Prefix.at(session, outputs_uri(artifact_uri, name, origin)).objects()]
             what = f"{counted(len(sizes), 'file')}, {format_bytes(sum(sizes))}"
         except UserError as problem:  # the instance reads them by its own role
             what = f"not seen from here: {problem}"

@@ -27,7 +27,8 @@ from ec2lab.files import exists
 from ec2lab.hosts.copying import Copied, Progress
 from ec2lab.hosts.file_receiver import Target
 from ec2lab.hosts.file_stream import COMPLETE, DIRECTORY, FILE, LINK, PARTIAL, Entry, stays_inside
-from ec2lab.runs.s3_logs import OutputsState, unreadable
+from ec2lab.runs.s3_logs import OutputsState, s3_client, unreadable
+from ec2lab.session import Session
 from ec2lab.units import format_bytes
 
 if TYPE_CHECKING:
@@ -70,6 +71,12 @@ class S3Prefix:
     client: Any
     bucket: str
     prefix: str  # with a trailing slash
+
+    @classmethod
+    def at(cls, session: Session, address: str) -> S3Prefix:
+        """Return the prefix with an address such as `s3://bucket/prefix/`, read by the session's own client."""
+        bucket, _, prefix = address.removeprefix("s3://").partition("/")
+        return cls(session.once(s3_client), bucket, prefix)
 
     def __str__(self) -> str:
         return f"s3://{self.bucket}/{self.prefix}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +18,7 @@ from ec2lab.registry.history import TEARDOWN, in_order
 from ec2lab.registry.record import LAUNCHED, OUTPUTS, PROVENANCE, Record
 from ec2lab.runs.exit_status import Ending
 from ec2lab.runs.s3_download import S3Prefix
-from ec2lab.runs.s3_logs import OutputsState, S3RunLogs, s3_client
+from ec2lab.runs.s3_logs import OutputsState, S3RunLogs
 from ec2lab.session import Session
 
 
@@ -40,11 +41,9 @@ class OutputsRun:
 
     def objects_in(self, session: Session) -> S3Prefix:
         """Return its objects. Raises UserError if the recorded address is none."""
-        scheme, _, place = self.uri.partition("://")
-        bucket, _, prefix = place.partition("/")
-        if scheme != "s3" or not bucket or not prefix.endswith(f"/{OUTPUTS}/"):
+        if not re.fullmatch(rf"s3://[^/]+/.*/{OUTPUTS}/", self.uri, re.DOTALL):
             raise UserError(f"{self.experiment}: the registry has {self.uri!r} for the outputs of {self.id}")
-        return S3Prefix(session.once(s3_client), bucket, prefix)
+        return S3Prefix.at(session, self.uri)
 
     def state_in(self, session: Session) -> OutputsState:
         """Return what its instances say of its outputs besides the objects. Raises UserError."""
