@@ -1,6 +1,6 @@
 """Files that somebody writes, seen as they were at one moment. Python 3.9 or later: instances run it, as root.
 
-Nothing outside of a directory is reached through a link in it, whoever may write there.
+Nothing outside a directory is reached through a link in it, whoever may write there.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Tree(NamedTuple):
 
 
 def version_of(status: os.stat_result) -> str:
-    """Return what tells one version of a file from another."""
+    """Return what differs between two versions of a file."""
     return f"{status.st_ino:x}.{status.st_size:x}.{status.st_mtime_ns:x}.{status.st_ctime_ns:x}"
 
 

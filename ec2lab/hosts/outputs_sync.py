@@ -33,7 +33,7 @@ LONGEST_NAME = 1024  # bytes of a key
 QUIET = 2.0  # seconds since its last change in which a file may still be in the middle of one
 ROUNDS = 10  # after so many times sync_every, what somebody goes on writing is taken as it is
 STATE_ENTRY = ""  # the journal's name for the state, by its digest; no file has it
-DELETED = ""  # what the journal has for a file that is told to be deleted
+DELETED = ""  # what the journal has for a file that is recorded as deleted
 TEMPORARY = ".ec2-lab-restored-"
 OF_A_FILE = ("KeyTooLong", "EntityTooLarge", "InvalidURI", "InvalidPart", "NoSuchUpload")
 """Refusals that concern one file only."""
@@ -78,7 +78,7 @@ class Outputs:
         self, root: str, bucket: Bucket, journal: Journal, every: float, say: Callable[[str], None],
         pause: Callable[[float], bool],
     ) -> None:  # fmt: skip
-        """Take both. `say` tells the user a line; `pause` waits, and returns whether to give up."""
+        """Take both. `say` writes a line for the user; `pause` waits, and returns whether to give up."""
         self.root, self.bucket, self.journal, self.every = root, bucket, journal, every
         self.say, self.pause = say, pause
         self._since: dict[str, float] = {}  # since when files wait
@@ -102,15 +102,15 @@ class Outputs:
         names = {name: file for name, file in seen.files.items() if name not in leave and self._has_key(name)}
         try:
             if self._deleted & names.keys():  # first, or they would be in the bucket and not be restored
-                self._tell_state(seen)
+                self._upload_state(seen)
             fresh = self._pass(names, is_last=is_last, is_second=False)
             if fresh:
-                self._tell_state(seen)
+                self._upload_state(seen)
                 self.pause(QUIET)
                 fresh = self._pass(dict(self._again(fresh)), is_last=is_last, is_second=True)
             if not fresh and not seen.problems:
                 self._find_deleted(seen)
-            self._tell_state(seen)
+            self._upload_state(seen)
         except (Refused, Later) as problem:
             if not self._failure and not self.pause(0):
                 self.say(f"can't be uploaded to s3://{self.bucket.name}/{self.bucket.prefix}{FILES}: {problem}")
@@ -253,7 +253,7 @@ class Outputs:
             self.journal.note(name, DELETED)
         self._deleted |= deleted
 
-    def _tell_state(self, seen: Tree) -> None:
+    def _upload_state(self, seen: Tree) -> None:
         """Upload what no object says: links and deletions."""
         self._deleted -= seen.files.keys()
         links = {name: target for name, target in seen.links.items() if self._has_key(name) and is_inside(name, target)}
@@ -284,8 +284,8 @@ class Outputs:
     def restore(self, owner: tuple[int, int]) -> tuple[int, int]:
         """Download everything, and return how many files and bytes. Raises Refused, Later, OSError."""
         objects = {one.name: one for one in self.bucket.listed("outputs")}
-        told = self.bucket.get(STATE_OBJECT).body if STATE_OBJECT in objects else state_of((), {})
-        gone, links = _state_in(told)
+        content = self.bucket.get(STATE_OBJECT).body if STATE_OBJECT in objects else state_of((), {})
+        gone, links = _state_in(content)
         wanted = [one._replace(name=one.name[len(FILES) :]) for one in objects.values() if one.name.startswith(FILES)]
         wanted = [one for one in wanted if is_name(one.name) and one.name not in gone]
         directories = {*_parents(one.name for one in wanted), *_parents(links)}
@@ -310,7 +310,7 @@ class Outputs:
         for name in gone:
             self.journal.note(name, DELETED)
         if STATE_OBJECT in objects:
-            self.journal.note(STATE_ENTRY, hashlib.sha256(told).hexdigest())
+            self.journal.note(STATE_ENTRY, hashlib.sha256(content).hexdigest())
         return len(wanted), total
 
     def _fetch(self, owner: tuple[int, int], one: Listed) -> None:

@@ -199,7 +199,7 @@ class Bucket:
             self._region = region
             return Later(said)
         if code in EXPIRED:
-            self._asked = 0.0
+            self._instance = None
             return Later(said)
         if status >= SERVER_ERROR or status in (307, 429) or code in PASSING:
             return Later(said)
@@ -208,7 +208,7 @@ class Bucket:
     def _asking(self) -> Instance:
         """Return the instance with credentials that are still good. Raises Refused, Later."""
         with self._lock:
-            if self._instance is None or time.monotonic() - self._asked > CREDENTIALS_FOR or not self._asked:
+            if self._instance is None or time.monotonic() - self._asked > CREDENTIALS_FOR:
                 self._instance, self._asked = Instance(), time.monotonic()
             return self._instance
 
