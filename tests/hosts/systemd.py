@@ -6,6 +6,8 @@ import os
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.hosts.host import ENVIRONMENT, Host
 from tests.waiting import wait_until
 
@@ -83,3 +85,12 @@ class Systemd:
         """The process id of its process 1, as it is here; 0 while there is none."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
         return int(children[0]) if children else 0
+
+
+def systemd_on(host: Host) -> Systemd:
+    """Return what boots on a host; stop the host and skip the test where nothing can."""
+    try:
+        return Systemd(host)
+    except CanNotBoot as why:
+        host.stop()
+        pytest.skip(f"systemd can't run here: {why}")

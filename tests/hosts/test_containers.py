@@ -9,7 +9,7 @@ from ec2lab.config.models import Experiment
 from ec2lab.runs.command import DELIVERED, command_files, container_files
 from tests.hosts.host import Host
 from tests.hosts.image_registry import ImageRegistry
-from tests.hosts.systemd import CanNotBoot, Systemd
+from tests.hosts.systemd import systemd_on
 from tests.waiting import wait_until
 
 STATE, LOG = "/var/lib/ec2-lab/instance", "/var/lib/ec2-lab/instance/log"
@@ -30,11 +30,7 @@ def instance(debian_with_docker, tmp_path):
     """A host with systemd and docker, and a registry of images; a function puts an experiment on it."""
     (tmp_path / "host").mkdir()
     host, registry = Host(debian_with_docker, tmp_path / "host"), ImageRegistry()
-    try:
-        systemd = Systemd(host)
-    except CanNotBoot as why:
-        host.stop()
-        pytest.skip(f"systemd can't run here: {why}")
+    systemd = systemd_on(host)
     host.write("/etc/docker/daemon.json", json.dumps(DAEMON))
     host.run("useradd", "--create-home", "--groups", "docker,games", "experiment")
     host.run("mkdir", "-p", STATE, "/data", "/scratch")

@@ -9,7 +9,7 @@ from ec2lab.launch.parts.notifications import notification_files
 from ec2lab.runs.command import command_files
 from ec2lab.templates import text_of
 from tests.hosts.host import Host
-from tests.hosts.systemd import CanNotBoot, Systemd
+from tests.hosts.systemd import systemd_on
 from tests.waiting import wait_until
 
 INSTANCE = "i-0123456789abcdef0"
@@ -39,11 +39,7 @@ def instance(debian_with_systemd, tmp_path):
     """A function that boots an instance whose command is to be begun."""
     (tmp_path / "host").mkdir()
     host = Host(debian_with_systemd, tmp_path / "host")
-    try:
-        systemd = Systemd(host)
-    except CanNotBoot as why:
-        host.stop()
-        pytest.skip(f"systemd can't run here: {why}")
+    systemd = systemd_on(host)
 
     def boot(command):
         files = command_files("demo", Experiment(

@@ -9,7 +9,7 @@ import pytest
 
 from tests.hosts.host import Host
 from tests.hosts.instance import let_in
-from tests.hosts.systemd import CanNotBoot, Systemd
+from tests.hosts.systemd import systemd_on
 from tests.hosts.test_delivery import CLOUD_INIT, launching
 from tests.hosts.test_secrets import user_data_of
 from tests.lab_directory import REPOSITORY
@@ -46,11 +46,7 @@ def there(debian_with_systemd, lab, cloud, tmp_path, alice_key):
     """A host with systemd and sshd that could be an instance, and a lab whose every process is watched."""
     (tmp_path / "host").mkdir()
     host = Host(debian_with_systemd, tmp_path / "host")
-    try:
-        systemd = Systemd(host)
-    except CanNotBoot as why:
-        host.stop()
-        pytest.skip(f"systemd can't run here: {why}")
+    systemd = systemd_on(host)
     repository = tmp_path / "speech"
     repository.mkdir()
     (repository / "digests.py").write_text(DIGESTS)
