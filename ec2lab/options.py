@@ -82,7 +82,8 @@ OF_EVERY_TARGET = ("DEBUG", "REGISTRY", "MEMBER", "JSON", "WIDE", "PYTHON")
 
 def _given_to_make() -> list[str]:
     """Return the variables on make's command line, where it has one goal; a plugin's script may take any."""
-    goal, (_, _, given) = os.environ.get("GOALS", ""), os.environ.get("MAKEFLAGS", "").partition("-- ")
+    # Taken away, or the programs that this one starts, such as the local cloud, would have to take them as well.
+    goal, (_, _, given) = os.environ.get("GOALS", ""), os.environ.pop("MAKEFLAGS", "").partition("-- ")
     if len(goal.split()) != 1 or goal == "script":
         return []
     words = re.findall(r"(?:\\.|[^\s\\])+", given, re.DOTALL)  # make puts a backslash before a blank in a value
