@@ -250,3 +250,19 @@ def test_a_server_outlives_the_command_that_started_it_and_keeps_its_state(elsew
     identity = run(LocalCloud(server).client("ec2", "us-east-1"))[0]["InstanceId"]
     assert server.url in script("start", cwd=elsewhere).stdout
     assert identity in {instance["InstanceId"] for instance in instances_of(elsewhere)}
+
+
+def test_a_local_cloud_that_a_target_starts_is_not_held_to_the_variables_of_the_target(directory):
+    asks = """
+import sys
+from pathlib import Path
+from typer.testing import CliRunner
+from scripts.status import app
+from ec2lab.aws.local_server import ensure_running
+CliRunner().invoke(app, ["--help"])
+ensure_running(Path(sys.argv[1]))
+"""
+    environment = {**os.environ, "GOALS": "status", "MAKEFLAGS": "s -- EXP=demo"}
+    ended = subprocess.run([sys.executable, "-c", asks, directory], env=environment, check=False, cwd=REPOSITORY)
+    assert ended.returncode == 0
+    assert running(directory)
