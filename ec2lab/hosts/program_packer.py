@@ -11,11 +11,14 @@ from contextlib import suppress
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from threading import Lock
 
 from ec2lab.disk_cache import CACHE, read, write
 from ec2lab.templates import text_of
 
 PROGRAMS = CACHE / "programs"
+ONE_AT_A_TIME = Lock()
+"""Python 3.11 loses count of its parser's depth where two threads parse at once (CPython issue 106905)."""
 REPOSITORY = Path(__file__).parents[2]
 FUTURE = re.compile(r"^from __future__ import annotations\n", re.MULTILINE)
 OF_THE_LAB = re.compile(r"^from (ec2lab\.[\w.]+) import .*\n", re.MULTILINE)
@@ -55,7 +58,8 @@ def sent(name: str, *without: str) -> str:
     kept = read(path)
     if kept and kept["made_from"] == made_from:
         return str(kept["text"])
-    text = compact(left(source, *without))
+    with ONE_AT_A_TIME:
+        text = compact(left(source, *without))
     with suppress(OSError):  # a directory that cannot be written costs only time
         write(path, {"made_from": made_from, "text": text})
     return text
